@@ -1,0 +1,129 @@
+"""From a config to live objects: the game with its players, the objective, the optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ganframe.builtin import Adam
+from ganframe.config import OptimizerConfig
+from ganframe.errors import BadInput
+from ganframe.experiment import Experiment
+from ganframe.game import Game
+from ganframe.objective import Objective
+from ganframe.protocols import Optimizer
+from ganframe.randomness import Randomness
+
+
+@dataclass
+class Assembly:
+    """The parts of an experiment that fit together.
+
+    Attributes:
+        experiment: The config.
+        game: The game, with its players seated.
+        objective: The terms of every turn.
+        device: Where the players are.
+    """
+
+    experiment: Experiment
+    game: Game
+    objective: Objective
+    device: torch.device
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches that a step draws: one for each repeat of its most repeated turn and accumulated pass."""
+        return max(turn.repeats for turn in self.game.turns) * self.experiment.train.accumulate
+
+    @property
+    def images_per_step(self) -> int:
+        """Real examples that a step draws."""
+        return self.batches_per_step * self.experiment.train.batch_size
+
+    def optimizer_configs(self) -> dict[str, OptimizerConfig]:
+        """The optimizer config of each turn."""
+        return {turn.name: self.experiment.optimizers.get(turn.name, Adam()) for turn in self.game.turns}
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """A fresh optimizer for each turn."""
+        configs = self.optimizer_configs()
+        return {turn.name: configs[turn.name].build(self.game.trainable(turn.moves)) for turn in self.game.turns}
+
+
+def assemble(experiment: Experiment, device: torch.device | None = None) -> Assembly:
+    """Build the game, its players and the terms of an experiment, and check that they fit together.
+
+    Args:
+        experiment: The config.
+        device: Where the players go; what the config says when None.
+
+    Raises:
+        BadInput: When a part does not fit, with its path in the config.
+    """
+    device = choose_device(experiment.train.device) if device is None else device
+    try:
+        spec = experiment.data.spec()
+    except BadInput as problem:
+        raise problem.within("data") from None
+    try:
+        game = experiment.game.build(spec)
+    except BadInput as problem:
+        # A game speaks of its own settings, except where it is the data that lacks something.
+        raise (problem if problem.path[:1] == ("data",) else problem.within("game")) from None
+    turns = {turn.name for turn in game.turns}
+    for name in experiment.optimizers.keys() - turns:
+        message = f"the game has no turn {name!r}; it has: {', '.join(sorted(turns))}"
+        raise BadInput(message, path=("optimizers", name))
+    for index, metric in enumerate(experiment.evaluate.metrics if experiment.evaluate else ()):
+        for name in metric.tensors():
+            if name not in game.names:
+                message = f"{metric.type_name()!r} reads the tensor {name!r}, which the game does not have"
+                path = ("evaluate", "metrics", index)
+                raise BadInput(message, path=path, remedy=f"It has: {', '.join(game.names)}.")
+    objective = Objective(experiment, game)
+    players = build_players(game, Randomness(experiment.seed))
+    game.seat({name: _place(player, device, experiment.train.channels_last) for name, player in players.items()})
+    return Assembly(experiment, game, objective, device)
+
+
+def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]:
+    """Build each player from a seed of its own.
+
+    Raises:
+        BadInput: When a network cannot play its role.
+    """
+    players: dict[str, nn.Module] = {}
+    with torch.random.fork_rng(devices=[]):
+        for name, role in game.roles().items():
+            randomness.at("player", name).seed_torch("initialisation")
+            try:
+                players[name] = role.build()
+            except BadInput as problem:
+                raise problem.within("game") from None
+    return players
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a config asks for.
+
+    Raises:
+        BadInput: When there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise BadInput(f"no device {name!r} here", path=("train", "device"), remedy="Say cpu or auto.") from None
+    return device
+
+
+def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
+    if channels_last:
+        return player.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
+    return player.to(device)

@@ -1,0 +1,151 @@
+"""Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
+
+A checkpoint is a folder `checkpoints/STEP/` with one `ROOM.safetensors` for each part of the state, `state.json` for
+all that is no tensor, and `manifest.json` with the SHA-256 of each. It is written beside its place and moved there
+in one rename, so a folder with a name of digits is always complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from ganframe.errors import BadInput
+
+MANIFEST = "manifest.json"
+STATE = "state.json"
+_REFERENCE = "$tensor"
+
+
+def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
+    """Write a checkpoint and drop the oldest beyond `keep`.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        step: The step after which this is the state.
+        rooms: State by part: trees of mappings and lists whose leaves are tensors or JSON values.
+        keep: How many of the latest checkpoints stay.
+
+    Returns:
+        The folder of the new checkpoint.
+    """
+    files: dict[str, bytes] = {}
+    structure: dict[str, Any] = {}
+    for room, tree in rooms.items():
+        tensors: dict[str, Tensor] = {}
+        structure[room] = _without_tensors(tree, "", tensors)
+        if tensors:
+            files[f"{room}.safetensors"] = save_tensors(tensors)
+    files[STATE] = json.dumps({"step": step, "rooms": structure}).encode()
+    manifest = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[MANIFEST] = json.dumps(manifest, indent=1).encode()
+
+    target = folder / f"{step:09d}"
+    draft = folder / f".{target.name}.draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, content in files.items():
+        _write(draft / name, content)
+    _sync_folder(draft)
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
+    _sync_folder(folder)
+    for old in complete(folder)[keep:]:
+        shutil.rmtree(old)
+    return target
+
+
+def complete(folder: Path) -> list[Path]:
+    """The checkpoints of a run, the latest first."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((path for path in found if path.name.isdigit()), key=lambda path: int(path.name), reverse=True)
+
+
+def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
+    """Read a checkpoint whose every byte is as it was written.
+
+    Returns:
+        The step, and the state by part.
+
+    Raises:
+        BadInput: When a file is missing or its content has changed.
+    """
+    try:
+        manifest: dict[str, str] = json.loads((checkpoint / MANIFEST).read_bytes())
+        files = {name: (checkpoint / name).read_bytes() for name in manifest}
+    except (OSError, ValueError, TypeError, AttributeError) as problem:
+        raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(checkpoint)) from None
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != manifest[name]:
+            raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
+    state = json.loads(files[STATE])
+    rooms = {
+        room: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
+        for room, tree in state["rooms"].items()
+    }
+    return state["step"], rooms
+
+
+def load_latest(folder: Path) -> Iterator[tuple[int, dict[str, Any]] | BadInput]:
+    """Try the checkpoints of a run from the latest on: each a state, or what is wrong with it."""
+    for checkpoint in complete(folder):
+        try:
+            yield load(checkpoint)
+        except BadInput as problem:
+            yield problem
+
+
+def _without_tensors(tree: Any, key: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(tree, Tensor):
+        # A copy, because safetensors refuses tensors that share memory.
+        tensors[key] = tree.detach().cpu().clone().contiguous()
+        return {_REFERENCE: key}
+    if isinstance(tree, Mapping):
+        items = cast(Mapping[str, Any], tree).items()
+        return {name: _without_tensors(each, f"{key}/{name}", tensors) for name, each in items}
+    if isinstance(tree, (list, tuple)):
+        values = cast(list[Any], tree)
+        return [_without_tensors(each, f"{key}/{index}", tensors) for index, each in enumerate(values)]
+    return tree
+
+
+def _with_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(tree, dict):
+        mapping = cast(dict[str, Any], tree)
+        if mapping.keys() == {_REFERENCE}:
+            return tensors[mapping[_REFERENCE]]
+        return {name: _with_tensors(each, tensors) for name, each in mapping.items()}
+    if isinstance(tree, list):
+        return [_with_tensors(each, tensors) for each in cast(list[Any], tree)]
+    return tree
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there, so that nobody sees half of it."""
+    draft = path.with_name(f".{path.name}.draft")
+    _write(draft, content)
+    draft.replace(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

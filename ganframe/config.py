@@ -1,0 +1,400 @@
+"""Component configs: frozen pydantic models that name their `type` and build the live object.
+
+A *kind base* (`LossConfig`, `GameConfig`, ...) has no `type`. Used as a field annotation it stands for the union of
+all configs of its kind that the installed packages register: a mapping with a `type`, a bare type name, or an
+instance. Importing this module, or any module that only defines configs, never imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+
+from ganframe.specs import DataSpec, SampleSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from torch import nn
+
+    from ganframe import protocols
+    from ganframe.game import Game
+
+Source = Literal["latent", "sample"]
+"""What a generator starts from: random numbers, or a sample of another domain."""
+
+
+class Settings(BaseModel):
+    """A frozen model that refuses unknown keys; field docstrings are its manual."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        """Refuse unknown keys, with the setting that was probably meant."""
+        if not isinstance(value, Mapping):
+            return value
+        known = list(cls.__pydantic_fields__)
+        owner = cls._own_name()
+        details: list[InitErrorDetails] = []
+        for key in (str(key) for key in cast(Mapping[Any, Any], value) if key not in known):
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known)}"
+            details.append(_detail("unknown_setting", f"{owner} has no setting {key!r}; {hint}", (key,), key))
+        if details:
+            raise ValidationError.from_exception_data(owner, details)
+        return cast(Any, value)
+
+    @classmethod
+    def _own_name(cls) -> str:
+        return cls.__name__.lower()
+
+
+class Component(Settings):
+    """One configurable part: `type` says which, `build()` makes the live object."""
+
+    kind: ClassVar[str] = ""
+    """Which kind of component this is; set by the kind base."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names under which configs may ask for this type."""
+    paper: ClassVar[str] = ""
+    """Where the component comes from: authors, year, title or equation."""
+
+    @classmethod
+    def type_name(cls) -> str:
+        """The value of the `type` literal; empty for a kind base."""
+        field = cls.__pydantic_fields__.get("type")
+        return "" if field is None else str(field.default)
+
+    @classmethod
+    def _own_name(cls) -> str:
+        return f"{cls.kind} {cls.type_name()!r}"
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return inspect.getdoc(cls).splitlines()[0] if cls.__doc__ else ""  # pyright: ignore[reportOptionalMemberAccess]
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """A concrete config validates as itself, a kind base as the union of what is installed."""
+        if cls.type_name() or not cls.kind:
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            cls._choose,
+            serialization=core_schema.plain_serializer_function_ser_schema(_dump, info_arg=True),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """A kind base is a placeholder that `ganframe.schema` resolves to the union."""
+        if cls.type_name() or not cls.kind:
+            return handler(schema)
+        return {"x-ganframe-kind": cls.kind}
+
+    @classmethod
+    def _choose(cls, value: object) -> Component:
+        """Turn an instance, a mapping or a type name into a config of this kind."""
+        from ganframe.plugins import installed  # noqa: PLC0415  the plugins import this module
+
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, Component):
+            raise _refused("wrong_kind", f"a {value.kind} stands where a {cls.kind} is needed", (), value)
+        settings: dict[str, Any]
+        if isinstance(value, str):
+            settings = {"type": value}
+        elif isinstance(value, Mapping):
+            settings = dict(cast(Mapping[str, Any], value))
+        else:
+            raise _refused("component", f"a {cls.kind} is a type name or a mapping with a `type`", (), value)
+        registry = installed().registry
+        name = settings.get("type")
+        if not isinstance(name, str):
+            known = ", ".join(registry.types(cls.kind))
+            raise _refused("missing_type", f"this {cls.kind} has no `type`; installed: {known}", (), value)
+        found = registry.find(cls.kind, name)
+        if isinstance(found, str):
+            raise _refused("unknown_type", found, ("type",), name)
+        return found.model_validate(settings | {"type": found.type_name()})
+
+
+def _detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
+    # Braces would be read as placeholders of pydantic's message template.
+    text = message.replace("{", "{{").replace("}", "}}")
+    return InitErrorDetails(type=PydanticCustomError(cast(Any, code), cast(Any, text)), loc=loc, input=value)
+
+
+def _refused(code: str, message: str, loc: tuple[str | int, ...], value: object) -> ValidationError:
+    return ValidationError.from_exception_data("component", [_detail(code, message, loc, value)])
+
+
+def _dump(value: Component, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    return value.model_dump(mode=info.mode, exclude_defaults=info.exclude_defaults) | {"type": value.type_name()}
+
+
+class ScheduleConfig(Component):
+    """A number that changes over a run, as a function of the images seen."""
+
+    kind: ClassVar[str] = "schedule"
+
+    def at(self, images: int, total: int) -> float:
+        """The value once `images` of `total` real examples were seen."""
+        raise NotImplementedError
+
+
+def _scheduled_tag(value: object) -> str:
+    return "schedule" if isinstance(value, (ScheduleConfig, Mapping)) else "number"
+
+
+Scheduled = Annotated[
+    Annotated[FiniteFloat, Tag("number")] | Annotated[ScheduleConfig, Tag("schedule")],
+    Discriminator(_scheduled_tag),
+]
+"""A number, or a schedule of numbers."""
+
+
+def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> float:
+    """The number that a scheduled setting has once `images` of `total` were seen."""
+    return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
+
+
+class GeneratorConfig(Component):
+    """A network that makes samples."""
+
+    kind: ClassVar[str] = "generator"
+    starts_from: ClassVar[Source] = "latent"
+    """Whether the network takes a latent, or a sample of another domain."""
+    conditional: ClassVar[bool] = False
+    """Whether the network can take a condition."""
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """What the live network offers beside `forward` that a term may need, such as `log_prob`."""
+
+    def build(
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+    ) -> nn.Module:
+        """Make the network: a `protocols.Generator`.
+
+        Args:
+            output: One sample to be made.
+            source: One sample to start from; None where the network starts from a latent.
+            condition: The condition of one sample; None for an unconditional network.
+
+        Raises:
+            BadInput: When the network cannot have such an output.
+        """
+        raise NotImplementedError
+
+
+class DiscriminatorConfig(Component):
+    """A network that judges samples."""
+
+    kind: ClassVar[str] = "discriminator"
+    conditional: ClassVar[bool] = False
+    """Whether the network can take a condition."""
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """What a verdict has beside logits: `features`, `class_logits`."""
+    second_order: ClassVar[bool] = True
+    """Whether a gradient penalty can be differentiated through the network."""
+    batch_coupled: ClassVar[bool] = False
+    """Whether one sample's verdict depends on the rest of the batch."""
+
+    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
+        """Make the network: a `protocols.Discriminator`.
+
+        Args:
+            sample: What is judged: one tensor, or several together.
+            condition: The condition of one sample; None for an unconditional network.
+
+        Raises:
+            BadInput: When the network does not fit the sample.
+        """
+        raise NotImplementedError
+
+
+class LabelPolicyConfig(Component):
+    """A change to the targets that the discriminator is trained towards."""
+
+    kind: ClassVar[str] = "label policy"
+
+    def build(self) -> protocols.LabelPolicy:
+        """Make the policy."""
+        raise NotImplementedError
+
+
+class TermConfig(Component):
+    """Something that adds a scalar to the objective of a turn."""
+
+    weight: Scheduled = 1.0
+    """Factor of the term in the objective; a number or a schedule."""
+    every: int = Field(default=1, ge=1)
+    """Take part in each k-th turn only, with the weight times k."""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """What the term reads of a verdict beside logits: `features`, `class_logits`."""
+
+
+class LossConfig(TermConfig):
+    """An adversarial loss: scores contests for both sides."""
+
+    kind: ClassVar[str] = "loss"
+    takes_targets: ClassVar[bool] = True
+    """Whether the discriminator's side follows soft or flipped targets."""
+    contests: tuple[str, ...] | None = None
+    """Names of the contests to score; all of the game's when left out."""
+    labels: tuple[LabelPolicyConfig, ...] = ()
+    """Label policies, applied in order to the discriminator's targets."""
+
+    def build(self) -> protocols.Loss:
+        """Make the loss."""
+        raise NotImplementedError
+
+
+class RegularizerConfig(TermConfig):
+    """Any other term: a gradient penalty, a cycle, a distance, a diversity."""
+
+    kind: ClassVar[str] = "regularizer"
+    side: ClassVar[Literal["discriminator", "generator"]] = "generator"
+    """Whether the term belongs to the turns of discriminators or of the other players."""
+    input_gradients: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
+    """The contest sides whose samples the term differentiates by."""
+    turns: tuple[str, ...] | None = None
+    """Names of the turns that the term joins; those of its side when left out."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that the term reads from the round."""
+        return ()
+
+    def build(self) -> protocols.Regularizer:
+        """Make the regularizer."""
+        raise NotImplementedError
+
+
+class GameConfig(Component):
+    """Who plays, what tensors a batch becomes, who judges what, and in which turns the players move."""
+
+    kind: ClassVar[str] = "game"
+    share_round: bool = False
+    """Make the tensors of a step once and share them between its turns: one generator forward a step."""
+
+    def build(self, data: DataSpec) -> Game:
+        """Make the game for data of this shape; its players are seated later.
+
+        Raises:
+            BadInput: When the data lacks a tensor that the game needs.
+        """
+        raise NotImplementedError
+
+
+class DatasetConfig(Component):
+    """A source of named tensors."""
+
+    kind: ClassVar[str] = "dataset"
+
+    def spec(self) -> DataSpec:
+        """The tensors of one example, found without reading all of the data.
+
+        Raises:
+            BadInput: When the data is missing or cannot be read.
+        """
+        raise NotImplementedError
+
+    def build(self) -> protocols.Dataset:
+        """Open the data.
+
+        Raises:
+            BadInput: When the data is missing or cannot be read.
+        """
+        raise NotImplementedError
+
+    def held_out(self) -> DatasetConfig | None:
+        """The examples of the same source that are not trained on; None where there are none."""
+        return None
+
+
+class AugmentationConfig(Component):
+    """A differentiable change to whatever a discriminator sees."""
+
+    kind: ClassVar[str] = "augmentation"
+
+    def build(self) -> nn.Module:
+        """Make the augmentation: a `protocols.Augmentation`."""
+        raise NotImplementedError
+
+
+class MetricConfig(Component):
+    """A measure of samples against real data."""
+
+    kind: ClassVar[str] = "metric"
+    samples: int = Field(default=2000, ge=1)
+    """How many examples to measure."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that the metric reads."""
+        raise NotImplementedError
+
+    def build(self, data: DatasetConfig) -> protocols.Metric:
+        """Make an empty measurement over this data."""
+        raise NotImplementedError
+
+
+class LoggerConfig(Component):
+    """A subscriber to the scalars and pictures of a run."""
+
+    kind: ClassVar[str] = "logger"
+
+    def build(self) -> object:
+        """Make an object with `ganframe.hookimpl` methods for the life of a run."""
+        raise NotImplementedError
+
+
+class OptimizerConfig(Component):
+    """What moves the parameters in a turn."""
+
+    kind: ClassVar[str] = "optimizer"
+    lr: Scheduled = 2e-4
+    """Learning rate; a number or a schedule."""
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:
+        """Make the optimizer over these parameters."""
+        raise NotImplementedError
+
+    def settings(self, images: int, total: int) -> dict[str, Any]:
+        """The param-group values once `images` of `total` were seen."""
+        return {"lr": value_at(self.lr, images, total)}
+
+
+KINDS: tuple[type[Component], ...] = (
+    GameConfig,
+    GeneratorConfig,
+    DiscriminatorConfig,
+    LossConfig,
+    RegularizerConfig,
+    LabelPolicyConfig,
+    AugmentationConfig,
+    DatasetConfig,
+    MetricConfig,
+    LoggerConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
+"""Every kind base, in the order in which listings show them."""
+
+__all__ = [base.__name__ for base in KINDS] + ["KINDS", "Component", "Scheduled", "Settings", "value_at"]

@@ -1,0 +1,50 @@
+"""Averages of the players that make samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # pyright: ignore[reportUnknownVariableType]
+
+
+class Averages:
+    """Exponential moving averages of parameters and buffers.
+
+    Args:
+        players: The networks to average, by name.
+        decay: Share of the old average that a step keeps, in [0, 1).
+    """
+
+    def __init__(self, players: Mapping[str, nn.Module], decay: float) -> None:
+        self._sources = dict(players)
+        self._averages = {
+            name: AveragedModel(player, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            for name, player in players.items()
+        }
+        for average in self._averages.values():
+            average.requires_grad_(False)
+
+    def update(self) -> None:
+        """Take in the players as they are now."""
+        for name, average in self._averages.items():
+            average.update_parameters(self._sources[name])
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """The averaged networks, by name."""
+        return {name: average.module for name, average in self._averages.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Averages and counts of all players."""
+        return {
+            f"{name}.{key}": value
+            for name, average in self._averages.items()
+            for key, value in average.state_dict().items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take the averages back."""
+        for name, average in self._averages.items():
+            start = f"{name}."
+            average.load_state_dict({key[len(start) :]: each for key, each in state.items() if key.startswith(start)})

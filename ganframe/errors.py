@@ -1,0 +1,48 @@
+"""The two ways in which a command ends badly, each with its exit code.
+
+`BadInput` is what the user can mend: it names a place and a remedy. `RunFailed` is what happened to a run.
+"""
+
+from __future__ import annotations
+
+Path = tuple[str | int, ...]
+
+
+class BadInput(Exception):
+    """Input that cannot be used: a config, a data set, a checkpoint, a plugin, an argument.
+
+    Args:
+        message: What is wrong, in one sentence.
+        place: Where: a file, `file:line:column`, a folder, or a plugin.
+        path: Where in the config, as keys: `("regularizers", 0, "weight")`.
+        remedy: What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, place: str = "", path: Path = (), remedy: str = "") -> None:
+        self.message = message
+        self.place = place
+        self.path = path
+        self.remedy = remedy
+        super().__init__(message)
+
+    def within(self, *prefix: str | int) -> BadInput:
+        """The same problem, its path counted from further out."""
+        return BadInput(self.message, place=self.place, path=(*prefix, *self.path), remedy=self.remedy)
+
+    def __str__(self) -> str:
+        place = ": ".join(part for part in (self.place, dotted(self.path)) if part)
+        text = f"{place}: {self.message}" if place else self.message
+        return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+class RunFailed(Exception):
+    """A run that could not go on; what it had saved is intact."""
+
+    exit_code = 1
+
+
+def dotted(path: Path) -> str:
+    """A config path as `--set` takes it: `regularizers.0.weight`."""
+    return ".".join(str(part) for part in path)

@@ -1,0 +1,65 @@
+"""Measuring: rounds over data that was not trained on, where there is some, given to every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ganframe.config import DatasetConfig, MetricConfig
+from ganframe.data import Batches
+from ganframe.game import Game, Round
+from ganframe.protocols import Metric
+from ganframe.randomness import Randomness
+from ganframe.sampling import sampling_mode
+
+BATCH = 100
+"""Examples in a round of an evaluation."""
+
+
+class Evaluation:
+    """The metrics of a run over its data.
+
+    Args:
+        metrics: What to measure.
+        data: What the run trains on. Inputs of the game come from its held-out examples, where it has some.
+        seed: The seed of the draws.
+    """
+
+    def __init__(self, metrics: tuple[MetricConfig, ...], data: DatasetConfig, seed: int) -> None:
+        self._metrics = metrics
+        self._data = data
+        self._dataset = (data.held_out() or data).build()
+        self._randomness = Randomness(seed).at("evaluation")
+
+    def measure(self, game: Game, device: torch.device) -> dict[str, float]:
+        """The results of every metric by `metric/name`.
+
+        Args:
+            game: The game, with the players to be measured.
+            device: Where the players are.
+        """
+        results: dict[str, float] = {}
+        for index, config in enumerate(self._metrics):
+            metric = config.build(self._data)
+            self.fill(metric, config, game, device)
+            known = any(config.type_name() == other.type_name() for other in self._metrics[:index])
+            name = f"{config.type_name()}-{index + 1}" if known else config.type_name()
+            results |= {f"{name}/{key}": value for key, value in metric.compute().items()}
+        return results
+
+    def fill(self, metric: Metric, config: MetricConfig, game: Game, device: torch.device) -> None:
+        """Give a metric its examples."""
+        sizes = [BATCH] * (config.samples // BATCH) + [config.samples % BATCH] * (config.samples % BATCH > 0)
+        with sampling_mode(game, self._randomness):
+            for number, size in enumerate(sizes):
+                draws = self._randomness.at(number)
+                batch = next(Batches(self._dataset, BATCH, self._randomness, device).starting_at(number))
+                part = {name: each[:size] for name, each in batch.items()}
+                round = Round(game, part, size=size, device=device, randomness=draws)
+                metric.update(_read(round, config.tensors()))
+
+
+def _read(round: Round, names: tuple[str, ...]) -> Mapping[str, Tensor]:
+    return {name: round[name] for name in names}

@@ -1,0 +1,202 @@
+"""The objective of a turn: every term that joins it, summed with its weight."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganframe.config import LossConfig, RegularizerConfig, TermConfig, value_at
+from ganframe.errors import BadInput, Path
+from ganframe.experiment import Experiment
+from ganframe.game import Contest, Game, Round, Side, Turn
+from ganframe.protocols import LabelPolicy, Loss, Regularizer, Verdict
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the run a turn is taken: all that lazy intervals and schedules depend on.
+
+    Attributes:
+        turn_count: How often this turn was taken before.
+        images: Real examples seen before this step.
+        total: Real examples of the whole run.
+    """
+
+    turn_count: int
+    images: int
+    total: int
+
+
+@dataclass
+class Sum:
+    """A turn's objective and what it consists of: the terms by name, before their weights."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+class LossTerm:
+    """An adversarial loss over the contests that it scores."""
+
+    def __init__(self, name: str, path: Path, config: LossConfig) -> None:
+        self.name, self.path, self.config = name, path, config
+        self.live: Loss = config.build()
+        self.policies: list[LabelPolicy] = [policy.build() for policy in config.labels]
+
+    def check(self, game: Game) -> None:
+        """Refuse a loss that the game cannot give what it reads."""
+        known = [contest.name for contest in game.contests]
+        for name in self.config.contests or ():
+            if name not in known:
+                message = f"the game has no contest {name!r}; it has: {', '.join(known) or 'none'}"
+                raise BadInput(message, path=(*self.path, "contests"))
+        if not known:
+            raise BadInput(f"{self.name!r} scores contests, but the game has none", path=self.path)
+        if self.policies and not self.config.takes_targets:
+            message = f"{self.name!r} compares reals with fakes and takes no targets, so no label policy fits it"
+            raise BadInput(message, path=(*self.path, "labels"))
+        for contest in self._scored(game.contests):
+            _check_judge(game, contest.discriminator, self.config, self.path)
+
+    def joins(self, game: Game, turn: Turn) -> bool:
+        """Whether the loss scores a contest of this turn."""
+        return bool(self._scored(game.contests_of(turn)))
+
+    def value(self, round: Round, turn: Turn) -> Tensor:
+        """The loss over its contests in this turn."""
+        return _total(
+            contest.weight * round.game.score(self.live, turn, *self._sides(round, turn, contest))
+            for contest in self._scored(round.contests)
+        )
+
+    def _scored(self, contests: Iterable[Contest]) -> list[Contest]:
+        chosen = self.config.contests
+        return [contest for contest in contests if chosen is None or contest.name in chosen]
+
+    def _sides(self, round: Round, turn: Turn, contest: Contest) -> tuple[Verdict, Verdict]:
+        if not self.policies or not round.game.is_discriminator_turn(turn):
+            return round.pending(contest, "real"), round.pending(contest, "fake")
+        return self._with_target(round, contest, "real"), self._with_target(round, contest, "fake")
+
+    def _with_target(self, round: Round, contest: Contest, side: Side) -> Verdict:
+        target = torch.full((round.size,), float(side == "real"), device=round.device)
+        for number, policy in enumerate(self.policies):
+            purpose = f"{self.name} label policy {number} {contest.name} {side}"
+            target = policy.forward(target, side == "real", round.randomness.generator(purpose, round.device))
+        return dataclasses.replace(round.verdict(contest, side), target=target)
+
+
+class RegularizerTerm:
+    """Any other term."""
+
+    def __init__(self, name: str, path: Path, config: RegularizerConfig) -> None:
+        self.name, self.path, self.config = name, path, config
+        self.live: Regularizer = config.build()
+
+    def check(self, game: Game) -> None:
+        """Refuse a regularizer that asks for what the game lacks."""
+        for name in self.config.tensors():
+            if name not in game.names:
+                message = f"{self.name!r} reads the tensor {name!r}, which the game does not have"
+                raise BadInput(message, path=self.path, remedy=f"It has: {', '.join(game.names)}.")
+        turns = [turn.name for turn in game.turns]
+        for name in self.config.turns or ():
+            if name not in turns:
+                message = f"the game has no turn {name!r}; it has: {', '.join(turns)}"
+                raise BadInput(message, path=(*self.path, "turns"))
+        needs_contest = self.config.input_gradients or self.config.reads
+        if needs_contest and not game.contests:
+            raise BadInput(f"{self.name!r} reads a contest, but the game has none", path=self.path)
+        for judge in sorted(game.discriminators) if needs_contest else ():
+            _check_judge(game, judge, self.config, self.path)
+
+    def joins(self, game: Game, turn: Turn) -> bool:
+        """Whether the term belongs to this turn."""
+        if self.config.turns is not None:
+            return turn.name in self.config.turns
+        return game.is_discriminator_turn(turn) == (self.config.side == "discriminator")
+
+    def value(self, round: Round, turn: Turn) -> Tensor:
+        """The penalty."""
+        return self.live.forward(round)
+
+
+Term = LossTerm | RegularizerTerm
+
+
+class Objective:
+    """Sums the terms of each turn.
+
+    Raises:
+        BadInput: When a term asks for what the game lacks, or a turn has no term.
+    """
+
+    def __init__(self, experiment: Experiment, game: Game) -> None:
+        self.game = game
+        self.terms = list(_terms(experiment))
+        for term in self.terms:
+            term.check(game)
+        for turn in game.turns:
+            if not any(term.joins(game, turn) for term in self.terms):
+                message = f"nothing to minimise in the turn {turn.name!r}"
+                raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
+
+    def active(self, turn: Turn, moment: Moment) -> list[Term]:
+        """The terms that take part this time."""
+        return [
+            term for term in self.terms if moment.turn_count % term.config.every == 0 and term.joins(self.game, turn)
+        ]
+
+    def input_gradients(self, turn: Turn, moment: Moment) -> frozenset[Side]:
+        """The sides whose samples some active term differentiates by."""
+        active = self.active(turn, moment)
+        return frozenset[Side]().union(*(t.config.input_gradients for t in active if isinstance(t, RegularizerTerm)))
+
+    def __call__(self, round: Round, turn: Turn, moment: Moment) -> Sum:
+        """The weighted sum over the active terms. A turn with none this time has the objective 0."""
+        terms: dict[str, Tensor] = {}
+        weighted: list[Tensor] = []
+        for term in self.active(turn, moment):
+            terms[term.name] = value = term.value(round, turn)
+            weight = value_at(term.config.weight, moment.images, moment.total) * term.config.every
+            weighted.append(value if weight == 1 else weight * value)
+        return Sum(_total(weighted), terms)
+
+    def stateful(self) -> dict[str, Any]:
+        """The live terms that keep state of their own, by name."""
+        return {term.name: term.live for term in self.terms if getattr(term.live, "state_dict", dict)()}
+
+
+def _terms(experiment: Experiment) -> Iterator[Term]:
+    taken: dict[str, int] = {}
+
+    def named(config: TermConfig) -> str:
+        name = config.type_name()
+        taken[name] = taken.get(name, 0) + 1
+        return name if taken[name] == 1 else f"{name}-{taken[name]}"
+
+    for index, loss in enumerate(experiment.losses):
+        yield LossTerm(named(loss), ("losses", index), loss)
+    for index, regularizer in enumerate(experiment.regularizers):
+        yield RegularizerTerm(named(regularizer), ("regularizers", index), regularizer)
+
+
+def _check_judge(game: Game, judge: str, config: LossConfig | RegularizerConfig, path: Path) -> None:
+    network = game.roles()[judge].config
+    lacks = sorted(config.reads - getattr(network, "gives", frozenset()))
+    if lacks:
+        message = f"{config.type_name()!r} reads {', '.join(lacks)}, which {network.type_name()!r} does not give"
+        raise BadInput(message, path=path)
+    if isinstance(config, RegularizerConfig) and config.input_gradients and not getattr(network, "second_order", True):
+        message = f"{config.type_name()!r} differentiates twice, which {network.type_name()!r} does not support"
+        raise BadInput(message, path=path)
+
+
+def _total(values: Iterable[Tensor]) -> Tensor:
+    values = list(values)
+    return torch.stack(values).sum() if len(values) > 1 else values[0] if values else torch.zeros(())

@@ -1,0 +1,89 @@
+"""Named tensors as pictures: images in a grid, points in the plane as a scatter plot."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from ganframe.checkpoint import write_whole
+
+GAP = 2
+"""Pixels between the cells of a grid."""
+
+
+def draw(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Save a picture of named tensors of the same batch as a PNG.
+
+    Args:
+        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. Several image tensors stand
+            side by side, an example a row.
+        path: The file.
+
+    Raises:
+        ValueError: When a tensor is neither.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {name: each.detach().float().cpu() for name, each in tensors.items()}
+    first = next(iter(values.values()))
+    if first.ndim == 4:
+        write_whole(path, _png(grid(values)))
+    elif first.ndim == 2 and first.shape[1] == 2:
+        write_whole(path, _scatter(values))
+    else:
+        shapes = ", ".join(f"{name} {tuple(each.shape)}" for name, each in values.items())
+        raise ValueError(f"neither images nor points in the plane: {shapes}")
+
+
+def grid(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Images as one uint8 picture `(H, W, 3)`.
+
+    One tensor fills a grid about as wide as high, of ten columns where that is close; of several, each example is a
+    row of cells.
+    """
+    # Each (B, C, H, W); cells become (N, H, W, 3).
+    images = [each.expand(-1, 3, -1, -1) if each.shape[1] == 1 else each for each in tensors.values()]
+    if len(images) == 1:
+        cells, columns = images[0], _columns(len(images[0]))
+    else:
+        cells = rearrange(torch.stack(images), "tensor batch c h w -> (batch tensor) c h w")
+        columns = len(images) * max(1, round(math.sqrt(len(images[0]) / len(images))))
+    pixels = ((cells.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    missing = -len(pixels) % columns
+    blank = torch.full((missing, *pixels.shape[1:]), 255, dtype=torch.uint8)
+    padded = torch.nn.functional.pad(torch.cat([pixels, blank]), (0, GAP, 0, GAP), value=255)
+    return rearrange(padded, "(row column) c h w -> (row h) (column w) c", column=columns)
+
+
+def _columns(count: int) -> int:
+    return 10 if count % 10 == 0 and 50 <= count <= 200 else math.ceil(math.sqrt(count))
+
+
+def _png(pixels: Tensor) -> bytes:
+    height = pixels.shape[0]
+    if height < 320:  # small grids are drawn larger, so that the pixels can be told apart
+        factor = math.ceil(320 / height)
+        pixels = pixels.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.numpy())).save(stream, format="png", optimize=True)
+    return stream.getvalue()
+
+
+def _scatter(tensors: Mapping[str, Tensor]) -> bytes:
+    from matplotlib.figure import Figure  # noqa: PLC0415  slow to import, and images do not need it
+
+    figure = Figure(figsize=(5, 5), dpi=100)
+    axes = figure.add_subplot(aspect="equal")
+    for (name, points), colour in zip(tensors.items(), ("tab:gray", "tab:red", "tab:blue", "tab:green"), strict=False):
+        axes.scatter(*points.T.tolist(), s=4, alpha=0.5, label=name, color=colour, linewidths=0)
+    axes.legend(loc="upper right")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()

@@ -1,0 +1,130 @@
+"""The plugin host: finds what is installed, tries each plugin once, and goes on without the broken ones."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import pluggy
+
+from ganframe import builtin, hookspecs
+from ganframe.config import Component
+from ganframe.errors import BadInput, RunFailed
+from ganframe.registry import Registry
+
+GROUP = "ganframe"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One installed plugin, loaded or broken."""
+
+    name: str
+    package: str
+    version: str
+    module: str
+    error: str = ""
+
+
+@dataclass
+class Installed:
+    """What the installed packages bring."""
+
+    manager: pluggy.PluginManager
+    registry: Registry = field(default_factory=Registry)
+    presets: dict[str, tuple[Path, str]] = field(default_factory=dict[str, tuple[Path, str]])
+    plugins: list[Plugin] = field(default_factory=list[Plugin])
+
+    def add(self, name: str, package: str, version: str, load: Callable[[], object], module: str) -> None:
+        """Try one plugin: all of it is registered, or it is listed as broken and none of it is."""
+        registry, presets = self.registry, dict(self.presets)
+
+        def component(cls: type[Component]) -> None:
+            registry.add(cls, package)
+
+        def preset_folder(folder: Path) -> None:
+            presets.update({path.stem: (path, package) for path in sorted(folder.glob("*.yaml"))})
+
+        trial = new_manager()
+        error = ""
+        try:
+            plugin = load()
+            trial.register(plugin, name)
+            trial.check_pending()
+            trial.hook.register_components.call_historic(kwargs={"register": component})
+            trial.hook.register_presets.call_historic(kwargs={"register": preset_folder})
+            self.manager.register(plugin, name)
+            self.presets = presets
+        except Exception as problem:
+            if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
+                raise BadInput(
+                    f"plugin {name!r} ({package} {version}, {module}) cannot be loaded: {_short(problem)}",
+                    remedy="Mend or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
+                ) from problem
+            registry.discard(package)
+            error = _short(problem)
+        self.plugins.append(Plugin(name, package, version, module, error))
+
+
+def _short(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}".splitlines()[0]
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A plugin manager that knows the hooks and has no plugins."""
+    manager = pluggy.PluginManager("ganframe")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def run_manager(*extra: object) -> pluggy.PluginManager:
+    """A manager for one run: the installed plugins, and these objects in order.
+
+    An exception in a hook names the plugin that it comes from.
+    """
+    manager = new_manager()
+    named = [*installed().manager.list_name_plugin(), *((type(each).__qualname__, each) for each in extra)]
+    for name, plugin in named:
+        manager.register(plugin)
+        for caller in manager.get_hookcallers(plugin) or ():
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin is plugin:
+                    implementation.function = _named(name, caller.name, implementation.function)
+    return manager
+
+
+def _named(plugin: str, hook: str, function: Callable[..., object]) -> Callable[..., object]:
+    @functools.wraps(function)
+    def call(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except (BadInput, RunFailed):
+            raise
+        except Exception as problem:
+            raise RunFailed(f"plugin {plugin!r} failed in {hook}: {_short(problem)}") from problem
+
+    return call
+
+
+@functools.cache
+def installed() -> Installed:
+    """Everything that is installed; looked up once.
+
+    `GANFRAME_LOAD_PLUGINS=a,b` limits which plugins are tried; `GANFRAME_STRICT_PLUGINS=1` raises at a broken one.
+    """
+    found = Installed(new_manager())
+    found.add("ganframe", "ganframe", "", lambda: builtin, builtin.__name__)
+    limit = os.environ.get("GANFRAME_LOAD_PLUGINS")
+    wanted = None if limit is None else {name.strip() for name in limit.split(",")}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        if wanted is None or point.name in wanted:
+            found.add(point.name, *_distribution(point), point.load, point.value)
+    return found
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "")

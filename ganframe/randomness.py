@@ -1,0 +1,51 @@
+"""Counter-based randomness: every draw is a function of (seed, purpose, counters).
+
+Nothing is carried from step to step, so a resumed run needs no random state, and one more draw for one purpose
+changes no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """A place in the space of random draws.
+
+    Attributes:
+        seed: The seed of the run.
+        counters: Where in the run: step, turn, rank, ...
+    """
+
+    seed: int
+    counters: tuple[str | int, ...] = ()
+
+    def at(self, *counters: str | int) -> Randomness:
+        """A place further in."""
+        return Randomness(self.seed, (*self.counters, *counters))
+
+    def key(self, purpose: str) -> int:
+        """A 63-bit integer that depends on everything that says where this draw is."""
+        text = repr((self.seed, purpose, self.counters)).encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+    def generator(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+        """A fresh generator for one purpose."""
+        return torch.Generator(device).manual_seed(self.key(purpose))
+
+    def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """Draws from N(0, 1)."""
+        return torch.randn(shape, generator=self.generator(purpose, device), device=device)
+
+    def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """Draws from U[0, 1)."""
+        return torch.rand(shape, generator=self.generator(purpose, device), device=device)
+
+    def seed_torch(self, purpose: str) -> None:
+        """Seed the global generators, which dropout and the initialisers of PyTorch draw from."""
+        torch.manual_seed(self.key(purpose))

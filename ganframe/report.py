@@ -1,0 +1,5 @@
+"""Report."""
+
+
+def write_report(folder):
+    pass

@@ -1,0 +1,171 @@
+"""A run: its folder, its config as resolved, and everything live that hooks may look at."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import sys
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from ganframe.checkpoint import write_whole
+from ganframe.errors import BadInput
+from ganframe.experiment import Experiment
+from ganframe.plugins import installed
+from ganframe.yamlio import dump_yaml, load_experiment
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ganframe.assembly import Assembly
+    from ganframe.ema import Averages
+    from ganframe.game import Game
+    from ganframe.protocols import Optimizer
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment) -> RunFolder:
+        """Make the folder of a new run, with the config as resolved and the environment.
+
+        Raises:
+            BadInput: When something stands there already, or the folder cannot be written.
+        """
+        if path.exists():
+            remedy = "Choose another --out, or add --resume to go on with the run that is there."
+            raise BadInput("this run folder exists already", place=str(path), remedy=remedy)
+        try:
+            path.mkdir(parents=True)
+            write_whole(path / "config.yaml", dump_yaml(experiment.dump()).encode())
+            write_whole(path / "environment.json", json.dumps(environment(), indent=1).encode())
+        except OSError as problem:
+            raise BadInput(f"the run folder cannot be written: {problem.strerror}", place=str(path)) from None
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The folder of an existing run.
+
+        Raises:
+            BadInput: When there is no run.
+        """
+        if not (path / "config.yaml").is_file():
+            raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
+        return cls(path)
+
+    def experiment(self) -> Experiment:
+        """The config of the run.
+
+        Raises:
+            BadInput: When the config cannot be read.
+        """
+        return load_experiment(self.path / "config.yaml").experiment
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / "checkpoints"
+
+    @property
+    def pictures(self) -> Path:
+        """Where the snapshots are."""
+        return self.path / "pictures"
+
+    @property
+    def samples(self) -> Path:
+        """The last picture."""
+        return self.path / "samples.png"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    @property
+    def scalars(self) -> Path:
+        """The log of training scalars, a line of JSON a step."""
+        return self.path / "scalars.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The log of metrics, a line of JSON a measurement."""
+        return self.path / "metrics.jsonl"
+
+
+def default_folder(name: str) -> Path:
+    """`runs/NAME-TIME/`, which no other run has."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name) or "run"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    candidates = (Path("runs") / f"{safe}-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(path for path in candidates if not path.exists())
+
+
+def environment() -> dict[str, Any]:
+    """Versions of everything that a run's numbers may depend on."""
+    libraries = ("torch", "numpy", "pydantic", "safetensors")
+    return {
+        "ganframe": metadata.version("ganframe"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "libraries": {name: metadata.version(name) for name in libraries},
+        "plugins": {plugin.package: plugin.version for plugin in installed().plugins if plugin.version},
+    }
+
+
+@dataclass
+class Run:
+    """A run as hooks see it.
+
+    Attributes:
+        experiment: The config.
+        folder: The files of the run.
+        assembly: The game, its players and the objective.
+        optimizers: The optimizer of each turn, by the turn's name.
+        averages: The averaged players; None where nothing is averaged.
+        augmentations: What stands between samples and discriminators, in order.
+        hooks: The plugins and loggers of this run.
+        step: Steps done.
+        images: Real examples seen.
+        resumed: Whether the run goes on from a checkpoint.
+    """
+
+    experiment: Experiment
+    folder: RunFolder
+    assembly: Assembly
+    optimizers: dict[str, Optimizer]
+    averages: Averages | None
+    augmentations: nn.ModuleList
+    hooks: pluggy.PluginManager
+    step: int = 0
+    images: int = 0
+    resumed: bool = False
+
+    @property
+    def game(self) -> Game:
+        """The game, with the players that train."""
+        return self.assembly.game
+
+    @property
+    def device(self) -> torch.device:
+        """Where the players are."""
+        return self.assembly.device
+
+    def sampling_game(self) -> Game:
+        """The game with averaged players, where there are any."""
+        return self.game.with_players(self.averages.players if self.averages else {})

@@ -1,0 +1,107 @@
+"""Samples from a game: rounds without a turn, over given tensors, balanced labels or data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from ganframe.data import Batches
+from ganframe.game import Game, Round
+from ganframe.protocols import Dataset
+from ganframe.randomness import Randomness
+from ganframe.specs import TensorSpec
+
+
+class Inputs(Mapping[str, Tensor]):
+    """The batch of a sampling round: given tensors, class labels in turn, and data only if it is asked for.
+
+    Args:
+        game: The game, for the names and shapes of its tensors.
+        dataset: Where tensors come from that are not given.
+        size: Examples in the batch.
+        randomness: Which examples of the data.
+        device: Where the tensors go.
+        given: Tensors that stand for those of the data, or for those that the game makes.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        dataset: Dataset,
+        size: int,
+        randomness: Randomness,
+        device: torch.device,
+        given: Mapping[str, Tensor],
+    ) -> None:
+        self._spec = game.data
+        self._given = {name: each.to(device) for name, each in given.items()}
+        self._drawn: dict[str, Tensor] | None = None
+        self._batches = Batches(dataset, size, randomness, device)
+        self._size, self._device = size, device
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A tensor of the batch."""
+        if name in self._given:
+            return self._given[name]
+        if name not in self._spec:
+            raise KeyError(name)
+        if self._drawn is None and self._spec[name].classes is not None:
+            return balanced_labels(self._spec[name], self._size, self._device)
+        if self._drawn is None:
+            self._drawn = next(self._batches.starting_at(0))
+        return self._drawn[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the batch has a tensor of this name."""
+        return name in self._given or name in self._spec
+
+    def __iter__(self) -> Iterator[str]:
+        """The names that there are."""
+        return iter({**self._spec, **self._given})
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len({**self._spec, **self._given})
+
+
+def balanced_labels(spec: TensorSpec, size: int, device: torch.device) -> Tensor:
+    """Every class in turn."""
+    return torch.arange(size, device=device) % (spec.classes or 1)
+
+
+def sampling_round(
+    game: Game,
+    dataset: Dataset,
+    size: int,
+    randomness: Randomness,
+    device: torch.device,
+    given: Mapping[str, Tensor] | None = None,
+) -> Round:
+    """A round outside training over `size` examples; see `Inputs` for what its batch is."""
+    batch = Inputs(game, dataset, size, randomness, device, given or {})
+    return Round(game, batch, size=size, device=device, randomness=randomness)
+
+
+@contextmanager
+def sampling_mode(game: Game, randomness: Randomness) -> Iterator[None]:
+    """No gradients, every player in eval mode, and the global random state seeded and given back.
+
+    Args:
+        game: The game whose players are meant.
+        randomness: What dropout that is active while sampling draws from.
+    """
+    players = list(game.players.values())
+    training = [player.training for player in players]
+    # Not inference_mode: its tensors would crash a later judge that takes gradients.
+    with torch.no_grad(), torch.random.fork_rng():
+        randomness.seed_torch("sampling")
+        for player in players:
+            player.eval()
+        try:
+            yield
+        finally:
+            for player, before in zip(players, training, strict=True):
+                player.train(before)

@@ -1,0 +1,198 @@
+"""Training from a config: makes or reopens the run folder, trains, saves, measures, reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch import nn
+
+from ganframe.assembly import Assembly, assemble
+from ganframe.checkpoint import complete, load_latest, save
+from ganframe.data import Batches
+from ganframe.ema import Averages
+from ganframe.errors import BadInput
+from ganframe.evaluate import Evaluation
+from ganframe.experiment import Experiment
+from ganframe.pictures import draw
+from ganframe.plugins import run_manager
+from ganframe.randomness import Randomness
+from ganframe.report import write_report
+from ganframe.run import Run, RunFolder, default_folder
+from ganframe.sampling import sampling_mode, sampling_round
+from ganframe.trainer import Trainer, is_due, private_randomness
+
+
+def train(
+    experiment: Experiment,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    name: str = "run",
+    hooks: Sequence[object] = (),
+) -> RunFolder:
+    """Train what a config describes.
+
+    Args:
+        experiment: The config.
+        out: The run folder; `runs/NAME-TIME/` when None. An existing run is never overwritten.
+        resume: Go on with the run in `out` from its last checkpoint.
+        name: What the default folder is called after.
+        hooks: Objects with `ganframe.hookimpl` methods that take part in this run.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        BadInput: When the config, the data, the folder or the checkpoint cannot be used.
+        RunFailed: When the run cannot go on, such as after a loss that is not finite.
+    """
+    folder = _folder(experiment, out, resume, name) if resume else None
+    assembly = assemble(experiment)
+    if folder is None:
+        folder = RunFolder.create(Path(out) if out else default_folder(name), experiment)
+    with private_randomness(assembly.device):
+        run = _start(experiment, folder, assembly, hooks)
+        if resume:
+            _restore(run)
+        _train(run)
+    return folder
+
+
+def _folder(experiment: Experiment, out: Path | str | None, resume: bool, name: str) -> RunFolder:
+    if out is None:
+        raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
+    folder = RunFolder.open(Path(out))
+    changed = folder.experiment().differences(experiment)
+    if changed:
+        raise BadInput(
+            f"the config differs from that of the run in: {', '.join(changed)}",
+            place=str(folder.path / "config.yaml"),
+            remedy="Resume with the config of the run, or start a new run with another --out.",
+        )
+    return folder
+
+
+def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks: Sequence[object]) -> Run:
+    averages = None
+    if experiment.train.ema is not None:
+        makers = {
+            name: each for name, each in assembly.game.players.items() if name not in assembly.game.discriminators
+        }
+        averages = Averages(makers, 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images))
+    if experiment.train.compile:
+        for player in assembly.game.players.values():
+            player.compile()
+    loggers = [logger.build() for logger in experiment.loggers]
+    return Run(
+        experiment=experiment,
+        folder=folder,
+        assembly=assembly,
+        optimizers=assembly.optimizers(),
+        averages=averages,
+        augmentations=nn.ModuleList([each.build() for each in experiment.augmentations]).to(assembly.device),
+        hooks=run_manager(*loggers, *hooks),
+    )
+
+
+def _train(run: Run) -> None:
+    experiment, folder = run.experiment, run.folder
+    total = experiment.train.images
+    tenth = max(total // 10, 1)
+    batches = Batches(
+        experiment.data.build(),
+        experiment.train.batch_size,
+        Randomness(experiment.seed).at("data"),
+        run.device,
+        experiment.train.workers,
+    )
+    evaluation = (
+        Evaluation(experiment.evaluate.metrics, experiment.data, experiment.seed) if experiment.evaluate else None
+    )
+    evaluate_every = experiment.evaluate.every_images if experiment.evaluate else None
+    error: BaseException | None = None
+    try:
+        run.hooks.hook.on_run_start(run=run)
+        trainer = Trainer(run, batches)
+        while not trainer.done():
+            before = run.images
+            trainer.step()
+            done = trainer.done()
+            if done or is_due(experiment.snapshot.every_images or tenth, before, run.images):
+                snapshot(run, batches)
+            if evaluation and (done or is_due(evaluate_every or total, before, run.images)):
+                results = evaluation.measure(run.sampling_game(), run.device)
+                run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
+            if done or is_due(experiment.checkpoint.every_images or tenth, before, run.images):
+                save_checkpoint(run)
+    except BaseException as problem:
+        error = problem
+        raise
+    finally:
+        run.hooks.hook.on_run_end(run=run, error=error)
+        write_report(folder)
+
+
+def snapshot(run: Run, batches: Batches) -> None:
+    """Draw what the averaged players make of the same inputs each time."""
+    game = run.sampling_game()
+    randomness = Randomness(run.experiment.seed).at("snapshot")
+    with sampling_mode(game, randomness):
+        dataset = batches.source.dataset
+        round = sampling_round(game, dataset, run.experiment.snapshot.count, randomness, run.device)
+        tensors = {name: round[name] for name in game.pictures}
+    picture = run.folder.pictures / f"{run.step:09d}.png"
+    draw(tensors, picture)
+    draw(tensors, run.folder.samples)
+    run.hooks.hook.on_snapshot(run=run, step=run.step, tensors=tensors, picture=picture)
+
+
+def save_checkpoint(run: Run) -> None:
+    """Save everything that the run needs to go on."""
+    state: dict[str, object] = {}
+    run.hooks.hook.on_checkpoint_save(run=run, state=state)
+    rooms = {name: each.state_dict() for name, each in _rooms(run).items()}
+    rooms |= {"optimizers": _optimizer_states(run), "memory": run.game.memory, "hooks": state}
+    rooms["progress"] = {"images": run.images}
+    save(run.folder.checkpoints, run.step, rooms, run.experiment.checkpoint.keep)
+
+
+def _restore(run: Run) -> None:
+    for found in load_latest(run.folder.checkpoints):
+        if isinstance(found, BadInput):
+            Console(stderr=True).print(f"[yellow]skipped a damaged checkpoint:[/] {found}")
+            continue
+        run.step, rooms = found
+        break
+    else:
+        if complete(run.folder.checkpoints):
+            raise BadInput("every checkpoint of this run is damaged", place=str(run.folder.checkpoints))
+        return  # stopped before its first checkpoint: begin anew
+    for name, each in _rooms(run).items():
+        each.load_state_dict(rooms[name])
+    for name, optimizer in run.optimizers.items():
+        saved = rooms["optimizers"][name]
+        optimizer.load_state_dict(saved | {"state": {int(key): each for key, each in saved["state"].items()}})
+    run.game.memory = {name: each.to(run.device) for name, each in rooms["memory"].items()}
+    run.images = rooms["progress"]["images"]
+    run.resumed = True
+    run.hooks.hook.on_checkpoint_load(run=run, state=rooms["hooks"])
+
+
+def _rooms(run: Run) -> dict[str, Any]:
+    """Everything of a run that has a state dict, by a name of its own."""
+    players = {f"player.{name}": player for name, player in run.game.players.items()}
+    terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful().items()}
+    averages = {"averages": run.averages} if run.averages else {}
+    return players | terms | averages | {"augmentations": run.augmentations}
+
+
+def _optimizer_states(run: Run) -> dict[str, Any]:
+    states = {name: optimizer.state_dict() for name, optimizer in run.optimizers.items()}
+    # JSON has no integer keys.
+    return {
+        name: state | {"state": {str(key): each for key, each in state["state"].items()}}
+        for name, state in states.items()
+    }

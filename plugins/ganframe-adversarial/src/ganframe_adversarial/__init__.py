@@ -1,0 +1,43 @@
+"""The plain adversarial game: one generator against one discriminator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ganframe import hookimpl
+from ganframe.config import DiscriminatorConfig, GameConfig, GeneratorConfig
+from ganframe.specs import DataSpec
+
+if TYPE_CHECKING:
+    from ganframe_adversarial.game import Adversarial
+
+
+class AdversarialGame(GameConfig):
+    """One generator makes samples from latents, one discriminator judges them against real ones."""
+
+    paper = "Goodfellow et al. 2014, arXiv:1406.2661; conditional: Mirza and Osindero 2014, arXiv:1411.1784"
+    type: Literal["adversarial"] = "adversarial"
+    generator: GeneratorConfig
+    """The network that makes samples."""
+    discriminator: DiscriminatorConfig
+    """The network that judges samples."""
+    condition: str | None = None
+    """Name of the data's tensor that both networks are given, such as `label`; unconditional when left out."""
+    prior: Literal["normal", "uniform"] = "normal"
+    """Distribution of each latent number: N(0, 1), or uniform in [-1, 1]."""
+    discriminator_steps: int = Field(default=1, ge=1)
+    """Discriminator turns for each generator turn, each on a batch of its own (k in the paper's algorithm 1)."""
+
+    def build(self, data: DataSpec) -> Adversarial:
+        """See base class."""
+        from ganframe_adversarial.game import Adversarial  # noqa: PLC0415  configs stay free of torch
+
+        return Adversarial(self, data)
+
+
+@hookimpl
+def register_components(register):
+    """Register the game."""
+    register(AdversarialGame)

@@ -1,0 +1,61 @@
+"""The plain adversarial game."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.errors import BadInput
+from ganframe.game import Contest, Game, Role, Round, Turn, tensor
+from ganframe.specs import DataSpec
+from ganframe_adversarial import AdversarialGame
+
+
+class Adversarial(Game):
+    """Generator against discriminator, with or without a condition."""
+
+    output = "fake"
+    pictures = ("fake",)
+
+    def __init__(self, config: AdversarialGame, data: DataSpec) -> None:
+        self.config = config
+        self.inputs = ("real",) if config.condition is None else ("real", config.condition)
+        self.contests = (
+            Contest(
+                "discriminator",
+                real="real",
+                fake="fake",
+                real_condition=config.condition,
+                fake_condition=config.condition,
+            ),
+        )
+        self.turns = (
+            Turn("discriminator", moves=("discriminator",), repeats=config.discriminator_steps),
+            Turn("generator", moves=("generator",)),
+        )
+        if config.share_round and config.discriminator_steps > 1:
+            message = "one round cannot be shared by several discriminator steps"
+            raise BadInput(message, path=("share_round",), remedy="Leave one of the two settings out.")
+        super().__init__(data)
+
+    def roles(self) -> dict[str, Role]:
+        """Who plays."""
+        sample = self.data["real"]
+        condition = None if self.config.condition is None else self.data[self.config.condition]
+        return {
+            "generator": Role(self.config.generator, ("generator",), sample, condition=condition),
+            "discriminator": Role(self.config.discriminator, ("discriminator",), sample, condition=condition),
+        }
+
+    @tensor
+    def latent(self, round: Round) -> Tensor:
+        """Draws from the prior, in the shape that the generator declares."""
+        shape = (round.size, *self.generator.latent_shape)
+        if self.config.prior == "uniform":
+            return round.randomness.uniform("latent", shape, round.device) * 2 - 1
+        return round.randomness.normal("latent", shape, round.device)
+
+    @tensor
+    def fake(self, round: Round) -> Tensor:
+        """What the generator makes of the latents."""
+        condition = () if self.config.condition is None else (round[self.config.condition],)
+        return self.generator(round["latent"], *condition)

@@ -1,0 +1,133 @@
+"""The two networks of DCGAN for any square image whose side halves down to between 4 and 7.
+
+At 64 x 64 with 3 channels and the default widths they have 3,576,704 and 2,765,568 parameters.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.errors import BadInput
+from ganframe.protocols import Verdict
+from ganframe.specs import SampleSpec, TensorSpec, parts
+from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
+
+
+def stages(sample: SampleSpec) -> tuple[int, int, int]:
+    """Image channels, the side of the innermost feature map, and how often it doubles to the image's side.
+
+    Raises:
+        BadInput: When the sample is no square image of a side that halves to between 4 and 7.
+    """
+    shape = parts(sample)[0].shape
+    if len(parts(sample)) == 1 and len(shape) == 3 and shape[1] == shape[2]:
+        side, doublings = shape[1], 0
+        while side > 7 and side % 2 == 0:
+            side, doublings = side // 2, doublings + 1
+        if 4 <= side <= 7 and doublings > 0:
+            return shape[0], side, doublings
+    given = " and ".join(f"{part}" for part in parts(sample))
+    raise BadInput(
+        f"'dcgan' needs one square image whose side halves to between 4 and 7, not {given}",
+        remedy="Sides that fit: 28, 32, 40, 48, 56, 64, 128, ...; most data sets can resize to one of them.",
+    )
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), as the paper's section 4 says; batch norm scales from N(1, 0.02)."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+class Generator(nn.Module):
+    """A latent to an image.
+
+    Args:
+        config: Widths.
+        output: The image.
+        condition: Class labels, embedded and joined to the latent; None for an unconditional network.
+    """
+
+    def __init__(self, config: DCGANGenerator, output: TensorSpec, condition: TensorSpec | None) -> None:
+        super().__init__()
+        image_channels, side, doublings = stages(output)
+        self.latent_shape = (config.latent,)
+        self.embed = None if condition is None else nn.Embedding(label_count(condition), config.latent)
+        widths = [config.channels * 2**index for index in reversed(range(doublings))]
+        joined = config.latent * (1 if condition is None else 2)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(joined, widths[0], side, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
+        ]
+        for inner, outer in itertools.pairwise(widths):
+            layers += [doubling(inner, outer, config.upsample), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+        layers += [doubling(widths[-1], image_channels, config.upsample), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        self.apply(initialise)
+
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Images `(B, C, H, W)` in [-1, 1] from latents `(B, latent)` and labels `(B,)`."""
+        if self.embed is not None:
+            latent = torch.cat([latent, self.embed(condition)], dim=1)
+        return self.layers(latent[:, :, None, None])
+
+
+def doubling(inner: int, outer: int, upsample: str) -> nn.Module:
+    """A layer that doubles the sides."""
+    if upsample == "transposed":
+        return nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, bias=False)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inner, outer, 3, padding=1, bias=False))
+
+
+def label_count(condition: TensorSpec) -> int:
+    """How many class labels there are.
+
+    Raises:
+        BadInput: When the condition is no class label.
+    """
+    if condition.classes is None:
+        raise BadInput(f"'dcgan' takes class labels as its condition, not {condition}")
+    return condition.classes
+
+
+class Discriminator(nn.Module):
+    """An image to a logit.
+
+    Args:
+        config: Widths.
+        sample: The image.
+        condition: Class labels, judged by projection; None for an unconditional network.
+    """
+
+    def __init__(self, config: DCGANDiscriminator, sample: SampleSpec, condition: TensorSpec | None) -> None:
+        super().__init__()
+        image_channels, side, doublings = stages(sample)
+        widths = [image_channels, *(config.channels * 2**index for index in range(doublings))]
+        self.stages = nn.ModuleList()
+        for index, (outer, inner) in enumerate(itertools.pairwise(widths)):
+            # No batch norm next to the image, as the paper's section 3 says.
+            norm = [nn.BatchNorm2d(inner)] if index > 0 else []
+            convolution = nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=False)
+            self.stages.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
+        self.judge = nn.Conv2d(widths[-1], 1, side, bias=False)
+        self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1])
+        self.apply(initialise)
+
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
+        """Judge images `(B, C, H, W)`, with labels `(B,)` where the network is conditional."""
+        features: list[Tensor] = []
+        hidden = sample
+        for stage in self.stages:
+            hidden = stage(hidden)
+            features.append(hidden)
+        logits = self.judge(hidden).flatten()
+        if self.embed is not None:
+            logits = logits + (self.embed(condition) * hidden.sum(dim=(2, 3))).sum(dim=1)
+        return Verdict(logits, features=tuple(features))

@@ -1,0 +1,42 @@
+"""Handwritten digits that come with the package: 5,000 to train on, 1,000 held out, equally many of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from ganframe import hookimpl
+from ganframe.config import Component, DatasetConfig
+from ganframe.specs import DataSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Dataset
+
+
+class Digits(DatasetConfig):
+    """Handwritten digits 28 x 28 with labels 0 to 9, from MNIST."""
+
+    paper = "LeCun et al. 1998, Gradient-based learning applied to document recognition"
+    type: Literal["digits"] = "digits"
+    split: Literal["train", "held-out"] = "train"
+    """The 5,000 to train on, or the 1,000 held out."""
+
+    def spec(self) -> DataSpec:
+        """Names `real` (1 x 28 x 28) and `label`."""
+        return {"real": TensorSpec((1, 28, 28)), "label": TensorSpec((), classes=10)}
+
+    def build(self) -> Dataset:
+        """See base class."""
+        from ganframe_digits.dataset import load  # noqa: PLC0415  configs stay free of torch
+
+        return load(self.split)
+
+    def held_out(self) -> DatasetConfig | None:
+        """See base class."""
+        return Digits(split="held-out") if self.split == "train" else None
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the data set."""
+    register(Digits)

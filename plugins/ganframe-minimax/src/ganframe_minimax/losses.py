@@ -1,0 +1,28 @@
+"""Both losses from logits C, with D = sigmoid(C): -log D = softplus(-C) and -log(1 - D) = softplus(C)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from ganframe.separable import SeparableLoss
+
+
+class NonSaturatingLoss(SeparableLoss):
+    """Discriminator: -E log D(x) - E log(1 - D(G(z))). Generator: -E log D(G(z))."""
+
+    def as_real(self, logits: Tensor) -> Tensor:
+        """Cost -log D."""
+        return softplus(-logits)
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        """Cost -log(1 - D)."""
+        return softplus(logits)
+
+
+class MinimaxLoss(NonSaturatingLoss):
+    """The same discriminator. Generator: +E log(1 - D(G(z)))."""
+
+    def fooling(self, logits: Tensor) -> Tensor:
+        """Cost log(1 - D)."""
+        return -softplus(logits)
