@@ -78,12 +78,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None) -> Asse
     for name in experiment.optimizers.keys() - turns:
         message = f"the game has no turn {name!r}; it has: {', '.join(sorted(turns))}"
         raise BadInput(message, path=("optimizers", name))
-    for index, metric in enumerate(experiment.evaluate.metrics if experiment.evaluate else ()):
-        for name in metric.tensors():
-            if name not in game.names:
-                message = f"{metric.type_name()!r} reads the tensor {name!r}, which the game does not have"
-                path = ("evaluate", "metrics", index)
-                raise BadInput(message, path=path, remedy=f"It has: {', '.join(game.names)}.")
+    check_metrics(experiment, game)
     objective = Objective(experiment, game)
     players = build_players(game, Randomness(experiment.seed))
     game.seat({name: _place(player, device, experiment.train.channels_last) for name, player in players.items()})
@@ -127,3 +122,22 @@ def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.M
     if channels_last:
         return player.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
     return player.to(device)
+
+
+def sample_makers(game: Game) -> dict[str, nn.Module]:
+    """The players that make samples: all but the judges. These are the ones that are averaged."""
+    return {name: player for name, player in game.players.items() if name not in game.discriminators}
+
+
+def check_metrics(experiment: Experiment, game: Game) -> None:
+    """Refuse a metric that reads a tensor which the game lacks.
+
+    Raises:
+        BadInput: With the metric's path in the config.
+    """
+    for index, metric in enumerate(experiment.evaluate.metrics if experiment.evaluate else ()):
+        for name in metric.tensors():
+            if name not in game.names:
+                message = f"{metric.type_name()!r} reads the tensor {name!r}, which the game does not have"
+                path = ("evaluate", "metrics", index)
+                raise BadInput(message, path=path, remedy=f"It has: {', '.join(game.names)}.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
@@ -28,10 +29,14 @@ from ganframe.specs import DataSpec, SampleSpec, TensorSpec
 
 if TYPE_CHECKING:
     from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from torch import nn
+    from torch import Tensor, nn
 
     from ganframe import protocols
     from ganframe.game import Game
+
+ZeroCase = Literal["tensors are equal", "samples are equal", "the judge is flat", "the judge has slope one"]
+"""Cases in which a regularizer may vanish: all tensors that it reads are the same; the samples of a batch are all the
+same; the discriminator's logits are constant; their gradient has norm 1 everywhere."""
 
 Source = Literal["latent", "sample"]
 """What a generator starts from: random numbers, or a sample of another domain."""
@@ -73,6 +78,17 @@ class Component(Settings):
     """Other names under which configs may ask for this type."""
     paper: ClassVar[str] = ""
     """Where the component comes from: authors, year, title or equation."""
+
+    @classmethod
+    def example(cls, folder: FilePath) -> dict[str, Any]:
+        """Settings with which the config can be built, for the conformance kit.
+
+        Fields that are required and hold another component need not be given.
+
+        Args:
+            folder: An empty folder, where a data set may write what it is to read.
+        """
+        return {}
 
     @classmethod
     def type_name(cls) -> str:
@@ -275,6 +291,8 @@ class RegularizerConfig(TermConfig):
     """Whether the term belongs to the turns of discriminators or of the other players."""
     input_gradients: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
     """The contest sides whose samples the term differentiates by."""
+    zero_when: ClassVar[ZeroCase | None] = None
+    """A case in which theory says that the term is 0; the conformance kit tries it."""
     turns: tuple[str, ...] | None = None
     """Names of the turns that the term joins; those of its side when left out."""
 
@@ -333,6 +351,8 @@ class AugmentationConfig(Component):
     """A differentiable change to whatever a discriminator sees."""
 
     kind: ClassVar[str] = "augmentation"
+    off: ClassVar[Mapping[str, Any]] = {}
+    """Settings at which the augmentation is the identity."""
 
     def build(self) -> nn.Module:
         """Make the augmentation: a `protocols.Augmentation`."""
@@ -345,6 +365,19 @@ class MetricConfig(Component):
     kind: ClassVar[str] = "metric"
     samples: int = Field(default=2000, ge=1)
     """How many examples to measure."""
+
+    @classmethod
+    def example_data(cls) -> DatasetConfig | None:
+        """Data that the conformance kit may measure; some labelled images when None."""
+        return None
+
+    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors that the metric reads, as perfect players would make them from a batch of the data."""
+        return {name: batch[name] if name in batch else batch["real"] for name in self.tensors()}
+
+    def at_identity(self) -> Mapping[str, tuple[float, float]]:
+        """Bounds of each result for perfect samples."""
+        return {}
 
     def tensors(self) -> tuple[str, ...]:
         """Names of the tensors that the metric reads."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ganframe.assembly import check_metrics
 from ganframe.config import DatasetConfig, MetricConfig
 from ganframe.data import Batches
+from ganframe.errors import BadInput
+from ganframe.experiment import Experiment
 from ganframe.game import Game, Round
 from ganframe.protocols import Metric
 from ganframe.randomness import Randomness
 from ganframe.sampling import sampling_mode
+from ganframe.trained import load
+from ganframe.yamlio import Document
 
 BATCH = 100
 """Examples in a round of an evaluation."""
@@ -63,3 +69,27 @@ class Evaluation:
 
 def _read(round: Round, names: tuple[str, ...]) -> Mapping[str, Tensor]:
     return {name: round[name] for name in names}
+
+
+def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> dict[str, float]:
+    """Measure a trained run.
+
+    Args:
+        run: The run folder.
+        metrics: Types of metrics with their defaults; those of the run's config when empty.
+        seed: The seed of the draws.
+        device: A torch device, or `auto`.
+
+    Raises:
+        BadInput: When there is no such run or metric, or the game lacks what a metric reads.
+    """
+    trained = load(run, device=device)
+    experiment = trained.experiment
+    if metrics:
+        changed = experiment.dump() | {"evaluate": {"metrics": list(metrics)}}
+        with Document(run / "config.yaml", {}).errors():
+            experiment = Experiment.model_validate(changed)
+            check_metrics(experiment, trained.game)
+    if experiment.evaluate is None:
+        raise BadInput("this run's config has no metrics", place=str(run), remedy="Name one: --metric TYPE.")
+    return Evaluation(experiment.evaluate.metrics, experiment.data, seed).measure(trained.game, trained.device)

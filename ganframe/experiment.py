@@ -91,7 +91,7 @@ class Experiment(Settings):
     """Changes to what discriminators see, in order."""
     data: DatasetConfig
     """What to train on."""
-    optimizers: dict[str, OptimizerConfig] = {}
+    optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
     """The optimizer of each turn, by the turn's name; `adam` where none is given."""
     train: Train
     """How long and how fast to train."""

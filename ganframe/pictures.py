@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,14 @@ GAP = 2
 """Pixels between the cells of a grid."""
 
 
-def draw(tensors: Mapping[str, Tensor], path: Path) -> None:
+def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) -> None:
     """Save a picture of named tensors of the same batch as a PNG.
 
     Args:
         tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. Several image tensors stand
             side by side, an example a row.
         path: The file.
+        columns: Cells in a row of a grid; about as many as rows when None.
 
     Raises:
         ValueError: When a tensor is neither.
@@ -34,7 +35,7 @@ def draw(tensors: Mapping[str, Tensor], path: Path) -> None:
     values = {name: each.detach().float().cpu() for name, each in tensors.items()}
     first = next(iter(values.values()))
     if first.ndim == 4:
-        write_whole(path, _png(grid(values)))
+        write_whole(path, _png(grid(values, columns)))
     elif first.ndim == 2 and first.shape[1] == 2:
         write_whole(path, _scatter(values))
     else:
@@ -42,22 +43,19 @@ def draw(tensors: Mapping[str, Tensor], path: Path) -> None:
         raise ValueError(f"neither images nor points in the plane: {shapes}")
 
 
-def grid(tensors: Mapping[str, Tensor]) -> Tensor:
+def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
     """Images as one uint8 picture `(H, W, 3)`.
 
-    One tensor fills a grid about as wide as high, of ten columns where that is close; of several, each example is a
-    row of cells.
+    Args:
+        tensors: Images `(B, C, H, W)` in [-1, 1]. Of several tensors, the cells of an example stand side by side.
+        columns: Cells in a row; about as many as rows when None.
     """
-    # Each (B, C, H, W); cells become (N, H, W, 3).
     images = [each.expand(-1, 3, -1, -1) if each.shape[1] == 1 else each for each in tensors.values()]
-    if len(images) == 1:
-        cells, columns = images[0], _columns(len(images[0]))
-    else:
-        cells = rearrange(torch.stack(images), "tensor batch c h w -> (batch tensor) c h w")
-        columns = len(images) * max(1, round(math.sqrt(len(images[0]) / len(images))))
+    examples, beside = len(images[0]), len(images)
+    cells = rearrange(torch.stack(images), "tensor batch c h w -> (batch tensor) c h w")
+    columns = columns or (_columns(examples) if beside == 1 else beside * max(1, round(math.sqrt(examples / beside))))
     pixels = ((cells.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    missing = -len(pixels) % columns
-    blank = torch.full((missing, *pixels.shape[1:]), 255, dtype=torch.uint8)
+    blank = torch.full((-len(pixels) % columns, *pixels.shape[1:]), 255, dtype=torch.uint8)
     padded = torch.nn.functional.pad(torch.cat([pixels, blank]), (0, GAP, 0, GAP), value=255)
     return rearrange(padded, "(row column) c h w -> (row h) (column w) c", column=columns)
 
@@ -87,3 +85,19 @@ def _scatter(tensors: Mapping[str, Tensor]) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
+
+
+def draw_each(images: Tensor, folder: Path, labels: Sequence[int] | None = None) -> None:
+    """Save images one by one, as an image folder that can be trained on.
+
+    Args:
+        images: `(B, C, H, W)` in [-1, 1] with C of 1 or 3.
+        folder: Where the PNGs go; with labels, into a folder for each class.
+        labels: The class of each image.
+    """
+    for index, image in enumerate(images):
+        inside = folder if labels is None else folder / str(labels[index])
+        inside.mkdir(parents=True, exist_ok=True)
+        pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        shown = pixels[0] if len(pixels) == 1 else rearrange(pixels, "c h w -> h w c")
+        Image.fromarray(np.ascontiguousarray(shown.numpy())).save(inside / f"{index:06d}.png")

@@ -1,5 +1,155 @@
-"""Report."""
+"""The report of a run: one HTML file that needs no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ganframe.checkpoint import write_whole
+from ganframe.diagnostics import diagnose
+from ganframe.loggers import read_log
+from ganframe.run import RunFolder
+
+PICTURES = 8
+"""Pictures over time that the report shows at the most."""
+POINTS = 400
+"""Points of a curve at the most."""
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd }
+pre { background: #f6f6f4; padding: 1rem; overflow-x: auto } table { border-collapse: collapse }
+td, th { padding: .2rem 1rem .2rem 0; text-align: left; vertical-align: top }
+figure { display: inline-block; margin: 0 1rem 1rem 0 } figcaption { color: #666; font-size: .85rem }
+.over-time img { width: 14rem } .last img { max-width: 100% } svg { max-width: 100%; height: auto }
+"""
 
 
-def write_report(folder):
-    pass
+def write_report(folder: RunFolder) -> Path:
+    """Write the report of a run, finished or not, from its files.
+
+    Args:
+        folder: The run.
+
+    Returns:
+        The file.
+    """
+    log, metrics = read_log(folder.scalars), read_log(folder.metrics)
+    pictures = sorted(folder.pictures.glob("*.png")) if folder.pictures.is_dir() else []
+    environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+    config = (folder.path / "config.yaml").read_text(encoding="utf-8")
+    sections = [
+        ("Samples", _last(folder)),
+        ("Metrics", _metrics(metrics)),
+        ("Diagnostics", _findings(log)),
+        ("Curves", _curves(log)),
+        ("Samples over time", _over_time(pictures)),
+        ("Config", f"<pre>{html.escape(config)}</pre>"),
+        ("Environment", _table(environment)),
+    ]
+    name = html.escape(folder.path.name)
+    body = "".join(f"<h2>{title}</h2>\n{content}\n" for title, content in sections if content)
+    page = (
+        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{name}</title>"
+        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n{_progress(log)}\n{body}</body></html>\n"
+    )
+    write_whole(folder.report, page.encode())
+    return folder.report
+
+
+def _progress(log: Sequence[Mapping[str, float]]) -> str:
+    if not log:
+        return "<p>No step was logged yet.</p>"
+    last = log[-1]
+    speed = f"{last['images per second']:,.0f}"
+    return f"<p>{last['step']:,.0f} steps, {last['images']:,.0f} images, {speed} images a second.</p>"
+
+
+def _last(folder: RunFolder) -> str:
+    return f"<div class='last'>{_image(folder.samples)}</div>" if folder.samples.is_file() else ""
+
+
+def _over_time(pictures: Sequence[Path]) -> str:
+    if len(pictures) < 2:
+        return ""
+    count = min(PICTURES, len(pictures))
+    chosen = [pictures[round(index * (len(pictures) - 1) / (count - 1))] for index in range(count)]
+    figures = (f"<figure>{_image(path)}<figcaption>step {int(path.stem):,}</figcaption></figure>" for path in chosen)
+    return f"<div class='over-time'>{''.join(figures)}</div>"
+
+
+def _image(path: Path) -> str:
+    return f"<img alt='samples' src='data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}'>"
+
+
+def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
+    if not lines:
+        return ""
+    names = [name for name in lines[-1] if name != "step"]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{_number(line.get(name))}</td>" for name in names) + "</tr>" for line in lines
+    )
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _findings(log: Sequence[Mapping[str, float]]) -> str:
+    findings = diagnose(log)
+    if not findings:
+        return "<p>Nothing stands out.</p>" if log else ""
+    return "".join(
+        f"<p><strong>{html.escape(each.title)}.</strong> {html.escape(each.advice)}</p>" for each in findings
+    )
+
+
+def _curves(log: Sequence[Mapping[str, float]]) -> str:
+    if len(log) < 2:
+        return ""
+    from matplotlib import rc_context  # noqa: PLC0415  slow to import, and only a report with curves needs it
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    thin = log[:: -(-len(log) // POINTS)]
+    groups: dict[str, list[str]] = {}
+    for name in sorted({name for line in log for name in line if "/" in name}):
+        groups.setdefault(_panel(name), []).append(name)
+    rows = -(-len(groups) // 2)
+    figure = Figure(figsize=(10, 2.6 * rows), layout="constrained")
+    for index, (title, names) in enumerate(groups.items()):
+        axes = figure.add_subplot(rows, 2, index + 1)
+        for name in names:
+            points = [(line["images"], line[name]) for line in thin if name in line]
+            axes.plot(*zip(*points, strict=True), label=name.split("/", 1)[1], linewidth=0.9)
+        axes.set_title(title, fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.legend(fontsize=7)
+    stream = io.StringIO()
+    with rc_context({"svg.hashsalt": "ganframe", "svg.fonttype": "none"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()[stream.getvalue().index("<svg") :]
+
+
+def _panel(name: str) -> str:
+    turn, _, what = name.partition("/")
+    for kind in ("accuracy", "logit gap", "gradient norm"):
+        if kind in what:
+            return f"{turn}: {kind}"
+    return f"{turn}: terms before their weights"
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows: list[str] = []
+    for name, value in values.items():
+        text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)  # pyright: ignore[reportUnknownVariableType]
+        rows.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from torch import nn
 
-from ganframe.assembly import Assembly, assemble
+from ganframe.assembly import Assembly, assemble, sample_makers
 from ganframe.checkpoint import complete, load_latest, save
 from ganframe.data import Batches
 from ganframe.ema import Averages
@@ -78,10 +78,9 @@ def _folder(experiment: Experiment, out: Path | str | None, resume: bool, name: 
 def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks: Sequence[object]) -> Run:
     averages = None
     if experiment.train.ema is not None:
-        makers = {
-            name: each for name, each in assembly.game.players.items() if name not in assembly.game.discriminators
-        }
-        averages = Averages(makers, 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images))
+        averages = Averages(
+            sample_makers(assembly.game), 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images)
+        )
     if experiment.train.compile:
         for player in assembly.game.players.values():
             player.compile()

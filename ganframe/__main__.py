@@ -1,0 +1,5 @@
+"""`python -m ganframe` is the command line."""
+
+from ganframe.cli import main
+
+main()

@@ -1,0 +1,271 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. Torch is imported by commands only."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ganframe.errors import BadInput, RunFailed
+from ganframe.plugins import installed
+
+app = typer.Typer(
+    name="ganframe",
+    help="Train generative adversarial networks, out of plugins.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+plugins_app = typer.Typer(help="List, write and check plugins.", invoke_without_command=True)
+app.add_typer(plugins_app, name="plugins")
+console = Console(highlight=False)
+
+ConfigArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
+RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
+SetOption = Annotated[list[str], typer.Option("--set", help="Override: a.b=c, with a YAML value. Repeatable.")]
+SeedOption = Annotated[int, typer.Option(help="The same seed gives the same samples.")]
+DeviceOption = Annotated[str, typer.Option(help="A torch device, or auto.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        installed().manager.hook.register_commands.call_historic(kwargs={"cli": app})
+        app()
+    except (BadInput, RunFailed) as problem:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(str(problem))}")
+        sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)
+
+
+@app.command()
+def train(
+    config: ConfigArgument,
+    overrides: SetOption = [],  # noqa: B006  typer's way to say that an option may be left out
+    out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
+) -> None:
+    """Train a config or preset. With --resume, CONFIG may be the run folder itself."""
+    if resume and (Path(config) / "config.yaml").is_file():
+        out = out or Path(config)
+        config = str(Path(config) / "config.yaml")
+    from ganframe.presets import load  # noqa: PLC0415  nothing here is needed to print --help
+
+    loaded = load(config, overrides)
+    from ganframe.loggers import ProgressBar  # noqa: PLC0415  imports torch
+    from ganframe.training import train as run_training  # noqa: PLC0415  imports torch
+
+    with loaded.document.errors():
+        folder = run_training(
+            loaded.experiment, out=out, resume=resume, name=Path(config).stem, hooks=[ProgressBar(console)]
+        )
+    console.print(f"run      {escape(str(folder.path))}")
+    console.print(f"samples  {escape(str(folder.samples))}")
+    console.print(f"report   {escape(str(folder.report))}")
+
+
+@app.command()
+def sample(
+    run: RunArgument,
+    count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 100,
+    seed: SeedOption = 0,
+    label: Annotated[list[int], typer.Option(help="Class to draw; repeat for several. Every class by default.")] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="A .png grid, or a folder for one .png a sample.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Draw samples from a run."""
+    from ganframe.pictures import draw, draw_each  # noqa: PLC0415  imports torch
+    from ganframe.trained import load  # noqa: PLC0415  imports torch
+
+    target = _new(out or run / f"samples-seed{seed}.png")
+    labels = [label[index % len(label)] for index in range(count)] if label else None
+    samples = load(run, device=device).sample(count, seed=seed, labels=labels)
+    if target.suffix == ".png":
+        draw({"samples": samples}, target)
+    else:
+        draw_each(samples, target, labels)
+    console.print(escape(str(target)))
+
+
+@app.command()
+def interpolate(
+    run: RunArgument,
+    rows: Annotated[int, typer.Option(min=1, help="Pairs of latents.")] = 10,
+    steps: Annotated[int, typer.Option(min=2, help="Samples from one to the other.")] = 10,
+    seed: SeedOption = 0,
+    label: Annotated[list[int], typer.Option(help="Class of every row; repeat for several.")] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="The .png file.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Draw walks between pairs of latents."""
+    from ganframe.interpolate import interpolate as walk  # noqa: PLC0415  imports torch
+    from ganframe.pictures import draw  # noqa: PLC0415  imports torch
+    from ganframe.trained import load  # noqa: PLC0415  imports torch
+
+    target = _new(out or run / f"interpolation-seed{seed}.png")
+    labels = [label[row % len(label)] for row in range(rows)] if label else None
+    draw({"samples": walk(load(run, device=device), rows=rows, steps=steps, seed=seed, labels=labels)}, target, steps)
+    console.print(escape(str(target)))
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    metric: Annotated[
+        list[str], typer.Option(help="A metric type; repeat for several. The run's own by default.")
+    ] = [],  # noqa: B006
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure a run."""
+    from ganframe.evaluate import measure_run  # noqa: PLC0415  imports torch
+
+    for name, value in measure_run(run, metric, seed, device).items():
+        console.print(f"{name}: {value:.4g}")
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write the report of a run anew."""
+    from ganframe.report import write_report  # noqa: PLC0415  nothing here is needed to print --help
+    from ganframe.run import RunFolder  # noqa: PLC0415
+
+    console.print(escape(str(write_report(RunFolder.open(run)))))
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    player: Annotated[str, typer.Option(help="Which network.")] = "generator",
+    out: Annotated[Path | None, typer.Option(help="A .safetensors or .pt2 file.")] = None,
+) -> None:
+    """Export a network: weights (.safetensors), or a program that needs PyTorch alone (.pt2)."""
+    from ganframe.export import export as save  # noqa: PLC0415  imports torch
+    from ganframe.trained import load  # noqa: PLC0415  imports torch
+
+    target = _new(out or run / f"{player}.safetensors")
+    save(load(run, device="cpu"), player, target)
+    console.print(escape(str(target)))
+
+
+@app.command()
+def presets() -> None:
+    """List the installed presets."""
+    from ganframe.presets import summaries  # noqa: PLC0415  reads every preset
+
+    _print_table(("preset", "what", "package"), summaries())
+
+
+@app.command()
+def explain(config: ConfigArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Show what a config means: players, shapes, parameters, tensors, contests, terms, turns, cost."""
+    from ganframe.presets import load  # noqa: PLC0415  nothing here is needed to print --help
+
+    loaded = load(config, overrides)
+    from ganframe.explain import explain as look  # noqa: PLC0415  imports torch
+
+    with loaded.document.errors():
+        explanation = look(loaded.experiment)
+    if explanation.summary:
+        console.print(escape(explanation.summary))
+    for title, (header, *rows) in explanation.tables.items():
+        console.print(f"\n[bold]{title}[/]")
+        _print_table(header, rows)
+    console.print(f"\n[bold]cost[/]\n {explanation.cost}", soft_wrap=True)
+
+
+@app.command()
+def schema(out: Annotated[Path | None, typer.Option(help="A file; the terminal when left out.")] = None) -> None:
+    """Print the JSON schema of configs over what is installed, for editors to complete from."""
+    from ganframe.schema import json_schema  # noqa: PLC0415  nothing here is needed to print --help
+
+    text = json.dumps(json_schema(), indent=1)
+    if out is None:
+        sys.stdout.write(text + "\n")
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+        console.print(escape(str(out)))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this installation can do and what is wrong with it."""
+    from ganframe.doctor import examine  # noqa: PLC0415  imports torch
+
+    findings = list(examine())
+    for well, text in findings:
+        console.print(f"{'[green]ok  [/]' if well else '[red]bad [/]'} {escape(text)}", soft_wrap=True)
+    if not all(well for well, _ in findings):
+        raise typer.Exit(1)
+
+
+@plugins_app.callback()
+def plugins(context: typer.Context) -> None:
+    """List the installed plugins, and every type with its package, one line and source."""
+    if context.invoked_subcommand:
+        return
+    rows = [
+        (each.name, each.package, each.version, "" if not each.error else f"BROKEN: {each.error}")
+        for each in installed().plugins
+    ]
+    _print_table(("plugin", "package", "version", ""), rows)
+    kind = ""
+    for cls, package in installed().registry:
+        if cls.kind != kind:
+            kind = cls.kind
+            console.print(f"\n[bold]{kind}[/]")
+        source = f" [dim]{escape(cls.paper)}[/]" if cls.paper else ""
+        console.print(f"  {cls.type_name()} [dim]({package})[/] {escape(cls.summary())}{source}", soft_wrap=True)
+
+
+@plugins_app.command("new")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Name of the package: my-gan.")],
+    out: Annotated[Path, typer.Option(help="The folder in which to make it.")] = Path(),
+) -> None:
+    """Write a plugin package that installs, passes the conformance kit and trains."""
+    from ganframe.scaffold import write_plugin  # noqa: PLC0415  nothing here is needed to print --help
+
+    folder = write_plugin(name, out)
+    console.print(f"wrote    {escape(str(folder))}")
+    console.print(f"install  pip install -e {escape(str(folder))}")
+    console.print(f"check    ganframe plugins check {escape(name)}")
+    console.print(f"train    ganframe train {escape(name)}-digits")
+
+
+@plugins_app.command("check")
+def check_plugin(package: Annotated[str, typer.Argument(help="An installed distribution or module.")]) -> None:
+    """Run the conformance kit over everything that a package registers."""
+    from ganframe.testing import run_checks  # noqa: PLC0415  imports torch
+
+    failures = 0
+    for result in run_checks(package):
+        failures += result.error is not None
+        mark = "[green]ok  [/]" if result.error is None else "[red]FAIL[/]"
+        console.print(f"{mark} {escape(result.name)}", soft_wrap=True)
+        if result.error is not None:
+            console.print(f"     {escape(result.error)}", soft_wrap=True)
+    if failures:
+        raise RunFailed(f"{failures} checks failed")
+
+
+def _new(path: Path) -> Path:
+    if path.exists():
+        raise BadInput("this exists already", place=str(path), remedy="Choose another --out.")
+    return path
+
+
+def _print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    table = Table(*header, box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 1))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)

@@ -1,0 +1,163 @@
+"""What a config means, before anything trains: players, named tensors, contests, terms, turns, cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ganframe.assembly import Assembly, assemble
+from ganframe.config import ScheduleConfig, TermConfig
+from ganframe.data import Batches
+from ganframe.experiment import Experiment
+from ganframe.game import Contest, Round
+from ganframe.objective import LossTerm, Moment
+from ganframe.randomness import Randomness
+
+TRIAL = 2
+"""Examples in the round that is played to see shapes and count operations."""
+
+Table = list[tuple[str, ...]]
+
+
+@dataclass
+class Explanation:
+    """Tables of text, each with a header row.
+
+    Attributes:
+        summary: What the config is for.
+        tables: Rows by title.
+        cost: What a step takes, in one sentence.
+    """
+
+    summary: str
+    tables: dict[str, Table]
+    cost: str
+
+
+def explain(experiment: Experiment) -> Explanation:
+    """Build a config, play one round of two examples, and say what there is.
+
+    Raises:
+        BadInput: When the parts of the config do not fit together.
+    """
+    assembly = assemble(experiment, torch.device("cpu"))
+    shapes, active, operations = _trial(assembly)
+    game = assembly.game
+    tables = {
+        "players": _players(assembly),
+        "named tensors": _tensors(assembly, shapes),
+        "contests": _contests(game.contests),
+        "terms": _terms(assembly),
+        "turns": _turns(assembly, active),
+    }
+    train = experiment.train
+    steps = -(-train.images // assembly.images_per_step)
+    cost = (
+        f"{steps:,} steps of {assembly.images_per_step} images; "
+        f"{_giga(operations / TRIAL)} operations an image and step, "
+        f"{_giga(operations / TRIAL * train.images)} in all (multiplications and additions of matrix products)"
+    )
+    return Explanation(experiment.summary, tables, cost)
+
+
+def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
+    """Play every turn once on two examples: shapes of what was made, terms by turn, operations."""
+    game, experiment = assembly.game, assembly.experiment
+    batches = Batches(experiment.data.build(), TRIAL, Randomness(0), assembly.device)
+    batch = next(batches.starting_at(0))
+    shapes: dict[str, Any] = {name: _shape(each) for name, each in batch.items()}
+    active: dict[str, list[str]] = {}
+    operations = 0.0
+    memory = dict(game.memory)
+    for turn in game.turns:
+        round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
+        moment = Moment(0, 0, experiment.train.images)
+        round.enter(turn, assembly.objective.input_gradients(turn, moment))
+        counter = FlopCounterMode(display=False)
+        with game.moving(turn.moves), counter:
+            outcome = game.play(round, lambda each, turn=turn, moment=moment: assembly.objective(each, turn, moment))
+            outcome.total.backward()
+        operations += counter.get_total_flops() * turn.repeats
+        active[turn.name] = list(outcome.terms)
+        shapes |= {name: _shape(each) for name, each in round.made().items()}
+    game.memory = memory
+    return shapes, active, operations
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_shape(each) for each in cast(tuple[Tensor, ...], value))
+    return tuple(cast(Tensor, value).shape[1:])
+
+
+def _written(shape: Any) -> str:
+    if shape and isinstance(shape[0], tuple):
+        return " and ".join(_written(each) for each in shape)
+    return " x ".join(str(side) for side in cast(tuple[int, ...], shape)) or "scalar"
+
+
+def _players(assembly: Assembly) -> Table:
+    rows: Table = [("player", "type", "judges or makes", "parameters")]
+    for name, role in assembly.game.roles().items():
+        count = sum(each.numel() for each in assembly.game.players[name].parameters())
+        sample = " and ".join(map(str, role.sample)) if isinstance(role.sample, tuple) else str(role.sample)
+        given = "" if role.condition is None else f", given {role.condition}"
+        rows.append((name, role.config.type_name(), sample + given, f"{count:,}"))
+    return rows
+
+
+def _tensors(assembly: Assembly, shapes: dict[str, Any]) -> Table:
+    game = assembly.game
+    rows: Table = [("tensor", "shape", "from")]
+    for name in game.names:
+        maker = "the data" if name not in game.makers else (getattr(type(game), name).__doc__ or "").splitlines()[0]
+        rows.append((name, _written(shapes[name]) if name in shapes else "not asked for", maker))
+    return rows
+
+
+def _contests(contests: tuple[Contest, ...]) -> Table:
+    rows: Table = [("contest", "real", "fake", "discriminator")]
+    for each in contests:
+        fake = each.fake if each.replay is None else f"{each.fake} (own turn: {each.replay})"
+        rows.append((each.name, each.real, fake, each.discriminator))
+    return rows
+
+
+def _terms(assembly: Assembly) -> Table:
+    rows: Table = [("term", "weight", "reads", "turns")]
+    for term in assembly.objective.terms:
+        if isinstance(term, LossTerm):
+            reads = "contests " + ", ".join(term.config.contests or [each.name for each in assembly.game.contests])
+        else:
+            sides = [f"{side} of each contest" for side in sorted(term.config.input_gradients)]
+            reads = ", ".join([*term.config.tensors(), *sides]) or "its contests"
+        turns = ", ".join(turn.name for turn in assembly.game.turns if term.joins(assembly.game, turn))
+        rows.append((term.name, _weight(term.config), reads, turns))
+    return rows
+
+
+def _weight(config: TermConfig) -> str:
+    weight = (
+        config.weight.type_name() + " schedule" if isinstance(config.weight, ScheduleConfig) else f"{config.weight:g}"
+    )
+    return weight if config.every == 1 else f"{weight}, each {config.every}th turn"
+
+
+def _turns(assembly: Assembly, active: dict[str, list[str]]) -> Table:
+    rows: Table = [("turn", "moves", "minimises", "optimizer")]
+    for turn in assembly.game.turns:
+        name = turn.name if turn.repeats == 1 else f"{turn.name} ({turn.repeats} times)"
+        optimizer = assembly.optimizer_configs()[turn.name].type_name()
+        rows.append((name, ", ".join(turn.moves), " + ".join(active[turn.name]), optimizer))
+    return rows
+
+
+def _giga(operations: float) -> str:
+    for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if operations >= size:
+            return f"{operations / size:.3g} {unit}"
+    return f"{operations:.0f}"

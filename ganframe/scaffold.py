@@ -1,0 +1,40 @@
+"""Writes a new plugin package from the files in `template/`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+
+from ganframe.errors import BadInput
+
+TEMPLATE = Path(__file__).parent / "template"
+
+
+def write_plugin(name: str, inside: Path) -> Path:
+    """Write a plugin package.
+
+    Args:
+        name: Name of the distribution, in lower case: `my-gan`.
+        inside: The folder in which the package folder is made.
+
+    Returns:
+        The package folder.
+
+    Raises:
+        BadInput: When the name is no package name, or the folder exists.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        remedy = "Use lower-case words with hyphens, such as my-gan."
+        raise BadInput(f"{name!r} is no name for a package", remedy=remedy)
+    folder = inside / name
+    if folder.exists():
+        raise BadInput("this folder exists already", place=str(folder), remedy="Choose another name or --out.")
+    module = name.replace("-", "_")
+    values = {"name": name, "module": module, "Class": "".join(word.title() for word in name.split("-"))}
+    for source in sorted(TEMPLATE.rglob("*.template")):
+        relative = str(source.relative_to(TEMPLATE).with_suffix(""))
+        target = folder / relative.replace("module", module).replace("preset.yaml", f"{name}-digits.yaml")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(Template(source.read_text(encoding="utf-8")).substitute(values), encoding="utf-8")
+    return folder

@@ -1,0 +1,127 @@
+"""Checks of every config, whatever its kind, and of schedules, optimizers and loggers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from ganframe.config import Component, LoggerConfig, OptimizerConfig, ScheduleConfig
+from ganframe.directory import PACKAGES
+from ganframe.plugins import installed
+from ganframe.yamlio import dump_yaml, read_document
+
+
+def defaults_validate(config: Component) -> None:
+    """The defaults pass their own validation."""
+    assert type(config).model_validate(config.model_dump()) == config
+
+
+def yaml_round_trip(config: Component) -> None:
+    """The config survives being written as YAML and read back."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(dump_yaml(config.model_dump(mode="json")), encoding="utf-8")
+        assert _validated(config, read_document(file).data) == config
+
+
+def unknown_key_refused(config: Component) -> None:
+    """A key that the config does not have is refused."""
+    try:
+        _validated(config, config.model_dump(mode="json") | {"no_such_setting": 1})
+    except ValidationError as problem:
+        assert "no_such_setting" in str(problem)
+        return
+    raise AssertionError("an unknown key was taken")
+
+
+def _validated(config: Component, data: Any) -> Component:
+    # Stand-ins are no installed types, so they stay the objects that they are.
+    stubs = {name: value for name, value in config if isinstance(value, Component) and value.type_name() == "stub"}
+    return type(config).model_validate({**data, **stubs})
+
+
+def every_field_documented(config: Component) -> None:
+    """The class and every field have a docstring."""
+    assert type(config).summary(), "the class has no docstring"
+    bare = [name for name, field in type(config).model_fields.items() if name != "type" and not field.description]
+    assert not bare, f"no docstring: {', '.join(bare)}"
+
+
+def imports_without_torch(config: Component) -> None:
+    """Importing the module of the config does not import torch."""
+    module = type(config).__module__
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, f"{module} imports torch"
+
+
+def directory_agrees(config: Component) -> None:
+    """The directory of first-party packages does not give the type to another package."""
+    key = (config.kind, config.type_name())
+    assert PACKAGES.get(key) in (None, installed().registry.packages[key])
+
+
+def finite_over_a_run(config: ScheduleConfig) -> None:
+    """The value is a finite number at every moment of a run."""
+    for images in (0, 1, 500, 999, 1000, 5000):
+        assert torch.isfinite(torch.tensor(config.at(images, 1000)))
+
+
+def descends(config: OptimizerConfig) -> None:
+    """A hundred steps lower a quadratic."""
+    parameter = nn.Parameter(torch.ones(3))
+    optimizer = config.build([parameter])
+    for _ in range(100):
+        optimizer.zero_grad()
+        parameter.square().sum().backward()  # pyright: ignore[reportUnknownMemberType]
+        optimizer.step()
+    assert float(parameter.detach().square().sum()) < 3.0
+
+
+def state_round_trip(config: OptimizerConfig) -> None:
+    """A step after the state was given back is the step that would have been taken."""
+    results: list[torch.Tensor] = []
+    for interrupted in (False, True):
+        parameter = nn.Parameter(torch.ones(3))
+        optimizer = config.build([parameter])
+        for step in range(3):
+            if interrupted and step == 2:
+                state = optimizer.state_dict()
+                optimizer = config.build([parameter])
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            (parameter.square() * torch.arange(1.0, 4.0)).sum().backward()  # pyright: ignore[reportUnknownMemberType]
+            optimizer.step()
+        results.append(parameter.detach())
+    assert torch.equal(*results)
+
+
+def takes_part_and_resumes(config: LoggerConfig) -> None:
+    """A run with the logger goes through, and goes on after a resume."""
+    from ganframe.testing.runs import tiny_run  # noqa: PLC0415  trains, which no other check here does
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        tiny_run(out, loggers=[config], stop_after=2)
+        tiny_run(out, loggers=[config], resume=True)
+
+
+CHECKS = {
+    "every kind": {
+        "defaults validate": defaults_validate,
+        "YAML round trip": yaml_round_trip,
+        "unknown key refused": unknown_key_refused,
+        "every field documented": every_field_documented,
+        "imports without torch": imports_without_torch,
+        "directory agrees": directory_agrees,
+    },
+    "schedule": {"finite over a run": finite_over_a_run},
+    "optimizer": {"descends": descends, "state round trip": state_round_trip},
+    "logger": {"takes part in a run and survives a resume": takes_part_and_resumes},
+}

@@ -1,0 +1,127 @@
+"""Collects the checks of a package and runs them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganframe.config import Component
+from ganframe.errors import BadInput
+from ganframe.plugins import installed
+from ganframe.testing import components, data, games, networks, terms
+from ganframe.testing.stubs import example_of
+
+MODULES = (components, networks, terms, games, data)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one component.
+
+    Attributes:
+        name: The kind and type of the component, and what is checked.
+        run: Does it; raises AssertionError, or whatever the component raises.
+    """
+
+    name: str
+    run: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a check went.
+
+    Attributes:
+        name: The check.
+        error: What failed; None when nothing did.
+    """
+
+    name: str
+    error: str | None
+
+
+def checks(package: str) -> Iterator[Check]:
+    """Every check of everything that a package registers, whether or not it can pass.
+
+    Args:
+        package: An installed distribution (`my-gan`) or its module (`my_gan`).
+
+    Raises:
+        BadInput: When the package is broken or registers no component.
+    """
+    for plugin in installed().plugins:
+        if plugin.error and package in (plugin.package, plugin.module):
+            raise BadInput(f"this plugin cannot be loaded: {plugin.error}", place=plugin.package)
+    module = package.replace("-", "_")
+    found = [
+        cls
+        for cls, owner in installed().registry
+        if package == owner or module == cls.__module__.split(".", maxsplit=1)[0]
+    ]
+    if not found:
+        raise BadInput(f"{package!r} registers no component", remedy="Is it installed? `ganframe plugins` lists all.")
+    for cls in found:
+        for room in MODULES:
+            for kind, titled in room.CHECKS.items():
+                if kind in (cls.kind, "every kind"):
+                    for title, check in titled.items():
+                        yield Check(f"{cls.kind} {cls.type_name()}: {title}", _prepared(check, cls))
+
+
+def _prepared(check: Callable[[Any], None], cls: type[Component]) -> Callable[[], None]:
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            check(example_of(cls, Path(folder)))
+
+    return run
+
+
+def run_checks(package: str) -> Iterator[Result]:
+    """Run every check of a package.
+
+    Args:
+        package: An installed distribution or its module.
+
+    Raises:
+        BadInput: When the package is broken or registers no component.
+    """
+    for check in checks(package):
+        error = None
+        try:
+            check.run()
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+        yield Result(check.name, error)
+
+
+def conformance(package: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
+    """A test over every check of a package, for pytest to collect.
+
+    Args:
+        package: An installed distribution or its module.
+        expected_failures: Why a check fails, by its name. It is an error when it passes after all.
+
+    Raises:
+        ValueError: When an expected failure names no check or gives no reason.
+    """
+    import pytest  # noqa: PLC0415  the kit runs without pytest from the command line
+
+    expected = dict(expected_failures or {})
+    found = list(checks(package))
+    unknown = expected.keys() - {check.name for check in found}
+    if unknown:
+        raise ValueError(f"no check is called {', '.join(sorted(unknown))}")
+    if not all(reason.strip() for reason in expected.values()):
+        raise ValueError("an expected failure needs its reason")
+
+    def marks(check: Check) -> list[pytest.MarkDecorator]:
+        return [pytest.mark.xfail(reason=expected[check.name], strict=True)] if check.name in expected else []
+
+    @pytest.mark.parametrize("check", [pytest.param(check, id=check.name, marks=marks(check)) for check in found])
+    def test_conformance(check: Check) -> None:
+        check.run()
+
+    return test_conformance

@@ -1,0 +1,227 @@
+"""Small stand-ins, so that a component can be checked without any other plugin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.config import (
+    Component,
+    DatasetConfig,
+    DiscriminatorConfig,
+    GeneratorConfig,
+)
+from ganframe.data import TensorData
+from ganframe.game import Contest, Game, Role, Round, Turn
+from ganframe.protocols import Dataset, Verdict
+from ganframe.randomness import Randomness
+from ganframe.specs import DataSpec, SampleSpec, TensorSpec, parts
+
+CLASSES = 4
+BATCH = 4
+IMAGE = TensorSpec((3, 16, 16))
+LABEL = TensorSpec((), classes=CLASSES)
+CPU = torch.device("cpu")
+SEEDED = Randomness(0)
+
+
+def example_of(cls: type[Component], folder: Path) -> Component:
+    """A config to check: the package's example, with stand-ins for required components."""
+    settings: dict[str, Any] = cls.example(folder)
+    hints = get_type_hints(cls)
+    for name, field in cls.model_fields.items():
+        if field.is_required() and name not in settings:
+            settings[name] = _stand_in(cls, name, hints[name])
+    return cls.model_validate(settings)
+
+
+def _stand_in(cls: type[Component], name: str, annotation: Any) -> Component:
+    for base, stub in (
+        (GeneratorConfig, StubGenerator),
+        (DiscriminatorConfig, StubDiscriminator),
+        (DatasetConfig, StubData),
+    ):
+        if base is annotation or base in get_args(annotation):
+            return stub()
+    raise AssertionError(f"`{name}` is required: let {cls.__name__}.example() give a value for it")
+
+
+class StubGenerator(GeneratorConfig):
+    """One linear layer from a latent, or from a sample, to a sample."""
+
+    type: Literal["stub"] = "stub"
+    conditional = True
+    from_sample: bool = False
+    """Start from a sample."""
+
+    @property
+    def starts_from(self) -> Literal["latent", "sample"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What the network takes."""
+        return "sample" if self.from_sample else "latent"
+
+    def build(
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+    ) -> nn.Module:
+        """See base class."""
+        return _Generator(output, source, condition)
+
+
+class _Generator(nn.Module):
+    def __init__(self, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None) -> None:
+        super().__init__()
+        self.latent_shape = (3,)
+        self.shape = output.shape
+        size = 3 if source is None else math.prod(source.shape)
+        self.layer = nn.Linear(size, math.prod(output.shape))
+        self.embed = _embedding(condition, math.prod(output.shape))
+
+    def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
+        made = self.layer(source.flatten(1)) + _embedded(self.embed, condition)
+        return made.tanh().unflatten(1, self.shape)
+
+
+class StubDiscriminator(DiscriminatorConfig):
+    """Two linear layers from a sample to a logit and class logits."""
+
+    type: Literal["stub"] = "stub"
+    conditional = True
+    gives = frozenset({"features", "class_logits"})
+    classes: int = CLASSES
+    """How many class logits there are."""
+
+    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
+        """See base class."""
+        return _Discriminator(sample, condition, self.classes)
+
+
+class _Discriminator(nn.Module):
+    def __init__(self, sample: SampleSpec, condition: TensorSpec | None, classes: int) -> None:
+        super().__init__()
+        self.trunk = nn.Linear(sum(math.prod(part.shape) for part in parts(sample)), 8)
+        self.judge = nn.Linear(8, 1)
+        self.classify = nn.Linear(8, classes)
+        self.embed = _embedding(condition, 1)
+
+    def forward(self, sample: Tensor | tuple[Tensor, ...], condition: Tensor | None = None) -> Verdict:
+        flat = torch.cat([part.flatten(1) for part in (sample if isinstance(sample, tuple) else (sample,))], dim=1)
+        hidden = self.trunk(flat).tanh()
+        logits = self.judge(hidden) + _embedded(self.embed, condition)
+        return Verdict(logits.flatten(), features=(hidden,), class_logits=self.classify(hidden))
+
+
+def _embedding(condition: TensorSpec | None, size: int) -> nn.Module | None:
+    if condition is None:
+        return None
+    return (
+        nn.Linear(math.prod(condition.shape), size)
+        if condition.classes is None
+        else nn.Embedding(condition.classes, size)
+    )
+
+
+def _embedded(embed: nn.Module | None, condition: Tensor | None) -> Tensor:
+    if embed is None or condition is None:
+        return torch.zeros(())
+    return embed(condition) if isinstance(embed, nn.Embedding) else embed(condition.flatten(1))
+
+
+class AnyData(Mapping[str, TensorSpec]):
+    """A data spec that has every tensor that is asked for: labels by that name, otherwise images."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, TensorSpec] = {}
+
+    def __getitem__(self, name: str) -> TensorSpec:
+        """The spec of a tensor."""
+        return self._asked.setdefault(name, LABEL if name == "label" else IMAGE)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a tensor: always."""
+        return isinstance(name, str) and bool(self[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """The names asked for so far."""
+        return iter(self._asked)
+
+    def __len__(self) -> int:
+        """How many names were asked for so far."""
+        return len(self._asked)
+
+
+def batch_of(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, Tensor]:
+    """A batch of random tensors: images in [-1, 1], labels in turn."""
+    return {
+        name: torch.arange(size) % spec.classes
+        if spec.classes is not None
+        else Randomness(seed).uniform(name, (size, *spec.shape)) * 2 - 1
+        for name, spec in data.items()
+    }
+
+
+class StubData(DatasetConfig):
+    """Images whose mean brightness says which class they belong to."""
+
+    type: Literal["stub"] = "stub"
+
+    def spec(self) -> DataSpec:
+        """Names `real` and `label`."""
+        return {"real": IMAGE, "label": LABEL}
+
+    def build(self) -> Dataset:
+        """See base class."""
+        labels = torch.arange(400) % CLASSES
+        level = (labels.float() / (CLASSES - 1) * 1.6 - 0.8)[:, None, None, None]
+        noise = SEEDED.normal("stub data", (400, *IMAGE.shape)) * 0.1
+        return TensorData({"real": (level + noise).clamp(-1, 1), "label": labels})
+
+    def held_out(self) -> DatasetConfig:
+        """See base class."""
+        return self
+
+
+class StubGame(Game):
+    """A game whose batch brings every tensor, with one contest and the usual two turns."""
+
+    inputs = ()
+    output = "fake"
+    pictures = ("fake",)
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
+
+    def __init__(self, names: tuple[str, ...] = ()) -> None:
+        data = AnyData()
+        for name in ("real", "fake", *names):
+            _ = data[name]
+        super().__init__(data)
+
+    def roles(self) -> dict[str, Role]:
+        """See base class."""
+        return {
+            "generator": Role(StubGenerator(), ("generator",), IMAGE),
+            "discriminator": Role(StubDiscriminator(), ("discriminator",), IMAGE),
+        }
+
+
+def seated(game: Game) -> Game:
+    """The game with freshly built players.
+
+    Raises:
+        BadInput: When a network cannot play its role.
+    """
+    torch.manual_seed(0)
+    game.seat({name: role.build() for name, role in game.roles().items()})
+    return game
+
+
+def round_of(game: Game, batch: Mapping[str, Tensor], turn: Turn | None = None, **entered: Any) -> Round:
+    """A round over a batch, in a turn."""
+    size = len(next(iter(batch.values())))
+    round = Round(game, batch, size=size, device=CPU, randomness=SEEDED)
+    if turn is not None:
+        round.enter(turn, **entered)
+    return round

@@ -1,0 +1,148 @@
+"""A trained run: its averaged players, and samples from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.assembly import assemble, choose_device, sample_makers
+from ganframe.checkpoint import load_latest
+from ganframe.ema import Averages
+from ganframe.errors import BadInput
+from ganframe.experiment import Experiment
+from ganframe.game import Game
+from ganframe.randomness import Randomness
+from ganframe.run import RunFolder
+from ganframe.sampling import sampling_mode, sampling_round
+
+
+class Trained:
+    """What a run has learnt.
+
+    Attributes:
+        folder: The files of the run.
+        experiment: The config of the run.
+        game: The game with averaged players, in eval mode.
+        device: Where the players are.
+        step: The step of the checkpoint.
+    """
+
+    def __init__(self, folder: RunFolder, experiment: Experiment, game: Game, device: torch.device, step: int) -> None:
+        self.folder, self.experiment, self.game, self.device, self.step = folder, experiment, game, device, step
+        self._dataset = (experiment.data.held_out() or experiment.data).build()
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """The networks by name; those that make samples are averaged where the run averaged them."""
+        return self.game.players
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        labels: Tensor | Sequence[int] | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """Draw samples.
+
+        Args:
+            count: How many.
+            seed: The same seed and batch size give the same samples.
+            labels: A class for each sample, for a conditional game; every class in turn when None.
+            inputs: Named tensors to use instead of drawn ones: `{"source": images}`, `{"latent": z}`.
+            batch_size: Samples in one forward pass.
+
+        Returns:
+            A float tensor `(count, ...)` on the CPU; images are `(count, C, H, W)` in [-1, 1].
+
+        Raises:
+            BadInput: When labels or inputs do not fit the game.
+        """
+        return self.tensors(count, (self.game.output,), seed=seed, labels=labels, inputs=inputs, batch_size=batch_size)[
+            self.game.output
+        ]
+
+    def tensors(
+        self,
+        count: int,
+        names: Sequence[str],
+        *,
+        seed: int = 0,
+        labels: Tensor | Sequence[int] | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
+        batch_size: int = 64,
+    ) -> dict[str, Tensor]:
+        """Named tensors of sampling rounds, such as `source` beside `fake`; see `sample`.
+
+        Raises:
+            BadInput: When labels, inputs or names do not fit the game.
+        """
+        given = self._given(names, labels, inputs or {})
+        pieces: list[dict[str, Tensor]] = []
+        randomness = Randomness(seed).at("sample")
+        with sampling_mode(self.game, randomness):
+            for start in range(0, count, batch_size):
+                part = {name: each[start : start + batch_size] for name, each in given.items()}
+                size = min(batch_size, count - start)
+                round = sampling_round(self.game, self._dataset, size, randomness.at(start), self.device, part)
+                pieces.append({name: round[name].float().cpu() for name in names})
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in names}
+
+    def _given(
+        self, names: Sequence[str], labels: Tensor | Sequence[int] | None, inputs: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        for name in (*names, *inputs):
+            if name not in self.game.names:
+                raise BadInput(f"the game has no tensor {name!r}", remedy=f"It has: {', '.join(self.game.names)}.")
+        given = dict(inputs)
+        if labels is not None:
+            label = self.label()
+            if label is None:
+                raise BadInput("this run was not conditioned on labels")
+            name, classes = label
+            given[name] = torch.as_tensor(labels)
+            if not bool(((given[name] >= 0) & (given[name] < classes)).all()):
+                raise BadInput(f"labels run from 0 to {classes - 1}")
+        return given
+
+    def label(self) -> tuple[str, int] | None:
+        """Name and number of the class labels that samples are conditioned on; None where there are none."""
+        for name in (contest.fake_condition for contest in self.game.contests):
+            classes = None if name is None else self.game.data[name].classes
+            if name is not None and classes is not None:
+                return name, classes
+        return None
+
+
+def load(run: Path | str, *, device: str = "auto") -> Trained:
+    """Load a run from its latest whole checkpoint.
+
+    Args:
+        run: The run folder.
+        device: Where to put the players: a torch device, or `auto`.
+
+    Raises:
+        BadInput: When the folder holds no run, or no checkpoint that can be read.
+    """
+    folder = RunFolder.open(Path(run))
+    experiment = folder.experiment()
+    assembly = assemble(experiment, choose_device(device))
+    for found in load_latest(folder.checkpoints):
+        if isinstance(found, BadInput):
+            continue
+        step, rooms = found
+        for name, player in assembly.game.players.items():
+            player.load_state_dict(rooms[f"player.{name}"])
+        if experiment.train.ema is not None:
+            averages = Averages(sample_makers(assembly.game), 0.0)
+            averages.load_state_dict(rooms["averages"])
+            assembly.game.seat(assembly.game.players | averages.players)
+        for player in assembly.game.players.values():
+            player.eval().requires_grad_(False)
+        return Trained(folder, experiment, assembly.game, assembly.device, step)
+    raise BadInput("this run has no checkpoint that can be read", place=str(folder.checkpoints))
