@@ -120,7 +120,7 @@ def choose_device(name: str) -> torch.device:
 
 def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
     if channels_last:
-        return player.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
+        return player.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return player.to(device)
 
 

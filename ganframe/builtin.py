@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -34,6 +35,11 @@ class _Ramp(ScheduleConfig):
     """Images seen when the ramp begins."""
     images: int | None = Field(default=None, ge=1)
     """Images that the ramp takes; to the end of the run when left out."""
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """See base class."""
+        return {"start": 1.0, "end": 0.0}
 
     def progress(self, images: int, total: int) -> float:
         """How much of the ramp is done, in [0, 1]."""
@@ -77,6 +83,11 @@ class Piecewise(ScheduleConfig):
     type: Literal["piecewise"] = "piecewise"
     steps: tuple[Step, ...] = Field(min_length=1)
     """The steps, by rising `images`; the first must begin at 0."""
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """See base class."""
+        return {"steps": [{"images": 0, "value": 1.0}, {"images": 500, "value": 0.1}]}
 
     @model_validator(mode="after")
     def _ordered(self) -> Piecewise:
@@ -124,8 +135,10 @@ class AdamW(Adam):
         """See base class."""
         import torch  # noqa: PLC0415  configs stay free of torch
 
-        settings = self.settings(0, 1) | {"eps": self.eps, "weight_decay": self.weight_decay}
-        return torch.optim.AdamW(parameters, **settings, fused=_can_fuse(parameters))
+        settings = self.settings(0, 1)
+        return torch.optim.AdamW(
+            parameters, **settings, eps=self.eps, weight_decay=self.weight_decay, fused=_can_fuse(parameters)
+        )
 
 
 class RMSprop(OptimizerConfig):

@@ -429,5 +429,3 @@ KINDS: tuple[type[Component], ...] = (
     ScheduleConfig,
 )
 """Every kind base, in the order in which listings show them."""
-
-__all__ = [base.__name__ for base in KINDS] + ["KINDS", "Component", "Scheduled", "Settings", "value_at"]

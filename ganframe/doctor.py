@@ -33,7 +33,7 @@ def _torch() -> Iterator[tuple[bool, str]]:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     yield True, f"PyTorch {torch.__version__} on {device}"
     try:
-        compiled = torch.compile(lambda x: x + 1)  # pyright: ignore[reportUnknownVariableType, reportUnknownLambdaType]
+        compiled = torch.compile(lambda x: x + 1)
         compiled(torch.zeros(2))
         yield True, "torch.compile works"
     except Exception as problem:

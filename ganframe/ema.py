@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # pyright: ignore[reportUnknownVariableType]
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class Averages:

@@ -101,7 +101,7 @@ class Experiment(Settings):
     """Pictures while training."""
     checkpoint: Checkpoint = Checkpoint()
     """When the state is saved."""
-    loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)  # pyright: ignore[reportAssignmentType]
+    loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)
     """Who is told of scalars and pictures."""
     seed: int = Field(default=0, ge=0)
     """Every random draw of the run is a function of it."""
@@ -117,13 +117,13 @@ class Experiment(Settings):
 
 def _differences(mine: Any, theirs: Any, path: str) -> list[str]:
     if isinstance(mine, dict) and isinstance(theirs, dict):
-        keys: list[str] = sorted({*mine, *theirs})  # pyright: ignore[reportUnknownArgumentType]
+        keys: list[str] = sorted({*mine, *theirs})
         return [
             found
             for key in keys
-            for found in _differences(mine.get(key), theirs.get(key), f"{path}.{key}" if path else key)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            for found in _differences(mine.get(key), theirs.get(key), f"{path}.{key}" if path else key)
         ]
-    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):  # pyright: ignore[reportUnknownArgumentType]
-        pairs: list[tuple[Any, Any]] = list(zip(mine, theirs, strict=True))  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        pairs: list[tuple[Any, Any]] = list(zip(mine, theirs, strict=True))
         return [found for i, (a, b) in enumerate(pairs) for found in _differences(a, b, f"{path}.{i}")]
     return [] if mine == theirs else [path]

@@ -7,13 +7,13 @@ A game is a set of named tensors; a term is a function of some of them. A plugin
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from torch import Tensor
-from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
+from torch.func import functional_call
 
 from ganframe.config import DiscriminatorConfig, GeneratorConfig
 from ganframe.errors import BadInput, Path
@@ -222,7 +222,7 @@ class Game:
         return [each for name in names for each in self._trainable[name]]
 
     @contextmanager
-    def moving(self, names: Iterable[str]) -> Iterator[None]:
+    def moving(self, names: Iterable[str]) -> Generator[None, None, None]:
         """Freeze every player but these."""
         names = set(names)
         before = {name: bool(own) and own[0].requires_grad for name, own in self._trainable.items()}
@@ -388,7 +388,7 @@ class _Pending:
 
 
 def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    return tuple(change(part) for part in value) if isinstance(value, tuple) else change(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return tuple(change(part) for part in value) if isinstance(value, tuple) else change(value)
 
 
 def _by_itself(sample: Tensor) -> Tensor:

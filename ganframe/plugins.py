@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any, cast
 
 import pluggy
 
@@ -93,7 +94,9 @@ def run_manager(*extra: object) -> pluggy.PluginManager:
         for caller in manager.get_hookcallers(plugin) or ():
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is plugin:
-                    implementation.function = _named(name, caller.name, implementation.function)
+                    # pluggy offers no wrapper that knows whose function it calls.
+                    vars_of = cast(Any, implementation)
+                    vars_of.function = _named(name, caller.name, implementation.function)
     return manager
 
 

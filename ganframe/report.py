@@ -150,6 +150,6 @@ def _panel(name: str) -> str:
 def _table(values: Mapping[str, Any]) -> str:
     rows: list[str] = []
     for name, value in values.items():
-        text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)  # pyright: ignore[reportUnknownVariableType]
+        text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)
         rows.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>")
     return f"<table>{''.join(rows)}</table>"

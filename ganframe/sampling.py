@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -86,7 +86,7 @@ def sampling_round(
 
 
 @contextmanager
-def sampling_mode(game: Game, randomness: Randomness) -> Iterator[None]:
+def sampling_mode(game: Game, randomness: Randomness) -> Generator[None, None, None]:
     """No gradients, every player in eval mode, and the global random state seeded and given back.
 
     Args:

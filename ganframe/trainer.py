@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -91,7 +91,7 @@ class Trainer:
                 round.randomness.seed_torch(turn.name)
                 with self.autocast:
                     outcome: Sum = self.game.play(round, lambda each: self.objective(each, turn, moment))
-                (outcome.total / len(rounds)).backward()  # pyright: ignore[reportUnknownMemberType]
+                (outcome.total / len(rounds)).backward()
                 observed.append(outcome.terms | _confidence(round, turn))
         scalars = self._checked(turn, observed)
         optimizer = self.run.optimizers[turn.name]
@@ -162,7 +162,7 @@ def _confidence(round: Round, turn: Turn) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def private_randomness(device: torch.device) -> Iterator[None]:
+def private_randomness(device: torch.device) -> Generator[None, None, None]:
     """Leave the caller's global random state as it was."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

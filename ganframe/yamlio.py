@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -19,7 +19,7 @@ from ganframe.errors import BadInput, Path, dotted
 from ganframe.experiment import Experiment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge")}
 
@@ -43,9 +43,9 @@ class Document:
         node, place, kept = self.data, f"{self.file}:1:1", list[str | int]()
         for key in path:
             if isinstance(node, CommentedMap) and key in node:
-                place = self._place(node.lc.key(key))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                place = self._place(node.lc.key(key))
             elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
-                place = self._place(node.lc.item(key))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                place = self._place(node.lc.item(key))
             elif isinstance(node, (CommentedMap, CommentedSeq)) and path[-1] == key:
                 kept.append(key)  # a key that is missing
                 break
@@ -63,7 +63,7 @@ class Document:
         return f"{self.file}:{mark[0] + 1}:{mark[1] + 1}"
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
+    def errors(self) -> Generator[None, None, None]:
         """Give every config error from inside its place in this document."""
         try:
             yield
@@ -139,19 +139,19 @@ def read_document(file: FilePath) -> Document:
 def _parse(text: str, place: str, expected: type | None = None) -> Any:
     yaml = YAML()
     try:
-        node = cast(Node | None, yaml.compose(io.StringIO(text)))  # pyright: ignore[reportUnknownMemberType]
+        node = cast(Node | None, yaml.compose(io.StringIO(text)))
         if node is not None:
             _refuse_tags(node, place)
-        data = yaml.load(io.StringIO(text))  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        data = yaml.load(io.StringIO(text))
     except MarkedYAMLError as problem:
-        mark = problem.problem_mark  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place  # pyright: ignore[reportUnknownMemberType]
-        raise BadInput(f"this is not YAML: {problem.problem}", place=where) from None  # pyright: ignore[reportUnknownMemberType]
+        mark = problem.problem_mark
+        where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place
+        raise BadInput(f"this is not YAML: {problem.problem}", place=where) from None
     except (YAMLError, ValueError) as problem:
         raise BadInput(f"this is not YAML: {str(problem).splitlines()[0]}", place=place) from None
     if expected is not None and not isinstance(data, expected):
         raise BadInput("a config is a mapping of settings", place=f"{place}:1:1")
-    return cast(Any, data)
+    return data
 
 
 def _refuse_tags(root: Node, place: str) -> None:
@@ -161,15 +161,15 @@ def _refuse_tags(root: Node, place: str) -> None:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if str(node.tag) not in _PLAIN_TAGS:  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-            mark = node.start_mark  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            where = f"{place}:{mark.line + 1}:{mark.column + 1}"  # pyright: ignore[reportUnknownMemberType]
-            raise BadInput(f"the tag {node.tag} is not allowed in a config", place=where)  # pyright: ignore[reportUnknownMemberType]
+        if str(node.tag) not in _PLAIN_TAGS:
+            mark = node.start_mark
+            where = f"{place}:{mark.line + 1}:{mark.column + 1}"
+            raise BadInput(f"the tag {node.tag} is not allowed in a config", place=where)
         if isinstance(node, MappingNode):
-            pairs = cast(list[tuple[Node, Node]], node.value)  # pyright: ignore[reportUnknownMemberType]
+            pairs = cast(list[tuple[Node, Node]], node.value)
             waiting.extend(each for pair in pairs for each in pair)
         elif isinstance(node, SequenceNode):
-            waiting.extend(cast(list[Node], node.value))  # pyright: ignore[reportUnknownMemberType]
+            waiting.extend(cast(list[Node], node.value))
 
 
 def _apply(document: Document, override: str) -> None:
@@ -181,9 +181,9 @@ def _apply(document: Document, override: str) -> None:
     node = document.data
     for depth, key in enumerate(path[:-1]):
         if isinstance(node, CommentedMap):
-            if isinstance(node.get(key), str):  # pyright: ignore[reportUnknownMemberType]
+            if isinstance(node.get(key), str):
                 node[key] = CommentedMap({"type": node[key]})
-            node = cast(Any, node.setdefault(key, CommentedMap()))  # pyright: ignore[reportUnknownMemberType]
+            node = cast(Any, node.setdefault(key, CommentedMap()))
         elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
             if isinstance(node[key], str):
                 node[key] = CommentedMap({"type": node[key]})
@@ -205,5 +205,5 @@ def dump_yaml(data: Any) -> str:
     yaml = YAML()
     yaml.default_flow_style = False
     stream = io.StringIO()
-    yaml.dump(data, stream)  # pyright: ignore[reportUnknownMemberType]
+    yaml.dump(data, stream)
     return stream.getvalue()

@@ -79,7 +79,7 @@ def off_is_the_identity(config: AugmentationConfig) -> None:
 def differentiable(config: AugmentationConfig) -> None:
     """The gradient reaches the sample."""
     sample = _images().requires_grad_()
-    _augmented(config, sample).square().sum().backward()  # pyright: ignore[reportUnknownMemberType]
+    _augmented(config, sample).square().sum().backward()
     assert sample.grad is not None
     assert bool(sample.grad.isfinite().all())
 

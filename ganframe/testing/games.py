@@ -32,7 +32,7 @@ def makers_work(config: GameConfig) -> None:
         round = round_of(game, batch_of(game.data), turn)
         for name in game.makers:
             value = round[name]
-            for part in value if isinstance(value, tuple) else (value,):  # pyright: ignore[reportUnknownVariableType]
+            for part in value if isinstance(value, tuple) else (value,):
                 assert isinstance(part, Tensor), f"{name!r} is no tensor"
                 assert bool(part.isfinite().all()), f"{name!r} is not finite"
 
@@ -81,7 +81,7 @@ def frozen_players_get_no_gradient(config: GameConfig) -> None:
             round = round_of(game, batch_of(game.data), turn)
             total = _objective(game, round)
             if total.requires_grad:
-                total.backward()  # pyright: ignore[reportUnknownMemberType]
+                total.backward()
         for name, player in game.players.items():
             touched = any(each.grad is not None for each in player.parameters())
             assert not touched or name in turn.moves, f"{name!r} got a gradient in the turn {turn.name!r}"
@@ -97,7 +97,7 @@ def turns_move_whom_they_name(config: GameConfig) -> None:
             continue
         with game.moving(turn.moves):
             total = _objective(game, round_of(game, batch_of(game.data), turn))
-            total.backward()  # pyright: ignore[reportUnknownMemberType]
+            total.backward()
         touched = any(each.grad is not None for name in turn.moves for each in game.players[name].parameters())
         assert touched, f"the contests of the turn {turn.name!r} reach none of its players"
 

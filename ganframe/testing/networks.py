@@ -45,10 +45,10 @@ class _Case:
         if isinstance(config, GeneratorConfig) and config.starts_from == "latent":
             latent: Any = self.network.latent_shape
             assert isinstance(latent, tuple), "a generator that starts from a latent says its `latent_shape`"
-            self.source = SEEDED.normal("latent", (batch, *latent))  # pyright: ignore[reportUnknownArgumentType]
+            self.source = SEEDED.normal("latent", (batch, *latent))
         else:
             self.source = SEEDED.uniform("sample", (batch, *shape)) * 2 - 1
-        self.condition = (torch.arange(batch) % CLASSES,) if config.conditional else ()
+        self.condition: tuple[Tensor, ...] = (torch.arange(batch) % CLASSES,) if config.conditional else ()
 
     def __call__(self, source: Tensor | None = None) -> Any:
         torch.manual_seed(1)  # for dropout, which some networks keep while sampling
@@ -146,9 +146,9 @@ def compiles(config: GeneratorConfig | DiscriminatorConfig) -> None:
     with torch.no_grad():
         expected = _output(case())
         torch.compiler.reset()
-        traced = torch.compile(case.network, backend="aot_eager")  # pyright: ignore[reportUnknownVariableType]
+        traced = torch.compile(case.network, backend="aot_eager")
         torch.manual_seed(1)
-        found = _output(traced(case.source, *case.condition))  # pyright: ignore[reportUnknownArgumentType]
+        found = _output(traced(case.source, *case.condition))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -194,7 +194,7 @@ def double_backward(config: DiscriminatorConfig) -> None:
     sample = case.source.requires_grad_()
     verdict: Verdict = case()
     (slope,) = torch.autograd.grad(verdict.logits.sum(), sample, create_graph=True)
-    slope.square().sum().backward()  # pyright: ignore[reportUnknownMemberType]
+    slope.square().sum().backward()
     reached = [each for each in case.network.parameters() if each.grad is not None and bool(each.grad.any())]
     assert reached, "no parameter is reached"
 

@@ -175,10 +175,9 @@ def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
     """In its turn the term leaves no gradient with players who do not move."""
     case = _Case(config)
     with case.game.moving(case.turn.moves):
-        batch = {name: each for name, each in batch_of(case.game.data).items()}
-        value = case.live.forward(case.round(batch))
+        value = case.value()
         if value.requires_grad:
-            value.backward()  # pyright: ignore[reportUnknownMemberType]
+            value.backward()
     frozen = set(case.game.players) - set(case.turn.moves)
     assert all(each.grad is None for name in frozen for each in case.game.players[name].parameters())
 
