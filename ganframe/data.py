@@ -40,15 +40,18 @@ class Order:
     def batch(self, number: int) -> list[int]:
         """The indices of batch `number`, counted from 0."""
         first = (number * self.shard.ranks + self.shard.rank) * self.batch_size
-        return [self._at(position) for position in range(first, first + self.batch_size)]
+        indices: list[int] = []
+        while len(indices) < self.batch_size:
+            epoch, place = divmod(first + len(indices), self.length)
+            indices += self._shuffled(epoch)[place : place + self.batch_size - len(indices)]
+        return indices
 
-    def _at(self, position: int) -> int:
-        epoch, place = divmod(position, self.length)
+    def _shuffled(self, epoch: int) -> list[int]:
         if epoch != self._epoch:
             generator = self.randomness.at(epoch).generator("order")
             self._permutation = torch.randperm(self.length, generator=generator).tolist()
             self._epoch = epoch
-        return self._permutation[place]
+        return self._permutation
 
 
 class Batches:

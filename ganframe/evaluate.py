@@ -58,7 +58,7 @@ class Evaluation:
     def fill(self, metric: Metric, config: MetricConfig, game: Game, device: torch.device) -> None:
         """Give a metric its examples."""
         sizes = [BATCH] * (config.samples // BATCH) + [config.samples % BATCH] * (config.samples % BATCH > 0)
-        with sampling_mode(game, self._randomness):
+        with sampling_mode(game, self._randomness, device):
             for number, size in enumerate(sizes):
                 draws = self._randomness.at(number)
                 batch = next(Batches(self._dataset, BATCH, self._randomness, device).starting_at(number))

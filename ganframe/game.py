@@ -302,7 +302,7 @@ class Round(Mapping[str, Any]):
         self._input_gradients: frozenset[Side] = frozenset()
 
     def enter(self, turn: Turn, input_gradients: frozenset[Side] = frozenset()) -> None:
-        """Begin a turn; verdicts of an earlier one are forgotten.
+        """Begin a turn.
 
         Args:
             turn: The turn.
@@ -310,6 +310,9 @@ class Round(Mapping[str, Any]):
         """
         self.turn = turn
         self._input_gradients = input_gradients
+
+    def leave(self) -> None:
+        """End a turn: let go of the verdicts, whose activations the backward pass can then free as it goes."""
         self._verdicts.clear()
 
     def __getitem__(self, name: str) -> Any:

@@ -86,18 +86,19 @@ def sampling_round(
 
 
 @contextmanager
-def sampling_mode(game: Game, randomness: Randomness) -> Generator[None, None, None]:
+def sampling_mode(game: Game, randomness: Randomness, device: torch.device) -> Generator[None, None, None]:
     """No gradients, every player in eval mode, and the global random state seeded and given back.
 
     Args:
         game: The game whose players are meant.
         randomness: What dropout that is active while sampling draws from.
+        device: Where the players are.
     """
     players = list(game.players.values())
     training = [player.training for player in players]
     # Not inference_mode: its tensors would crash a later judge that takes gradients.
     with torch.no_grad(), torch.random.fork_rng():
-        randomness.seed_torch("sampling")
+        randomness.seed_torch("sampling", device)
         for player in players:
             player.eval()
         try:

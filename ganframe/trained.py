@@ -61,8 +61,11 @@ class Trained:
             A float tensor `(count, ...)` on the CPU; images are `(count, C, H, W)` in [-1, 1].
 
         Raises:
-            BadInput: When labels or inputs do not fit the game.
+            BadInput: When labels or inputs do not fit the game, or are not `count` many.
         """
+        label = self.label()
+        if labels is None and label is not None and "latent" in self.game.makers and label[0] not in (inputs or {}):
+            labels = torch.arange(count) % label[1]
         return self.tensors(count, (self.game.output,), seed=seed, labels=labels, inputs=inputs, batch_size=batch_size)[
             self.game.output
         ]
@@ -80,12 +83,12 @@ class Trained:
         """Named tensors of sampling rounds, such as `source` beside `fake`; see `sample`.
 
         Raises:
-            BadInput: When labels, inputs or names do not fit the game.
+            BadInput: When labels, inputs or names do not fit the game, or are not `count` many.
         """
-        given = self._given(names, labels, inputs or {})
+        given = self._given(count, names, labels, inputs or {})
         pieces: list[dict[str, Tensor]] = []
         randomness = Randomness(seed).at("sample")
-        with sampling_mode(self.game, randomness):
+        with sampling_mode(self.game, randomness, self.device):
             for start in range(0, count, batch_size):
                 part = {name: each[start : start + batch_size] for name, each in given.items()}
                 size = min(batch_size, count - start)
@@ -94,7 +97,7 @@ class Trained:
         return {name: torch.cat([piece[name] for piece in pieces]) for name in names}
 
     def _given(
-        self, names: Sequence[str], labels: Tensor | Sequence[int] | None, inputs: Mapping[str, Tensor]
+        self, count: int, names: Sequence[str], labels: Tensor | Sequence[int] | None, inputs: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         for name in (*names, *inputs):
             if name not in self.game.names:
@@ -108,6 +111,9 @@ class Trained:
             given[name] = torch.as_tensor(labels)
             if not bool(((given[name] >= 0) & (given[name] < classes)).all()):
                 raise BadInput(f"labels run from 0 to {classes - 1}")
+        for name, each in given.items():
+            if len(each) != count:
+                raise BadInput(f"{count} samples were asked for, but {name!r} has {len(each)} examples")
         return given
 
     def label(self) -> tuple[str, int] | None:
@@ -131,7 +137,11 @@ def load(run: Path | str, *, device: str = "auto") -> Trained:
     """
     folder = RunFolder.open(Path(run))
     experiment = folder.experiment()
-    assembly = assemble(experiment, choose_device(device))
+    try:
+        chosen = choose_device(device)
+    except BadInput as problem:  # the device is this function's argument, not a setting of the config
+        raise BadInput(problem.message, remedy=problem.remedy) from None
+    assembly = assemble(experiment, chosen)
     for found in load_latest(folder.checkpoints):
         if isinstance(found, BadInput):
             continue

@@ -138,7 +138,7 @@ def snapshot(run: Run, batches: Batches) -> None:
     """Draw what the averaged players make of the same inputs each time."""
     game = run.sampling_game()
     randomness = Randomness(run.experiment.seed).at("snapshot")
-    with sampling_mode(game, randomness):
+    with sampling_mode(game, randomness, run.device):
         dataset = batches.source.dataset
         round = sampling_round(game, dataset, run.experiment.snapshot.count, randomness, run.device)
         tensors = {name: round[name] for name in game.pictures}

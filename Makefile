@@ -1,0 +1,42 @@
+# Every target is one line that a person could type in .venv.
+PYTHON ?= python3
+RUN = .venv/bin/
+PLUGINS = $(patsubst %/,%,$(dir $(wildcard plugins/*/pyproject.toml)))
+
+.PHONY: install demo test test-slow check bench docs gpu schema sync
+
+install: .venv/.installed
+
+# torch comes first and by pip: it decides the build (CPU or CUDA) that everything after it finds installed.
+.venv/.installed: constraints.txt pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+	$(PYTHON) -m venv .venv
+	$(RUN)pip install --quiet --disable-pip-version-check -c constraints.txt torch uv
+	$(RUN)uv pip install --quiet --python $(RUN)python -c constraints.txt --group dev $(PLUGINS:%=-e %) -e .[testing]
+	touch $@
+
+demo: install
+	$(RUN)ganframe train conditional-dcgan-digits
+
+test: install
+	$(RUN)python -m pytest
+
+test-slow: install
+	$(RUN)python -m pytest -m slow
+
+check: install
+	$(RUN)ruff check . && $(RUN)ruff format --check . && $(RUN)basedpyright && $(RUN)lint-imports && $(RUN)python scripts/sync.py --check
+
+bench: install
+	$(RUN)python tests/benchmarks/trainer_step.py
+
+docs: install
+	$(RUN)mkdocs build --strict
+
+gpu: install
+	$(RUN)python -m pytest -m gpu --junitxml gpu-results/tests.xml && $(RUN)python tests/benchmarks/trainer_step.py --device cuda --json gpu-results/trainer_step.json
+
+schema: install
+	$(RUN)ganframe schema --out ganframe.schema.json
+
+sync: install
+	$(RUN)python scripts/sync.py
