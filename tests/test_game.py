@@ -1,0 +1,198 @@
+"""Rounds, contests and turns: what is made, how often, with which graph, and who moves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganframe.errors import BadInput
+from ganframe.game import Contest, Game, Round, Turn, tensor
+from ganframe.protocols import Verdict
+from ganframe.randomness import Randomness
+from ganframe.specs import TensorSpec
+
+CPU = torch.device("cpu")
+
+
+class Judge(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.judged = 0
+
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
+        self.judged += 1
+        return Verdict(self.layer(sample).flatten())
+
+
+class TwoGenerators(Game):
+    """Two generators, each fooling its own judge in its own turn, and a third contest that only trains a judge."""
+
+    inputs = ("real",)
+    output = "fake_a"
+    pictures = ("fake_a",)
+    contests = (
+        Contest("d_a", real="real", fake="fake_a", generators=("g_a",)),
+        Contest("d_b", real="real", fake="fake_b", generators=("g_b",), replay="past_b"),
+        Contest("d_b", real="real", fake="noise", generators=(), weight=0.5, name="noise"),
+    )
+    turns = (Turn("judges", ("d_a", "d_b")), Turn("first", ("g_a",)), Turn("second", ("g_b",)))
+
+    def __init__(self) -> None:
+        super().__init__({"real": TensorSpec((2,))})
+        self.made: list[str] = []
+        torch.manual_seed(0)
+        self.seat({"g_a": nn.Linear(2, 2), "g_b": nn.Linear(2, 2), "d_a": Judge(), "d_b": Judge()})
+
+    @tensor
+    def fake_a(self, round: Round) -> Tensor:
+        """Made by g_a."""
+        self.made.append("fake_a")
+        return self.g_a(round.randomness.normal("a", (round.size, 2)))
+
+    @tensor
+    def fake_b(self, round: Round) -> Tensor:
+        """Made by g_b."""
+        self.made.append("fake_b")
+        return self.g_b(round.randomness.normal("b", (round.size, 2)))
+
+    @tensor
+    def past_b(self, round: Round) -> Tensor:
+        """An earlier fake."""
+        self.made.append("past_b")
+        return torch.full((round.size, 2), 7.0)
+
+    @tensor
+    def noise(self, round: Round) -> Tensor:
+        """Noise that only the judge sees."""
+        return torch.zeros(round.size, 2)
+
+
+def open_round(game: Game, turn: str, shared: bool = False, given: dict[str, Tensor] | None = None) -> Round:
+    batch = {"real": torch.ones(3, 2), **(given or {})}
+    round = Round(game, batch, size=3, device=CPU, randomness=Randomness(0), shared=shared)
+    round.enter(next(each for each in game.turns if each.name == turn))
+    return round
+
+
+def test_nothing_is_made_until_it_is_read_and_then_once() -> None:
+    game = TwoGenerators()
+    round = open_round(game, "judges")
+    assert game.made == []
+    assert round["fake_a"] is round["fake_a"]
+    assert game.made == ["fake_a"]
+
+
+def test_a_given_tensor_stands_for_a_made_one() -> None:
+    game = TwoGenerators()
+    given = torch.zeros(3, 2)
+    assert open_round(game, "first", given={"fake_a": given})["fake_a"] is given
+    assert game.made == []
+
+
+def test_contests_count_in_the_turns_of_their_judge_or_generators() -> None:
+    game = TwoGenerators()
+    judges, first, second = game.turns
+    assert [each.name for each in game.contests_of(judges)] == ["d_a", "d_b", "noise"]
+    assert [each.name for each in game.contests_of(first)] == ["d_a"]
+    assert [each.name for each in game.contests_of(second)] == ["d_b"]
+
+
+def test_past_fakes_are_shown_in_the_judges_turn_only() -> None:
+    game = TwoGenerators()
+    contest = game.contests[1]
+    own = open_round(game, "judges").verdict(contest, "fake")
+    assert isinstance(own.sample, Tensor)
+    assert bool((own.sample == 7).all())
+    theirs = open_round(game, "second").verdict(contest, "fake")
+    assert isinstance(theirs.sample, Tensor)
+    assert not bool((theirs.sample == 7).all())
+
+
+def test_a_pending_verdict_is_judged_when_it_is_read() -> None:
+    game = TwoGenerators()
+    round = open_round(game, "first")
+    pending = round.pending(game.contests[0], "real")
+    assert game.players["d_a"].judged == 0
+    assert pending.logits is pending.logits
+    assert game.players["d_a"].judged == 1
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_only_who_moves_gets_a_gradient(shared: bool) -> None:
+    game = TwoGenerators()
+    for turn in game.turns:
+        for player in game.players.values():
+            player.zero_grad(set_to_none=True)
+        with game.moving(turn.moves):
+            round = open_round(game, turn.name, shared)
+            total = sum(round.verdict(each, "fake").logits.sum() for each in round.contests)
+            total.backward()
+        touched = {name for name, each in game.players.items() if any(p.grad is not None for p in each.parameters())}
+        assert touched == set(turn.moves)
+
+
+def test_a_shared_round_makes_fakes_once_detached_for_the_judge_and_with_their_graph_for_the_generator() -> None:
+    game = TwoGenerators()
+    round = open_round(game, "judges", shared=True)
+    with game.moving(("d_a", "d_b")):
+        assert not round["fake_a"].requires_grad
+    round.leave()
+    round.enter(game.turns[1])
+    with game.moving(("g_a",)):
+        assert round["fake_a"].requires_grad
+        round.verdict(game.contests[0], "fake").logits.sum().backward()
+    assert game.made == ["fake_a"]
+    assert game.players["g_a"].weight.grad is not None
+    assert game.players["d_a"].layer.weight.grad is None
+
+
+def test_parameters_that_never_move_stay_frozen() -> None:
+    game = TwoGenerators()
+    game.players["d_a"].layer.bias.requires_grad = False
+    game.seat(game.players)
+    with game.moving(("d_a",)):
+        assert not game.players["d_a"].layer.bias.requires_grad
+        assert game.players["d_a"].layer.weight.requires_grad
+        assert not game.players["g_a"].weight.requires_grad
+    assert game.players["g_a"].weight.requires_grad
+
+
+def test_judging_with_other_weights_leaves_the_player_alone() -> None:
+    game = TwoGenerators()
+    round = open_round(game, "first")
+    judge = game.players["d_a"]
+    round.weights["d_a"] = {name: torch.zeros_like(each) for name, each in judge.named_parameters()}
+    assert bool((round.verdict(game.contests[0], "fake").logits == 0).all())
+    assert bool(judge.layer.weight.any())
+
+
+def test_samples_can_be_differentiated_by_where_a_term_asks_for_it() -> None:
+    game = TwoGenerators()
+    round = open_round(game, "judges")
+    round.enter(game.turns[0], frozenset({"real"}))
+    real, fake = (round.verdict(game.contests[0], side) for side in ("real", "fake"))
+    assert real.sample.requires_grad
+    (slope,) = torch.autograd.grad(real.logits.sum(), real.sample)
+    assert torch.allclose(slope, game.players["d_a"].layer.weight.expand(3, 2))
+    game.players["g_a"].requires_grad_(False)
+    assert fake.sample is round["fake_a"]
+
+
+def test_sampling_with_other_players_leaves_the_game_alone() -> None:
+    game = TwoGenerators()
+    game.memory["pool"] = torch.ones(1)
+    other = game.with_players({"g_a": nn.Linear(2, 2)})
+    assert other.players["d_a"] is game.players["d_a"]
+    assert other.players["g_a"] is not game.players["g_a"]
+    assert other.memory == {}
+    assert "pool" in game.memory
+
+
+def test_data_without_the_inputs_is_refused() -> None:
+    class Needy(TwoGenerators):
+        inputs = ("real", "label")
+
+    with pytest.raises(BadInput, match="reads label"):
+        Needy()
