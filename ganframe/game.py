@@ -210,8 +210,8 @@ class Game:
         other.seat(self.players | dict(players))
         return other
 
-    def __getattr__(self, name: str) -> nn.Module:
-        """A player, by name."""
+    def __getattr__(self, name: str) -> Any:
+        """A player, by name, with whatever its class offers."""
         try:
             return self.__dict__["players"][name]
         except KeyError:

@@ -144,7 +144,7 @@ class Trainer:
         gradients = [each.grad for each in self.parameters[turn.name] if each.grad is not None]
         scalars = [each[name].detach() for each in observed for name in each]
         # The public get_total_norm takes twice as long over small networks.
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # pyright: ignore[reportPrivateUsage]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # pyright: ignore[reportPrivateImportUsage]
         numbers = torch.stack([*scalars, norm]).tolist()
         names = [name for each in observed for name in each]
         values = {"gradient norm": numbers.pop()}

@@ -1,4 +1,4 @@
-"""Writes what the packages share: versions, the extra `all`, and the directory of types.
+"""Writes what the packages share: versions, the extra `all`, the import contracts, and the directory of types.
 
     python scripts/sync.py           writes
     python scripts/sync.py --check   says what is stale, and exits with 1
@@ -34,7 +34,12 @@ def wanted() -> dict[Path, str]:
         document["project"]["version"] = root["project"]["version"]
         names.append(document["project"]["name"])
         files[file] = tomlkit.dumps(document)
-    root["project"]["optional-dependencies"]["all"] = tomlkit.array([name for name in names]).multiline(True)
+    root["project"]["optional-dependencies"]["all"] = tomlkit.array(names).multiline(True)
+    modules = [name.replace("-", "_") for name in names]
+    linter = root["tool"]["importlinter"]
+    linter["root_packages"] = tomlkit.array(["ganframe", *modules]).multiline(True)
+    for contract, key in zip(linter["contracts"], ("forbidden_modules", "modules"), strict=True):
+        contract[key] = tomlkit.array(modules).multiline(True)
     files[ROOT / "pyproject.toml"] = tomlkit.dumps(root)
     files[ROOT / "ganframe" / "directory.py"] = directory(set(names))
     return files

@@ -37,8 +37,11 @@ def stages(sample: SampleSpec) -> tuple[int, int, int]:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), as the paper's section 4 says; batch norm scales from N(1, 0.02)."""
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)):
+    """Weights from N(0, 0.02), as the paper's section 4 says; batch norm scales from N(1, 0.02).
+
+    Label embeddings keep PyTorch's N(0, 1): joined to a latent from N(0, 1), smaller ones would go unheard.
+    """
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)

@@ -1,0 +1,77 @@
+"""DCGAN's published sizes, shapes and initialisation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ganframe import BadInput
+from ganframe.specs import TensorSpec
+from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
+from torch import nn
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(each.numel() for each in network.parameters())
+
+
+def test_the_64_pixel_networks_have_the_published_sizes() -> None:
+    image = TensorSpec((3, 64, 64))
+    assert parameters(DCGANGenerator().build(output=image)) == 3_576_704
+    assert parameters(DCGANDiscriminator().build(sample=image)) == 2_765_568
+
+
+@pytest.mark.parametrize("side", [28, 32, 48, 64, 128])
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+def test_sides(side: int, upsample: str) -> None:
+    image = TensorSpec((1, side, side))
+    generator = DCGANGenerator(channels=4, latent=8, upsample=upsample).build(output=image)
+    made = generator(torch.randn(2, 8))
+    assert made.shape == (2, 1, side, side)
+    assert float(made.detach().abs().max()) <= 1
+    verdict = DCGANDiscriminator(channels=4).build(sample=image)(made)
+    assert verdict.logits.shape == (2,)
+
+
+@pytest.mark.parametrize("shape", [(3, 30, 30), (3, 64, 32), (3, 18, 18), (3, 4, 4), (8,)])
+def test_samples_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(BadInput, match="'dcgan' needs one square image"):
+        DCGANGenerator().build(output=TensorSpec(shape))
+    with pytest.raises(BadInput, match="'dcgan' needs one square image"):
+        DCGANDiscriminator().build(sample=TensorSpec(shape))
+
+
+def test_a_condition_that_is_no_label_is_refused() -> None:
+    with pytest.raises(BadInput, match="class labels"):
+        DCGANGenerator().build(output=TensorSpec((1, 28, 28)), condition=TensorSpec((5,)))
+
+
+def test_the_projection_adds_the_inner_product_of_label_and_features() -> None:
+    """Miyato and Koyama 2018, eq. 3: only the part that depends on the label may differ between labels."""
+    label = TensorSpec((), classes=3)
+    network = DCGANDiscriminator(channels=4).build(sample=TensorSpec((1, 28, 28)), condition=label).eval()
+    sample = torch.randn(5, 1, 28, 28)
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    pooled = network(sample, labels).features[-1].sum(dim=(2, 3))
+    with torch.no_grad():
+        projection = (network.embed.weight[labels] * pooled).sum(dim=1)
+        bare = network(sample, labels).logits - projection
+        network.embed.weight.zero_()
+        torch.testing.assert_close(network(sample, labels).logits, bare, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_start_as_the_paper_says() -> None:
+    torch.manual_seed(0)
+    generator = DCGANGenerator().build(output=TensorSpec((3, 64, 64)))
+    convolutions = [each.weight for each in generator.modules() if isinstance(each, nn.ConvTranspose2d)]
+    for weight in convolutions:
+        # Five standard errors of the standard deviation and of the mean.
+        assert float(weight.detach().std()) == pytest.approx(0.02, rel=5 / (2 * weight.numel()) ** 0.5)
+        assert float(weight.detach().mean()) == pytest.approx(0, abs=5 * 0.02 / weight.numel() ** 0.5)
+
+
+def test_no_batch_norm_next_to_images() -> None:
+    network = DCGANDiscriminator().build(sample=TensorSpec((3, 64, 64)))
+    norms = [any(isinstance(each, nn.BatchNorm2d) for each in stage) for stage in network.stages]
+    assert norms == [False, True, True, True]
+    generator = DCGANGenerator().build(output=TensorSpec((3, 64, 64)))
+    assert not isinstance(generator.layers[-2], nn.BatchNorm2d)
