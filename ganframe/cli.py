@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,7 +25,8 @@ app = typer.Typer(
 )
 plugins_app = typer.Typer(help="List, write and check plugins.", invoke_without_command=True)
 app.add_typer(plugins_app, name="plugins")
-console = Console(highlight=False)
+# Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
+console = Console(highlight=False, emoji=False)
 
 ConfigArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
@@ -37,14 +38,21 @@ DeviceOption = Annotated[str, typer.Option(help="A torch device, or auto.")]
 def main() -> None:
     """Run the command line."""
     try:
-        installed().manager.hook.register_commands.call_historic(kwargs={"cli": app})
+        installed().add_commands(app)
         app()
     except (BadInput, RunFailed) as problem:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(str(problem))}")
-        sys.exit(problem.exit_code)
+        _fail(str(problem), problem.exit_code)
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        _fail(f"{problem.filename}: {problem.strerror}", RunFailed.exit_code)
     except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted")
-        sys.exit(130)
+        _fail("interrupted", 130)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+    sys.exit(code)
 
 
 @app.command()
@@ -68,9 +76,9 @@ def train(
         folder = run_training(
             loaded.experiment, out=out, resume=resume, name=Path(config).stem, hooks=[ProgressBar(console)]
         )
-    console.print(f"run      {escape(str(folder.path))}")
-    console.print(f"samples  {escape(str(folder.samples))}")
-    console.print(f"report   {escape(str(folder.report))}")
+    _say(f"run      {folder.path}")
+    _say(f"samples  {folder.samples}")
+    _say(f"report   {folder.report}")
 
 
 @app.command()
@@ -86,14 +94,15 @@ def sample(
     from ganframe.pictures import draw, draw_each  # noqa: PLC0415  imports torch
     from ganframe.trained import load  # noqa: PLC0415  imports torch
 
-    target = _new(out or run / f"samples-seed{seed}.png")
+    trained = load(run, device=device)
+    target = _new(out or run / f"samples-seed{seed}.png", ".png", "")
     labels = [label[index % len(label)] for index in range(count)] if label else None
-    samples = load(run, device=device).sample(count, seed=seed, labels=labels)
+    samples = trained.sample(count, seed=seed, labels=labels)
     if target.suffix == ".png":
         draw({"samples": samples}, target)
     else:
         draw_each(samples, target, labels)
-    console.print(escape(str(target)))
+    _say(str(target))
 
 
 @app.command()
@@ -111,10 +120,11 @@ def interpolate(
     from ganframe.pictures import draw  # noqa: PLC0415  imports torch
     from ganframe.trained import load  # noqa: PLC0415  imports torch
 
-    target = _new(out or run / f"interpolation-seed{seed}.png")
+    trained = load(run, device=device)
+    target = _new(out or run / f"interpolation-seed{seed}.png", ".png")
     labels = [label[row % len(label)] for row in range(rows)] if label else None
-    draw({"samples": walk(load(run, device=device), rows=rows, steps=steps, seed=seed, labels=labels)}, target, steps)
-    console.print(escape(str(target)))
+    draw({"samples": walk(trained, rows=rows, steps=steps, seed=seed, labels=labels)}, target, steps)
+    _say(str(target))
 
 
 @app.command()
@@ -130,7 +140,7 @@ def evaluate(
     from ganframe.evaluate import measure_run  # noqa: PLC0415  imports torch
 
     for name, value in measure_run(run, metric, seed, device).items():
-        console.print(f"{name}: {value:.4g}")
+        _say(f"{name}: {value:.4g}")
 
 
 @app.command()
@@ -139,7 +149,7 @@ def report(run: RunArgument) -> None:
     from ganframe.report import write_report  # noqa: PLC0415  nothing here is needed to print --help
     from ganframe.run import RunFolder  # noqa: PLC0415
 
-    console.print(escape(str(write_report(RunFolder.open(run)))))
+    _say(str(write_report(RunFolder.open(run))))
 
 
 @app.command()
@@ -152,9 +162,10 @@ def export(
     from ganframe.export import export as save  # noqa: PLC0415  imports torch
     from ganframe.trained import load  # noqa: PLC0415  imports torch
 
-    target = _new(out or run / f"{player}.safetensors")
-    save(load(run, device="cpu"), player, target)
-    console.print(escape(str(target)))
+    trained = load(run, device="cpu")
+    target = _new(out or run / f"{player}.safetensors", ".safetensors", ".pt2")
+    save(trained, player, target)
+    _say(str(target))
 
 
 @app.command()
@@ -176,15 +187,20 @@ def explain(config: ConfigArgument, overrides: SetOption = []) -> None:  # noqa:
     with loaded.document.errors():
         explanation = look(loaded.experiment)
     if explanation.summary:
-        console.print(escape(explanation.summary))
+        _say(explanation.summary)
     for title, (header, *rows) in explanation.tables.items():
         console.print(f"\n[bold]{title}[/]")
         _print_table(header, rows)
-    console.print(f"\n[bold]cost[/]\n {explanation.cost}", soft_wrap=True)
+    console.print("\n[bold]cost[/]")
+    _say(f" {explanation.cost}")
 
 
 @app.command()
-def schema(out: Annotated[Path | None, typer.Option(help="A file; the terminal when left out.")] = None) -> None:
+def schema(
+    out: Annotated[
+        Path | None, typer.Option(help="A file, new or an older schema; the terminal when left out.")
+    ] = None,
+) -> None:
     """Print the JSON schema of configs over what is installed, for editors to complete from."""
     from ganframe.schema import json_schema  # noqa: PLC0415  nothing here is needed to print --help
 
@@ -192,8 +208,10 @@ def schema(out: Annotated[Path | None, typer.Option(help="A file; the terminal w
     if out is None:
         sys.stdout.write(text + "\n")
     else:
-        out.write_text(text + "\n", encoding="utf-8")
-        console.print(escape(str(out)))
+        beginning = text[: text.index(",")].encode()
+        older = out.is_file() and out.read_bytes().startswith(beginning)
+        (out if older else _new(out)).write_text(text + "\n", encoding="utf-8")
+        _say(str(out))
 
 
 @app.command()
@@ -236,10 +254,10 @@ def new_plugin(
     from ganframe.scaffold import write_plugin  # noqa: PLC0415  nothing here is needed to print --help
 
     folder = write_plugin(name, out)
-    console.print(f"wrote    {escape(str(folder))}")
-    console.print(f"install  pip install -e {escape(str(folder))}")
-    console.print(f"check    ganframe plugins check {escape(name)}")
-    console.print(f"train    ganframe train {escape(name)}-digits")
+    _say(f"wrote    {folder}")
+    _say(f"install  pip install -e {folder}")
+    _say(f"check    ganframe plugins check {name}")
+    _say(f"train    ganframe train {name}-digits")
 
 
 @plugins_app.command("check")
@@ -253,14 +271,27 @@ def check_plugin(package: Annotated[str, typer.Argument(help="An installed distr
         mark = "[green]ok  [/]" if result.error is None else "[red]FAIL[/]"
         console.print(f"{mark} {escape(result.name)}", soft_wrap=True)
         if result.error is not None:
-            console.print(f"     {escape(result.error)}", soft_wrap=True)
+            _say(f"     {result.error}")
     if failures:
         raise RunFailed(f"{failures} checks failed")
 
 
-def _new(path: Path) -> Path:
+def _say(text: str) -> None:
+    """Print plain text as it is: paths stay whole, so that they can be copied or piped."""
+    console.print(escape(text), soft_wrap=True)
+
+
+def _new(path: Path, *endings: str) -> Path:
+    """A path where nothing is yet, in a folder that there is; with one of the endings, where some are given."""
+    if endings and path.suffix not in endings:
+        wanted = " or ".join(ending or "nothing, for a folder" for ending in endings)
+        raise BadInput(f"the name has to end in {wanted}", place=f"--out {path}")
     if path.exists():
         raise BadInput("this exists already", place=str(path), remedy="Choose another --out.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise BadInput(f"this folder cannot be made: {problem.strerror}", place=str(path.parent)) from None
     return path
 
 

@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganframe.assembly import Assembly, assemble
 from ganframe.config import ScheduleConfig, TermConfig
 from ganframe.data import Batches
+from ganframe.errors import BadInput
 from ganframe.experiment import Experiment
 from ganframe.game import Contest, Round
 from ganframe.objective import LossTerm, Moment
@@ -67,8 +69,11 @@ def explain(experiment: Experiment) -> Explanation:
 def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
     """Play every turn once on two examples: shapes of what was made, terms by turn, operations."""
     game, experiment = assembly.game, assembly.experiment
-    batches = Batches(experiment.data.build(), TRIAL, Randomness(0), assembly.device)
-    batch = next(batches.starting_at(0))
+    try:
+        dataset = experiment.data.build()
+    except BadInput as problem:
+        raise problem.within("data") from None
+    batch = next(Batches(dataset, TRIAL, Randomness(0), assembly.device).starting_at(0))
     shapes: dict[str, Any] = {name: _shape(each) for name, each in batch.items()}
     active: dict[str, list[str]] = {}
     operations = 0.0
@@ -77,15 +82,32 @@ def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], fl
         round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
         moment = Moment(0, 0, experiment.train.images)
         round.enter(turn, assembly.objective.input_gradients(turn, moment))
-        counter = FlopCounterMode(display=False)
+        counter = _Operations()
         with game.moving(turn.moves), counter:
             outcome = game.play(round, lambda each, turn=turn, moment=moment: assembly.objective(each, turn, moment))
             outcome.total.backward()
-        operations += counter.get_total_flops() * turn.repeats
+        operations += counter.total * turn.repeats
         active[turn.name] = list(outcome.terms)
         shapes |= {name: _shape(each) for name, each in round.made().items()}
     game.memory = memory
     return shapes, active, operations
+
+
+class _Operations(TorchDispatchMode):
+    """Counts the multiplications and additions of matrix products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
+        # Not the mode itself: its hooks on modules make a gradient penalty fail.
+        self._formulas = FlopCounterMode(display=False).flop_registry
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        formula = self._formulas.get(getattr(func, "overloadpacket", None))
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=made)
+        return made
 
 
 def _shape(value: Any) -> Any:
@@ -160,4 +182,4 @@ def _giga(operations: float) -> str:
     for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if operations >= size:
             return f"{operations / size:.3g} {unit}"
-    return f"{operations:.0f}"
+    return f"{operations:,.0f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -38,9 +39,11 @@ def export(trained: Trained, player: str, path: Path) -> None:
         metadata = {"player": player, "config": json.dumps(role.config.model_dump(mode="json"))}
         write_whole(path, save_tensors(state, metadata))
     elif path.suffix == ".pt2":
-        torch.export.save(_program(trained, player, network), path)
+        stream = io.BytesIO()
+        torch.export.save(_program(trained, player, network), stream)
+        write_whole(path, stream.getvalue())
     else:
-        raise BadInput("an export ends in .safetensors or .pt2", place=str(path))
+        raise BadInput("the name of an export has to end in .safetensors or .pt2", place=str(path))
 
 
 def _program(trained: Trained, player: str, network: nn.Module) -> torch.export.ExportedProgram:
@@ -50,7 +53,8 @@ def _program(trained: Trained, player: str, network: nn.Module) -> torch.export.
     trained.sample(2)
     handle.remove()
     if not seen:
-        raise BadInput(f"sampling does not use the player {player!r}, so its inputs are not known")
+        message = f"sampling does not use the player {player!r}, so there is no program of it to trace"
+        raise BadInput(message, remedy="Export its weights: a file that ends in .safetensors.")
     batch = torch.export.Dim("batch")
     shapes = tuple({0: batch} for _ in seen[0])
     with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganframe.checkpoint import write_whole
+from ganframe.errors import BadInput
 
 GAP = 2
 """Pixels between the cells of a grid."""
@@ -29,18 +30,22 @@ def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) 
         columns: Cells in a row of a grid; about as many as rows when None.
 
     Raises:
-        ValueError: When a tensor is neither.
+        BadInput: When a tensor is neither.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     values = {name: each.detach().float().cpu() for name, each in tensors.items()}
-    first = next(iter(values.values()))
-    if first.ndim == 4:
+    if all(each.ndim == 4 and each.shape[1] in (1, 3) for each in values.values()):
         write_whole(path, _png(grid(values, columns)))
-    elif first.ndim == 2 and first.shape[1] == 2:
+    elif all(each.ndim == 2 and each.shape[1] == 2 for each in values.values()):
         write_whole(path, _scatter(values))
     else:
-        shapes = ", ".join(f"{name} {tuple(each.shape)}" for name, each in values.items())
-        raise ValueError(f"neither images nor points in the plane: {shapes}")
+        raise _undrawable(values)
+
+
+def _undrawable(tensors: Mapping[str, Tensor]) -> BadInput:
+    shapes = ", ".join(f"{name} of shape {tuple(each.shape[1:])}" for name, each in tensors.items())
+    remedy = "What can be drawn: images with 1 or 3 channels, and points in the plane."
+    return BadInput(f"there is no picture of {shapes}", remedy=remedy)
 
 
 def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
@@ -94,7 +99,12 @@ def draw_each(images: Tensor, folder: Path, labels: Sequence[int] | None = None)
         images: `(B, C, H, W)` in [-1, 1] with C of 1 or 3.
         folder: Where the PNGs go; with labels, into a folder for each class.
         labels: The class of each image.
+
+    Raises:
+        BadInput: When these are no images.
     """
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise _undrawable({"samples": images})
     for index, image in enumerate(images):
         inside = folder if labels is None else folder / str(labels[index])
         inside.mkdir(parents=True, exist_ok=True)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from ganframe import builtin, hookspecs
 from ganframe.config import Component
 from ganframe.errors import BadInput, RunFailed
-from ganframe.registry import Registry
+from ganframe.registry import Conflict, Registry
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 GROUP = "ganframe"
 
@@ -42,16 +46,19 @@ class Installed:
 
     def add(self, name: str, package: str, version: str, load: Callable[[], object], module: str) -> None:
         """Try one plugin: all of it is registered, or it is listed as broken and none of it is."""
-        registry, presets = self.registry, dict(self.presets)
+        registry, presets = self.registry.copy(), dict(self.presets)
 
         def component(cls: type[Component]) -> None:
             registry.add(cls, package)
 
         def preset_folder(folder: Path) -> None:
-            presets.update({path.stem: (path, package) for path in sorted(folder.glob("*.yaml"))})
+            for path in sorted(folder.glob("*.yaml")):
+                if path.stem in presets:
+                    raise Conflict(f"preset {path.stem!r} of {package} is already supplied by {presets[path.stem][1]}")
+                presets[path.stem] = (path, package)
 
         trial = new_manager()
-        error = ""
+        tried = Plugin(name, package, version, module)
         try:
             plugin = load()
             trial.register(plugin, name)
@@ -59,20 +66,35 @@ class Installed:
             trial.hook.register_components.call_historic(kwargs={"register": component})
             trial.hook.register_presets.call_historic(kwargs={"register": preset_folder})
             self.manager.register(plugin, name)
-            self.presets = presets
-        except Exception as problem:
-            if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
-                raise BadInput(
-                    f"plugin {name!r} ({package} {version}, {module}) cannot be loaded: {_short(problem)}",
-                    remedy="Mend or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
-                ) from problem
-            registry.discard(package)
-            error = _short(problem)
-        self.plugins.append(Plugin(name, package, version, module, error))
+            self.registry, self.presets = registry, presets
+        except (Exception, SystemExit) as problem:
+            tried = _broken(tried, problem)
+        self.plugins.append(tried)
+
+    def add_commands(self, cli: Typer) -> None:
+        """Let every plugin add its commands; one that cannot is listed as broken."""
+        for hook in self.manager.hook.register_commands.get_hookimpls():
+            try:
+                hook.function(*(cli for _ in hook.argnames))
+            except (Exception, SystemExit) as problem:
+                names = [each.name for each in self.plugins]
+                index = names.index(hook.plugin_name)
+                self.plugins[index] = _broken(self.plugins[index], problem)
 
 
-def _short(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {problem}".splitlines()[0]
+def _broken(plugin: Plugin, problem: BaseException) -> Plugin:
+    """The plugin with its error; raises that instead when GANFRAME_STRICT_PLUGINS says so."""
+    error = _short(problem)
+    if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
+        raise BadInput(
+            f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}) cannot be loaded: {error}",
+            remedy="Mend or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
+        ) from problem
+    return dataclasses.replace(plugin, error=error)
+
+
+def _short(problem: BaseException) -> str:
+    return (f"{type(problem).__name__}: {problem}".splitlines() or [""])[0]
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -118,14 +140,26 @@ def installed() -> Installed:
     """Everything that is installed; looked up once.
 
     `GANFRAME_LOAD_PLUGINS=a,b` limits which plugins are tried; `GANFRAME_STRICT_PLUGINS=1` raises at a broken one.
+
+    Raises:
+        BadInput: When a plugin is broken in strict mode, or the limit names one that is not installed.
     """
     found = Installed(new_manager())
     found.add("ganframe", "ganframe", "", lambda: builtin, builtin.__name__)
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     limit = os.environ.get("GANFRAME_LOAD_PLUGINS")
-    wanted = None if limit is None else {name.strip() for name in limit.split(",")}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        if wanted is None or point.name in wanted:
-            found.add(point.name, *_distribution(point), point.load, point.value)
+    if limit is not None:
+        wanted = {name.strip() for name in limit.split(",")} - {""}
+        absent = wanted - {point.name for point in points}
+        if absent:
+            raise BadInput(
+                f"no plugin is called {', '.join(sorted(absent))}",
+                place=f"GANFRAME_LOAD_PLUGINS={limit}",
+                remedy=f"Installed: {', '.join(point.name for point in points)}.",
+            )
+        points = [point for point in points if point.name in wanted]
+    for point in points:
+        found.add(point.name, *_distribution(point), point.load, point.value)
     return found
 
 

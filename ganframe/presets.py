@@ -24,6 +24,8 @@ def find_config(name: str) -> Path:
     presets = installed().presets
     if name in presets:
         return presets[name][0]
+    if (path / "config.yaml").is_file():
+        raise BadInput("this is a run, not a config", place=name, remedy="Add --resume to go on with it.")
     if path.is_dir() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         raise BadInput("there is no config file here", place=name)
     near = difflib.get_close_matches(name, presets, 1)

@@ -29,9 +29,9 @@ class Registry:
             Conflict: When another class has the name already.
             TypeError: When the class is no concrete component config.
         """
+        if not (issubclass(cls, KINDS) and cls.type_name()):
+            raise TypeError(f"{cls!r} is no component config: it needs a base such as LossConfig and a `type` literal")
         name = cls.type_name()
-        if cls.kind not in {base.kind for base in KINDS} or not name:
-            raise TypeError(f"{cls.__qualname__} is no component config: it needs a kind base and a `type` literal")
         for each in (name, *cls.aliases):
             taken = self.packages.get((cls.kind, each))
             if taken is not None:
@@ -41,11 +41,9 @@ class Registry:
             self.packages[cls.kind, each] = package
         self.classes[cls.kind, name] = cls
 
-    def discard(self, package: str) -> None:
-        """Forget everything that a distribution registered."""
-        for key in [key for key, owner in self.packages.items() if owner == package]:
-            del self.packages[key], self.aliases[key]
-            self.classes.pop(key, None)
+    def copy(self) -> Registry:
+        """A registry of its own with the same entries."""
+        return Registry(dict(self.classes), dict(self.aliases), dict(self.packages))
 
     def find(self, kind: str, name: str) -> type[Component] | str:
         """The class for a type or alias; where there is none, a sentence that says what to do."""

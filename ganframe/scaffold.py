@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -22,15 +25,17 @@ def write_plugin(name: str, inside: Path) -> Path:
         The package folder.
 
     Raises:
-        BadInput: When the name is no package name, or the folder exists.
+        BadInput: When the name is no package name or is taken, or the folder exists.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         remedy = "Use lower-case words with hyphens, such as my-gan."
         raise BadInput(f"{name!r} is no name for a package", remedy=remedy)
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module) or module in sys.stdlib_module_names or find_spec(module) is not None:
+        raise BadInput(f"the module name {module!r} is taken", remedy="Choose another name.")
     folder = inside / name
     if folder.exists():
         raise BadInput("this folder exists already", place=str(folder), remedy="Choose another name or --out.")
-    module = name.replace("-", "_")
     values = {"name": name, "module": module, "Class": "".join(word.title() for word in name.split("-"))}
     for source in sorted(TEMPLATE.rglob("*.template")):
         relative = str(source.relative_to(TEMPLATE).with_suffix(""))

@@ -17,20 +17,18 @@ def json_schema() -> dict[str, Any]:
     definitions |= root.pop("$defs", {})
     branches: dict[str, list[dict[str, Any]]] = {base.kind: [] for base in KINDS}
     for cls, package in registry:
-        schema = cls.model_json_schema()
-        definitions |= schema.pop("$defs", {})
+        name = f"{cls.kind}/{cls.type_name()}"
+        schema = cls.model_json_schema(ref_template=_reference(f"{name}/{{model}}"))
+        definitions |= {f"{name}/{model}": each for model, each in schema.pop("$defs", {}).items()}
         # The `type` is what tells the branches apart, so a mapping has to give it.
         schema["required"] = ["type", *schema.get("required", [])]
+        schema["properties"]["type"] = {"enum": [cls.type_name(), *cls.aliases]}
         schema["description"] = f"{cls.summary()} ({package})"
-        name = f"{cls.kind}/{cls.type_name()}"
         definitions[name] = schema
-        branches[cls.kind].append({"$ref": _reference(name)})
-        shorthand = {"const": cls.type_name(), "description": schema["description"]}
-        branches[cls.kind] += [
-            shorthand,
-            *({"const": alias, "description": schema["description"]} for alias in cls.aliases),
-        ]
-    definitions |= {kind: {"anyOf": found} for kind, found in branches.items()}
+        shorthands = ({"const": each, "description": schema["description"]} for each in (cls.type_name(), *cls.aliases))
+        branches[cls.kind] += [{"$ref": _reference(name)}, *shorthands]
+    # Nothing fits a kind of which nothing is installed.
+    definitions |= {kind: {"anyOf": found} if found else {"not": {}} for kind, found in branches.items()}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
     return cast(dict[str, Any], _resolved(schema))
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from ganframe.errors import BadInput, Path, dotted
 from ganframe.experiment import Experiment
 
-if TYPE_CHECKING:
-    pass
+_TAG = "tag:yaml.org,2002:"
+_PLAIN_TAGS = {f"{_TAG}{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge", "timestamp")}
 
-_PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge")}
+
+class _Constructor(RoundTripConstructor):
+    """Takes a date for the text that it is in YAML 1.2."""
+
+
+_Constructor.add_constructor(f"{_TAG}timestamp", RoundTripConstructor.construct_yaml_str)
 
 
 @dataclass
@@ -39,28 +45,28 @@ class Document:
     overrides: dict[Path, str] = field(default_factory=dict[Path, str])
 
     def locate(self, path: Path) -> tuple[str, Path]:
-        """The place of the deepest key of a path that the document has, and the path without foreign parts."""
+        """The place of the deepest value of a path that the document has, and the keys that lead there."""
         node, place, kept = self.data, f"{self.file}:1:1", list[str | int]()
         for key in path:
             if isinstance(node, CommentedMap) and key in node:
-                place = self._place(node.lc.key(key))
+                place = self._place(node, key, tuple(kept)) or place
             elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
-                place = self._place(node.lc.item(key))
-            elif isinstance(node, (CommentedMap, CommentedSeq)) and path[-1] == key:
-                kept.append(key)  # a key that is missing
-                break
+                place = self._place(node, key, tuple(kept)) or place
             else:
-                continue  # a part that validation put in, such as the branch of a union
+                continue  # a key that is missing, or a part that validation put in, such as the branch of a union
             node = cast(Any, node[key])
             kept.append(key)
-        trimmed = tuple(kept)
-        for end in range(len(trimmed), 0, -1):
-            if trimmed[:end] in self.overrides:
-                return f"--set {self.overrides[trimmed[:end]]}", trimmed
-        return place, trimmed
+        return place, tuple(kept)
 
-    def _place(self, mark: tuple[int, int]) -> str:
-        return f"{self.file}:{mark[0] + 1}:{mark[1] + 1}"
+    def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: Path) -> str | None:
+        """Where a value was given; None when nobody gave it, as with the `type` of a shorthand."""
+        path = (*outer, key)
+        for given, override in self.overrides.items():
+            inside, around = path[: len(given)] == given, given[: len(path)] == path
+            if inside or (around and key not in _marks(node)):
+                return f"--set {override}"
+        mark = _marks(node).get(key)
+        return None if mark is None else f"{self.file}:{mark[0] + 1}:{mark[1] + 1}"
 
     @contextmanager
     def errors(self) -> Generator[None, None, None]:
@@ -70,31 +76,64 @@ class Document:
         except ValidationError as problem:
             raise self._from_validation(problem) from None
         except BadInput as problem:
-            if not problem.path or problem.place:
+            if not problem.path:
                 raise
-            place, path = self.locate(problem.path)
-            raise BadInput(problem.message, place=place, path=path, remedy=problem.remedy) from None
+            place, _ = self.locate(problem.path)
+            message = f"{problem.message}: {problem.place}" if problem.place else problem.message
+            raise BadInput(message, place=place, path=problem.path, remedy=problem.remedy) from None
 
     def _from_validation(self, problem: ValidationError) -> BadInput:
         lines = list[tuple[str, str]]()
         for error in problem.errors(include_url=False):
             place, path = self.locate(error["loc"])
+            if error["type"] == "missing":
+                path = (*path, error["loc"][-1])
             lines.append((f"{place}: {dotted(path)}" if path else place, _say(error)))
         (place, message), *others = dict.fromkeys(lines)
         more = "".join(f"\n{place}: {message}" for place, message in others)
         return BadInput(message + more, place=place)
 
 
+def _marks(node: CommentedMap | CommentedSeq) -> dict[str | int, list[int]]:
+    """Line and column of each key, from 0, of those that stand in the file."""
+    return node.lc.data or {}
+
+
+_NEEDED = {
+    "a whole number": ("int_type", "int_parsing", "int_from_float"),
+    "a number": ("float_type", "float_parsing"),
+    "a finite number": ("finite_number",),
+    "true or false": ("bool_type", "bool_parsing"),
+    "text": ("string_type",),
+    "a path": ("path_type",),
+    "a list": ("tuple_type", "list_type"),
+    "a mapping": ("dict_type", "mapping_type"),
+    "a mapping of settings": ("model_type", "model_attributes_type"),
+}
+_NEEDED_BY_CODE = {code: needed for needed, codes in _NEEDED.items() for code in codes}
+
+
 def _say(error: Any) -> str:
     """What a pydantic error says, in our words."""
-    match error["type"]:
-        case "missing":
-            return "this setting is missing"
-        case _:
-            given = error["input"]
-            shown = f" (given: {given!r})" if isinstance(given, (str, int, float)) else ""
-            text = str(error["msg"]).removeprefix("Value error, ")
-            return f"{text[:1].lower()}{text[1:]}{shown if not error['type'].endswith('type') else ''}"
+    code = str(error["type"])
+    if code == "missing":
+        return "this setting is missing" if isinstance(error["loc"][-1], str) else "this list is too short"
+    if code in ("missing_type", "unknown_setting", "unknown_type", "wrong_kind"):
+        return str(error["msg"])  # says all that there is to say
+    if code in _NEEDED_BY_CODE:
+        return f"this has to be {_NEEDED_BY_CODE[code]}{_given(error['input'])}"
+    if code in ("too_long", "too_short"):
+        return f"this list {str(error['msg']).partition(' ')[2].replace(' after validation', '')}"
+    text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "this has to be")
+    return f"{text[:1].lower()}{text[1:]}{_given(error['input'])}"
+
+
+def _given(value: object) -> str:
+    if isinstance(value, bool):
+        return f" (given: {str(value).lower()})"
+    if value is None:
+        return " (given: nothing)"
+    return f" (given: {value!r})" if isinstance(value, (str, int, float)) else ""
 
 
 @dataclass
@@ -133,38 +172,48 @@ def read_document(file: FilePath) -> Document:
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         raise BadInput(f"this config cannot be read: {reason}", place=str(file)) from None
-    return Document(file, _parse(text, str(file), CommentedMap))
+    data = _parse(text, str(file), marked=True)
+    if not isinstance(data, CommentedMap):
+        what = "this config is empty" if data is None else "a config is a mapping of settings, not a list or a value"
+        remedy = "`ganframe presets` lists complete ones to begin with."
+        raise BadInput(what, place=f"{file}:1:1", remedy=remedy)
+    return Document(file, data)
 
 
-def _parse(text: str, place: str, expected: type | None = None) -> Any:
+def _parse(text: str, place: str, *, marked: bool) -> Any:
+    """The value of a YAML text; with `marked`, errors say the line and column after the place."""
+
+    def where(mark: StreamMark | None) -> str:
+        return f"{place}:{mark.line + 1}:{mark.column + 1}" if marked and mark is not None else place
+
     yaml = YAML()
+    yaml.Constructor = _Constructor
     try:
         node = cast(Node | None, yaml.compose(io.StringIO(text)))
-        if node is not None:
-            _refuse_tags(node, place)
-        data = yaml.load(io.StringIO(text))
+        for each in _nodes(node):
+            if str(each.tag) not in _PLAIN_TAGS:
+                tag = str(each.tag).replace(_TAG, "!!")
+                remedy = "Configs are plain data: numbers, text, lists and mappings."
+                raise BadInput(f"the tag {tag} is not allowed in a config", place=where(each.start_mark), remedy=remedy)
+        return yaml.load(io.StringIO(text))
+    except DuplicateKeyError as problem:
+        key = str(problem.problem).partition('"')[2].partition('"')[0]
+        raise BadInput(f"the key {key!r} stands here for the second time", place=where(problem.problem_mark)) from None
     except MarkedYAMLError as problem:
-        mark = problem.problem_mark
-        where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place
-        raise BadInput(f"this is not YAML: {problem.problem}", place=where) from None
+        raise BadInput(f"this is not YAML: {problem.problem}", place=where(problem.problem_mark)) from None
     except (YAMLError, ValueError) as problem:
         raise BadInput(f"this is not YAML: {str(problem).splitlines()[0]}", place=place) from None
-    if expected is not None and not isinstance(data, expected):
-        raise BadInput("a config is a mapping of settings", place=f"{place}:1:1")
-    return data
 
 
-def _refuse_tags(root: Node, place: str) -> None:
-    waiting, seen = [root], set[int]()
+def _nodes(root: Node | None) -> Iterator[Node]:
+    """Every node of a YAML tree, each once."""
+    waiting, seen = [] if root is None else [root], set[int]()
     while waiting:
         node = waiting.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if str(node.tag) not in _PLAIN_TAGS:
-            mark = node.start_mark
-            where = f"{place}:{mark.line + 1}:{mark.column + 1}"
-            raise BadInput(f"the tag {node.tag} is not allowed in a config", place=where)
+        yield node
         if isinstance(node, MappingNode):
             pairs = cast(list[tuple[Node, Node]], node.value)
             waiting.extend(each for pair in pairs for each in pair)
@@ -173,31 +222,42 @@ def _refuse_tags(root: Node, place: str) -> None:
 
 
 def _apply(document: Document, override: str) -> None:
-    name, equals, text = override.partition("=")
+    """Put the value of a `--set` into a document."""
     place = f"--set {override}"
-    if not equals or not name:
-        raise BadInput("an override has the form a.b=c", place=place)
-    path: Path = tuple(int(part) if part.isdigit() else part for part in name.split("."))
-    node = document.data
-    for depth, key in enumerate(path[:-1]):
-        if isinstance(node, CommentedMap):
-            if isinstance(node.get(key), str):
-                node[key] = CommentedMap({"type": node[key]})
-            node = cast(Any, node.setdefault(key, CommentedMap()))
-        elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
-            if isinstance(node[key], str):
-                node[key] = CommentedMap({"type": node[key]})
-            node = cast(Any, node[key])
-        else:
-            raise BadInput(f"the config has nothing at {dotted(path[: depth + 1])}", place=place)
-    value = _parse(text, place)
-    last = path[-1]
-    if isinstance(node, CommentedSeq) and not (isinstance(last, int) and last < len(node)):
-        raise BadInput(f"the list {dotted(path[:-1])} has {len(node)} entries", place=place)
-    if not isinstance(node, (CommentedMap, CommentedSeq)):
-        raise BadInput(f"{dotted(path[:-1])} is a single value", place=place)
-    node[last] = value
-    document.overrides[path] = override
+    name, equals, text = override.partition("=")
+    parts = name.split(".")
+    if not equals or not all(parts):
+        remedy = "Name a setting and give it a YAML value, such as --set train.batch_size=32."
+        raise BadInput("an override has the form a.b=c", place=place, remedy=remedy)
+    value = _parse(text, place, marked=False)
+    node, path = document.data, list[str | int]()
+    for depth, part in enumerate(parts):
+        if not isinstance(node, (CommentedMap, CommentedSeq)):
+            raise BadInput(f"{dotted(tuple(path))} is a single value", place=place)
+        key = _key(node, part, tuple(path), place)
+        path.append(key)
+        if depth == len(parts) - 1:
+            node[key] = value
+        elif isinstance(node, CommentedMap) and node.get(key) is None:
+            node[key] = CommentedMap()
+        elif isinstance(node[key], str):
+            node[key] = CommentedMap({"type": node[key]})
+        node = cast(Any, node[key])
+    document.overrides[tuple(path)] = override
+
+
+def _key(node: CommentedMap | CommentedSeq, part: str, path: Path, place: str) -> str | int:
+    """A part of an override's name as the key of a mapping or the index of a list."""
+    if isinstance(node, CommentedMap):
+        if part.isdecimal():
+            remedy = f"Give the whole list: --set '{dotted(path)}=[...]'."
+            raise BadInput(f"there is no list at {dotted(path) or 'the top'}", place=place, remedy=remedy)
+        return part
+    if part.isdecimal() and int(part) < len(node):
+        return int(part)
+    count = f"{len(node)} {'entry' if len(node) == 1 else 'entries'}"
+    remedy = f"Entries are counted from 0; to add one, give the whole list: --set '{dotted(path)}=[...]'."
+    raise BadInput(f"there is no entry {part!r} in {dotted(path)}, which has {count}", place=place, remedy=remedy)
 
 
 def dump_yaml(data: Any) -> str:

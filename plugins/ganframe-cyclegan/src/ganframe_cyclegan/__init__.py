@@ -1,0 +1,71 @@
+"""Unpaired image translation: the game of CycleGAN and its ResNet generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PositiveInt
+
+from ganframe import hookimpl
+from ganframe.config import Component, DiscriminatorConfig, GameConfig, GeneratorConfig
+from ganframe.specs import DataSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ganframe_cyclegan.game import Cycle
+
+
+class CycleGame(GameConfig):
+    """Two generators translate between domains A and B, there and back; a discriminator for each domain judges."""
+
+    paper = "Zhu et al. 2017, arXiv:1703.10593, eq. 3"
+    type: Literal["cycle"] = "cycle"
+    generator: GeneratorConfig
+    """The network that translates, built once from A to B (`g_ab`) and once from B to A (`g_ba`)."""
+    discriminator: DiscriminatorConfig
+    """The network that judges, built once for each domain (`d_a`, `d_b`)."""
+    pool: int = Field(default=50, ge=0)
+    """Past fakes of each domain that are kept, to be shown to its discriminator in place of half of the new ones
+    (section 4, after Shrivastava et al. 2017); 0 shows new ones only."""
+
+    def build(self, data: DataSpec) -> Cycle:
+        """See base class."""
+        from ganframe_cyclegan.game import Cycle  # noqa: PLC0415  configs stay free of torch
+
+        return Cycle(self, data)
+
+
+class ResNet(GeneratorConfig):
+    """Two halvings of the sides, residual blocks, and two doublings, with instance norm and reflection padding."""
+
+    paper = "Zhu et al. 2017, arXiv:1703.10593, section 7.2, after Johnson et al. 2016, arXiv:1603.08155"
+    type: Literal["resnet"] = "resnet"
+    starts_from = "sample"
+    blocks: PositiveInt = 9
+    """Residual blocks; the paper has 9 for images of 256 x 256 and 6 for 128 x 128."""
+    channels: PositiveInt = 64
+    """Channels after the first layer; the blocks have four times as many."""
+
+    def build(
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+    ) -> nn.Module:
+        """See base class."""
+        from ganframe_cyclegan.resnet import Generator  # noqa: PLC0415  configs stay free of torch
+
+        return Generator(self, output, source)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the game and the generator."""
+    register(CycleGame)
+    register(ResNet)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on emoji."""
+    register(Path(__file__).parent / "presets")

@@ -1,0 +1,114 @@
+"""The game of CycleGAN, with its pools of past fakes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ganframe.errors import BadInput
+from ganframe.game import Contest, Game, Role, Round, Turn, tensor
+from ganframe.specs import DataSpec
+from ganframe_cyclegan import CycleGame
+
+Domain = Literal["a", "b"]
+
+
+class Cycle(Game):
+    """Two translators against two judges. That cycles end where they began is a term's business."""
+
+    inputs = ("real_a", "real_b")
+    output = "fake_b"
+    pictures = ("real_a", "fake_b", "real_b", "fake_a")
+    contests = (
+        Contest("d_a", real="real_a", fake="fake_a", replay="replayed_a"),
+        Contest("d_b", real="real_b", fake="fake_b", replay="replayed_b"),
+    )
+    turns = (Turn("discriminators", moves=("d_a", "d_b")), Turn("generators", moves=("g_ab", "g_ba")))
+
+    def __init__(self, config: CycleGame, data: DataSpec) -> None:
+        self.config = config
+        super().__init__(data)
+
+    def roles(self) -> dict[str, Role]:
+        """Who plays."""
+        a, b = self.data["real_a"], self.data["real_b"]
+        return {
+            "g_ab": Role(self.config.generator, ("generator",), b, source=a),
+            "g_ba": Role(self.config.generator, ("generator",), a, source=b),
+            "d_a": Role(self.config.discriminator, ("discriminator",), a),
+            "d_b": Role(self.config.discriminator, ("discriminator",), b),
+        }
+
+    @tensor
+    def fake_b(self, round: Round) -> Tensor:
+        """Samples of A, translated to B."""
+        return self.g_ab(round["real_a"])
+
+    @tensor
+    def fake_a(self, round: Round) -> Tensor:
+        """Samples of B, translated to A."""
+        return self.g_ba(round["real_b"])
+
+    @tensor
+    def reconstructed_a(self, round: Round) -> Tensor:
+        """Samples of A, translated to B and back."""
+        return self.g_ba(round["fake_b"])
+
+    @tensor
+    def reconstructed_b(self, round: Round) -> Tensor:
+        """Samples of B, translated to A and back."""
+        return self.g_ab(round["fake_a"])
+
+    @tensor
+    def identity_a(self, round: Round) -> Tensor:
+        """What the generator of A makes of samples that are in A already."""
+        self._check_same_shape()
+        return self.g_ba(round["real_a"])
+
+    @tensor
+    def identity_b(self, round: Round) -> Tensor:
+        """What the generator of B makes of samples that are in B already."""
+        self._check_same_shape()
+        return self.g_ab(round["real_b"])
+
+    @tensor
+    def replayed_a(self, round: Round) -> Tensor:
+        """New fakes of A, half of them exchanged for past ones."""
+        return self._replayed(round, "a")
+
+    @tensor
+    def replayed_b(self, round: Round) -> Tensor:
+        """New fakes of B, half of them exchanged for past ones."""
+        return self._replayed(round, "b")
+
+    def _check_same_shape(self) -> None:
+        a, b = self.data["real_a"], self.data["real_b"]
+        if a.shape != b.shape:
+            raise BadInput(
+                f"an identity term needs domains of the same shape, but A is {a} and B is {b}",
+                path=("regularizers",),
+                remedy="Leave the term out, or give both domains the same number of channels.",
+            )
+
+    def _replayed(self, round: Round, domain: Domain) -> Tensor:
+        """The new fakes as the discriminator is to see them; outside training the pool is left alone."""
+        fakes = round[f"fake_{domain}"].detach()
+        if round.turn is None or self.config.pool == 0:
+            return fakes
+        draws = round.randomness.uniform(f"replay {domain}", (len(fakes), 2)).tolist()
+        pool = self.memory.get(f"pool_{domain}", fakes[:0])
+        shown: list[Tensor] = []
+        for fake, (exchange, place) in zip(fakes, draws, strict=True):
+            if len(pool) < self.config.pool:
+                pool = torch.cat([pool, fake[None]])
+                shown.append(fake)
+            elif exchange < 0.5:
+                index = int(place * len(pool))
+                shown.append(pool[index].clone())
+                pool[index] = fake
+            else:
+                shown.append(fake)
+        self.memory[f"pool_{domain}"] = pool
+        return torch.stack(shown)

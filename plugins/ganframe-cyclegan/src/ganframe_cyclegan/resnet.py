@@ -1,0 +1,85 @@
+"""The ResNet generator.
+
+From 3 to 3 channels with 64 channels it has 11,378,179 parameters with 9 blocks and 7,837,699 with 6.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ganframe.errors import BadInput
+from ganframe.specs import TensorSpec
+from ganframe_cyclegan import ResNet
+
+
+class Generator(nn.Module):
+    """An image to an image of the same sides.
+
+    Args:
+        config: Widths and number of blocks.
+        output: The image to be made.
+        source: The image to start from.
+
+    Raises:
+        BadInput: When the two differ in their sides, or these are no multiples of 4 from 8 on.
+    """
+
+    def __init__(self, config: ResNet, output: TensorSpec, source: TensorSpec | None) -> None:
+        super().__init__()
+        _check(output, source)
+        width = config.channels
+        self.layers = nn.Sequential(
+            *_convolution(source.shape[0] if source else 0, width, 7),
+            *_convolution(width, 2 * width, 3, stride=2),
+            *_convolution(2 * width, 4 * width, 3, stride=2),
+            *(_Block(4 * width) for _ in range(config.blocks)),
+            *_doubling(4 * width, 2 * width),
+            *_doubling(2 * width, width),
+            nn.Conv2d(width, output.shape[0], 7, padding=3, padding_mode="reflect"),
+            nn.Tanh(),
+        )
+        self.apply(_initialise)
+
+    def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Images `(B, C, H, W)` in [-1, 1] from images of the same sides."""
+        return self.layers(source)
+
+
+class _Block(nn.Module):
+    """x + f(x), with two convolutions in f."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*_convolution(channels, channels, 3), *_convolution(channels, channels, 3)[:-1])
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden + self.layers(hidden)
+
+
+def _convolution(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    # Only convolutions that keep the sides are padded by reflection, as in the paper's architecture.
+    mode = "reflect" if stride == 1 else "zeros"
+    convolution = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, padding_mode=mode)
+    return [convolution, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
+
+
+def _doubling(before: int, after: int) -> list[nn.Module]:
+    convolution = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
+    return [convolution, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
+
+
+def _check(output: TensorSpec, source: TensorSpec | None) -> None:
+    sides = output.shape[1:]
+    if source is None or len(output.shape) != 3 or len(source.shape) != 3 or source.shape[1:] != sides:
+        raise BadInput(f"'resnet' makes an image from one of the same sides, not {output} from {source}")
+    if any(side % 4 or side < 8 for side in sides):
+        remedy = "Resize the images, for example to 32, 64, 128 or 256."
+        raise BadInput(f"'resnet' needs sides that are multiples of 4, at least 8, not {output}", remedy=remedy)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), as the paper's section 7.1 says."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

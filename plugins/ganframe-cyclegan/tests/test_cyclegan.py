@@ -1,0 +1,230 @@
+"""The game of CycleGAN, its pools, and the ResNet generator."""
+
+import pytest
+import torch
+from ganframe_cyclegan import CycleGame, ResNet
+
+from ganframe.errors import BadInput
+from ganframe.game import Round
+from ganframe.randomness import Randomness
+from ganframe.specs import TensorSpec
+from ganframe.testing.stubs import StubDiscriminator, StubGenerator
+
+CPU = torch.device("cpu")
+PIXEL = TensorSpec((1, 1, 1))
+
+
+def image(channels, side, width=None):
+    return TensorSpec((channels, side, width or side))
+
+
+# The ResNet.
+
+
+@pytest.mark.parametrize(("blocks", "expected"), [(9, 11_378_179), (6, 7_837_699)])
+def test_parameter_counts(blocks, expected):
+    with torch.device("meta"):
+        network = ResNet(blocks=blocks).build(source=image(3, 256), output=image(3, 256))
+    assert sum(each.numel() for each in network.parameters()) == expected
+
+
+@pytest.mark.parametrize(("side", "width"), [(8, 8), (12, 8), (28, 28), (32, 64)])
+def test_any_sides_that_are_multiples_of_four(side, width):
+    network = ResNet(blocks=1, channels=2).build(source=image(1, side, width), output=image(3, side, width))
+    made = network(torch.randn(2, 1, side, width))
+    assert made.shape == (2, 3, side, width)
+    assert made.abs().max() <= 1
+
+
+@pytest.mark.parametrize("side", [4, 30, 31])
+def test_other_sides_are_refused(side):
+    with pytest.raises(BadInput, match="multiples of 4"):
+        ResNet().build(source=image(3, side), output=image(3, side))
+
+
+def test_other_sources_are_refused():
+    for source, output in ((image(3, 64), image(3, 32)), (TensorSpec((5,)), image(3, 32)), (None, image(3, 32))):
+        with pytest.raises(BadInput, match="one of the same sides"):
+            ResNet().build(source=source, output=output)
+
+
+def test_borders_are_padded_by_reflection():
+    """A constant image stays constant, borders included, up to the zero padding of the doublings and halvings."""
+    network = ResNet(blocks=1, channels=2).build(source=image(1, 32), output=image(1, 32))
+    reflected = [each for each in network.modules() if getattr(each, "padding_mode", "zeros") == "reflect"]
+    assert len(reflected) == 4  # the first, the last, and two in the block
+    first = reflected[0]
+    made = first(torch.full((1, 1, 32, 32), 0.7))
+    assert made.amax(dim=(2, 3)).sub(made.amin(dim=(2, 3))).max() < 1e-6
+
+
+# The game.
+
+
+def make(pool=50, a=PIXEL, b=PIXEL):
+    config = CycleGame(generator=StubGenerator(from_sample=True), discriminator=StubDiscriminator(), pool=pool)
+    game = config.build({"real_a": a, "real_b": b})
+    torch.manual_seed(0)
+    game.seat({name: role.build() for name, role in game.roles().items()})
+    return game
+
+
+class Shift(torch.nn.Module):
+    """A translator whose inverse is known."""
+
+    def __init__(self, by):
+        super().__init__()
+        self.by = torch.nn.Parameter(torch.tensor(float(by)))
+
+    def forward(self, sample):
+        return sample + self.by
+
+
+def opened(game, real_a, real_b, turn=None, step=0, shared=False):
+    batch = {"real_a": real_a, "real_b": real_b}
+    round = Round(game, batch, size=len(real_a), device=CPU, randomness=Randomness(0).at(step), shared=shared)
+    if turn is not None:
+        round.enter(turn)
+    return round
+
+
+def pixels(*values):
+    return torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1, 1)
+
+
+def test_tensors_are_what_their_names_say():
+    game = make()
+    game.seat(game.players | {"g_ab": Shift(10), "g_ba": Shift(200)})
+    round = opened(game, pixels(1), pixels(2))
+    expected = {"fake_b": 11, "fake_a": 202, "reconstructed_a": 211, "reconstructed_b": 212}
+    expected |= {"identity_a": 201, "identity_b": 12, "replayed_a": 202, "replayed_b": 11}
+    assert {name: round[name].item() for name in expected} == expected
+
+
+def test_each_network_fits_its_domains():
+    roles = make(a=image(1, 16), b=image(3, 16)).roles()
+    assert (roles["g_ab"].source, roles["g_ab"].sample) == (image(1, 16), image(3, 16))
+    assert (roles["g_ba"].source, roles["g_ba"].sample) == (image(3, 16), image(1, 16))
+    assert (roles["d_a"].sample, roles["d_b"].sample) == (image(1, 16), image(3, 16))
+
+
+def test_identity_needs_equal_shapes():
+    game = make(a=image(1, 16), b=image(3, 16))
+    round = opened(game, torch.zeros(2, 1, 16, 16), torch.zeros(2, 3, 16, 16), game.turns[1])
+    assert round["reconstructed_a"].shape == (2, 1, 16, 16)
+    for name in ("identity_a", "identity_b"):
+        with pytest.raises(BadInput, match="A is 1 x 16 x 16 and B is 3 x 16 x 16"):
+            round[name]
+
+
+def test_one_network_for_each_direction():
+    game = make()
+    weights = [next(iter(game.players[name].parameters())) for name in ("g_ab", "g_ba", "d_a", "d_b")]
+    assert len({id(each) for each in weights}) == 4
+
+
+# The pools.
+
+
+def play(game, values, step):
+    """A discriminator turn whose fakes of B have these values; what the discriminator is shown."""
+    game.seat(game.players | {"g_ab": Shift(0), "g_ba": Shift(0)})
+    round = opened(game, pixels(*values), pixels(*values), game.turns[0], step)
+    shown = round["replayed_b"]
+    assert torch.equal(shown, round["replayed_b"])
+    return shown.flatten().tolist()
+
+
+def stored(game, domain="b"):
+    return game.memory[f"pool_{domain}"].flatten().tolist()
+
+
+def test_new_fakes_are_shown_until_the_pool_is_full():
+    game = make(pool=5)
+    assert play(game, [1, 2, 3], 0) == [1, 2, 3]
+    assert stored(game) == [1, 2, 3]
+    shown = play(game, [4, 5, 6], 1)
+    assert shown[:2] == [4, 5]
+    assert len(stored(game)) == 5
+
+
+def test_an_exchange_keeps_every_fake():
+    """Each fake is either shown now or goes to the pool, whence one past fake is shown: none is lost or doubled."""
+    game, size, past = make(pool=7), 4, 0
+    for step in range(100):
+        before = stored(game) if game.memory else []
+        new = [float(size * step + index) for index in range(size)]
+        shown = play(game, new, step)
+        assert len(stored(game)) == min(7, size * (step + 1))
+        came = before + new
+        if len(before) == 7:
+            assert sorted(stored(game) + shown) == sorted(came)
+            past += sum(each in before for each in shown)
+    # Half are exchanged. Some of these come from the same batch, at most size / 7 of them.
+    assert 0.35 < past / (98 * size) < 0.6
+
+
+def test_exchanges_are_drawn_from_the_round():
+    shown = []
+    for _ in range(2):
+        game = make(pool=3)
+        shown.append([play(game, [step, step + 0.5], step) for step in range(10)])
+    assert shown[0] == shown[1]
+
+
+def test_domains_have_pools_of_their_own():
+    game = make(pool=3)
+    round = opened(game, pixels(1, 2), pixels(3, 4), game.turns[0])
+    assert not torch.equal(round["replayed_a"], round["replayed_b"])
+    assert game.memory.keys() == {"pool_a", "pool_b"}
+
+
+def test_a_pool_of_none_shows_new_fakes():
+    game = make(pool=0)
+    for step in range(5):
+        assert play(game, [1, 2, 3], step) == [1, 2, 3]
+    assert game.memory == {}
+
+
+def test_generators_and_samplers_leave_the_pool_alone():
+    game = make(pool=2)
+    play(game, [1, 2, 3], 0)
+    before = stored(game)
+    sampling = opened(game, pixels(7, 8), pixels(7, 8))
+    assert torch.equal(sampling["replayed_b"], sampling["fake_b"])
+    training = opened(game, pixels(7, 8), pixels(7, 8), game.turns[1])
+    for contest in game.contests:
+        training.verdict(contest, "fake")
+    assert stored(game) == before
+
+
+def test_judges_see_replays_in_their_turn_only():
+    game = make(pool=1)
+    play(game, [100], 0)
+    seen = set()
+    for step in range(1, 12):
+        game.memory["pool_b"] = pixels(100)
+        round = opened(game, pixels(1), pixels(1), game.turns[0], step)
+        seen.add(round.verdict(game.contests[1], "fake").sample.item())
+        round.enter(game.turns[1])
+        assert round.verdict(game.contests[1], "fake").sample.item() == 1
+    assert seen == {1.0, 100.0}
+
+
+def test_replays_carry_no_graph():
+    game = make()
+    for shared in (False, True):
+        round = opened(game, pixels(1), pixels(2), game.turns[0], shared=shared)
+        assert not round["replayed_a"].requires_grad
+        assert not game.memory["pool_a"].requires_grad
+
+
+def test_a_shared_round_keeps_the_graph_for_the_generators():
+    game = make()
+    round = opened(game, pixels(1), pixels(2), game.turns[0], shared=True)
+    for contest in game.contests:
+        round.verdict(contest, "fake")
+    round.enter(game.turns[1])
+    with game.moving(game.turns[1].moves):
+        for name in ("fake_a", "fake_b", "reconstructed_a", "reconstructed_b", "identity_a", "identity_b"):
+            assert round[name].requires_grad

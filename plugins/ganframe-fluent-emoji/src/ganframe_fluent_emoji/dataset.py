@@ -1,0 +1,50 @@
+"""Reads the emoji from the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+from ganframe.data import TensorData, as_float
+from ganframe.protocols import Dataset
+from ganframe.randomness import Randomness
+from ganframe_fluent_emoji import FluentEmoji
+
+FILE = Path(__file__).parent / "data" / "fluent_emoji_32.npz"
+
+
+def load(config: FluentEmoji) -> Dataset:
+    """The emoji of a split, in memory."""
+    with np.load(FILE, allow_pickle=False) as arrays:
+        chosen = arrays["held_out"] == (config.split == "held-out")
+        line = torch.from_numpy(repeat(arrays["line"][chosen], "n h w -> n 3 h w"))
+        colour = torch.from_numpy(rearrange(arrays["colour"][chosen], "n h w c -> n c h w"))
+    if config.paired:
+        return TensorData({"source": line, "target": colour})
+    return TwoDomains(line[::2], colour[1::2])
+
+
+class TwoDomains:
+    """Examples of domain A in order, each with a random one of domain B.
+
+    Args:
+        a: uint8 images `(N, 3, H, W)`.
+        b: uint8 images `(M, 3, H, W)`.
+    """
+
+    def __init__(self, a: Tensor, b: Tensor) -> None:
+        self.a, self.b = a, b
+
+    def __len__(self) -> int:
+        """How many examples domain A has."""
+        return len(self.a)
+
+    def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
+        """A batch with these examples of A."""
+        partners = torch.randint(len(self.b), (len(indices),), generator=randomness.generator("real_b"))
+        return {"real_a": as_float(self.a[torch.as_tensor(indices)]), "real_b": as_float(self.b[partners])}

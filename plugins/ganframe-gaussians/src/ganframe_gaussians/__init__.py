@@ -1,0 +1,146 @@
+"""Mixtures of Gaussians in the plane, and how well a generator covers their modes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from ganframe import hookimpl
+from ganframe.config import Component, DatasetConfig, MetricConfig
+from ganframe.errors import BadInput
+from ganframe.specs import DataSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Dataset, Metric
+
+Point = tuple[float, float]
+
+
+class GaussianMixture(DatasetConfig):
+    """Points of the plane around some modes, equally many of each."""
+
+    sigma: float = Field(default=0.05, gt=0)
+    """Standard deviation of a mode along each axis."""
+    samples: PositiveInt = 100_000
+    """Points in the data set."""
+    seed: int = Field(default=0, ge=0)
+    """Which points are drawn."""
+    split: Literal["train", "held-out"] = "train"
+    """The points to train on, or as many others."""
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Few points."""
+        return {"samples": 200}
+
+    def centres(self) -> tuple[Point, ...]:
+        """Where the modes are."""
+        raise NotImplementedError
+
+    def spec(self) -> DataSpec:
+        """Names `real` (2 numbers) and `label` (the mode)."""
+        return {"real": TensorSpec((2,)), "label": TensorSpec((), classes=len(self.centres()))}
+
+    def build(self) -> Dataset:
+        """See base class."""
+        from ganframe_gaussians.mixture import draw  # noqa: PLC0415  configs stay free of torch
+
+        return draw(self)
+
+    def held_out(self) -> DatasetConfig | None:
+        """As many points from other draws; None for those themselves."""
+        return self.model_copy(update={"split": "held-out"}) if self.split == "train" else None
+
+
+class Ring(GaussianMixture):
+    """Gaussians at equal angles on a circle."""
+
+    paper = "Metz et al. 2017, arXiv:1611.02163, section 3.1; sizes as in Srivastava et al. 2017, arXiv:1705.07761"
+    type: Literal["ring"] = "ring"
+    modes: int = Field(default=8, ge=1)
+    """How many modes there are."""
+    radius: float = Field(default=1.0, gt=0)
+    """Distance of the modes from the origin."""
+    sigma: float = Field(default=0.01, gt=0)
+    """Standard deviation of a mode along each axis."""
+
+    def centres(self) -> tuple[Point, ...]:
+        """The modes, from (radius, 0) on against the clock."""
+        angles = (2 * math.pi * mode / self.modes for mode in range(self.modes))
+        return tuple((self.radius * math.cos(angle), self.radius * math.sin(angle)) for angle in angles)
+
+
+class Grid(GaussianMixture):
+    """Gaussians on a square grid about the origin."""
+
+    paper = "Srivastava et al. 2017, arXiv:1705.07761, section 4.1"
+    type: Literal["grid"] = "grid"
+    side: int = Field(default=5, ge=1)
+    """Modes along each axis."""
+    spacing: float = Field(default=2.0, gt=0)
+    """Distance of neighbouring modes."""
+
+    def centres(self) -> tuple[Point, ...]:
+        """The modes, row by row."""
+        line = [self.spacing * (index - (self.side - 1) / 2) for index in range(self.side)]
+        return tuple((x, y) for y in line for x in line)
+
+
+class ModeCoverage(MetricConfig):
+    """Modes that are covered, the share of samples close to one, and how evenly the modes are drawn."""
+
+    paper = "Srivastava et al. 2017, arXiv:1705.07761, section 4.1; Lin et al. 2018, arXiv:1712.04086, section 4.1"
+    type: Literal["mode-coverage"] = "mode-coverage"
+    samples: int = Field(default=2500, ge=1)
+    """How many examples to measure."""
+    sample: str = "fake"
+    """Name of the tensor that is measured, 2 numbers an example."""
+    modes: DatasetConfig | None = None
+    """The `ring` or `grid` whose modes are meant; the run's data when left out."""
+    radius: float = Field(default=3.0, gt=0)
+    """Distance from a mode, in its standard deviations, up to which a sample is of high quality."""
+
+    @classmethod
+    def example_data(cls) -> DatasetConfig | None:
+        """See base class."""
+        return Ring()
+
+    def at_identity(self) -> Mapping[str, tuple[float, float]]:
+        """Bounds for at least 1000 draws from a mixture of at most 25 modes, with a radius of 3."""
+        return {"high quality": (0.975, 1.0), "kl": (0.0, 0.04)}
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return (self.sample,)
+
+    def build(self, data: DatasetConfig) -> Metric:
+        """Make an empty measurement.
+
+        Raises:
+            BadInput: When neither the data nor `modes` is a ring or a grid.
+        """
+        from ganframe_gaussians.coverage import Coverage  # noqa: PLC0415  configs stay free of torch
+
+        mixture = data if self.modes is None else self.modes
+        if not isinstance(mixture, GaussianMixture):
+            message = f"'mode-coverage' needs data with known modes, not {mixture.type_name()!r}"
+            raise BadInput(message, remedy="Train on `ring` or `grid`, or name one of them in the metric's `modes`.")
+        return Coverage(mixture.centres(), self.radius * mixture.sigma)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register both mixtures and the metric."""
+    register(Ring)
+    register(Grid)
+    register(ModeCoverage)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register a preset for each mixture."""
+    register(Path(__file__).parent / "presets")

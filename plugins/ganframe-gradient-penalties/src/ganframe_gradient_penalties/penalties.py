@@ -1,0 +1,46 @@
+"""R1 and R2 as one term that reads one side of each contest."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.game import Round, Side
+from ganframe.protocols import Verdict
+
+
+class FlatOn(nn.Module):
+    """1/2 E||grad C||^2 at the samples of one side, summed over the contests of the turn.
+
+    The forward pass is the one that the loss reads. The norm is over everything but the batch axis, of all tensors
+    where a sample has several. Where a sample has several logits, such as one per patch, C is their sum. A verdict
+    that several contests share counts once.
+
+    Args:
+        side: Whose samples: `real` is R1, `fake` is R2.
+    """
+
+    def __init__(self, side: Side) -> None:
+        super().__init__()
+        self.side: Side = side
+
+    def forward(self, round: Round) -> Tensor:
+        """The penalty, a scalar >= 0."""
+        verdicts = (round.verdict(contest, self.side) for contest in round.contests)
+        distinct = {id(verdict): verdict for verdict in verdicts}
+        return sum(map(_penalty, distinct.values()), torch.zeros((), device=round.device))
+
+
+def _penalty(verdict: Verdict) -> Tensor:
+    parts = verdict.sample if isinstance(verdict.sample, tuple) else (verdict.sample,)
+    inputs = [part for part in parts if part is not None and part.requires_grad]
+    gradients = torch.autograd.grad(
+        verdict.logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    squared = [_wide(each).square().reshape(len(each), -1).sum(1) for each in gradients]
+    return torch.stack(squared).sum(0).mean() / 2
+
+
+def _wide(gradient: Tensor) -> Tensor:
+    """At least float32: under autocast the fakes, and so their gradients, may be bf16."""
+    return gradient.to(torch.promote_types(gradient.dtype, torch.float32))

@@ -1,0 +1,66 @@
+"""Label policies: what the discriminator is told of how real its samples are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ganframe import hookimpl
+from ganframe.config import Component, LabelPolicyConfig
+
+if TYPE_CHECKING:
+    from ganframe.protocols import LabelPolicy
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if low > high:
+        raise ValueError(f"the lower bound {low} is above the upper bound {high}")
+    return bounds
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
+
+
+class LabelFlipping(LabelPolicyConfig):
+    """Tells the discriminator the opposite of the truth now and then."""
+
+    paper = "Chintala et al. 2016, How to Train a GAN?, NIPS workshop talk, tip 6"
+    type: Literal["label-flipping"] = "label-flipping"
+    probability: Share = 0.05
+    """Chance that the target t of an example becomes 1 - t, in [0, 1]."""
+
+    def build(self) -> LabelPolicy:
+        """See base class."""
+        from ganframe_label_policies.policies import Flipping  # noqa: PLC0415  configs stay free of torch
+
+        return Flipping(self.probability)
+
+
+class SoftLabels(LabelPolicyConfig):
+    """Draws each target near 0 or 1 instead of exactly there."""
+
+    paper = (
+        "Chintala et al. 2016, How to Train a GAN?, tip 6; after Salimans et al. 2016, arXiv:1606.03498, section 3.4"
+    )
+    type: Literal["soft-labels"] = "soft-labels"
+    fake: Range = (0.0, 0.2)
+    """Bounds of the uniform draw that stands for the target 0, each in [0, 1]."""
+    real: Range = (0.8, 1.0)
+    """Bounds of the uniform draw that stands for the target 1, each in [0, 1]."""
+
+    def build(self) -> LabelPolicy:
+        """See base class."""
+        from ganframe_label_policies.policies import Softening  # noqa: PLC0415  configs stay free of torch
+
+        return Softening(self.fake, self.real)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register both policies."""
+    register(LabelFlipping)
+    register(SoftLabels)

@@ -1,0 +1,19 @@
+"""The loss on raw outputs C; there is no sigmoid."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.separable import SeparableLoss
+
+
+class LeastSquaresLoss(SeparableLoss):
+    """Discriminator: 1/2 E(C(x) - 1)^2 + 1/2 E C(G(z))^2. Generator: 1/2 E(C(G(z)) - 1)^2."""
+
+    def as_real(self, logits: Tensor) -> Tensor:
+        """Cost (C - 1)^2 / 2."""
+        return (logits - 1).square() / 2
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        """Cost C^2 / 2."""
+        return logits.square() / 2

@@ -1,0 +1,49 @@
+"""A reward for samples of a batch that lie apart, bounded so that no generator can earn it without end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ganframe import hookimpl
+from ganframe.config import Component, RegularizerConfig, Scheduled
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Regularizer
+
+
+class MinibatchDiversity(RegularizerConfig):
+    """Pushes the samples of a batch apart, up to a distance."""
+
+    paper = (
+        "-lambda sum_{i<j} ||G(z_i) - G(z_j)||^2, with a bound of our own; "
+        "the aim is that of Salimans et al. 2016, arXiv:1606.03498, section 3.2"
+    )
+    type: Literal["minibatch-diversity"] = "minibatch-diversity"
+    zero_when = "samples are equal"
+    weight: Scheduled = 1.0
+    """Factor of the mean over pairs and elements: the formula's lambda times N (N - 1) D / 2, for N samples of D
+    numbers; a number or a schedule."""
+    sample: str = "fake"
+    """Name of the tensor whose samples should differ, batch axis first."""
+    limit: float = Field(default=1.0, gt=0)
+    """Mean squared distance per element beyond which a pair earns little more, in squared data units. The mean over
+    pairs of real examples is a good value; about 0.5 for digits in [-1, 1]."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return (self.sample,)
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_minibatch_diversity.diversity import Diversity  # noqa: PLC0415  configs stay free of torch
+
+        return Diversity(self.sample, self.limit)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the regularizer."""
+    register(MinibatchDiversity)

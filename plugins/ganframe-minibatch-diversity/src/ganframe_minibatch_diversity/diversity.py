@@ -1,0 +1,43 @@
+"""The diversity of a batch in O(N^2 + N D) memory, for N samples of D numbers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.game import Round
+
+
+class Diversity(nn.Module):
+    """-2/(N (N - 1)) sum_{i<j} limit (1 - exp(-d_ij / limit)) with d_ij = ||x_i - x_j||^2 / D.
+
+    For distances far below the limit this is the mean of -d_ij; it never falls below -limit. Each pair saturates by
+    itself, so that one outlier cannot earn what the whole batch should.
+
+    Args:
+        sample: Name of the tensor.
+        limit: The mean squared distance per element at which a pair has 63% of what it can earn.
+    """
+
+    def __init__(self, sample: str, limit: float) -> None:
+        super().__init__()
+        self.sample, self.limit = sample, limit
+
+    def forward(self, round: Round) -> Tensor:
+        """The penalty, a scalar in (-limit, 0]; 0 for a batch of one."""
+        distances = mean_squared_distances(round[self.sample])
+        earned = -self.limit * torch.expm1(-distances / self.limit)
+        pairs = len(distances) * (len(distances) - 1)
+        return -earned.sum() / max(pairs, 1)
+
+
+def mean_squared_distances(samples: Tensor) -> Tensor:
+    """d_ij `(N, N)` for samples `(N, ...)`, with an exact 0 on the diagonal."""
+    # In bf16 the Gram matrix would lose the small distances, which matter most.
+    with torch.autocast(samples.device.type, enabled=False):
+        flat = samples.reshape(len(samples), -1).to(torch.promote_types(samples.dtype, torch.float32))
+        centred = flat - flat.mean(0)
+        gram = centred @ centred.T / flat.shape[1]
+        norms = gram.diagonal()
+        distances = (norms[:, None] + norms[None, :] - 2 * gram).clamp(min=0)
+        return distances * (1 - torch.eye(len(samples), dtype=flat.dtype, device=flat.device))

@@ -1,0 +1,86 @@
+"""Fully connected networks: samples of any shape are flattened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PositiveInt
+
+from ganframe import hookimpl
+from ganframe.config import Component, DiscriminatorConfig, GeneratorConfig
+from ganframe.specs import SampleSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Activation = Literal["relu", "leaky-relu", "maxout"]
+
+
+class MLPGenerator(GeneratorConfig):
+    """Fully connected layers from a latent to a sample of any shape."""
+
+    paper = "Goodfellow et al. 2014, arXiv:1406.2661, section 5"
+    type: Literal["mlp"] = "mlp"
+    conditional = True
+    latent: PositiveInt = 100
+    """Numbers in a latent."""
+    hidden: tuple[PositiveInt, ...] = (256, 256)
+    """Units of each hidden layer, from the latent on."""
+    activation: Activation = "relu"
+    """What follows each hidden layer: ReLU, leaky ReLU with slope 0.2, or maxout."""
+    pieces: PositiveInt = 5
+    """Linear pieces of a maxout unit; of no effect on other activations."""
+    output: Literal["tanh", "linear"] = "tanh"
+    """What follows the last layer: tanh for samples in [-1, 1], such as images; linear for numbers without bounds."""
+    embedding: PositiveInt | None = None
+    """Numbers that a class label is embedded in before it joins the latent; one-hot when left out."""
+
+    def build(
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+    ) -> nn.Module:
+        """See base class."""
+        from ganframe_mlp.networks import Generator  # noqa: PLC0415  configs stay free of torch
+
+        return Generator(self, output, condition)
+
+
+class MLPDiscriminator(DiscriminatorConfig):
+    """Fully connected layers from a sample of any shape, or several samples together, to a logit."""
+
+    paper = "Goodfellow et al. 2014, arXiv:1406.2661, section 5; maxout: Goodfellow et al. 2013, arXiv:1302.4389"
+    type: Literal["mlp"] = "mlp"
+    conditional = True
+    gives = frozenset({"features"})
+    hidden: tuple[PositiveInt, ...] = (256, 256)
+    """Units of each hidden layer, from the sample on."""
+    activation: Activation = "leaky-relu"
+    """What follows each hidden layer: ReLU, leaky ReLU with slope 0.2, or maxout."""
+    pieces: PositiveInt = 5
+    """Linear pieces of a maxout unit; of no effect on other activations."""
+    input_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Chance that a number of the sample is set to 0 while training."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Chance that a hidden unit is set to 0 while training."""
+    embedding: PositiveInt | None = None
+    """Numbers that a class label is embedded in before it joins the sample; one-hot when left out."""
+
+    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
+        """See base class."""
+        from ganframe_mlp.networks import Discriminator  # noqa: PLC0415  configs stay free of torch
+
+        return Discriminator(self, sample, condition)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register both networks."""
+    register(MLPGenerator)
+    register(MLPDiscriminator)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on digits."""
+    register(Path(__file__).parent / "presets")

@@ -1,0 +1,44 @@
+"""PatchGAN: a discriminator that judges every patch of an image on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import PositiveInt
+
+from ganframe import hookimpl
+from ganframe.config import Component, DiscriminatorConfig
+from ganframe.specs import SampleSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class PatchGAN(DiscriminatorConfig):
+    """Convolutions from an image to a logit for each patch; images that belong together are judged as one."""
+
+    paper = "Isola et al. 2017, arXiv:1611.07004, sections 3.2.2 and 6.1.2"
+    type: Literal["patchgan"] = "patchgan"
+    batch_coupled = True
+    gives = frozenset({"features"})
+    receptive_field: Literal[1, 16, 34, 70, 142, 286] = 70
+    """Side of the square of pixels that one logit sees: 0 to 5 layers that halve the image. With 1 every pixel is
+    judged on its own (PixelGAN)."""
+    channels: PositiveInt = 64
+    """Channels after the first layer; later ones have up to eight times as many."""
+    norm: Literal["batch", "instance", "none"] = "batch"
+    """What follows every convolution but the first and last: batch norm as in pix2pix, instance norm without learned
+    scale as in CycleGAN, or nothing, as gradient penalties want it."""
+
+    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
+        """See base class."""
+        from ganframe_patchgan.network import Discriminator  # noqa: PLC0415  configs stay free of torch
+
+        return Discriminator(self, sample)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the discriminator."""
+    register(PatchGAN)

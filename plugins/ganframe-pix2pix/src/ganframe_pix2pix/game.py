@@ -1,0 +1,46 @@
+"""The game of pix2pix."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.game import Contest, Game, Role, Round, Turn, tensor
+from ganframe.specs import DataSpec
+from ganframe_pix2pix import PairedGame
+
+
+class Paired(Game):
+    """Translator against a judge of pairs. That fakes resemble their targets is a term's business, such as `l1`."""
+
+    inputs = ("source", "target")
+    output = "fake"
+    pictures = ("source", "fake", "target")
+    contests = (Contest("discriminator", real="real_pair", fake="fake_pair"),)
+    turns = (Turn("discriminator", moves=("discriminator",)), Turn("generator", moves=("generator",)))
+
+    def __init__(self, config: PairedGame, data: DataSpec) -> None:
+        self.config = config
+        super().__init__(data)
+
+    def roles(self) -> dict[str, Role]:
+        """Who plays."""
+        source, target = self.data["source"], self.data["target"]
+        return {
+            "generator": Role(self.config.generator, ("generator",), target, source=source),
+            "discriminator": Role(self.config.discriminator, ("discriminator",), (source, target)),
+        }
+
+    @tensor
+    def fake(self, round: Round) -> Tensor:
+        """What the generator makes of the sources."""
+        return self.generator(round["source"])
+
+    @tensor
+    def real_pair(self, round: Round) -> tuple[Tensor, Tensor]:
+        """Sources with their targets."""
+        return round["source"], round["target"]
+
+    @tensor
+    def fake_pair(self, round: Round) -> tuple[Tensor, Tensor]:
+        """Sources with what was made of them."""
+        return round["source"], round["fake"]

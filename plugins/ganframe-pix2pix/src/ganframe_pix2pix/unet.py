@@ -1,0 +1,112 @@
+"""The U-Net generator.
+
+From 3 to 3 channels with 64 channels and batch norm it has 54,413,955 parameters at depth 8 (for 256 x 256) and
+41,828,995 at depth 7 (for 128 x 128).
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from ganframe.errors import BadInput
+from ganframe.specs import TensorSpec
+from ganframe_pix2pix import UNet
+
+NOISY = 3
+"""Layers of the decoder, from the innermost on, that have dropout."""
+
+
+class Generator(nn.Module):
+    """An image to an image of the same sides.
+
+    Args:
+        config: Depth, widths, norm and dropout.
+        output: The image to be made.
+        source: The image to start from.
+
+    Raises:
+        BadInput: When the two differ in their sides, or these cannot be halved as often as the depth says.
+    """
+
+    def __init__(self, config: UNet, output: TensorSpec, source: TensorSpec | None) -> None:
+        super().__init__()
+        depth = _depth(config, output, source)
+        channels = [source.shape[0] if source else 0, *(config.channels * min(2**index, 8) for index in range(depth))]
+        # Batch norm has a bias of its own; instance norm, which has none here, removes that of the convolution.
+        bias = config.norm != "batch"
+        self.encoder = nn.ModuleList()
+        for index, (outer, inner) in enumerate(itertools.pairwise(channels)):
+            norm = [] if index in (0, depth - 1) else _norm(config, inner)
+            convolution = nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=bias)
+            self.encoder.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2)))
+        self.decoder = nn.ModuleList()
+        for index in range(depth - 1):
+            inner, outer = channels[depth - index], channels[depth - index - 1]
+            joined = inner if index == 0 else 2 * inner
+            convolution = nn.ConvTranspose2d(joined, outer, 4, stride=2, padding=1, bias=bias)
+            noise = [_Dropout(config.dropout)] if index < NOISY and config.dropout else []
+            self.decoder.append(nn.Sequential(convolution, *_norm(config, outer), *noise, nn.ReLU()))
+        last = nn.ConvTranspose2d(2 * config.channels, output.shape[0], 4, stride=2, padding=1)
+        self.last = nn.Sequential(last, nn.Tanh())
+        self.apply(_initialise)
+
+    def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Images `(B, C, H, W)` in [-1, 1] from images of the same sides."""
+        encoded = [source]
+        for stage in self.encoder:
+            encoded.append(stage(encoded[-1]))
+        hidden = encoded.pop()
+        for stage in self.decoder:
+            hidden = torch.cat([stage(hidden), encoded.pop()], dim=1)
+        return self.last(hidden)
+
+
+class _Dropout(nn.Module):
+    """Dropout in eval mode too: the paper's section 3.1 makes it the noise of the generator."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return dropout(hidden, self.share, training=True)
+
+
+def _depth(config: UNet, output: TensorSpec, source: TensorSpec | None) -> int:
+    sides = output.shape[1:]
+    if source is None or len(output.shape) != 3 or len(source.shape) != 3 or source.shape[1:] != sides:
+        raise BadInput(f"'unet' makes an image from one of the same sides, not {output} from {source}")
+    halvings = min((side & -side).bit_length() - 1 for side in sides)
+    depth = min(halvings, 8) if config.depth is None else config.depth
+    if depth > halvings or depth < 2:
+        raise BadInput(
+            f"the sides of {output} can be halved {halvings} times, but the network halves them {max(depth, 2)} times",
+            path=() if config.depth is None else ("depth",),
+            remedy="Resize the images to a power of two, or choose a smaller depth (at least 2).",
+        )
+    return depth
+
+
+def _norm(config: UNet, channels: int) -> list[nn.Module]:
+    match config.norm:
+        case "batch":
+            return [nn.BatchNorm2d(channels)]
+        case "instance":
+            return [nn.InstanceNorm2d(channels)]
+        case "none":
+            return []
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), as the paper's section 6.2 says; batch norm scales from N(1, 0.02)."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,189 @@
+"""The game of pix2pix and the U-Net against what the paper and the field's reference implementation say of them."""
+
+import pytest
+import torch
+from ganframe_pix2pix import PairedGame, UNet
+
+from ganframe.config import DiscriminatorConfig
+from ganframe.errors import BadInput
+from ganframe.game import Round
+from ganframe.protocols import Verdict
+from ganframe.randomness import Randomness
+from ganframe.sampling import sampling_mode
+from ganframe.specs import TensorSpec
+
+CPU = torch.device("cpu")
+
+
+def image(channels, side, width=None):
+    return TensorSpec((channels, side, width or side))
+
+
+def unet(source=(3, 32), output=(3, 32), **settings):
+    torch.manual_seed(0)
+    return UNet(**{"channels": 4, **settings}).build(source=image(*source), output=image(*output))
+
+
+# The U-Net.
+
+
+@pytest.mark.parametrize(("side", "depth", "expected"), [(256, 8, 54_413_955), (128, 7, 41_828_995)])
+def test_parameter_counts(side, depth, expected):
+    with torch.device("meta"):
+        networks = [UNet(depth=each).build(source=image(3, side), output=image(3, side)) for each in (None, depth)]
+    for network in networks:
+        assert sum(each.numel() for each in network.parameters()) == expected
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize(("side", "width"), [(4, 4), (8, 8), (28, 28), (32, 64), (40, 8), (64, 64)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_any_sides_that_can_be_halved_twice(norm, side, width, batch):
+    network = unet((1, side, width), (3, side, width), norm=norm)
+    made = network(torch.randn(batch, 1, side, width))
+    assert made.shape == (batch, 3, side, width)
+    assert made.abs().max() <= 1
+    made.sum().backward()
+    assert all(each.grad.isfinite().all() for each in network.parameters())
+
+
+@pytest.mark.parametrize(("side", "depth"), [(30, None), (31, None), (32, 6), (28, 3), (2, None)])
+def test_sides_that_cannot_be_halved_are_refused(side, depth):
+    with pytest.raises(BadInput, match="can be halved"):
+        unet((3, side), (3, side), depth=depth)
+
+
+def test_other_sources_are_refused():
+    for source, output in ((image(3, 64), image(3, 32)), (TensorSpec((5,)), image(3, 32)), (None, image(3, 32))):
+        with pytest.raises(BadInput, match="one of the same sides"):
+            UNet().build(source=source, output=output)
+
+
+def test_skip_connections_reach_every_layer():
+    """With a single pixel changed, only a network with skips changes some outputs and not others."""
+    network = unet(dropout=0, norm="none").double()
+    source = torch.zeros(1, 3, 32, 32, dtype=torch.float64)
+    nudged = source.clone()
+    nudged[0, :, 0, 0] = 1
+    with torch.no_grad():
+        for stage in network.decoder:  # cut the way through the innermost layers
+            stage[0].weight.zero_()
+        change = (network(source) - network(nudged)).abs().sum(dim=(0, 1))
+    assert change[0, 0] > 0
+    assert change[8:, 8:].max() == 0
+
+
+def test_dropout_stays_active_while_sampling():
+    network = unet().eval()
+    source = torch.randn(2, 3, 32, 32)
+    made = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        made.append(network(source))
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+    still = unet(dropout=0).eval()
+    assert torch.equal(still(source), still(source))
+
+
+def test_dropout_is_in_the_three_innermost_layers_of_the_decoder():
+    noisy = [any("Dropout" in type(each).__name__ for each in stage) for stage in unet((3, 64), (3, 64)).decoder]
+    assert noisy == [True, True, True, False, False]
+
+
+def test_images_of_a_batch_do_not_meet_with_instance_norm():
+    network = unet(norm="instance", dropout=0)
+    source = torch.randn(3, 3, 32, 32)
+    torch.testing.assert_close(network(source)[:1], network(source[:1]))
+
+
+# The game.
+
+
+class Judge(DiscriminatorConfig):
+    """Scores the mean of source minus target."""
+
+    type: str = "judge"
+
+    def build(self, *, sample, condition=None):
+        return Difference()
+
+
+class Difference(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, sample, condition=None):
+        source, target = sample
+        return Verdict(self.scale * (source.mean(dim=(1, 2, 3)) - target.mean(dim=(1, 2, 3))))
+
+
+@pytest.fixture
+def game():
+    data = {"source": image(1, 16), "target": image(3, 16)}
+    game = PairedGame(generator=UNet(channels=4), discriminator=Judge()).build(data)
+    game.seat({name: role.build() for name, role in game.roles().items()})
+    return game
+
+
+def opened(game, **more):
+    batch = {"source": torch.rand(4, 1, 16, 16), "target": torch.rand(4, 3, 16, 16) - 1}
+    return Round(game, batch, size=4, device=CPU, randomness=Randomness(0), **more)
+
+
+def test_the_judge_sees_pairs(game):
+    assert game.roles()["discriminator"].sample == (image(1, 16), image(3, 16))
+    round = opened(game)
+    round.enter(game.turns[0])
+    (contest,) = game.contests
+    source, target, fake = (round[name].mean(dim=(1, 2, 3)) for name in ("source", "target", "fake"))
+    torch.testing.assert_close(round.verdict(contest, "real").logits, source - target)
+    torch.testing.assert_close(round.verdict(contest, "fake").logits, source - fake)
+
+
+def test_only_the_judge_learns_in_its_turn(game):
+    for turn, learns in ((game.turns[0], "discriminator"), (game.turns[1], "generator")):
+        with game.moving(turn.moves):
+            round = opened(game)
+            round.enter(turn)
+            round.verdict(game.contests[0], "fake").logits.sum().backward()
+        for name, player in game.players.items():
+            assert any(each.grad is not None for each in player.parameters()) == (name == learns)
+            player.zero_grad(set_to_none=True)
+
+
+def test_a_shared_round_makes_the_fake_once(game):
+    round = opened(game, shared=True)
+    round.enter(game.turns[0])
+    assert not round["fake_pair"][1].requires_grad
+    before = round["fake"]
+    round.enter(game.turns[1])
+    with game.moving(game.turns[1].moves):
+        assert round["fake_pair"][1].requires_grad
+        assert torch.equal(before, round["fake"])
+
+
+def test_sampling_is_seeded(game):
+    with sampling_mode(game, Randomness(0)):
+        source = torch.ones(2, 1, 16, 16)
+        first = game.generator(source)
+    with sampling_mode(game, Randomness(0)):
+        assert torch.equal(first, game.generator(source))
+    with sampling_mode(game, Randomness(1)):
+        assert not torch.equal(first, game.generator(source))
+
+
+def test_a_generator_from_latents_is_refused():
+    class FromLatent(UNet):
+        starts_from = "latent"
+
+    data = {"source": image(1, 16), "target": image(3, 16)}
+    game = PairedGame(generator=FromLatent(), discriminator=Judge()).build(data)
+    with pytest.raises(BadInput, match="starts from a latent"):
+        game.roles()["generator"].build()
+
+
+def test_data_without_pairs_is_refused():
+    with pytest.raises(BadInput, match="reads source, target"):
+        PairedGame(generator=UNet(), discriminator=Judge()).build({"real": image(3, 16)})

@@ -1,0 +1,68 @@
+"""The game of SGAN."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.errors import BadInput
+from ganframe.game import Contest, Game, Role, Round, Turn, tensor
+from ganframe.specs import DataSpec
+from ganframe_sgan import SGANGame
+
+
+class SemiSupervised(Game):
+    """Generator against discriminator. That the discriminator classifies is a term's business: `classification`."""
+
+    inputs = ("real", "labelled", "label")
+    output = "fake"
+    pictures = ("fake",)
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (Turn("discriminator", moves=("discriminator",)), Turn("generator", moves=("generator",)))
+
+    def __init__(self, config: SGANGame, data: DataSpec) -> None:
+        self.config = config
+        super().__init__(data)
+        if config.share_round:
+            raise BadInput(
+                "class logits are made for the discriminator's turn, so its round cannot be shared",
+                path=("share_round",),
+                remedy="Leave the setting out.",
+            )
+        _check_classes(config, data)
+
+    def roles(self) -> dict[str, Role]:
+        """Who plays."""
+        sample = self.data["real"]
+        return {
+            "generator": Role(self.config.generator, ("generator",), sample),
+            "discriminator": Role(self.config.discriminator, ("discriminator",), sample),
+        }
+
+    @tensor
+    def latent(self, round: Round) -> Tensor:
+        """Draws from N(0, 1), in the shape that the generator declares."""
+        return round.randomness.normal("latent", (round.size, *self.generator.latent_shape), round.device)
+
+    @tensor
+    def fake(self, round: Round) -> Tensor:
+        """What the generator makes of the latents."""
+        return self.generator(round["latent"])
+
+    @tensor
+    def class_logits(self, round: Round) -> Tensor | None:
+        """Which class the discriminator sees in each labelled example."""
+        return round.judge("discriminator", round["labelled"]).class_logits
+
+
+def _check_classes(config: SGANGame, data: DataSpec) -> None:
+    name = config.discriminator.type_name()
+    classes, known = data["label"].classes, getattr(config.discriminator, "classes", None)
+    if "class_logits" not in config.discriminator.gives or known is None:
+        message = f"{name!r} does not classify, but this game needs class logits"
+        raise BadInput(message, path=("discriminator",), remedy="Use the discriminator `sgan`.")
+    if known != classes:
+        raise BadInput(
+            f"{name!r} tells {known} classes apart, but the data's label is {data['label']}",
+            path=("discriminator", "classes"),
+            remedy="Set it to the data's number of classes.",
+        )

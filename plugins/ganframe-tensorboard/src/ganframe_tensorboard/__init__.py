@@ -1,0 +1,31 @@
+"""Scalars, metrics and pictures of a run in TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import Field
+
+from ganframe import hookimpl
+from ganframe.config import Component, LoggerConfig
+
+
+class TensorBoard(LoggerConfig):
+    """Writes event files into the folder `tensorboard` of the run: `tensorboard --logdir runs` shows them."""
+
+    type: Literal["tensorboard"] = "tensorboard"
+    every: int = Field(default=10, ge=1)
+    """Write the scalars of each k-th step; metrics and pictures are always written."""
+
+    def build(self) -> object:
+        """See base class."""
+        from ganframe_tensorboard.logger import TensorBoardLogger  # noqa: PLC0415  TensorBoard is slow to import
+
+        return TensorBoardLogger(self.every)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the logger."""
+    register(TensorBoard)

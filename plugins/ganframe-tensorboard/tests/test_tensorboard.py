@@ -1,0 +1,83 @@
+"""Events are read back with TensorBoard's own reader, also after a resume."""
+
+import numpy as np
+import pytest
+from ganframe_tensorboard import TensorBoard
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ganframe import hookimpl
+from ganframe.builtin import Jsonl
+from ganframe.loggers import read_log
+from ganframe.testing.runs import STEPS, tiny_run
+
+
+@pytest.fixture
+def events(tmp_path):
+    def read():
+        found = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+        found.Reload()
+        return found
+
+    return read
+
+
+def steps(events, tag):
+    return [each.step for each in events.Scalars(tag)]
+
+
+def test_events_are_what_the_run_reported(tmp_path, events):
+    folder = tiny_run(tmp_path / "run", loggers=[TensorBoard(every=1), Jsonl(every=1)])
+    found = events()
+    lines = read_log(folder.scalars)
+    written = found.Tags()["scalars"]
+    reported = [name for name in lines[0] if "/" in name]
+    assert len(written) == len(reported) >= 4
+    assert steps(found, "generator/stub") == list(range(1, STEPS + 1))
+    values = [each.value for each in found.Scalars("generator/stub")]
+    assert values == pytest.approx([line["generator/stub"] for line in lines], rel=1e-4)
+
+
+def test_pictures_are_written(tmp_path, events):
+    folder = tiny_run(tmp_path / "run", loggers=[TensorBoard()])
+    last = events().Images("samples")[-1]
+    assert last.step == STEPS
+    file = tmp_path / "picture.png"
+    file.write_bytes(last.encoded_image_string)
+    assert np.array_equal(np.asarray(Image.open(file)), np.asarray(Image.open(folder.samples).convert("RGB")))
+
+
+def test_every_thins_out_the_scalars(tmp_path, events):
+    tiny_run(tmp_path / "run", loggers=[TensorBoard(every=2)])
+    assert steps(events(), "generator/stub") == [2, 4]
+
+
+def test_metrics_are_written_whatever_the_step(tmp_path, events):
+    logger = TensorBoard(every=2).build()
+
+    class Measures:
+        @hookimpl
+        def on_step_end(self, run, step):
+            if step == 3:
+                run.hooks.hook.on_evaluation(run=run, step=step, results={"metric/name": 0.5})
+
+    class Config(TensorBoard):
+        def build(self):
+            return logger
+
+    class Measuring(TensorBoard):
+        def build(self):
+            return Measures()
+
+    tiny_run(tmp_path / "run", loggers=[Config(), Measuring()])
+    (event,) = events().Scalars("metric/name")
+    assert (event.step, event.value) == (3, 0.5)
+
+
+def test_a_resumed_run_has_each_step_once(tmp_path, events):
+    assert tiny_run(tmp_path / "run", loggers=[TensorBoard(every=1)], stop_after=3) is None
+    # The step that broke off was logged, but its checkpoint was not written.
+    assert steps(events(), "generator/stub")[-1] in (2, 3)
+    tiny_run(tmp_path / "run", loggers=[TensorBoard(every=1)], resume=True)
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 2
+    assert steps(events(), "generator/stub") == list(range(1, STEPS + 1))

@@ -1,0 +1,19 @@
+"""The loss on the critic's raw outputs C."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.separable import SeparableLoss
+
+
+class WassersteinLoss(SeparableLoss):
+    """Critic: E C(G(z)) - E C(x). Generator: -E C(G(z))."""
+
+    def as_real(self, logits: Tensor) -> Tensor:
+        """Cost -C."""
+        return -logits
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        """Cost C."""
+        return logits

@@ -1,0 +1,51 @@
+"""The gradient penalty of WGAN-GP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.game import Contest, Round
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Sample
+
+
+class GradientNormPenalty(nn.Module):
+    """E(||grad C(x^)|| - 1)^2 over x^ = e x + (1 - e) G(z), e ~ U[0, 1] for each example; summed over contests.
+
+    The norm is over everything but the batch axis, of all tensors where a sample has several (these share one e).
+    Where the critic gives several logits for a sample, such as one per patch, C is their mean, as it is in the loss.
+    Interpolates are judged with the condition of the real side.
+    """
+
+    def forward(self, round: Round) -> Tensor:
+        """The penalty, a scalar >= 0."""
+        return sum((_penalty(round, contest) for contest in round.contests), torch.zeros((), device=round.device))
+
+
+def _penalty(round: Round, contest: Contest) -> Tensor:
+    real, fake = round.verdict(contest, "real"), round.verdict(contest, "fake")
+    share = round.randomness.uniform(f"wgan-gp {contest.name}", (round.size,), round.device)
+    reals, fakes = _parts(real.sample), _parts(fake.sample)
+    between = tuple(_interpolate(*pair, share).requires_grad_() for pair in zip(reals, fakes, strict=True))
+    sample = between if isinstance(real.sample, tuple) else between[0]
+    logits = round.judge(contest.discriminator, sample, real.condition).logits
+    scores = logits.reshape(round.size, -1).mean(1)
+    gradients = torch.autograd.grad(scores.sum(), between, create_graph=True, allow_unused=True, materialize_grads=True)
+    flat = torch.cat([each.reshape(round.size, -1) for each in gradients], dim=1)
+    # vector_norm has the gradient 0 at 0, where the root of a sum of squares has none.
+    return (torch.linalg.vector_norm(flat, dim=1) - 1).square().mean()
+
+
+def _parts(sample: Sample | None) -> tuple[Tensor, ...]:
+    if sample is None:
+        return ()
+    return sample if isinstance(sample, tuple) else (sample,)
+
+
+def _interpolate(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    share = share.reshape(-1, *(1,) * (real.ndim - 1)).to(real.dtype)
+    return torch.lerp(fake.detach().to(real.dtype), real.detach(), share)
