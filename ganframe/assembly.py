@@ -79,6 +79,9 @@ def assemble(experiment: Experiment, device: torch.device | None = None) -> Asse
         message = f"the game has no turn {name!r}; it has: {', '.join(sorted(turns))}"
         raise BadInput(message, path=("optimizers", name))
     check_metrics(experiment, game)
+    if experiment.game.share_round and any(turn.repeats > 1 for turn in game.turns):
+        message = "one round cannot be shared by turns that are repeated within a step"
+        raise BadInput(message, path=("game", "share_round"), remedy="Leave one of the two settings out.")
     objective = Objective(experiment, game)
     players = build_players(game, Randomness(experiment.seed))
     game.seat({name: _place(player, device, experiment.train.channels_last) for name, player in players.items()})

@@ -21,9 +21,10 @@ app = typer.Typer(
     help="Train generative adversarial networks, out of plugins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: the rich one takes as long to import as all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-plugins_app = typer.Typer(help="List, write and check plugins.", invoke_without_command=True)
+plugins_app = typer.Typer(help="List, write and check plugins.", invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(plugins_app, name="plugins")
 # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
 console = Console(highlight=False, emoji=False)
@@ -62,7 +63,10 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
 ) -> None:
-    """Train a config or preset. With --resume, CONFIG may be the run folder itself."""
+    """Train a config or preset.
+
+    With --resume, CONFIG may be the run folder itself.
+    """
     if resume and (Path(config) / "config.yaml").is_file():
         out = out or Path(config)
         config = str(Path(config) / "config.yaml")
@@ -158,7 +162,10 @@ def export(
     player: Annotated[str, typer.Option(help="Which network.")] = "generator",
     out: Annotated[Path | None, typer.Option(help="A .safetensors or .pt2 file.")] = None,
 ) -> None:
-    """Export a network: weights (.safetensors), or a program that needs PyTorch alone (.pt2)."""
+    """Export a network as weights or as a program.
+
+    A .safetensors file has the weights; a .pt2 file is a program that needs PyTorch alone.
+    """
     from ganframe.export import export as save  # noqa: PLC0415  imports torch
     from ganframe.trained import load  # noqa: PLC0415  imports torch
 
@@ -178,7 +185,10 @@ def presets() -> None:
 
 @app.command()
 def explain(config: ConfigArgument, overrides: SetOption = []) -> None:  # noqa: B006
-    """Show what a config means: players, shapes, parameters, tensors, contests, terms, turns, cost."""
+    """Show what a config means, before anything trains.
+
+    Players with shapes and parameters, named tensors, contests, terms, turns, and what a step costs.
+    """
     from ganframe.presets import load  # noqa: PLC0415  nothing here is needed to print --help
 
     loaded = load(config, overrides)
@@ -201,7 +211,10 @@ def schema(
         Path | None, typer.Option(help="A file, new or an older schema; the terminal when left out.")
     ] = None,
 ) -> None:
-    """Print the JSON schema of configs over what is installed, for editors to complete from."""
+    """Print the JSON schema of configs, for editors to complete from.
+
+    It covers every component that is installed.
+    """
     from ganframe.schema import json_schema  # noqa: PLC0415  nothing here is needed to print --help
 
     text = json.dumps(json_schema(), indent=1)
@@ -250,7 +263,10 @@ def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package: my-gan.")],
     out: Annotated[Path, typer.Option(help="The folder in which to make it.")] = Path(),
 ) -> None:
-    """Write a plugin package that installs, passes the conformance kit and trains."""
+    """Write a new plugin package.
+
+    It installs, passes the conformance kit, and trains.
+    """
     from ganframe.scaffold import write_plugin  # noqa: PLC0415  nothing here is needed to print --help
 
     folder = write_plugin(name, out)

@@ -273,6 +273,8 @@ class LossConfig(TermConfig):
     kind: ClassVar[str] = "loss"
     takes_targets: ClassVar[bool] = True
     """Whether the discriminator's side follows soft or flipped targets."""
+    boundary: ClassVar[float | None] = 0.0
+    """The logit above which a sample counts as taken for real; None where the loss has no such point."""
     contests: tuple[str, ...] | None = None
     """Names of the contests to score; all of the game's when left out."""
     labels: tuple[LabelPolicyConfig, ...] = ()
@@ -287,8 +289,8 @@ class RegularizerConfig(TermConfig):
     """Any other term: a gradient penalty, a cycle, a distance, a diversity."""
 
     kind: ClassVar[str] = "regularizer"
-    side: ClassVar[Literal["discriminator", "generator"]] = "generator"
-    """Whether the term belongs to the turns of discriminators or of the other players."""
+    side: ClassVar[Literal["discriminator", "generator", "both"]] = "generator"
+    """Whether the term belongs to the turns of discriminators, of the other players, or of both."""
     input_gradients: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
     """The contest sides whose samples the term differentiates by."""
     zero_when: ClassVar[ZeroCase | None] = None

@@ -81,10 +81,10 @@ def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], fl
     for turn in game.turns:
         round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
         moment = Moment(0, 0, experiment.train.images)
-        round.enter(turn, assembly.objective.input_gradients(turn, moment))
         counter = _Operations()
+        round.enter(turn)
         with game.moving(turn.moves), counter:
-            outcome = game.play(round, lambda each, turn=turn, moment=moment: assembly.objective(each, turn, moment))
+            outcome = game.play(round, assembly.objective.at(turn, moment))
             outcome.total.backward()
         operations += counter.total * turn.repeats
         active[turn.name] = list(outcome.terms)
@@ -136,7 +136,7 @@ def _tensors(assembly: Assembly, shapes: dict[str, Any]) -> Table:
     game = assembly.game
     rows: Table = [("tensor", "shape", "from")]
     for name in game.names:
-        maker = "the data" if name not in game.makers else (getattr(type(game), name).__doc__ or "").splitlines()[0]
+        maker = "the data" if name not in game.makers else (getattr(type(game), name).__doc__ or "").partition("\n")[0]
         rows.append((name, _written(shapes[name]) if name in shapes else "not asked for", maker))
     return rows
 

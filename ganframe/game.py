@@ -254,8 +254,14 @@ class Game:
             return loss.discriminator(real, fake)
         return loss.generator(real, fake)
 
-    def play(self, round: Round, objective: Callable[[Round], Any]) -> Any:
-        """Take a turn's objective; a game that looks ahead first (unrolling) overrides it."""
+    def play(self, round: Round, objective: Callable[..., Any]) -> Any:
+        """Take a turn's objective; a game that looks ahead first (unrolling) overrides it.
+
+        Args:
+            round: The round, in the turn that is being taken.
+            objective: `objective(round)` is the sum of the turn's terms, `objective(round, other)` that of another
+                turn over the same round.
+        """
         return objective(round)
 
 
@@ -297,12 +303,13 @@ class Round(Mapping[str, Any]):
         self._batch = batch
         self._augment = augment
         self._shared = shared
+        self._makers_at_work = 0
         self._made: dict[str, Any] = {}
         self._verdicts: dict[tuple[str, str, str | None], Verdict] = {}
         self._input_gradients: frozenset[Side] = frozenset()
 
     def enter(self, turn: Turn, input_gradients: frozenset[Side] = frozenset()) -> None:
-        """Begin a turn.
+        """Begin a turn; verdicts of an earlier one are forgotten.
 
         Args:
             turn: The turn.
@@ -310,6 +317,7 @@ class Round(Mapping[str, Any]):
         """
         self.turn = turn
         self._input_gradients = input_gradients
+        self._verdicts.clear()
 
     def leave(self) -> None:
         """End a turn: let go of the verdicts, whose activations the backward pass can then free as it goes."""
@@ -320,7 +328,8 @@ class Round(Mapping[str, Any]):
         if name not in self._made:
             self._made[name] = self._make(name)
         value = self._made[name]
-        if self._shared and self.turn is not None and self.game.is_discriminator_turn(self.turn):
+        detached = self._shared and not self._makers_at_work
+        if detached and self.turn is not None and self.game.is_discriminator_turn(self.turn):
             return _each(value, Tensor.detach)
         return value
 
@@ -329,8 +338,13 @@ class Round(Mapping[str, Any]):
             maker = getattr(self.game, name)
             if not self._shared:
                 return maker(self)
-            with self.game.moving(set(self.game.players) - self.game.discriminators):
-                return maker(self)
+            # What a maker reads keeps its graph, also while a discriminator moves.
+            self._makers_at_work += 1
+            try:
+                with self.game.moving(set(self.game.players) - self.game.discriminators):
+                    return maker(self)
+            finally:
+                self._makers_at_work -= 1
         return self._batch[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,10 @@ class LossTerm:
             for contest in self._scored(round.contests)
         )
 
+    def scores(self, contest: Contest) -> bool:
+        """Whether the loss scores a contest."""
+        return bool(self._scored([contest]))
+
     def _scored(self, contests: Iterable[Contest]) -> list[Contest]:
         chosen = self.config.contests
         return [contest for contest in contests if chosen is None or contest.name in chosen]
@@ -119,7 +123,8 @@ class RegularizerTerm:
         """Whether the term belongs to this turn."""
         if self.config.turns is not None:
             return turn.name in self.config.turns
-        return game.is_discriminator_turn(turn) == (self.config.side == "discriminator")
+        side = "discriminator" if game.is_discriminator_turn(turn) else "generator"
+        return self.config.side in (side, "both")
 
     def value(self, round: Round, turn: Turn) -> Tensor:
         """The penalty."""
@@ -166,6 +171,23 @@ class Objective:
             weight = value_at(term.config.weight, moment.images, moment.total) * term.config.every
             weighted.append(value if weight == 1 else weight * value)
         return Sum(_total(weighted), terms)
+
+    def at(self, turn: Turn, moment: Moment) -> Callable[..., Sum]:
+        """What `Game.play` is given: the objective of a turn over a round, or that of another turn over the same round.
+
+        The round enters the turn that is asked for, with fresh verdicts.
+        """
+
+        def objective(round: Round, other: Turn = turn) -> Sum:
+            round.enter(other, self.input_gradients(other, moment))
+            return self(round, other, moment)
+
+        return objective
+
+    def boundary(self, contest: Contest) -> float | None:
+        """The logit above which a sample of a contest counts as taken for real, by the first loss that scores it."""
+        found = (term.config.boundary for term in self.terms if isinstance(term, LossTerm) and term.scores(contest))
+        return next(found, None)
 
     def stateful(self) -> dict[str, Any]:
         """The live terms that keep state of their own, by name."""

@@ -34,18 +34,23 @@ def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     values = {name: each.detach().float().cpu() for name, each in tensors.items()}
-    if all(each.ndim == 4 and each.shape[1] in (1, 3) for each in values.values()):
-        write_whole(path, _png(grid(values, columns)))
-    elif all(each.ndim == 2 and each.shape[1] == 2 for each in values.values()):
-        write_whole(path, _scatter(values))
-    else:
+    if not drawable(values):
         raise _undrawable(values)
+    images = next(iter(values.values())).ndim == 4
+    write_whole(path, _png(grid(values, columns)) if images else _scatter(values))
 
 
 def _undrawable(tensors: Mapping[str, Tensor]) -> BadInput:
     shapes = ", ".join(f"{name} of shape {tuple(each.shape[1:])}" for name, each in tensors.items())
     remedy = "What can be drawn: images with 1 or 3 channels, and points in the plane."
     return BadInput(f"there is no picture of {shapes}", remedy=remedy)
+
+
+def drawable(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether `draw` can make a picture of these tensors."""
+    images = all(each.ndim == 4 and each.shape[1] in (1, 3) for each in tensors.values())
+    points = all(each.ndim == 2 and each.shape[1] == 2 for each in tensors.values())
+    return images or points
 
 
 def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:

@@ -40,6 +40,7 @@ class Inputs(Mapping[str, Tensor]):
         self._given = {name: each.to(device) for name, each in given.items()}
         self._drawn: dict[str, Tensor] | None = None
         self._batches = Batches(dataset, size, randomness, device)
+        self._free = all(role.source is None for role in game.roles().values())
         self._size, self._device = size, device
 
     def __getitem__(self, name: str) -> Tensor:
@@ -48,8 +49,10 @@ class Inputs(Mapping[str, Tensor]):
             return self._given[name]
         if name not in self._spec:
             raise KeyError(name)
-        if self._drawn is None and self._spec[name].classes is not None:
-            return balanced_labels(self._spec[name], self._size, self._device)
+        spec = self._spec[name]
+        # Labels are free to choose unless they belong to samples of the data that somebody starts from.
+        if self._free and self._drawn is None and spec.classes is not None and spec.shape == ():
+            return balanced_labels(spec, self._size, self._device)
         if self._drawn is None:
             self._drawn = next(self._batches.starting_at(0))
         return self._drawn[name]

@@ -85,14 +85,14 @@ class Trainer:
         moment = Moment(self.run.step * turn.repeats + repeat, self.run.images, self.total_images)
         if not self.objective.active(turn, moment):
             return {}
-        gradients_wanted = self.objective.input_gradients(turn, moment)
+        objective = self.objective.at(turn, moment)
         observed: list[dict[str, Tensor]] = []
         with self.game.moving(turn.moves):
             for round in rounds:
-                round.enter(turn, gradients_wanted)
+                round.enter(turn)
                 round.randomness.seed_torch(turn.name, self.run.device)
                 with self.autocast:
-                    outcome: Sum = self.game.play(round, lambda each: self.objective(each, turn, moment))
+                    outcome: Sum = self.game.play(round, objective)
                 observed.append(outcome.terms | self._confidence(round, turn))
                 round.leave()
                 (outcome.total / len(rounds)).backward()
@@ -134,8 +134,10 @@ class Trainer:
             for contest in round.contests:
                 real = round.verdict(contest, "real").logits.detach()
                 fake = round.verdict(contest, "fake").logits.detach()
-                found[f"{contest.name} accuracy on real"] = (real > 0).float().mean()
-                found[f"{contest.name} accuracy on fake"] = (fake < 0).float().mean()
+                boundary = self.objective.boundary(contest)
+                if boundary is not None:
+                    found[f"{contest.name} accuracy on real"] = (real > boundary).float().mean()
+                    found[f"{contest.name} accuracy on fake"] = (fake < boundary).float().mean()
                 found[f"{contest.name} logit gap"] = real.mean() - fake.mean()
         return found
 
@@ -144,7 +146,7 @@ class Trainer:
         gradients = [each.grad for each in self.parameters[turn.name] if each.grad is not None]
         scalars = [each[name].detach() for each in observed for name in each]
         # The public get_total_norm takes twice as long over small networks.
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # pyright: ignore[reportPrivateImportUsage]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
         numbers = torch.stack([*scalars, norm]).tolist()
         names = [name for each in observed for name in each]
         values = {"gradient norm": numbers.pop()}

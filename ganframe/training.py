@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from ganframe.assembly import Assembly, assemble, sample_makers
 from ganframe.checkpoint import complete, load_latest, save
@@ -16,7 +17,7 @@ from ganframe.ema import Averages
 from ganframe.errors import BadInput
 from ganframe.evaluate import Evaluation
 from ganframe.experiment import Experiment
-from ganframe.pictures import draw
+from ganframe.pictures import draw, drawable
 from ganframe.plugins import run_manager
 from ganframe.randomness import Randomness
 from ganframe.report import write_report
@@ -135,13 +136,15 @@ def _train(run: Run) -> None:
 
 
 def snapshot(run: Run, batches: Batches) -> None:
-    """Draw what the averaged players make of the same inputs each time."""
+    """Draw what the averaged players make of the same inputs each time, where it is something to look at."""
     game = run.sampling_game()
     randomness = Randomness(run.experiment.seed).at("snapshot")
     with sampling_mode(game, randomness, run.device):
         dataset = batches.source.dataset
         round = sampling_round(game, dataset, run.experiment.snapshot.count, randomness, run.device)
         tensors = {name: round[name] for name in game.pictures}
+    if not drawable(tensors):
+        return
     picture = run.folder.pictures / f"{run.step:09d}.png"
     draw(tensors, picture)
     draw(tensors, run.folder.samples)
@@ -174,10 +177,19 @@ def _restore(run: Run) -> None:
     for name, optimizer in run.optimizers.items():
         saved = rooms["optimizers"][name]
         optimizer.load_state_dict(saved | {"state": {int(key): each for key, each in saved["state"].items()}})
+        _lay_out(optimizer)
     run.game.memory = {name: each.to(run.device) for name, each in rooms["memory"].items()}
     run.images = rooms["progress"]["images"]
     run.resumed = True
     run.hooks.hook.on_checkpoint_load(run=run, state=rooms["hooks"])
+
+
+def _lay_out(optimizer: Any) -> None:
+    """Give the state of each parameter the parameter's memory order, which fused steps take for granted."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _rooms(run: Run) -> dict[str, Any]:

@@ -67,7 +67,9 @@ def _slug(kind: str) -> str:
 
 
 def _plural(kind: str) -> str:
-    return {"loss": "Losses", "label policy": "Label policies"}.get(kind, f"{kind.capitalize()}s")
+    return {"loss": "Losses", "label policy": "Label policies", "dataset": "Data sets"}.get(
+        kind, f"{kind.capitalize()}s"
+    )
 
 
 def _kind_page(kind: str) -> str:
@@ -102,7 +104,7 @@ def _index() -> str:
 def _gallery() -> str:
     parts = [
         "# Gallery\n\nWhat each preset makes. Every picture is the `samples.png` of a real run of the command under it,"
-        " drawn with the averaged generator.\n"
+        " drawn with the averaged generator where the config averages.\n"
     ]
     for name, summary, package in summaries():
         if _ours(package):

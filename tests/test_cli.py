@@ -80,6 +80,13 @@ def test_sample_as_a_grid(cli, digits_run, tmp_path):
     assert np.abs(drawn - as_pixels(ganframe.load(digits_run).sample(16, seed=5))).max() <= 1
 
 
+def test_a_path_is_printed_whole_and_as_it_is(cli, digits_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    target = tmp_path / ("long " * 20) / "[red]:100:[/].png"
+    assert cli("sample", digits_run, "--count", 1, "--out", target).out == f"{target}\n"
+    assert f"error: {target}: this exists already\n" in cli("sample", digits_run, "--out", target).err
+
+
 def test_sample_seeds(cli, digits_run, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert cli("sample", digits_run, "--count", 4, "--seed", seed, "--out", tmp_path / f"{name}.png").code == 0
@@ -410,7 +417,11 @@ def test_explain_counts_the_operations_of_a_step(cli, digits_run):
     first = products(generator, [1, 1]) + 2 * products(discriminator, [2, 3])
     # The generator's turn judges fakes alone, and differentiates down to the generator's weights.
     second = products(generator, [2, 3]) + products(discriminator, [2, 2])
-    assert f" {first + second:,} operations an image and step" in outcome.out
+    assert (
+        f" {first + second:,} operations an image and step, {16 * (first + second) / 1e6:.3g} M in all" in outcome.out
+    )
+    twice = cli("explain", config, "--set", "game.condition=null", "--set", "game.discriminator_steps=2")
+    assert f" {2 * first + second:,} operations an image and step" in twice.out
 
 
 def test_doctor(cli, monkeypatch):

@@ -29,7 +29,7 @@ data: digits
 optimizers:
   discriminator: {type: adam, lr: {type: linear, start: 1.0e-3, end: 0}}
 augmentations: [{type: instance-noise, sigma: 0.1}]
-train: {images: 192, batch_size: 8, accumulate: 1, ema: {half_life_images: 100}, device: cpu}
+train: {images: 192, batch_size: 8, channels_last: true, ema: {half_life_images: 100}, device: cpu}
 checkpoint: {every_images: 32}
 snapshot: {every_images: 96, count: 4}
 """

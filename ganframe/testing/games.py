@@ -87,6 +87,30 @@ def frozen_players_get_no_gradient(config: GameConfig) -> None:
             assert not touched or name in turn.moves, f"{name!r} got a gradient in the turn {turn.name!r}"
 
 
+def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
+    """Where a round may be shared by the turns of a step, each turn reaches whom it reaches in a round of its own."""
+    try:
+        game = playable(config.model_copy(update={"share_round": True}))
+    except BadInput:
+        return  # the game refuses to share
+    if any(turn.repeats > 1 for turn in game.turns):
+        return
+    shared = round_of(game, batch_of(game.data), shared=True)
+    for turn in game.turns:
+        reached: list[set[str]] = []
+        for round in (round_of(game, batch_of(game.data)), shared):
+            for player in game.players.values():
+                player.zero_grad(set_to_none=True)
+            round.enter(turn)
+            with game.moving(turn.moves):
+                total = _objective(game, round)
+                if total.requires_grad:
+                    total.backward()
+            players = game.players.items()
+            reached.append({name for name, each in players if any(p.grad is not None for p in each.parameters())})
+        assert reached[0] == reached[1], f"turn {turn.name!r}: {reached[0]} alone, {reached[1]} where it is shared"
+
+
 def turns_move_whom_they_name(config: GameConfig) -> None:
     """Every player moves in some turn, turns name real players, and the contests move someone in each turn."""
     game = playable(config)
@@ -126,6 +150,7 @@ CHECKS = {
         "every maker works": makers_work,
         "tensors are made at most once and only if asked for": made_once_if_asked,
         "frozen players get no gradient": frozen_players_get_no_gradient,
+        "shared rounds lose no gradient": shared_rounds_lose_no_gradient,
         "turns move exactly whom they name": turns_move_whom_they_name,
         "contests and pictures name known tensors": names_are_known,
         "missing data is named": missing_data_is_named,

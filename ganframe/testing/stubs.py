@@ -218,10 +218,12 @@ def seated(game: Game) -> Game:
     return game
 
 
-def round_of(game: Game, batch: Mapping[str, Tensor], turn: Turn | None = None, **entered: Any) -> Round:
+def round_of(
+    game: Game, batch: Mapping[str, Tensor], turn: Turn | None = None, *, shared: bool = False, **entered: Any
+) -> Round:
     """A round over a batch, in a turn."""
     size = len(next(iter(batch.values())))
-    round = Round(game, batch, size=size, device=CPU, randomness=SEEDED)
+    round = Round(game, batch, size=size, device=CPU, randomness=SEEDED, shared=shared)
     if turn is not None:
         round.enter(turn, **entered)
     return round

@@ -165,12 +165,12 @@ def test_a_shared_round_makes_the_fake_once(game):
 
 
 def test_sampling_is_seeded(game):
-    with sampling_mode(game, Randomness(0)):
+    with sampling_mode(game, Randomness(0), CPU):
         source = torch.ones(2, 1, 16, 16)
         first = game.generator(source)
-    with sampling_mode(game, Randomness(0)):
+    with sampling_mode(game, Randomness(0), CPU):
         assert torch.equal(first, game.generator(source))
-    with sampling_mode(game, Randomness(1)):
+    with sampling_mode(game, Randomness(1), CPU):
         assert not torch.equal(first, game.generator(source))
 
 

@@ -111,6 +111,16 @@ def test_bad_numbers_of_labels():
         PartlyLabelled(data=Nothing()).spec()
 
 
+def test_a_problem_of_the_inner_data_has_its_place():
+    class Missing(Numbered):
+        def spec(self):
+            raise BadInput("there is no such folder", path=("path",))
+
+    with pytest.raises(BadInput) as caught:
+        PartlyLabelled(data=Missing()).spec()
+    assert caught.value.path == ("data", "path")
+
+
 # The discriminator.
 
 

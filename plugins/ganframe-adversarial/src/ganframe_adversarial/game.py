@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.errors import BadInput
 from ganframe.game import Contest, Game, Role, Round, Turn, tensor
 from ganframe.specs import DataSpec
 from ganframe_adversarial import AdversarialGame
@@ -32,9 +31,6 @@ class Adversarial(Game):
             Turn("discriminator", moves=("discriminator",), repeats=config.discriminator_steps),
             Turn("generator", moves=("generator",)),
         )
-        if config.share_round and config.discriminator_steps > 1:
-            message = "one round cannot be shared by several discriminator steps"
-            raise BadInput(message, path=("share_round",), remedy="Leave one of the two settings out.")
         super().__init__(data)
 
     def roles(self) -> dict[str, Role]:

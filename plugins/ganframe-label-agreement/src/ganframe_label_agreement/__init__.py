@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -30,10 +31,15 @@ class LabelAgreement(MetricConfig):
     """Name of the classes that were asked for, in the game and in the data."""
     real: str = "real"
     """Name of the data's images, which the classifier learns to label."""
-    steps: PositiveInt = 500
+    steps: PositiveInt = 400
     """Training steps of the classifier, each on 64 real examples."""
     seed: int = Field(default=0, ge=0)
     """Seed of the classifier's weights and of the order of its examples."""
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """See base class."""
+        return {"steps": 60}
 
     def tensors(self) -> tuple[str, ...]:
         """See base class."""

@@ -16,7 +16,7 @@ from ganframe_label_agreement import LabelAgreement
 
 BATCH = 64
 """Examples in a training step."""
-PEAK_RATE = 4e-3
+PEAK_RATE = 8e-3
 """Highest learning rate of the one-cycle schedule (Smith and Topin 2019, arXiv:1708.07120)."""
 SHIFT = 2
 """Pixels by which training images are moved at the most, in each direction."""
@@ -83,14 +83,14 @@ def _accuracy(config: LabelAgreement, network: nn.Module, data: DatasetConfig, d
 def _network(image: TensorSpec, classes: int) -> nn.Module:
     channels, *sides = image.shape
     layers: list[nn.Module] = []
-    before, after = channels, 32
+    before, after = channels, 16
     while not layers or max(sides) > INNERMOST:
-        convolution = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
+        convolution = nn.Conv2d(before, after, 5, stride=2, padding=2, bias=False)
         layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
         sides = [-(-side // 2) for side in sides]
-        before, after = after, min(2 * after, 256)
+        before, after = after, min(2 * after, 128)
     head = nn.Linear(before * INNERMOST**2, classes)
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(INNERMOST), nn.Flatten(), nn.Dropout(0.3), head)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(INNERMOST), nn.Flatten(), nn.Dropout(0.1), head)
 
 
 def _shifted(images: Tensor, randomness: Randomness) -> Tensor:

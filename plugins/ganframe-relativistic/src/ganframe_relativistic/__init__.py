@@ -19,6 +19,7 @@ class RelativisticPairing(LossConfig):
     type: Literal["relativistic-pairing"] = "relativistic-pairing"
     aliases = ("rpgan",)
     takes_targets = False
+    boundary = None
 
     def build(self) -> Loss:
         """See base class."""

@@ -47,7 +47,10 @@ class PartlyLabelled(DatasetConfig):
 
     def spec(self) -> DataSpec:
         """Names `real`, `labelled` and `label`."""
-        inner = self.data.spec()
+        try:
+            inner = self.data.spec()
+        except BadInput as problem:
+            raise problem.within("data") from None
         classes = inner["label"].classes if "label" in inner else None
         if "real" not in inner or classes is None:
             remedy = f"It gives: {', '.join(f'{name} ({each})' for name, each in inner.items())}."

@@ -18,6 +18,7 @@ class Wasserstein(LossConfig):
     paper = "Arjovsky et al. 2017, arXiv:1701.07875, eq. 2"
     type: Literal["wasserstein"] = "wasserstein"
     aliases = ("wgan",)
+    boundary = None
 
     def build(self) -> Loss:
         """See base class."""
