@@ -211,7 +211,7 @@ def schema(
         Path | None, typer.Option(help="A file, new or an older schema; the terminal when left out.")
     ] = None,
 ) -> None:
-    """Print the JSON schema of configs, for editors to complete from.
+    """Print the JSON schema of configs, for editors to read.
 
     It covers every component that is installed.
     """

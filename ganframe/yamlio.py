@@ -46,7 +46,7 @@ class Document:
 
     def locate(self, path: Path) -> tuple[str, Path]:
         """The place of the deepest value of a path that the document has, and the keys that lead there."""
-        node, place, kept = self.data, f"{self.file}:1:1", list[str | int]()
+        node, place, kept = self.data, f"{self.file}:1:1" if self.data else str(self.file), list[str | int]()
         for key in path:
             if isinstance(node, CommentedMap) and key in node:
                 place = self._place(node, key, tuple(kept)) or place
