@@ -11,7 +11,7 @@ install: .venv/.installed
 .venv/.installed: constraints.txt pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -m venv .venv
 	$(RUN)pip install --quiet --disable-pip-version-check -c constraints.txt torch uv
-	$(RUN)uv pip install --quiet --python $(RUN)python -c constraints.txt --group dev $(PLUGINS:%=-e %) -e .[testing]
+	$(RUN)uv pip install --quiet --compile-bytecode --python $(RUN)python -c constraints.txt --group dev $(PLUGINS:%=-e %) -e .[testing]
 	touch $@
 
 demo: install

@@ -10,7 +10,7 @@ from torch import nn
 
 from ganframe.builtin import Adam
 from ganframe.config import OptimizerConfig
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, within
 from ganframe.experiment import Experiment
 from ganframe.game import Game
 from ganframe.objective import Objective
@@ -65,10 +65,8 @@ def assemble(experiment: Experiment, device: torch.device | None = None) -> Asse
         BadInput: When a part does not fit, with its path in the config.
     """
     device = choose_device(experiment.train.device) if device is None else device
-    try:
+    with within("data"):
         spec = experiment.data.spec()
-    except BadInput as problem:
-        raise problem.within("data") from None
     try:
         game = experiment.game.build(spec)
     except BadInput as problem:
@@ -98,10 +96,8 @@ def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]
     with torch.random.fork_rng(devices=[]):
         for name, role in game.roles().items():
             randomness.at("player", name).seed_torch("initialisation")
-            try:
+            with within("game"):
                 players[name] = role.build()
-            except BadInput as problem:
-                raise problem.within("game") from None
     return players
 
 

@@ -11,7 +11,7 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
     Discriminator,
     Field,
     FiniteFloat,
+    ModelWrapValidatorHandler,
     Tag,
     ValidationError,
     model_validator,
@@ -47,22 +48,33 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_keys(cls, value: Any) -> Any:
-        """Refuse unknown keys, with the setting that was probably meant."""
+    def _known_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse unknown keys, with the setting that was probably meant, beside whatever else is wrong."""
         if not isinstance(value, Mapping):
-            return value
+            return handler(value)
+        given = cast(Mapping[Any, Any], value)
         known = list(cls.__pydantic_fields__)
         owner = cls._own_name()
         details: list[InitErrorDetails] = []
-        for key in (str(key) for key in cast(Mapping[Any, Any], value) if key not in known):
+        meant = set[str]()
+        for key in (str(key) for key in given if key not in known):
             near = difflib.get_close_matches(key, known, 1)
+            meant.update(near)
             hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known)}"
             details.append(_detail("unknown_setting", f"{owner} has no setting {key!r}; {hint}", (key,), key))
-        if details:
-            raise ValidationError.from_exception_data(owner, details)
-        return cast(Any, value)
+        if not details:
+            return handler(value)
+        try:
+            handler({key: each for key, each in given.items() if key in known})
+        except ValidationError as problem:
+            details += [
+                _detail(each["type"], each["msg"], each["loc"], each["input"])
+                for each in problem.errors(include_url=False)
+                if each["type"] != "missing" or each["loc"][0] not in meant
+            ]
+        raise ValidationError.from_exception_data(owner, details)
 
     @classmethod
     def _own_name(cls) -> str:

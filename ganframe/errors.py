@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 Path = tuple[str | int, ...]
 
 
@@ -35,6 +38,15 @@ class BadInput(Exception):
         place = ": ".join(part for part in (self.place, dotted(self.path)) if part)
         text = f"{place}: {self.message}" if place else self.message
         return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+@contextmanager
+def within(*prefix: str | int) -> Generator[None, None, None]:
+    """Count the paths of the problems inside from further out."""
+    try:
+        yield
+    except BadInput as problem:
+        raise problem.within(*prefix) from None
 
 
 class RunFailed(Exception):

@@ -11,7 +11,7 @@ from torch import Tensor
 from ganframe.assembly import check_metrics
 from ganframe.config import DatasetConfig, MetricConfig
 from ganframe.data import Batches
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, within
 from ganframe.experiment import Experiment
 from ganframe.game import Game, Round
 from ganframe.protocols import Metric
@@ -31,12 +31,19 @@ class Evaluation:
         metrics: What to measure.
         data: What the run trains on. Inputs of the game come from its held-out examples, where it has some.
         seed: The seed of the draws.
+
+    Raises:
+        BadInput: When the held-out data cannot be read, or a metric refuses the data.
     """
 
     def __init__(self, metrics: tuple[MetricConfig, ...], data: DatasetConfig, seed: int) -> None:
         self._metrics = metrics
         self._data = data
-        self._dataset = (data.held_out() or data).build()
+        for index, metric in enumerate(metrics):
+            with within("evaluate", "metrics", index):
+                metric.build(data)
+        with within("data"):
+            self._dataset = (data.held_out() or data).build()
         self._randomness = Randomness(seed).at("evaluation")
 
     def measure(self, game: Game, device: torch.device) -> dict[str, float]:
@@ -87,7 +94,7 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
     experiment = trained.experiment
     if metrics:
         changed = experiment.dump() | {"evaluate": {"metrics": list(metrics)}}
-        with Document(run / "config.yaml", {}).errors():
+        with Document(Path("--metric"), {}).errors():
             experiment = Experiment.model_validate(changed)
             check_metrics(experiment, trained.game)
     if experiment.evaluate is None:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganframe.assembly import Assembly, assemble
 from ganframe.config import ScheduleConfig, TermConfig
 from ganframe.data import Batches
-from ganframe.errors import BadInput
+from ganframe.errors import within
 from ganframe.experiment import Experiment
 from ganframe.game import Contest, Round
 from ganframe.objective import LossTerm, Moment
@@ -69,10 +69,8 @@ def explain(experiment: Experiment) -> Explanation:
 def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
     """Play every turn once on two examples: shapes of what was made, terms by turn, operations."""
     game, experiment = assembly.game, assembly.experiment
-    try:
+    with within("data"):
         dataset = experiment.data.build()
-    except BadInput as problem:
-        raise problem.within("data") from None
     batch = next(Batches(dataset, TRIAL, Randomness(0), assembly.device).starting_at(0))
     shapes: dict[str, Any] = {name: _shape(each) for name, each in batch.items()}
     active: dict[str, list[str]] = {}

@@ -7,6 +7,7 @@ A game is a set of named tensors; a term is a function of some of them. A plugin
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ganframe.config import DiscriminatorConfig, GeneratorConfig
-from ganframe.errors import BadInput, Path
+from ganframe.errors import BadInput, Path, within
 from ganframe.protocols import Loss, Verdict
 from ganframe.randomness import Randomness
 from ganframe.specs import DataSpec, SampleSpec, TensorSpec
@@ -122,13 +123,11 @@ class Role:
             BadInput: When the network cannot play the role.
         """
         self.check()
-        try:
+        with within(*self.path):
             if isinstance(self.config, DiscriminatorConfig):
                 return self.config.build(sample=self.sample, condition=self.condition)
             output = cast(TensorSpec, self.sample)
             return self.config.build(output=output, source=self.source, condition=self.condition)
-        except BadInput as problem:
-            raise problem.within(*self.path) from None
 
 
 def tensor(maker: Maker) -> Maker:
@@ -191,7 +190,7 @@ class Game:
         """Every tensor that a term may ask for."""
         return tuple(dict.fromkeys((*self.data, *self.makers)))
 
-    @property
+    @functools.cached_property
     def discriminators(self) -> frozenset[str]:
         """The players who judge a contest."""
         return frozenset(contest.discriminator for contest in self.contests)

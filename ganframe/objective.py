@@ -146,16 +146,15 @@ class Objective:
         self.terms = list(_terms(experiment))
         for term in self.terms:
             term.check(game)
+        self._joining = {turn.name: [term for term in self.terms if term.joins(game, turn)] for turn in game.turns}
         for turn in game.turns:
-            if not any(term.joins(game, turn) for term in self.terms):
+            if not self._joining[turn.name]:
                 message = f"nothing to minimise in the turn {turn.name!r}"
                 raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
 
     def active(self, turn: Turn, moment: Moment) -> list[Term]:
         """The terms that take part this time."""
-        return [
-            term for term in self.terms if moment.turn_count % term.config.every == 0 and term.joins(self.game, turn)
-        ]
+        return [term for term in self._joining[turn.name] if moment.turn_count % term.config.every == 0]
 
     def input_gradients(self, turn: Turn, moment: Moment) -> frozenset[Side]:
         """The sides whose samples some active term differentiates by."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 
 from ganframe.config import KINDS, Component
 from ganframe.directory import PACKAGES
@@ -51,7 +52,10 @@ class Registry:
             return self.classes[kind, self.aliases[kind, name]]
         if (kind, name) in PACKAGES:
             package = PACKAGES[kind, name]
-            return f"{kind} {name!r} is supplied by the package {package}: pip install {package}"
+            supplied = f"{kind} {name!r} is supplied by the package {package}"
+            if any(metadata.distributions(name=package)):
+                return f"{supplied}, which is installed but was not loaded; see `ganframe plugins`"
+            return f"{supplied}: pip install {package}"
         known = self.types(kind)
         near = difflib.get_close_matches(name, [*known, *(n for k, n in (*self.aliases, *PACKAGES) if k == kind)], 1)
         if near:

@@ -21,6 +21,8 @@ class TensorSpec:
     def __str__(self) -> str:
         if self.classes is not None:
             return f"one of {self.classes} classes"
+        if len(self.shape) == 1:
+            return f"{self.shape[0]} numbers"
         return " x ".join(str(side) for side in self.shape)
 
 

@@ -14,11 +14,12 @@ from ganframe.assembly import Assembly, assemble, sample_makers
 from ganframe.checkpoint import complete, load_latest, save
 from ganframe.data import Batches
 from ganframe.ema import Averages
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, within
 from ganframe.evaluate import Evaluation
 from ganframe.experiment import Experiment
 from ganframe.pictures import draw, drawable
 from ganframe.plugins import run_manager
+from ganframe.protocols import Dataset
 from ganframe.randomness import Randomness
 from ganframe.report import write_report
 from ganframe.run import Run, RunFolder, default_folder
@@ -50,19 +51,28 @@ def train(
         BadInput: When the config, the data, the folder or the checkpoint cannot be used.
         RunFailed: When the run cannot go on, such as after a loss that is not finite.
     """
-    folder = _folder(experiment, out, resume, name) if resume else None
+    folder = _folder(experiment, out) if resume else None
+    # All that can be refused is built before the folder of a new run is made.
     assembly = assemble(experiment)
+    with within("data"):
+        dataset = experiment.data.build()
+    metrics = experiment.evaluate.metrics if experiment.evaluate else ()
+    evaluation = Evaluation(metrics, experiment.data, experiment.seed)
+    loggers = list[object]()
+    for index, logger in enumerate(experiment.loggers):
+        with within("loggers", index):
+            loggers.append(logger.build())
     if folder is None:
         folder = RunFolder.create(Path(out) if out else default_folder(name), experiment)
     with private_randomness(assembly.device):
-        run = _start(experiment, folder, assembly, hooks)
+        run = _start(experiment, folder, assembly, [*loggers, *hooks])
         if resume:
             _restore(run)
-        _train(run)
+        _train(run, dataset, evaluation)
     return folder
 
 
-def _folder(experiment: Experiment, out: Path | str | None, resume: bool, name: str) -> RunFolder:
+def _folder(experiment: Experiment, out: Path | str | None) -> RunFolder:
     if out is None:
         raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
     folder = RunFolder.open(Path(out))
@@ -85,7 +95,6 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
     if experiment.train.compile:
         for player in assembly.game.players.values():
             player.compile()
-    loggers = [logger.build() for logger in experiment.loggers]
     return Run(
         experiment=experiment,
         folder=folder,
@@ -93,25 +102,22 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
         optimizers=assembly.optimizers(),
         averages=averages,
         augmentations=nn.ModuleList([each.build() for each in experiment.augmentations]).to(assembly.device),
-        hooks=run_manager(*loggers, *hooks),
+        hooks=run_manager(*hooks),
     )
 
 
-def _train(run: Run) -> None:
-    experiment, folder = run.experiment, run.folder
+def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
+    experiment = run.experiment
     total = experiment.train.images
     tenth = max(total // 10, 1)
     batches = Batches(
-        experiment.data.build(),
+        dataset,
         experiment.train.batch_size,
         Randomness(experiment.seed).at("data"),
         run.device,
         experiment.train.workers,
     )
-    evaluation = (
-        Evaluation(experiment.evaluate.metrics, experiment.data, experiment.seed) if experiment.evaluate else None
-    )
-    evaluate_every = experiment.evaluate.every_images if experiment.evaluate else None
+    evaluate_every = (experiment.evaluate and experiment.evaluate.every_images) or total
     error: BaseException | None = None
     try:
         run.hooks.hook.on_run_start(run=run)
@@ -122,7 +128,7 @@ def _train(run: Run) -> None:
             done = trainer.done()
             if done or is_due(experiment.snapshot.every_images or tenth, before, run.images):
                 snapshot(run, batches)
-            if evaluation and (done or is_due(evaluate_every or total, before, run.images)):
+            if experiment.evaluate and (done or is_due(evaluate_every, before, run.images)):
                 results = evaluation.measure(run.sampling_game(), run.device)
                 run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
             if done or is_due(experiment.checkpoint.every_images or tenth, before, run.images):
@@ -132,7 +138,7 @@ def _train(run: Run) -> None:
         raise
     finally:
         run.hooks.hook.on_run_end(run=run, error=error)
-        write_report(folder)
+        write_report(run.folder)
 
 
 def snapshot(run: Run, batches: Batches) -> None:

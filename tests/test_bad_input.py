@@ -231,6 +231,22 @@ def test_several_errors_are_all_said(refused):
     ]
 
 
+def test_an_unknown_setting_hides_nothing_else(refused):
+    config = (
+        CONFIG.replace("losses:", "loses:")
+        .replace("type: mlp, latent: 8", "latnt: 8, type: mlp, activation: tan")
+        .replace("images: 64, batch_size: 16", "imags: 64, batch_size: 0")
+    )
+    places = [line.split(": ", 2)[:2] for line in refused(config).splitlines()]
+    assert sorted(places) == [
+        ["FILE:4:15", "game.generator.latnt"],
+        ["FILE:4:36", "game.generator.activation"],
+        ["FILE:6:1", "loses"],
+        ["FILE:8:20", "train.batch_size"],
+        ["FILE:8:9", "train.imags"],
+    ]
+
+
 def test_a_line_number_is_no_emoji(refused):
     assert refused("\n" * 94 + changed("losses:", "loses:")).startswith("FILE:100:1: loses: ")
 
@@ -550,7 +566,10 @@ class TestPlugins:
         outcome = cli("plugins")
         assert [each.name for each in installed().plugins] == ["ganframe", "digits", "mlp"]
         assert "adversarial" not in outcome.out
-        assert "unknown game 'adversarial'" in cli("explain", "mlp-digits").err
+        monkeypatch.setitem(registry.PACKAGES, ("game", "adversarial"), "ganframe-adversarial")
+        outcome = cli("explain", "mlp-digits")
+        assert outcome.code == 2
+        assert "ganframe-adversarial, which is installed but was not loaded; see `ganframe plugins`" in outcome.err
 
     def test_a_limit_to_what_is_not_installed(self, cli, monkeypatch, fresh_plugins):
         monkeypatch.setenv("GANFRAME_LOAD_PLUGINS", "digits,digitz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,12 @@ def test_without_a_package_the_rest_works_and_configs_say_what_to_install(
 ) -> None:
     package, entry = names(folder)
     presets = {name: path for name, (path, _) in installed().presets.items()}
-    others = [names(other)[1] for other in FOLDERS if other != folder]
-    monkeypatch.setenv("GANFRAME_LOAD_PLUGINS", ",".join(others))
+    points, distributions = metadata.entry_points, metadata.distributions
+    # As if uninstalled: neither its entry point nor its distribution can be found.
+    monkeypatch.setattr(
+        "ganframe.plugins.entry_points", lambda group: [each for each in points(group=group) if each.name != entry]
+    )
+    monkeypatch.setattr(metadata, "distributions", lambda name: [] if name == package else distributions(name=name))
     installed.cache_clear()
     assert [plugin.error for plugin in installed().plugins if plugin.error] == []
     for cls, _ in everything[package]:
