@@ -45,7 +45,9 @@ def test_without_a_package_the_rest_works_and_configs_say_what_to_install(
     monkeypatch.setattr(
         "ganframe.plugins.entry_points", lambda group: [each for each in points(group=group) if each.name != entry]
     )
-    monkeypatch.setattr(metadata, "distributions", lambda name: [] if name == package else distributions(name=name))
+    monkeypatch.setattr(
+        metadata, "distributions", lambda **by: [] if by.get("name") == package else distributions(**by)
+    )
     installed.cache_clear()
     assert [plugin.error for plugin in installed().plugins if plugin.error] == []
     for cls, _ in everything[package]:
