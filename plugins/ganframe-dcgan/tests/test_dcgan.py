@@ -51,9 +51,9 @@ def test_the_projection_adds_the_inner_product_of_label_and_features() -> None:
     network = DCGANDiscriminator(channels=4).build(sample=TensorSpec((1, 28, 28)), condition=label).eval()
     sample = torch.randn(5, 1, 28, 28)
     labels = torch.tensor([0, 1, 2, 0, 1])
-    pooled = network(sample, labels).features[-1].sum(dim=(2, 3))
+    inner = network(sample, labels).features[-1].flatten(1)
     with torch.no_grad():
-        projection = (network.embed.weight[labels] * pooled).sum(dim=1)
+        projection = (network.embed.weight[labels] * inner).sum(dim=1)
         bare = network(sample, labels).logits - projection
         network.embed.weight.zero_()
         torch.testing.assert_close(network(sample, labels).logits, bare, rtol=1e-4, atol=1e-4)

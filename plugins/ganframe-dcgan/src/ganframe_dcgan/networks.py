@@ -9,6 +9,7 @@ import itertools
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from ganframe.errors import BadInput
 from ganframe.protocols import Verdict
@@ -37,10 +38,7 @@ def stages(sample: SampleSpec) -> tuple[int, int, int]:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), as the paper's section 4 says; batch norm scales from N(1, 0.02).
-
-    Label embeddings keep PyTorch's N(0, 1): joined to a latent from N(0, 1), smaller ones would go unheard.
-    """
+    """Weights from N(0, 0.02), as the paper's section 4 says; batch norm scales from N(1, 0.02)."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
@@ -54,18 +52,17 @@ class Generator(nn.Module):
     Args:
         config: Widths.
         output: The image.
-        condition: Class labels, embedded and joined to the latent; None for an unconditional network.
+        condition: Class labels, joined to the latent as one-hot vectors; None for an unconditional network.
     """
 
     def __init__(self, config: DCGANGenerator, output: TensorSpec, condition: TensorSpec | None) -> None:
         super().__init__()
         image_channels, side, doublings = stages(output)
         self.latent_shape = (config.latent,)
-        self.embed = None if condition is None else nn.Embedding(label_count(condition), config.latent)
+        self.classes = 0 if condition is None else label_count(condition)
         widths = [config.channels * 2**index for index in reversed(range(doublings))]
-        joined = config.latent * (1 if condition is None else 2)
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(joined, widths[0], side, bias=False),
+            nn.ConvTranspose2d(config.latent + self.classes, widths[0], side, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
@@ -77,8 +74,8 @@ class Generator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """Images `(B, C, H, W)` in [-1, 1] from latents `(B, latent)` and labels `(B,)`."""
-        if self.embed is not None:
-            latent = torch.cat([latent, self.embed(condition)], dim=1)
+        if condition is not None:
+            latent = torch.cat([latent, one_hot(condition, self.classes)], dim=1)
         return self.layers(latent[:, :, None, None])
 
 
@@ -120,8 +117,11 @@ class Discriminator(nn.Module):
             convolution = nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=False)
             self.stages.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
         self.judge = nn.Conv2d(widths[-1], 1, side, bias=False)
-        self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1])
+        self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1] * side**2)
         self.apply(initialise)
+        if self.embed is not None:
+            # The projection is an inner product over all features: from N(0, 1) it would drown the logit.
+            nn.init.normal_(self.embed.weight, 0.0, 0.02)
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
         """Judge images `(B, C, H, W)`, with labels `(B,)` where the network is conditional."""
@@ -132,5 +132,5 @@ class Discriminator(nn.Module):
             features.append(hidden)
         logits = self.judge(hidden).flatten()
         if self.embed is not None:
-            logits = logits + (self.embed(condition) * hidden.sum(dim=(2, 3))).sum(dim=1)
+            logits = logits + (self.embed(condition) * hidden.flatten(1)).sum(dim=1)
         return Verdict(logits, features=tuple(features))
