@@ -30,7 +30,9 @@ class SeparableLoss(nn.Module):
 
     def discriminator(self, real: Verdict, fake: Verdict) -> Tensor:
         """The scalar that the discriminator minimises."""
-        return self._cost(real, self.as_real) + self._cost(fake, self.as_fake)
+        # Fakes first: the generator's weights are still in the cache from its own step.
+        cost_of_fakes = self._cost(fake, self.as_fake)
+        return self._cost(real, self.as_real) + cost_of_fakes
 
     def generator(self, real: Verdict, fake: Verdict) -> Tensor:
         """The scalar that the generator minimises."""

@@ -144,13 +144,13 @@ class Trainer:
     def _checked(self, turn: Turn, observed: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
         """The turn's scalars as numbers, in one transfer, once they are known to be finite."""
         gradients = [each.grad for each in self.parameters[turn.name] if each.grad is not None]
-        scalars = [each[name].detach() for each in observed for name in each]
+        terms = [each[name].detach() for each in observed for name in each]
         # The public get_total_norm takes twice as long over small networks.
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-        numbers = torch.stack([*scalars, norm]).tolist()
+        norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        numbers: list[float] = torch.stack([*terms, *norms]).tolist()
+        values = {"gradient norm": math.hypot(*numbers[len(terms) :])}
         names = [name for each in observed for name in each]
-        values = {"gradient norm": numbers.pop()}
-        for name, number in zip(names, numbers, strict=True):
+        for name, number in zip(names, numbers, strict=False):
             values[name] = values.get(name, 0.0) + number / len(observed)
         if not all(map(math.isfinite, values.values())):
             raise RunFailed(self._what_is_not_finite(turn, values))

@@ -94,7 +94,7 @@ class Cycle(Game):
 
     def _replayed(self, round: Round, domain: Domain) -> Tensor:
         """The new fakes as the discriminator is to see them; outside training the pool is left alone."""
-        fakes = round[f"fake_{domain}"].detach()
+        fakes: Tensor = round[f"fake_{domain}"].detach()
         if round.turn is None or self.config.pool == 0:
             return fakes
         draws = round.randomness.uniform(f"replay {domain}", (len(fakes), 2)).tolist()

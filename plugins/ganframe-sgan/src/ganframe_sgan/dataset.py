@@ -68,5 +68,5 @@ def choose(data: Dataset, labels: int, classes: int, seed: int) -> list[int]:
     if any(wanted):
         short = max(range(classes), key=wanted.__getitem__)
         message = f"class {short} has too few examples for {labels} labels over {classes} classes"
-        raise BadInput(message, path=("data", "labels"), remedy="Label fewer, or leave `labels` out to label all.")
+        raise BadInput(message, path=("labels",), remedy="Label fewer, or leave `labels` out to label all.")
     return chosen
