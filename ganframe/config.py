@@ -305,6 +305,8 @@ class RegularizerConfig(TermConfig):
     """Whether the term belongs to the turns of discriminators, of the other players, or of both."""
     input_gradients: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
     """The contest sides whose samples the term differentiates by."""
+    differentiates_twice: ClassVar[bool] = False
+    """Whether the term differentiates by samples of its own, such as points between reals and fakes."""
     zero_when: ClassVar[ZeroCase | None] = None
     """A case in which theory says that the term is 0; the conformance kit tries it."""
     turns: tuple[str, ...] | None = None

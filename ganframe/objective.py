@@ -113,7 +113,7 @@ class RegularizerTerm:
             if name not in turns:
                 message = f"the game has no turn {name!r}; it has: {', '.join(turns)}"
                 raise BadInput(message, path=(*self.path, "turns"))
-        needs_contest = self.config.input_gradients or self.config.reads
+        needs_contest = self.config.input_gradients or self.config.differentiates_twice or self.config.reads
         if needs_contest and not game.contests:
             raise BadInput(f"{self.name!r} reads a contest, but the game has none", path=self.path)
         for judge in sorted(game.discriminators) if needs_contest else ():
@@ -213,7 +213,8 @@ def _check_judge(game: Game, judge: str, config: LossConfig | RegularizerConfig,
     if lacks:
         message = f"{config.type_name()!r} reads {', '.join(lacks)}, which {network.type_name()!r} does not give"
         raise BadInput(message, path=path)
-    if isinstance(config, RegularizerConfig) and config.input_gradients and not getattr(network, "second_order", True):
+    twice = isinstance(config, RegularizerConfig) and (config.input_gradients or config.differentiates_twice)
+    if twice and not getattr(network, "second_order", True):
         message = f"{config.type_name()!r} differentiates twice, which {network.type_name()!r} does not support"
         raise BadInput(message, path=path)
 

@@ -91,7 +91,7 @@ def _scatter(tensors: Mapping[str, Tensor]) -> bytes:
     axes = figure.add_subplot(aspect="equal")
     for (name, points), colour in zip(tensors.items(), ("tab:gray", "tab:red", "tab:blue", "tab:green"), strict=False):
         axes.scatter(*points.T.tolist(), s=4, alpha=0.5, label=name, color=colour, linewidths=0)
-    axes.legend(loc="upper right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tensors))
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()

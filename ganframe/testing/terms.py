@@ -119,7 +119,7 @@ def zero_by_theory(config: RegularizerConfig) -> None:
             batch = {name: each[:1].expand_as(each) for name, each in batch.items()}
         case "the judge is flat" | "the judge has slope one":
             _make_linear(case.game, slope=float(config.zero_when == "the judge has slope one"))
-    assert abs(float(case.value(batch))) < 1e-9
+    assert abs(float(case.value(batch).detach())) < 1e-9
 
 
 class _Linear(torch.nn.Module):
@@ -152,7 +152,7 @@ def _objective(case: _Case, *regularizers: RegularizerConfig) -> Objective:
 
 def _total(case: _Case, objective: Objective, count: int = 0) -> float:
     round = case.round(batch_of(case.game.data))
-    return float(objective(round, case.turn, Moment(count, 0, 1)).total)
+    return float(objective(round, case.turn, Moment(count, 0, 1)).total.detach())
 
 
 def linear_in_weight(config: RegularizerConfig) -> None:

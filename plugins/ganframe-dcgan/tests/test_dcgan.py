@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ganframe import BadInput
-from ganframe.specs import TensorSpec
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 from torch import nn
+
+from ganframe import BadInput
+from ganframe.specs import TensorSpec
 
 
 def parameters(network: nn.Module) -> int:

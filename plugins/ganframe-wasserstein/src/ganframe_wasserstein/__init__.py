@@ -34,6 +34,7 @@ class WGANGP(RegularizerConfig):
     type: Literal["wgan-gp"] = "wgan-gp"
     side = "discriminator"
     zero_when = "the judge has slope one"
+    differentiates_twice = True
     weight: Scheduled = 10.0
     """Factor of the penalty (lambda in eq. 3); a number or a schedule."""
 
