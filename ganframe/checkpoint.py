@@ -122,7 +122,8 @@ def _with_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(tree, dict):
         mapping = cast(dict[str, Any], tree)
         if mapping.keys() == {_REFERENCE}:
-            return tensors[mapping[_REFERENCE]]
+            # A copy, because what safetensors gives is a view into a file's bytes, aligned as they happen to lie.
+            return tensors[mapping[_REFERENCE]].clone()
         return {name: _with_tensors(each, tensors) for name, each in mapping.items()}
     if isinstance(tree, list):
         return [_with_tensors(each, tensors) for each in cast(list[Any], tree)]
