@@ -138,7 +138,7 @@ class TensorData:
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """A batch with these examples."""
         chosen = torch.as_tensor(indices)
-        return {name: as_float(values[chosen]) for name, values in self.tensors.items()}
+        return {name: as_float(values.index_select(0, chosen)) for name, values in self.tensors.items()}
 
 
 def as_float(values: Tensor) -> Tensor:
