@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ganframe.builtin import Adam
-from ganframe.config import OptimizerConfig
+from ganframe.config import Component, OptimizerConfig
 from ganframe.errors import BadInput, within
 from ganframe.experiment import Experiment
 from ganframe.game import Game
-from ganframe.objective import Objective
+from ganframe.objective import LossTerm, Objective
 from ganframe.protocols import Optimizer
 from ganframe.randomness import Randomness
 
@@ -26,12 +26,14 @@ class Assembly:
         experiment: The config.
         game: The game, with its players seated.
         objective: The terms of every turn.
+        augmentations: What stands between samples and discriminators, in order.
         device: Where the players are.
     """
 
     experiment: Experiment
     game: Game
     objective: Objective
+    augmentations: nn.ModuleList
     device: torch.device
 
     @property
@@ -43,6 +45,17 @@ class Assembly:
     def images_per_step(self) -> int:
         """Real examples that a step draws."""
         return self.batches_per_step * self.experiment.train.batch_size
+
+    def components(self) -> Iterator[tuple[Component, object]]:
+        """Each config with what was built from it: the game, its players, terms, label policies, augmentations."""
+        yield self.experiment.game, self.game
+        for name, role in self.game.roles().items():
+            yield role.config, self.game.players[name]
+        for term in self.objective.terms:
+            yield term.config, term.live
+            if isinstance(term, LossTerm):
+                yield from zip(term.config.labels, term.policies, strict=True)
+        yield from zip(self.experiment.augmentations, self.augmentations, strict=True)
 
     def optimizer_configs(self) -> dict[str, OptimizerConfig]:
         """The optimizer config of each turn."""
@@ -81,9 +94,25 @@ def assemble(experiment: Experiment, device: torch.device | None = None) -> Asse
         message = "one round cannot be shared by turns that are repeated within a step"
         raise BadInput(message, path=("game", "share_round"), remedy="Leave one of the two settings out.")
     objective = Objective(experiment, game)
+    for term in objective.terms:
+        if isinstance(term.live, nn.Module):
+            term.live.to(device)
     players = build_players(game, Randomness(experiment.seed))
     game.seat({name: _place(player, device, experiment.train.channels_last) for name, player in players.items()})
-    return Assembly(experiment, game, objective, device)
+    return Assembly(experiment, game, objective, build_augmentations(experiment).to(device), device)
+
+
+def build_augmentations(experiment: Experiment) -> nn.ModuleList:
+    """Build each augmentation.
+
+    Raises:
+        BadInput: With the path of the one that cannot be built.
+    """
+    built = nn.ModuleList()
+    for index, config in enumerate(experiment.augmentations):
+        with within("augmentations", index):
+            built.append(config.build())
+    return built
 
 
 def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]:

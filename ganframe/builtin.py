@@ -41,6 +41,10 @@ class _Ramp(ScheduleConfig):
         """See base class."""
         return {"start": 1.0, "end": 0.0}
 
+    def extremes(self) -> tuple[float, float]:
+        """See base class."""
+        return min(self.start, self.end), max(self.start, self.end)
+
     def progress(self, images: int, total: int) -> float:
         """How much of the ramp is done, in [0, 1]."""
         length = max(total - self.after, 1) if self.images is None else self.images
@@ -99,6 +103,11 @@ class Piecewise(ScheduleConfig):
     def at(self, images: int, total: int) -> float:
         """See base class."""
         return [step.value for step in self.steps if step.images <= images][-1]
+
+    def extremes(self) -> tuple[float, float]:
+        """See base class."""
+        values = [step.value for step in self.steps]
+        return min(values), max(values)
 
 
 class Adam(OptimizerConfig):

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
@@ -108,6 +110,10 @@ class Component(Settings):
         field = cls.__pydantic_fields__.get("type")
         return "" if field is None else str(field.default)
 
+    def schedules(self) -> dict[str, ScheduleConfig]:
+        """The settings that follow a schedule."""
+        return {name: value for name, value in self if isinstance(value, ScheduleConfig)}
+
     @classmethod
     def _own_name(cls) -> str:
         return f"{cls.kind} {cls.type_name()!r}"
@@ -188,6 +194,10 @@ class ScheduleConfig(Component):
         """The value once `images` of `total` real examples were seen."""
         raise NotImplementedError
 
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and the highest value that the schedule may take."""
+        raise NotImplementedError
+
 
 def _scheduled_tag(value: object) -> str:
     return "schedule" if isinstance(value, (ScheduleConfig, Mapping)) else "number"
@@ -200,9 +210,43 @@ Scheduled = Annotated[
 """A number, or a schedule of numbers."""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """What a scheduled number has to keep to: `Annotated[Scheduled, Bounds(ge=0)]`.
+
+    Attributes:
+        ge: The lowest value.
+        le: The highest value.
+    """
+
+    ge: float = -math.inf
+    le: float = math.inf
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Check once the number or schedule itself is known to be one."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: float | ScheduleConfig) -> float | ScheduleConfig:
+        low, high = value.extremes() if isinstance(value, ScheduleConfig) else (value, value)
+        if low < self.ge:
+            raise ValueError(f"{low:g} is below {self.ge:g}")
+        if high > self.le:
+            raise ValueError(f"{high:g} is above {self.le:g}")
+        return value
+
+
 def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> float:
     """The number that a scheduled setting has once `images` of `total` were seen."""
     return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
+
+
+def first_value(scheduled: float | ScheduleConfig) -> float:
+    """The number that a scheduled setting begins with; `build` gives it to the live object.
+
+    Where the setting is a schedule, the trainer sets the live object's attribute of the setting's name to the value
+    of each step before the step is taken.
+    """
+    return value_at(scheduled, 0, 1)
 
 
 class GeneratorConfig(Component):
@@ -307,6 +351,8 @@ class RegularizerConfig(TermConfig):
     """The contest sides whose samples the term differentiates by."""
     differentiates_twice: ClassVar[bool] = False
     """Whether the term differentiates by samples of its own, such as points between reals and fakes."""
+    calls: ClassVar[frozenset[str]] = frozenset()
+    """Methods of generators that the term calls beside `forward`, such as `log_prob`: what their `gives` must name."""
     zero_when: ClassVar[ZeroCase | None] = None
     """A case in which theory says that the term is 0; the conformance kit tries it."""
     turns: tuple[str, ...] | None = None
@@ -314,6 +360,10 @@ class RegularizerConfig(TermConfig):
 
     def tensors(self) -> tuple[str, ...]:
         """Names of the tensors that the term reads from the round."""
+        return ()
+
+    def leaves(self) -> tuple[str, ...]:
+        """Names of the tensors that the term differentiates by; the round makes them require a gradient."""
         return ()
 
     def build(self) -> protocols.Regularizer:
@@ -404,6 +454,20 @@ class MetricConfig(Component):
         raise NotImplementedError
 
 
+class EncoderConfig(Component):
+    """A frozen network whose activations say how alike two samples are."""
+
+    kind: ClassVar[str] = "encoder"
+
+    def build(self) -> nn.Module:
+        """Make the network: a `protocols.Encoder`.
+
+        Raises:
+            BadInput: When its weights are missing or damaged.
+        """
+        raise NotImplementedError
+
+
 class LoggerConfig(Component):
     """A subscriber to the scalars and pictures of a run."""
 
@@ -425,6 +489,11 @@ class OptimizerConfig(Component):
         """Make the optimizer over these parameters."""
         raise NotImplementedError
 
+    def is_scheduled(self) -> bool:
+        """Whether a setting follows a schedule, so that `settings` is asked anew before each step."""
+        values = (each for _, value in self for each in (value if isinstance(value, tuple) else (value,)))
+        return any(isinstance(each, ScheduleConfig) for each in values)
+
     def settings(self, images: int, total: int) -> dict[str, Any]:
         """The param-group values once `images` of `total` were seen."""
         return {"lr": value_at(self.lr, images, total)}
@@ -440,6 +509,7 @@ KINDS: tuple[type[Component], ...] = (
     AugmentationConfig,
     DatasetConfig,
     MetricConfig,
+    EncoderConfig,
     LoggerConfig,
     OptimizerConfig,
     ScheduleConfig,

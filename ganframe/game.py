@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
@@ -221,20 +221,21 @@ class Game:
         return [each for name in names for each in self._trainable[name]]
 
     @contextmanager
-    def moving(self, names: Iterable[str]) -> Generator[None, None, None]:
+    def moving(self, names: Collection[str]) -> Generator[None, None, None]:
         """Freeze every player but these."""
-        names = set(names)
-        before = {name: bool(own) and own[0].requires_grad for name, own in self._trainable.items()}
-        self._thaw({name: name in names for name in before})
+        changed = [
+            (each, name in names)
+            for name, parameters in self._trainable.items()
+            for each in parameters
+            if each.requires_grad != (name in names)
+        ]
+        for each, moves in changed:
+            each.requires_grad = moves
         try:
             yield
         finally:
-            self._thaw(before)
-
-    def _thaw(self, wanted: Mapping[str, bool]) -> None:
-        for name, parameters in self._trainable.items():
-            for each in parameters:
-                each.requires_grad = wanted[name]
+            for each, moves in changed:
+                each.requires_grad = not moves
 
     def contests_of(self, turn: Turn) -> tuple[Contest, ...]:
         """The contests that count in a turn: those whose judge moves, or else whose generators do."""
@@ -279,6 +280,7 @@ class Round(Mapping[str, Any]):
         randomness: The draws of this round.
         augment: What stands between a sample and the discriminators.
         shared: Whether several turns read this round: tensors are then made with their graph.
+        leaves: Names of the tensors that are made to require a gradient.
     """
 
     def __init__(
@@ -291,6 +293,7 @@ class Round(Mapping[str, Any]):
         randomness: Randomness,
         augment: Callable[[Sample, Randomness], Sample] | None = None,
         shared: bool = False,
+        leaves: frozenset[str] = frozenset(),
     ) -> None:
         self.game = game
         self.size = size
@@ -299,24 +302,32 @@ class Round(Mapping[str, Any]):
         self.turn: Turn | None = None
         self.weights: dict[str, dict[str, Tensor]] = {}
         """Parameters to judge with instead of a player's own, by player: for turns that look ahead."""
+        self.logits: dict[tuple[str, Side], Tensor] = {}
+        """What this turn's discriminators said so far, by contest and side, without a graph."""
         self._batch = batch
         self._augment = augment
         self._shared = shared
+        self._leaves = leaves
         self._makers_at_work = 0
         self._made: dict[str, Any] = {}
         self._verdicts: dict[tuple[str, str, str | None], Verdict] = {}
         self._input_gradients: frozenset[Side] = frozenset()
 
-    def enter(self, turn: Turn, input_gradients: frozenset[Side] = frozenset()) -> None:
+    def enter(
+        self, turn: Turn, input_gradients: frozenset[Side] = frozenset(), leaves: frozenset[str] = frozenset()
+    ) -> None:
         """Begin a turn; verdicts of an earlier one are forgotten.
 
         Args:
             turn: The turn.
             input_gradients: The sides whose samples some term differentiates by.
+            leaves: Names of the tensors that some term differentiates by.
         """
         self.turn = turn
+        self._leaves |= leaves
         self._input_gradients = input_gradients
         self._verdicts.clear()
+        self.logits.clear()
 
     def leave(self) -> None:
         """End a turn: let go of the verdicts, whose activations the backward pass can then free as it goes."""
@@ -325,7 +336,8 @@ class Round(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         """A named tensor. In a discriminator's turn it carries no graph."""
         if name not in self._made:
-            self._made[name] = self._make(name)
+            made = self._make(name)
+            self._made[name] = _each(made, _by_itself) if name in self._leaves else made
         value = self._made[name]
         detached = self._shared and not self._makers_at_work
         if detached and self.turn is not None and self.game.is_discriminator_turn(self.turn):
@@ -377,11 +389,12 @@ class Round(Mapping[str, Any]):
             if side in self._input_gradients:
                 sample = _each(sample, _by_itself)
             self._verdicts[key] = self.judge(contest.discriminator, sample, given)
+        self.logits[contest.name, side] = self._verdicts[key].logits.detach()
         return self._verdicts[key]
 
     def pending(self, contest: Contest, side: Side) -> Verdict:
         """The verdict, computed when something of it is read."""
-        return cast(Verdict, _Pending(lambda: self.verdict(contest, side)))
+        return cast(Verdict, _Pending(self, contest, side))
 
     def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> Verdict:
         """What a discriminator says of any sample, seen through the augmentations."""
@@ -396,11 +409,12 @@ class Round(Mapping[str, Any]):
 
 
 class _Pending:
-    def __init__(self, verdict: Callable[[], Verdict]) -> None:
-        self._verdict = verdict
+    def __init__(self, round: Round, contest: Contest, side: Side) -> None:
+        self._of = round, contest, side
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._verdict(), name)
+        round, contest, side = self._of
+        return getattr(round.verdict(contest, side), name)
 
 
 def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -5,7 +5,7 @@ A plugin is a module with functions marked `@ganframe.hookimpl`, named by an ent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typer import Typer
 
     from ganframe.config import Component
-    from ganframe.game import Turn
+    from ganframe.game import Round, Turn
     from ganframe.run import Run
 
 hookspec = pluggy.HookspecMarker("ganframe")
@@ -44,8 +44,8 @@ def on_run_start(run: Run) -> None:
 
 
 @hookspec
-def on_turn_end(run: Run, turn: Turn) -> None:
-    """The optimizer of a turn has stepped."""
+def on_turn_end(run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
+    """The optimizer of a turn has stepped. `rounds` are those that the turn was taken over, with their `logits`."""
 
 
 @hookspec

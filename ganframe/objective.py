@@ -69,10 +69,11 @@ class LossTerm:
 
     def value(self, round: Round, turn: Turn) -> Tensor:
         """The loss over its contests in this turn."""
-        return _total(
-            contest.weight * round.game.score(self.live, turn, *self._sides(round, turn, contest))
-            for contest in self._scored(round.contests)
-        )
+        scores: list[Tensor] = []
+        for contest in self._scored(round.contests):
+            score = round.game.score(self.live, turn, *self._sides(round, turn, contest))
+            scores.append(score if contest.weight == 1 else contest.weight * score)
+        return _total(scores)
 
     def scores(self, contest: Contest) -> bool:
         """Whether the loss scores a contest."""
@@ -104,7 +105,7 @@ class RegularizerTerm:
 
     def check(self, game: Game) -> None:
         """Refuse a regularizer that asks for what the game lacks."""
-        for name in self.config.tensors():
+        for name in (*self.config.tensors(), *self.config.leaves()):
             if name not in game.names:
                 message = f"{self.name!r} reads the tensor {name!r}, which the game does not have"
                 raise BadInput(message, path=self.path, remedy=f"It has: {', '.join(game.names)}.")
@@ -113,6 +114,14 @@ class RegularizerTerm:
             if name not in turns:
                 message = f"the game has no turn {name!r}; it has: {', '.join(turns)}"
                 raise BadInput(message, path=(*self.path, "turns"))
+        for name in sorted(self._movers(game)) if self.config.calls else ():
+            network = game.roles()[name].config
+            lacks = sorted(self.config.calls - network.gives)
+            if lacks:
+                message = (
+                    f"{self.name!r} calls {', '.join(lacks)}, which {network.type_name()!r} ({name}) does not have"
+                )
+                raise BadInput(message, path=self.path)
         needs_contest = self.config.input_gradients or self.config.differentiates_twice or self.config.reads
         if needs_contest and not game.contests:
             raise BadInput(f"{self.name!r} reads a contest, but the game has none", path=self.path)
@@ -125,6 +134,10 @@ class RegularizerTerm:
             return turn.name in self.config.turns
         side = "discriminator" if game.is_discriminator_turn(turn) else "generator"
         return self.config.side in (side, "both")
+
+    def _movers(self, game: Game) -> set[str]:
+        """The generators that move in the turns of the term."""
+        return {name for turn in game.turns if self.joins(game, turn) for name in turn.moves} - game.discriminators
 
     def value(self, round: Round, turn: Turn) -> Tensor:
         """The penalty."""
@@ -161,6 +174,11 @@ class Objective:
         active = self.active(turn, moment)
         return frozenset[Side]().union(*(t.config.input_gradients for t in active if isinstance(t, RegularizerTerm)))
 
+    def leaves(self, turn: Turn, moment: Moment) -> frozenset[str]:
+        """The tensors that some active term differentiates by."""
+        active = self.active(turn, moment)
+        return frozenset[str]().union(*(t.config.leaves() for t in active if isinstance(t, RegularizerTerm)))
+
     def __call__(self, round: Round, turn: Turn, moment: Moment) -> Sum:
         """The weighted sum over the active terms. A turn with none this time has the objective 0."""
         terms: dict[str, Tensor] = {}
@@ -178,7 +196,7 @@ class Objective:
         """
 
         def objective(round: Round, other: Turn = turn) -> Sum:
-            round.enter(other, self.input_gradients(other, moment))
+            round.enter(other, self.input_gradients(other, moment), self.leaves(other, moment))
             return self(round, other, moment)
 
         return objective
@@ -221,4 +239,6 @@ def _check_judge(game: Game, judge: str, config: LossConfig | RegularizerConfig,
 
 def _total(values: Iterable[Tensor]) -> Tensor:
     values = list(values)
-    return torch.stack(values).sum() if len(values) > 1 else values[0] if values else torch.zeros(())
+    if len(values) == 1:
+        return values[0]
+    return torch.stack(values).sum() if values else torch.zeros(())

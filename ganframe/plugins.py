@@ -122,6 +122,12 @@ def run_manager(*extra: object) -> pluggy.PluginManager:
     return manager
 
 
+def listens(live: object) -> bool:
+    """Whether an object has methods marked `@ganframe.hookimpl`."""
+    methods = (getattr(type(live), name, None) for name in dir(type(live)))
+    return any(hasattr(method, "ganframe_impl") for method in methods)
+
+
 def _named(plugin: str, hook: str, function: Callable[..., object]) -> Callable[..., object]:
     @functools.wraps(function)
     def call(*arguments: object) -> object:

@@ -116,6 +116,14 @@ class Dataset(Protocol):
         ...
 
 
+class Encoder(Protocol):
+    """A frozen network in eval mode; gradients pass through it to the sample."""
+
+    def forward(self, sample: Tensor, /) -> tuple[Tensor, ...]:
+        """Activations of a batch of samples, input side first, each with the batch axis first."""
+        ...
+
+
 class Metric(Protocol):
     """A measurement that is filled batch by batch; two halves can be merged."""
 

@@ -22,7 +22,6 @@ from ganframe.yamlio import dump_yaml, load_experiment
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from ganframe.assembly import Assembly
     from ganframe.ema import Averages
@@ -138,7 +137,6 @@ class Run:
         assembly: The game, its players and the objective.
         optimizers: The optimizer of each turn, by the turn's name.
         averages: The averaged players; None where nothing is averaged.
-        augmentations: What stands between samples and discriminators, in order.
         hooks: The plugins and loggers of this run.
         step: Steps done.
         images: Real examples seen.
@@ -150,7 +148,6 @@ class Run:
     assembly: Assembly
     optimizers: dict[str, Optimizer]
     averages: Averages | None
-    augmentations: nn.ModuleList
     hooks: pluggy.PluginManager
     step: int = 0
     images: int = 0

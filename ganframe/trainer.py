@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,16 @@ from ganframe.errors import RunFailed
 from ganframe.game import Round, Turn
 from ganframe.objective import Moment, Sum
 from ganframe.randomness import Randomness
+from ganframe.readings import Readings
 from ganframe.run import Run
+from ganframe.schedules import Schedules
 
 if TYPE_CHECKING:
     from ganframe.protocols import Sample
 
 Batch = dict[str, Tensor]
 
-LOOK_EVERY = 10
+LOOK_EVERY = 20
 """Steps between two looks at how often the discriminators are right."""
 
 
@@ -42,9 +43,17 @@ class Trainer:
         self.images_per_step = run.assembly.images_per_step
         self.total_images = train.images
         self.channels_last = train.channels_last
-        self.optimizer_configs = run.assembly.optimizer_configs()
-        self.parameters = {turn.name: self.game.trainable(turn.moves) for turn in self.game.turns}
+        self.augmentations = run.assembly.augmentations
+        self.schedules = Schedules(run.assembly.components())
+        self.optimizer_configs = {
+            name: config for name, config in run.assembly.optimizer_configs().items() if config.is_scheduled()
+        }
+        self.parameters = {
+            turn.name: {player: self.game.trainable([player]) for player in turn.moves} for turn in self.game.turns
+        }
         self.share_round = run.experiment.game.share_round
+        # What turns share is made in the first of them, whatever a later one differentiates by.
+        self.leaves = frozenset(name for each in run.experiment.regularizers for name in each.leaves())
         self.randomness = Randomness(run.experiment.seed)
         self.autocast = torch.autocast(run.device.type, torch.bfloat16, enabled=train.precision == "bf16")
         self._batches = batches.starting_at(run.step * self.batches_per_step)
@@ -60,11 +69,13 @@ class Trainer:
             The scalars of the step, by `turn/name`.
 
         Raises:
-            RunFailed: When a loss or gradient is not finite; the parameters are as before the turn.
+            RunFailed: When a loss or gradient is not finite, after the turns and before anything is averaged or saved.
         """
         run = self.run
         drawn = [self._prepare(next(self._batches)) for _ in range(self.batches_per_step)]
-        scalars: dict[str, float] = {}
+        readings = Readings()
+        self.schedules.apply(run.images, self.total_images)
+        self.randomness.at("step", run.step).seed_torch("step", run.device)
         shared = [self._open(batch, "shared", index) for index, batch in enumerate(drawn)] if self.share_round else []
         for turn in self.game.turns:
             for repeat in range(turn.repeats):
@@ -72,7 +83,11 @@ class Trainer:
                 rounds = shared or [
                     self._open(batch, turn.name, repeat, index) for index, batch in enumerate(drawn[part])
                 ]
-                scalars |= self._take(turn, repeat, rounds)
+                self._take(turn, repeat, rounds, readings)
+        try:
+            scalars = readings.read()
+        except RunFailed as problem:
+            raise RunFailed(f"step {run.step}, {problem}") from None
         run.step += 1
         run.images += self.images_per_step
         if run.averages is not None:
@@ -80,29 +95,32 @@ class Trainer:
         run.hooks.hook.on_step_end(run=run, step=run.step, scalars=scalars)
         return scalars
 
-    def _take(self, turn: Turn, repeat: int, rounds: Sequence[Round]) -> dict[str, float]:
+    def _take(self, turn: Turn, repeat: int, rounds: Sequence[Round], readings: Readings) -> None:
         """Move the players of a turn once."""
         moment = Moment(self.run.step * turn.repeats + repeat, self.run.images, self.total_images)
         if not self.objective.active(turn, moment):
-            return {}
+            return
         objective = self.objective.at(turn, moment)
         observed: list[dict[str, Tensor]] = []
         with self.game.moving(turn.moves):
             for round in rounds:
                 round.enter(turn)
-                round.randomness.seed_torch(turn.name, self.run.device)
                 with self.autocast:
                     outcome: Sum = self.game.play(round, objective)
                 observed.append(outcome.terms | self._confidence(round, turn))
                 round.leave()
-                (outcome.total / len(rounds)).backward()
-        scalars = self._checked(turn, observed)
+                (outcome.total if len(rounds) == 1 else outcome.total / len(rounds)).backward()
+        parameters = self.parameters[turn.name]
+        readings.take(turn.name, observed, parameters)
         optimizer = self.run.optimizers[turn.name]
-        optimizer.param_groups[0].update(self.optimizer_configs[turn.name].settings(moment.images, moment.total))
+        if turn.name in self.optimizer_configs:
+            settings = self.optimizer_configs[turn.name].settings(moment.images, moment.total)
+            optimizer.param_groups[0].update(settings)
         optimizer.step()
-        optimizer.zero_grad()
-        self.run.hooks.hook.on_turn_end(run=self.run, turn=turn)
-        return scalars
+        for own in parameters.values():
+            for each in own:
+                each.grad = None
+        self.run.hooks.hook.on_turn_end(run=self.run, turn=turn, rounds=rounds)
 
     def _prepare(self, batch: Batch) -> Batch:
         if not self.channels_last:
@@ -118,52 +136,30 @@ class Trainer:
             size=self.run.experiment.train.batch_size,
             device=self.run.device,
             randomness=self.randomness.at("step", self.run.step, *where),
-            augment=self._augment if len(self.run.augmentations) else None,
+            augment=self._augment if len(self.augmentations) else None,
             shared=self.share_round,
+            leaves=self.leaves if self.share_round else frozenset(),
         )
 
     def _augment(self, sample: Sample, randomness: Randomness) -> Sample:
-        for index, augmentation in enumerate(self.run.augmentations):
+        for index, augmentation in enumerate(self.augmentations):
             sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
         return sample
 
     def _confidence(self, round: Round, turn: Turn) -> dict[str, Tensor]:
         """How often a judge who moves is right, and how far its mean logits lie apart; looked at now and then."""
         found: dict[str, Tensor] = {}
-        if (self.run.step + 1) % LOOK_EVERY == 0 and self.game.is_discriminator_turn(turn):
-            for contest in round.contests:
-                real = round.verdict(contest, "real").logits.detach()
-                fake = round.verdict(contest, "fake").logits.detach()
+        if (self.run.step + 1) % LOOK_EVERY or not self.game.is_discriminator_turn(turn):
+            return found
+        for contest in round.contests:
+            if (contest.name, "real") in round.logits and (contest.name, "fake") in round.logits:
+                real, fake = round.logits[contest.name, "real"], round.logits[contest.name, "fake"]
                 boundary = self.objective.boundary(contest)
                 if boundary is not None:
                     found[f"{contest.name} accuracy on real"] = (real > boundary).float().mean()
                     found[f"{contest.name} accuracy on fake"] = (fake < boundary).float().mean()
                 found[f"{contest.name} logit gap"] = real.mean() - fake.mean()
         return found
-
-    def _checked(self, turn: Turn, observed: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-        """The turn's scalars as numbers, in one transfer, once they are known to be finite."""
-        gradients = [each.grad for each in self.parameters[turn.name] if each.grad is not None]
-        terms = [each[name].detach() for each in observed for name in each]
-        # The public get_total_norm takes twice as long over small networks.
-        norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-        numbers: list[float] = torch.stack([*terms, *norms]).tolist()
-        values = {"gradient norm": math.hypot(*numbers[len(terms) :])}
-        names = [name for each in observed for name in each]
-        for name, number in zip(names, numbers, strict=False):
-            values[name] = values.get(name, 0.0) + number / len(observed)
-        if not all(map(math.isfinite, values.values())):
-            raise RunFailed(self._what_is_not_finite(turn, values))
-        return {f"{turn.name}/{name}": value for name, value in values.items()}
-
-    def _what_is_not_finite(self, turn: Turn, values: Mapping[str, float]) -> str:
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        what = [f"the term {name!r}" for name in bad if name != "gradient norm"]
-        for player in turn.moves:
-            gradients = [each.grad for each in self.game.trainable([player]) if each.grad is not None]
-            if not all(bool(each.isfinite().all()) for each in gradients):
-                what.append(f"the gradient of the player {player!r}")
-        return f"step {self.run.step}, turn {turn.name!r}: not finite: {'; '.join(what)}"
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganframe.assembly import Assembly, assemble, sample_makers
 from ganframe.checkpoint import complete, load_latest, save
@@ -18,7 +18,7 @@ from ganframe.errors import BadInput, within
 from ganframe.evaluate import Evaluation
 from ganframe.experiment import Experiment
 from ganframe.pictures import draw, drawable
-from ganframe.plugins import run_manager
+from ganframe.plugins import listens, run_manager
 from ganframe.protocols import Dataset
 from ganframe.randomness import Randomness
 from ganframe.report import write_report
@@ -101,8 +101,7 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
         assembly=assembly,
         optimizers=assembly.optimizers(),
         averages=averages,
-        augmentations=nn.ModuleList([each.build() for each in experiment.augmentations]).to(assembly.device),
-        hooks=run_manager(*hooks),
+        hooks=run_manager(*(live for _, live in assembly.components() if listens(live)), *hooks),
     )
 
 
@@ -203,7 +202,7 @@ def _rooms(run: Run) -> dict[str, Any]:
     players = {f"player.{name}": player for name, player in run.game.players.items()}
     terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful().items()}
     averages = {"averages": run.averages} if run.averages else {}
-    return players | terms | averages | {"augmentations": run.augmentations}
+    return players | terms | averages | {"augmentations": run.assembly.augmentations}
 
 
 def _optimizer_states(run: Run) -> dict[str, Any]:

@@ -33,6 +33,7 @@ WHAT = {
     "augmentation": "An augmentation changes whatever a discriminator sees. They are listed under `augmentations:`.",
     "dataset": "A data set is a source of named tensors. A run has one, under `data:`.",
     "metric": "A metric measures samples against real data. They are listed under `evaluate.metrics:`.",
+    "encoder": "An encoder is a frozen network whose activations a term or metric compares.",
     "logger": "A logger is told of the scalars and pictures of a run. They are listed under `loggers:`.",
     "optimizer": "An optimizer moves the players of a turn. `optimizers:` gives one to each turn, by the turn's name.",
     "schedule": "A schedule stands wherever a setting may change over a run, such as a `weight` or an `lr`.",

@@ -103,7 +103,7 @@ SETTINGS = {
         "[non-saturating]",
         "[{type: non-saturating, labels: [{type: label-flipping, probability: 2}]}]",
         "FILE:6:65: losses.0.labels.0.probability: ",
-        ["less than or equal to 1", "given: 2"],
+        ["2 is above 1", "given: 2"],
     ),
     "text for a number": ("images: 64", "images: many", "FILE:8:9: train.images: ", ["a whole number", "'many'"]),
     "fraction for a whole number": ("images: 64", "images: 6.4", "FILE:8:9: train.images: ", ["whole number", "6.4"]),

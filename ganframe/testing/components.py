@@ -6,16 +6,28 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganframe.config import Component, LoggerConfig, OptimizerConfig, ScheduleConfig
+from ganframe.config import (
+    AugmentationConfig,
+    Component,
+    LabelPolicyConfig,
+    LoggerConfig,
+    LossConfig,
+    OptimizerConfig,
+    RegularizerConfig,
+    ScheduleConfig,
+    first_value,
+)
 from ganframe.directory import PACKAGES
 from ganframe.plugins import installed
 from ganframe.yamlio import dump_yaml, read_document
+
+Buildable = LossConfig | RegularizerConfig | LabelPolicyConfig | AugmentationConfig
 
 
 def defaults_validate(config: Component) -> None:
@@ -67,10 +79,31 @@ def directory_agrees(config: Component) -> None:
     assert PACKAGES.get(key) in (None, installed().registry.packages[key])
 
 
+def scheduled_settings_are_live(config: Buildable) -> None:
+    """Each setting that may follow a schedule is an attribute of the live object, with the value of the setting."""
+    live = config.build()
+    for name in scheduled_fields(type(config)):
+        if name != "weight":
+            assert getattr(live, name) == first_value(getattr(config, name)), f"{name!r} of the live object"
+
+
+def scheduled_fields(cls: type[Component]) -> list[str]:
+    """The settings of a config that may follow a schedule."""
+    hints = get_type_hints(cls, include_extras=True)
+    return [name for name in cls.model_fields if _admits_schedule(hints[name])]
+
+
+def _admits_schedule(annotation: Any) -> bool:
+    return annotation is ScheduleConfig or any(map(_admits_schedule, get_args(annotation)))
+
+
 def finite_over_a_run(config: ScheduleConfig) -> None:
-    """The value is a finite number at every moment of a run."""
+    """The value is a finite number between the extremes at every moment of a run."""
+    low, high = config.extremes()
     for images in (0, 1, 500, 999, 1000, 5000):
-        assert torch.isfinite(torch.tensor(config.at(images, 1000)))
+        value = config.at(images, 1000)
+        assert torch.isfinite(torch.tensor(value))
+        assert low <= value <= high, f"{value} lies outside of the extremes {low} and {high}"
 
 
 def descends(config: OptimizerConfig) -> None:
@@ -121,6 +154,10 @@ CHECKS = {
         "imports without torch": imports_without_torch,
         "directory agrees": directory_agrees,
     },
+    "loss": {"scheduled settings are live": scheduled_settings_are_live},
+    "regularizer": {"scheduled settings are live": scheduled_settings_are_live},
+    "label policy": {"scheduled settings are live": scheduled_settings_are_live},
+    "augmentation": {"scheduled settings are live": scheduled_settings_are_live},
     "schedule": {"finite over a run": finite_over_a_run},
     "optimizer": {"descends": descends, "state round trip": state_round_trip},
     "logger": {"takes part in a run and survives a resume": takes_part_and_resumes},

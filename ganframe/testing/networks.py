@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganframe.config import DiscriminatorConfig, GeneratorConfig
+from ganframe.config import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.errors import BadInput
 from ganframe.protocols import Verdict
 from ganframe.specs import TensorSpec
@@ -214,6 +214,23 @@ def samples_judged_alone(config: DiscriminatorConfig) -> None:
     torch.testing.assert_close(straight, turned.flip(0), rtol=1e-4, atol=1e-5)
 
 
+def frozen_features(config: EncoderConfig) -> None:
+    """Activations have the batch first and are the same each time; only the sample gets a gradient."""
+    network = config.build()
+    assert not network.training, "an encoder is in eval mode"
+    for shape in ((3, 64, 64), (1, 28, 28)):
+        sample = (SEEDED.uniform("sample", (BATCH, *shape)) * 2 - 1).requires_grad_()
+        features: tuple[Tensor, ...] = network(sample)
+        assert isinstance(features, tuple), "an encoder gives a tuple of activations"
+        assert features
+        assert all(len(each) == BATCH and bool(each.isfinite().all()) for each in features)
+        assert all(torch.equal(each, again) for each, again in zip(features, network(sample), strict=True))
+        torch.stack([each.square().sum() for each in features]).sum().backward()
+        assert sample.grad is not None
+        assert bool(sample.grad.any())
+    assert not any(each.requires_grad for each in network.parameters()), "an encoder is frozen"
+
+
 _BOTH = {
     "the seed fixes the initialisation": seed_fixes_initialisation,
     "state round trip": state_round_trip,
@@ -236,4 +253,5 @@ CHECKS = {
         "order of the batch does not matter": samples_judged_alone,
         **_BOTH,
     },
+    "encoder": {"frozen activations": frozen_features},
 }

@@ -26,15 +26,16 @@ def _sides(config: LossConfig) -> tuple[Any, Any]:
 
 
 def finite_at_extremes(config: LossConfig) -> None:
-    """Values and gradients are finite at logits of +-1e4 in float32."""
-    for score in _sides(config):
-        for real, fake in ((1e4, 1e4), (1e4, -1e4), (-1e4, 1e4), (-1e4, -1e4), (0.0, 0.0)):
-            logits = [torch.full((BATCH,), each, requires_grad=True) for each in (real, fake)]
-            value = score(*map(_verdict, logits))
-            value.backward()
-            assert value.ndim == 0, "a loss is a scalar"
-            assert bool(value.isfinite()), f"the value at real {real}, fake {fake} is {float(value)}"
-            assert all(each.grad is None or bool(each.grad.isfinite().all()) for each in logits)
+    """Values and gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
+    for dtype, size in ((torch.float32, 1e4), (torch.bfloat16, 1e3)):
+        for real, fake in ((size, size), (size, -size), (-size, size), (-size, -size), (0.0, 0.0)):
+            for score in _sides(config):
+                logits = [torch.full((BATCH,), each, dtype=dtype, requires_grad=True) for each in (real, fake)]
+                value = score(*map(_verdict, logits))
+                value.backward()
+                assert value.ndim == 0, "a loss is a scalar"
+                assert bool(value.isfinite()), f"the value at real {real}, fake {fake} in {dtype} is {float(value)}"
+                assert all(each.grad is None or bool(each.grad.isfinite().all()) for each in logits)
 
 
 def gradients_are_right(config: LossConfig) -> None:
@@ -84,15 +85,16 @@ class _Case:
     """A regularizer in the turn that it belongs to."""
 
     def __init__(self, config: RegularizerConfig) -> None:
-        self.game = seated(StubGame(config.tensors()))
+        self.game = seated(StubGame((*config.tensors(), *config.leaves())))
         side = 0 if config.side == "discriminator" else 1
         named = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
         self.turn: Turn = named[0] if named else self.game.turns[side]
         self.live = config.build()
         self.inputs: frozenset[Side] = config.input_gradients
+        self.leaves = frozenset(config.leaves())
 
     def round(self, batch: dict[str, Tensor]) -> Round:
-        return round_of(self.game, batch, self.turn, input_gradients=self.inputs)
+        return round_of(self.game, batch, self.turn, input_gradients=self.inputs, leaves=self.leaves)
 
     def value(self, batch: dict[str, Tensor] | None = None) -> Tensor:
         return self.live.forward(self.round(batch or batch_of(self.game.data)))
@@ -184,7 +186,7 @@ def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
 
 CHECKS = {
     "loss": {
-        "finite at logits of +-1e4": finite_at_extremes,
+        "finite at extreme logits": finite_at_extremes,
         "float64 gradcheck": gradients_are_right,
         "the discriminator pulls reals and fakes apart": discriminator_pulls_apart,
         "the generator raises fake logits": generator_raises_fakes,

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn.functional import softplus
 
 from ganframe import load_config
@@ -63,7 +62,6 @@ def trainer_block(settings: Experiment) -> Callable[[], None]:
         assembly=assembly,
         optimizers=assembly.optimizers(),
         averages=None,
-        augmentations=nn.ModuleList(),
         hooks=run_manager(),
     )
     trainer = Trainer(run, Batches(settings.data.build(), BATCH, Randomness(0).at("data"), assembly.device))

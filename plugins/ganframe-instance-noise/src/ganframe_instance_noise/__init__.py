@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from pydantic import Field, FiniteFloat
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ganframe import hookimpl
-from ganframe.config import AugmentationConfig, Component
+from ganframe.config import AugmentationConfig, Bounds, Component, Scheduled, first_value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,14 +18,14 @@ class InstanceNoise(AugmentationConfig):
     paper = "Arjovsky and Bottou 2017, arXiv:1701.04862, section 3; Sonderby et al. 2017, arXiv:1610.04490"
     type: Literal["instance-noise"] = "instance-noise"
     off: ClassVar[Mapping[str, Any]] = {"sigma": 0.0}
-    sigma: FiniteFloat = Field(default=0.1, ge=0)
-    """Standard deviation of the noise, where images run from -1 to 1; 0 adds none."""
+    sigma: Annotated[Scheduled, Bounds(ge=0)] = 0.1
+    """Standard deviation of the noise, where images run from -1 to 1; 0 adds none. A schedule anneals it."""
 
     def build(self) -> nn.Module:
         """See base class."""
         from ganframe_instance_noise.noise import Noise  # noqa: PLC0415  configs stay free of torch
 
-        return Noise(self.sigma)
+        return Noise(first_value(self.sigma))
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ganframe import hookimpl
-from ganframe.config import Component, LabelPolicyConfig
+from ganframe.config import Bounds, Component, LabelPolicyConfig, Scheduled, first_value
 
 if TYPE_CHECKING:
     from ganframe.protocols import LabelPolicy
@@ -30,14 +30,14 @@ class LabelFlipping(LabelPolicyConfig):
 
     paper = "Chintala et al. 2016, How to Train a GAN?, NIPS workshop talk, tip 6"
     type: Literal["label-flipping"] = "label-flipping"
-    probability: Share = 0.05
+    probability: Annotated[Scheduled, Bounds(ge=0, le=1)] = 0.05
     """Chance that the target t of an example becomes 1 - t, in [0, 1]."""
 
     def build(self) -> LabelPolicy:
         """See base class."""
         from ganframe_label_policies.policies import Flipping  # noqa: PLC0415  configs stay free of torch
 
-        return Flipping(self.probability)
+        return Flipping(first_value(self.probability))
 
 
 class SoftLabels(LabelPolicyConfig):
