@@ -145,6 +145,7 @@ class Game:
         turns: The turns of a step, in order.
         output: Name of the tensor that sampling returns.
         pictures: Names of the tensors that a snapshot shows side by side.
+        differentiates_twice: Whether playing takes second derivatives, beside those that terms take.
         makers: Names of the tensors that the game makes.
         players: The networks by name, once seated.
         memory: Tensors that outlive a round, such as a pool of past fakes; checkpoints keep them.
@@ -155,6 +156,7 @@ class Game:
     turns: tuple[Turn, ...]
     output: str
     pictures: tuple[str, ...]
+    differentiates_twice: bool = False
     makers: ClassVar[tuple[str, ...]] = ()
     players: dict[str, nn.Module]
     memory: dict[str, Tensor]

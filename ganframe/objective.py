@@ -174,6 +174,14 @@ class Objective:
         active = self.active(turn, moment)
         return frozenset[Side]().union(*(t.config.input_gradients for t in active if isinstance(t, RegularizerTerm)))
 
+    def differentiates_twice(self, turn: Turn, moment: Moment) -> bool:
+        """Whether some active term differentiates through a player, so that the objective has second derivatives."""
+        return any(
+            config.differentiates_twice or config.input_gradients or config.leaves()
+            for config in (term.config for term in self.active(turn, moment))
+            if isinstance(config, RegularizerConfig)
+        )
+
     def leaves(self, turn: Turn, moment: Moment) -> frozenset[str]:
         """The tensors that some active term differentiates by."""
         active = self.active(turn, moment)
@@ -184,7 +192,10 @@ class Objective:
         terms: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
         for term in self.active(turn, moment):
-            terms[term.name] = value = term.value(round, turn)
+            try:
+                terms[term.name] = value = term.value(round, turn)
+            except BadInput as problem:
+                raise problem.within(*term.path) from None
             weight = value_at(term.config.weight, moment.images, moment.total) * term.config.every
             weighted.append(value if weight == 1 else weight * value)
         return Sum(_total(weighted), terms)

@@ -119,7 +119,6 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
     from matplotlib import rc_context  # noqa: PLC0415  slow to import, and only a report with curves needs it
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    thin = log[:: -(-len(log) // POINTS)]
     groups: dict[str, list[str]] = {}
     for name in sorted({name for line in log for name in line if "/" in name}):
         groups.setdefault(_panel(name), []).append(name)
@@ -128,8 +127,9 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
     for index, (title, names) in enumerate(groups.items()):
         axes = figure.add_subplot(rows, 2, index + 1)
         for name in names:
-            points = [(line["images"], line[name]) for line in thin if name in line]
-            axes.plot(*zip(*points, strict=True), label=name.split("/", 1)[1], linewidth=0.9)
+            points = [(line["images"], line[name]) for line in log if name in line]
+            thin = points[:: -(-len(points) // POINTS)]
+            axes.plot(*zip(*thin, strict=True), label=name.split("/", 1)[1], linewidth=0.9)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=7)

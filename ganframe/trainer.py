@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganframe.data import Batches
-from ganframe.errors import RunFailed
+from ganframe.errors import RunFailed, within
 from ganframe.game import Round, Turn
 from ganframe.objective import Moment, Sum
 from ganframe.randomness import Randomness
@@ -43,6 +43,7 @@ class Trainer:
         self.images_per_step = run.assembly.images_per_step
         self.total_images = train.images
         self.channels_last = train.channels_last
+        self.compiled = train.compile
         self.augmentations = run.assembly.augmentations
         self.schedules = Schedules(run.assembly.components())
         self.optimizer_configs = {
@@ -102,7 +103,7 @@ class Trainer:
             return
         objective = self.objective.at(turn, moment)
         observed: list[dict[str, Tensor]] = []
-        with self.game.moving(turn.moves):
+        with self.game.moving(turn.moves), self._mode(turn, moment):
             for round in rounds:
                 round.enter(turn)
                 with self.autocast:
@@ -121,6 +122,11 @@ class Trainer:
             for each in own:
                 each.grad = None
         self.run.hooks.hook.on_turn_end(run=self.run, turn=turn, rounds=rounds)
+
+    def _mode(self, turn: Turn, moment: Moment) -> contextlib.AbstractContextManager[object]:
+        # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
+        twice = self.game.differentiates_twice or self.objective.differentiates_twice(turn, moment)
+        return torch.compiler.set_stance("force_eager") if self.compiled and twice else contextlib.nullcontext()
 
     def _prepare(self, batch: Batch) -> Batch:
         if not self.channels_last:
@@ -143,7 +149,8 @@ class Trainer:
 
     def _augment(self, sample: Sample, randomness: Randomness) -> Sample:
         for index, augmentation in enumerate(self.augmentations):
-            sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
+            with within("augmentations", index):
+                sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
         return sample
 
     def _confidence(self, round: Round, turn: Turn) -> dict[str, Tensor]:

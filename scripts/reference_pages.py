@@ -1,4 +1,4 @@
-"""Writes the reference pages of components, checks and commands, and the gallery, from what the packages register.
+"""Writes the pages of components, packages, checks and commands, and the gallery, from what the packages register.
 
 `python scripts/reference_pages.py` writes them; with `--check` it only says whether they are fresh. A page names each
 component and its source; mkdocstrings fills in the docstrings and fields when the site is built.
@@ -6,7 +6,9 @@ component and its source; mkdocstrings fills in the docstrings and fields when t
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from ganframe.testing.kit import MODULES
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 COMPONENTS = DOCS / "reference" / "components"
+PACKAGES = DOCS / "packages"
 
 WHAT = {
     "game": "A game says who plays, what tensors a batch becomes, who judges what, and in which turns players move.",
@@ -49,7 +52,44 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "checks.md": _checks(),
         DOCS / "reference" / "cli.md": _commands(),
         DOCS / "gallery" / "index.md": _gallery(),
+        ROOT / "mkdocs.yml": _navigation(),
+        **{PACKAGES / f"{path.name}.md": (path / "README.md").read_text(encoding="utf-8") for path in _packages()},
+        PACKAGES / "index.md": _package_index(),
     }
+
+
+def _packages() -> list[Path]:
+    return sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+
+
+def _package_index() -> str:
+    rows: list[str] = []
+    for path in _packages():
+        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        types = [f"`{cls.type_name()}`" for cls, package in installed().registry if package == path.name]
+        rows.append(f"| [{path.name}]({path.name}.md) | {project['description']} | {', '.join(types)} |")
+    head = (
+        "# Packages\n\nEvery package of this repository, with a page on its formulas, when to use it, and what goes wrong."
+        "\n\n| Package | What it holds | Types |\n| --- | --- | --- |\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _navigation() -> str:
+    """`mkdocs.yml` with the pages of components and packages as they are."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    kinds = [f"reference/components/{_slug(base.kind)}.md" for base in KINDS]
+    packages = [f"packages/{path.name}.md" for path in _packages()]
+    for title, pages in (
+        ("Components", ["reference/components/index.md", *kinds]),
+        ("Packages", ["packages/index.md", *packages]),
+    ):
+        begin, lines = next(
+            (match[1] + match[2], match[1]) for match in re.finditer(rf"^( *)(- {title}:\n)", text, re.M)
+        )
+        listed = "".join(f"{lines}    - {page}\n" for page in pages)
+        text = re.sub(rf"{begin}(?:{lines}    - .*\n)*", begin + listed, text)
+    return text
 
 
 def _components(kind: str) -> Iterator[tuple[type[Component], str]]:
@@ -163,7 +203,7 @@ def _default(parameter: Any) -> str:
 def main() -> int:
     """Write or check the pages."""
     wanted = pages()
-    there = {*COMPONENTS.glob("*.md")}
+    there = {*COMPONENTS.glob("*.md"), *PACKAGES.glob("*.md")}
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     surplus = sorted(there - wanted.keys())
     if "--check" in sys.argv[1:]:

@@ -9,50 +9,19 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganframe.config import GameConfig, LoggerConfig, LossConfig
+from ganframe.config import LoggerConfig, LossConfig
 from ganframe.errors import RunFailed
 from ganframe.experiment import Checkpoint, Experiment, Train
-from ganframe.game import Contest, Game, Role, Round, Turn, tensor
 from ganframe.hookspecs import hookimpl
 from ganframe.plugins import installed
 from ganframe.protocols import Loss
 from ganframe.run import Run, RunFolder
 from ganframe.separable import SeparableLoss
-from ganframe.specs import DataSpec
-from ganframe.testing.stubs import StubData, StubDiscriminator, StubGenerator
+from ganframe.testing.stubs import StubData, StubGameConfig
 from ganframe.training import train
 
 STEPS = 4
 BATCH = 8
-
-
-class _Duel(Game):
-    inputs = ("real",)
-    output = "fake"
-    pictures = ("fake",)
-    contests = (Contest("discriminator", real="real", fake="fake"),)
-    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
-
-    def roles(self) -> dict[str, Role]:
-        return {
-            "generator": Role(StubGenerator(), ("generator",), self.data["real"]),
-            "discriminator": Role(StubDiscriminator(), ("discriminator",), self.data["real"]),
-        }
-
-    @tensor
-    def fake(self, round: Round) -> Tensor:
-        """What the generator makes."""
-        return self.generator(round.randomness.normal("latent", (round.size, 3)))
-
-
-class StubGameConfig(GameConfig):
-    """A stand-in generator against a stand-in discriminator."""
-
-    type: Literal["stub"] = "stub"
-
-    def build(self, data: DataSpec) -> Game:
-        """See base class."""
-        return _Duel(data)
 
 
 class _Logistic(SeparableLoss):

@@ -14,10 +14,11 @@ from ganframe.config import (
     Component,
     DatasetConfig,
     DiscriminatorConfig,
+    GameConfig,
     GeneratorConfig,
 )
 from ganframe.data import TensorData
-from ganframe.game import Contest, Game, Role, Round, Turn
+from ganframe.game import Contest, Game, Role, Round, Turn, tensor
 from ganframe.protocols import Dataset, Verdict
 from ganframe.randomness import Randomness
 from ganframe.specs import DataSpec, SampleSpec, TensorSpec, parts
@@ -45,6 +46,7 @@ def _stand_in(cls: type[Component], name: str, annotation: Any) -> Component:
         (GeneratorConfig, StubGenerator),
         (DiscriminatorConfig, StubDiscriminator),
         (DatasetConfig, StubData),
+        (GameConfig, StubGameConfig),
     ):
         if base is annotation or base in get_args(annotation):
             return stub()
@@ -205,6 +207,35 @@ class StubGame(Game):
             "generator": Role(StubGenerator(), ("generator",), IMAGE),
             "discriminator": Role(StubDiscriminator(), ("discriminator",), IMAGE),
         }
+
+
+class _Duel(Game):
+    inputs = ("real",)
+    output = "fake"
+    pictures = ("fake",)
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
+
+    def roles(self) -> dict[str, Role]:
+        return {
+            "generator": Role(StubGenerator(), ("generator",), self.data["real"]),
+            "discriminator": Role(StubDiscriminator(), ("discriminator",), self.data["real"]),
+        }
+
+    @tensor
+    def fake(self, round: Round) -> Tensor:
+        """What the generator makes."""
+        return self.generator(round.randomness.normal("latent", (round.size, 3)))
+
+
+class StubGameConfig(GameConfig):
+    """A stand-in generator against a stand-in discriminator."""
+
+    type: Literal["stub"] = "stub"
+
+    def build(self, data: DataSpec) -> Game:
+        """See base class."""
+        return _Duel(data)
 
 
 def seated(game: Game) -> Game:

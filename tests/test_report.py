@@ -1,0 +1,57 @@
+"""The report of a run, and what it says of how training went."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ganframe.diagnostics import diagnose
+from ganframe.report import _curves
+
+
+def log(lines: int = 400, **values: float) -> list[dict[str, float]]:
+    return [{"step": step, "images": 64 * step, **values} for step in range(1, lines + 1)]
+
+
+def test_a_series_that_is_logged_now_and_then_is_drawn_whole() -> None:
+    lines = log(5000, **{"d/loss": 1.0})
+    for line in lines[3::7]:
+        line["d/judge accuracy on real"] = 0.5
+    svg = _curves(lines)
+    assert "judge accuracy on real" in svg
+    assert "d: accuracy" in svg
+    paths = [len(path) for path in re.findall(r'<path d="(M [^"]*)" clip-path', svg)]
+    assert len(paths) == 2
+
+
+def test_no_curves_without_two_lines() -> None:
+    assert _curves([]) == ""
+    assert _curves(log(1, **{"d/loss": 1.0})) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "title"),
+    [
+        ({"d/judge accuracy on real": 0.999, "d/judge accuracy on fake": 1.0}, "Saturated discriminator"),
+        ({"d/judge accuracy on real": 0.9, "d/judge accuracy on fake": 0.05}, "Discriminator that lost its way"),
+        ({"g/gradient norm": 1e-9}, "Vanishing gradients"),
+    ],
+)
+def test_trouble_is_named_with_advice(values: dict[str, float], title: str) -> None:
+    (finding,) = diagnose(log(**values))
+    assert finding.title.startswith(title)
+    assert finding.advice
+
+
+def test_an_even_game_is_left_in_peace() -> None:
+    even = {"d/judge accuracy on real": 0.6, "d/judge accuracy on fake": 0.6, "g/gradient norm": 0.5}
+    assert diagnose(log(**even)) == []
+    assert diagnose([]) == []
+
+
+def test_only_the_last_quarter_counts() -> None:
+    lines = log(**{"d/judge accuracy on real": 1.0, "d/judge accuracy on fake": 1.0})
+    for line in lines[300:]:
+        line |= {"d/judge accuracy on real": 0.6, "d/judge accuracy on fake": 0.7}
+    assert diagnose(lines) == []

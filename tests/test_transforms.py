@@ -1,0 +1,178 @@
+"""Networks made from other networks, and what terms may ask of networks and tensors."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganframe import BadInput, Experiment
+from ganframe.assembly import assemble
+from ganframe.config import DiscriminatorConfig, GeneratorConfig, RegularizerConfig
+from ganframe.game import Round
+from ganframe.objective import Moment
+from ganframe.plugins import installed
+from ganframe.randomness import Randomness
+from ganframe.transforms import DiscriminatorTransform, GeneratorTransform
+
+GAME: dict[str, Any] = {
+    "type": "adversarial",
+    "generator": {"type": "mlp", "hidden": [8], "latent": 4, "output": "linear"},
+    "discriminator": {"type": "mlp", "hidden": [8]},
+}
+
+
+class Negated(DiscriminatorTransform):
+    """Judges the other way round."""
+
+    type: Literal["negated"] = "negated"
+
+    def change(self, network: nn.Module, *, sample: Any, condition: Any) -> nn.Module:
+        """See base class."""
+        return _Negated(network)
+
+
+class _Negated(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *given: Any) -> Any:
+        verdict = self.network(*given)
+        verdict.logits = -verdict.logits
+        return verdict
+
+
+class Frozen(GeneratorTransform):
+    """The same generator."""
+
+    type: Literal["frozen"] = "frozen"
+
+    def change(self, network: nn.Module, *, output: Any, source: Any, condition: Any) -> nn.Module:
+        """See base class."""
+        return network
+
+
+def experiment(game: Any, regularizers: tuple[RegularizerConfig, ...] = (), **more: Any) -> Experiment:
+    settings = {"losses": ["non-saturating"], "data": "ring", "train": {"images": 64, "batch_size": 4}}
+    made = Experiment.model_validate({"game": game, **settings, **more})
+    return made.model_copy(update={"regularizers": regularizers})
+
+
+def of_type(kind: type[Any], name: str) -> Any:
+    return installed().registry.find(kind.kind, name)
+
+
+def test_a_transform_can_do_what_the_network_that_it_changes_can() -> None:
+    for name in ("dcgan", "mlp", "patchgan"):
+        inner = of_type(DiscriminatorConfig, name)()
+        outer = Negated(of=inner)
+        for capability in ("conditional", "gives", "second_order", "batch_coupled"):
+            assert getattr(outer, capability) == getattr(inner, capability)
+    for name in ("mlp", "unet"):
+        inner = of_type(GeneratorConfig, name)()
+        assert Frozen(of=inner).starts_from == inner.starts_from
+
+
+def test_the_transformed_network_plays() -> None:
+    plain = assemble(experiment(GAME))
+    changed = assemble(
+        experiment(GAME | {"discriminator": Negated(of=of_type(DiscriminatorConfig, "mlp")(hidden=(8,)))})
+    )
+    sample = torch.randn(3, 2)
+    for assembly in (plain, changed):
+        assembly.game.players["discriminator"].eval()
+    assert torch.equal(
+        plain.game.players["discriminator"](sample).logits, -changed.game.players["discriminator"](sample).logits
+    )
+
+
+def test_an_error_of_the_inner_network_is_placed_under_of() -> None:
+    with pytest.raises(BadInput) as problem:
+        assemble(experiment(GAME | {"discriminator": Negated(of=of_type(DiscriminatorConfig, "dcgan")())}))
+    assert "game.discriminator.of: " in str(problem.value)
+
+
+class Slope(RegularizerConfig):
+    """Mean squared derivative of the fakes by the latents."""
+
+    type: Literal["slope"] = "slope"
+
+    def leaves(self) -> tuple[str, ...]:
+        """See base class."""
+        return ("latent",)
+
+    def build(self) -> Any:
+        """See base class."""
+        return _Slope()
+
+
+class _Slope(nn.Module):
+    def forward(self, round: Round) -> Tensor:
+        (slope,) = torch.autograd.grad(round["fake"].sum(), round["latent"], create_graph=True)
+        return slope.square().sum(1).mean()
+
+
+class Likelihood(RegularizerConfig):
+    """Calls what the generator may not have."""
+
+    type: Literal["likelihood"] = "likelihood"
+    calls = frozenset({"log_prob"})
+
+    def build(self) -> Any:
+        """See base class."""
+        return nn.Identity()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_term_may_differentiate_by_a_tensor_that_it_names(shared: bool) -> None:
+    assembly = assemble(experiment(GAME | {"share_round": shared}, (Slope(),)), torch.device("cpu"))
+    game = assembly.game
+    round = Round(
+        game,
+        {"real": torch.zeros(4, 2)},
+        size=4,
+        device=torch.device("cpu"),
+        randomness=Randomness(0),
+        shared=shared,
+        leaves=frozenset({"latent"}) if shared else frozenset(),
+    )
+    first, second = (game.turns[0], game.turns[1]) if shared else (game.turns[1], game.turns[1])
+    for turn in (first, second):
+        with game.moving(turn.moves):
+            found = assembly.objective.at(turn, Moment(0, 0, 64))(round)
+    layers = [each for each in game.players["generator"].modules() if isinstance(each, nn.Linear)]
+    latent = round["latent"].detach()
+    active = (layers[0](latent) > 0).to(latent.dtype)
+    jacobian = torch.einsum("oh,bh,hl->bol", layers[1].weight, active, layers[0].weight)
+    expected = jacobian.sum(1).square().sum(1).mean()
+    torch.testing.assert_close(found.terms["slope"].detach(), expected.detach())
+
+
+def test_in_the_discriminators_turn_no_graph_reaches_the_latents() -> None:
+    assembly = assemble(experiment(GAME, (Slope(),)), torch.device("cpu"))
+    game = assembly.game
+    round = Round(game, {"real": torch.zeros(4, 2)}, size=4, device=torch.device("cpu"), randomness=Randomness(0))
+    with game.moving(game.turns[0].moves):
+        assembly.objective.at(game.turns[0], Moment(0, 0, 64))(round)
+        assert not round["fake"].requires_grad
+
+
+def test_a_tensor_that_is_not_there_cannot_be_a_leaf() -> None:
+    class Elsewhere(Slope):
+        """By a tensor that no game has."""
+
+        def leaves(self) -> tuple[str, ...]:
+            """See base class."""
+            return ("style",)
+
+    with pytest.raises(BadInput, match="reads the tensor 'style', which the game does not have"):
+        assemble(experiment(GAME, (Elsewhere(),)))
+
+
+def test_a_method_that_the_generator_lacks_is_refused_before_training() -> None:
+    with pytest.raises(BadInput) as problem:
+        assemble(experiment(GAME, (Likelihood(),)))
+    assert "regularizers.0: 'likelihood' calls log_prob, which 'mlp' (generator) does not have" in str(problem.value)
