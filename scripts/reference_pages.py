@@ -69,8 +69,8 @@ def _package_index() -> str:
         types = [f"`{cls.type_name()}`" for cls, package in installed().registry if package == path.name]
         rows.append(f"| [{path.name}]({path.name}.md) | {project['description']} | {', '.join(types)} |")
     head = (
-        "# Packages\n\nEvery package of this repository, with a page on its formulas, when to use it, and what goes wrong."
-        "\n\n| Package | What it holds | Types |\n| --- | --- | --- |\n"
+        "# Packages\n\nEvery package of this repository, with its formulas, when to use it, and what goes wrong.\n\n"
+        "| Package | What it holds | Types |\n| --- | --- | --- |\n"
     )
     return head + "\n".join(rows) + "\n"
 

@@ -1,0 +1,152 @@
+"""Trains every loss on 25 Gaussians, with the same networks and budget, and writes the page that compares them.
+
+    python scripts/compare_losses.py [--runs DIR] [--only LOSS ...] [--page-only]
+
+Runs that are there already are not taken again. The page, its table and its pictures come from the runs alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from ganframe import RunFailed, load, load_config, train
+from ganframe.loggers import read_log
+from ganframe.plugins import installed
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "explanation" / "losses-compared.md"
+RESULTS = ROOT / "docs" / "explanation" / "losses-compared.json"
+
+STEPS = 5000
+BATCH = 256
+SAMPLES = 2500
+
+REGIMES = {"alone": "regularizers=[]", "with R1 and R2": ""}
+"""What stands beside the loss: nothing, or the penalties of the preset `grid`."""
+
+NETWORKS = {"energy": ("game.discriminator={type: autoencoder, hidden: [128, 128], code: 16}",)}
+"""Losses that need a discriminator of another kind than the preset's."""
+
+ELSEWHERE = {"classification"}
+"""Losses that do not fit the plain game."""
+
+INTRODUCTION = """\
+# Losses compared
+
+Every adversarial loss of this repository on the grid of 25 Gaussians (standard deviation 0.05, two apart), with the
+networks, optimizers and schedules of the preset `grid`: MLPs of three layers of 128, Adam at 1e-3 falling to 0, batches
+of {batch}, {steps:,} steps, a third of what the preset takes. Once alone, and once with R1 and R2, whose weight falls
+from 0.1 to 0.001. Nothing was tuned for any loss, and each number is one run with one seed: a table of how losses
+behave when nobody helps them, not a ranking.
+
+*Modes* is how many of the 25 have a sample of high quality; *quality* is the share of {samples:,} samples within three
+standard deviations of a mode (98.9% for a perfect sampler); *KL* is that of the modes' shares from uniform, in nats (a
+perfect sampler has about 0.005 at this number of samples).
+
+The page is written by `python scripts/compare_losses.py`.
+"""
+
+
+def losses() -> list[str]:
+    """The types of the losses that fit the plain game."""
+    found = [name for kind, name in installed().registry.classes if kind == "loss"]
+    return sorted(name for name in found if name not in ELSEWHERE)
+
+
+def run(loss: str, regime: str, folder: Path) -> dict[str, float] | None:
+    """Train once, or take what is there.
+
+    Returns:
+        The metrics of the averaged generator; None where the run ended in numbers that are not finite.
+    """
+    out = folder / f"{loss}-{regime.replace(' ', '-')}"
+    failed = out.with_suffix(".failed")
+    if failed.exists():
+        return None
+    if not out.exists():
+        overrides = [
+            f"losses=[{loss}]",
+            REGIMES[regime],
+            f"train.images={STEPS * BATCH}",
+            f"train.ema.half_life_images={STEPS * BATCH // 22}",
+            "evaluate.every_images=null",
+            *NETWORKS.get(loss, ()),
+        ]
+        try:
+            train(load_config("grid", *filter(None, overrides)), out=out)
+        except RunFailed as problem:
+            failed.write_text(f"{problem}\n", encoding="utf-8")
+            print(f"{loss} {regime}: {problem}")
+            return None
+    last = read_log(out / "metrics.jsonl")[-1]
+    return {name.split("/")[1]: value for name, value in last.items() if "/" in name}
+
+
+def draw(regime: str, names: Sequence[str], folder: Path, picture: Path) -> None:
+    """The samples of every loss, side by side."""
+    columns = 6
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(2 * columns, 2.2 * rows), layout="constrained")
+    for index, loss in enumerate(names):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.set(xlim=(-6, 6), ylim=(-6, 6), aspect="equal", xticks=[], yticks=[])
+        axes.set_title(loss, fontsize=9)
+        out = folder / f"{loss}-{regime.replace(' ', '-')}"
+        if out.exists() and not out.with_suffix(".failed").exists():
+            points = load(out).sample(SAMPLES, batch_size=SAMPLES).cpu()
+            axes.scatter(*points.T, s=0.5, color="#4051b5", linewidths=0)
+    figure.savefig(picture, dpi=80, metadata={"Software": None})
+
+
+def page(results: Mapping[str, Mapping[str, Mapping[str, float] | None]]) -> str:
+    """The page."""
+    parts = [INTRODUCTION.format(batch=BATCH, steps=STEPS, samples=SAMPLES)]
+    head = "".join(f" | {regime}: modes | quality | KL" for regime in REGIMES)
+    parts.append(f"| Loss{head} |\n| --- |{' ---: |' * 3 * len(REGIMES)}")
+    rows: list[str] = []
+    for loss, by_regime in results.items():
+        cells = [cell for regime in REGIMES for cell in _cells(by_regime[regime])]
+        rows.append(f"| `{loss}` | {' | '.join(cells)} |")
+    parts[-1] += "\n" + "\n".join(rows) + "\n"
+    for regime in REGIMES:
+        name = f"losses-{regime.replace(' ', '-').lower()}.png"
+        parts.append(f"## {regime[0].upper()}{regime[1:]}\n\n![Samples of every loss, {regime}]({name})\n")
+    return "\n".join(parts)
+
+
+def _cells(metrics: Mapping[str, float] | None) -> tuple[str, str, str]:
+    if metrics is None:
+        return "not finite", "", ""
+    return f"{metrics['modes']:.0f}", f"{metrics['high quality']:.1%}", f"{metrics['kl']:.3f}"
+
+
+def main() -> None:
+    """Train what is missing, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/compare-losses"))
+    parser.add_argument("--only", nargs="*", help="train these losses and write no page")
+    parser.add_argument("--page-only", action="store_true", help="write the page from the results that are there")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.page_only:
+        PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+        return
+    names = arguments.only or losses()
+    results = {loss: {regime: run(loss, regime, arguments.runs) for regime in REGIMES} for loss in names}
+    if arguments.only:
+        print(json.dumps(results, indent=1))
+        return
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    for regime in REGIMES:
+        draw(regime, names, arguments.runs, PAGE.parent / f"losses-{regime.replace(' ', '-').lower()}.png")
+    PAGE.write_text(page(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
