@@ -1,4 +1,7 @@
-"""The command line. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. Torch is imported by commands only."""
+"""The command line. Torch is imported by commands only.
+
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ganframe.errors import BadInput, RunFailed
+from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins import installed
 
 app = typer.Typer(
@@ -48,7 +51,7 @@ def main() -> None:
             raise
         _fail(f"{problem.filename}: {problem.strerror}", RunFailed.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted", Interrupted.exit_code)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -62,6 +65,9 @@ def train(
     overrides: SetOption = [],  # noqa: B006  typer's way to say that an option may be left out
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
+    allow_changes: Annotated[
+        list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Train a config or preset.
 
@@ -76,10 +82,18 @@ def train(
     from ganframe.loggers import ProgressBar  # noqa: PLC0415  imports torch
     from ganframe.training import train as run_training  # noqa: PLC0415  imports torch
 
-    with loaded.document.errors():
-        folder = run_training(
-            loaded.experiment, out=out, resume=resume, name=Path(config).stem, hooks=[ProgressBar(console)]
-        )
+    try:
+        with loaded.document.errors():
+            folder = run_training(
+                loaded.experiment,
+                out=out,
+                resume=resume,
+                allow_changes=allow_changes,
+                name=Path(config).stem,
+                hooks=[ProgressBar(console)],
+            )
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the run can go on with --resume") from None
     _say(f"run      {folder.path}")
     _say(f"samples  {folder.samples}")
     _say(f"report   {folder.report}")

@@ -55,6 +55,18 @@ class RunFailed(Exception):
     exit_code = 1
 
 
+class Interrupted(RunFailed):
+    """A run that was ended by SIGINT (Ctrl-C)."""
+
+    exit_code = 130
+
+
+class Terminated(RunFailed):
+    """A run that was ended by SIGTERM, which schedulers send before they take a machine back."""
+
+    exit_code = 143
+
+
 def dotted(path: Path) -> str:
     """A config path as `--set` takes it: `regularizers.0.weight`."""
     return ".".join(str(part) for part in path)

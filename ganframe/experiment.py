@@ -38,8 +38,8 @@ class Train(Settings):
     precision: Literal["fp32", "bf16"] = "fp32"
     """Autocast precision of forward passes; parameters stay in fp32."""
     compile: bool = False
-    """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those that a gradient
-    penalty takes part in, run uncompiled: with `every: 16` that is one in sixteen."""
+    """Compile each player with `torch.compile`. Turns that differentiate through a player, as those with a gradient
+    penalty do, run uncompiled: with `every: 16` that is one in sixteen."""
     channels_last: bool = False
     """Keep images and convolution weights in channels-last memory order."""
     ema: Ema | None = None

@@ -57,6 +57,12 @@ class RunFolder:
             raise BadInput(f"the run folder cannot be written: {problem.strerror}", place=str(path)) from None
         return cls(path)
 
+    def change(self, experiment: Experiment) -> None:
+        """Go on with another config; the one before is kept as `config-before-N.yaml`."""
+        number = len(list(self.path.glob("config-before-*.yaml"))) + 1
+        write_whole(self.path / f"config-before-{number}.yaml", (self.path / "config.yaml").read_bytes())
+        write_whole(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
+
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The folder of an existing run.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ganframe.ema import Averages
 from ganframe.errors import BadInput, within
 from ganframe.evaluate import Evaluation
 from ganframe.experiment import Experiment
+from ganframe.interruption import Interruption
 from ganframe.pictures import draw, drawable
 from ganframe.plugins import listens, run_manager
 from ganframe.protocols import Dataset
@@ -32,6 +33,7 @@ def train(
     *,
     out: Path | str | None = None,
     resume: bool = False,
+    allow_changes: Collection[str] = (),
     name: str = "run",
     hooks: Sequence[object] = (),
 ) -> RunFolder:
@@ -40,7 +42,10 @@ def train(
     Args:
         experiment: The config.
         out: The run folder; `runs/NAME-TIME/` when None. An existing run is never overwritten.
-        resume: Go on with the run in `out` from its last checkpoint.
+        resume: Go on with the run in `out` from its last checkpoint. Interrupted by SIGINT or SIGTERM, a run saves one
+            at the end of its step.
+        allow_changes: Settings, as dotted paths, in which the config may differ from that of the run that goes on;
+            `train` stands for all that is under it.
         name: What the default folder is called after.
         hooks: Objects with `ganframe.hookimpl` methods that take part in this run.
 
@@ -51,7 +56,7 @@ def train(
         BadInput: When the config, the data, the folder or the checkpoint cannot be used.
         RunFailed: When the run cannot go on, such as after a loss that is not finite.
     """
-    folder = _folder(experiment, out) if resume else None
+    folder = _folder(experiment, out, allow_changes) if resume else None
     # All that can be refused is built before the folder of a new run is made.
     assembly = assemble(experiment)
     with within("data"):
@@ -72,17 +77,22 @@ def train(
     return folder
 
 
-def _folder(experiment: Experiment, out: Path | str | None) -> RunFolder:
+def _folder(experiment: Experiment, out: Path | str | None, allow_changes: Collection[str]) -> RunFolder:
     if out is None:
         raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
     folder = RunFolder.open(Path(out))
     changed = folder.experiment().differences(experiment)
-    if changed:
+    refused = [path for path in changed if not any(f"{path}.".startswith(f"{key}.") for key in allow_changes)]
+    if refused:
         raise BadInput(
-            f"the config differs from that of the run in: {', '.join(changed)}",
+            f"the config differs from that of the run in: {', '.join(refused)}",
             place=str(folder.path / "config.yaml"),
-            remedy="Resume with the config of the run, or start a new run with another --out.",
+            remedy="Resume with the config of the run, start a new run with another --out, or say "
+            + " ".join(f"--allow-changes {path}" for path in refused)
+            + ".",
         )
+    if changed:
+        folder.change(experiment)
     return folder
 
 
@@ -121,17 +131,21 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
     try:
         run.hooks.hook.on_run_start(run=run)
         trainer = Trainer(run, batches)
-        while not trainer.done():
-            before = run.images
-            trainer.step()
-            done = trainer.done()
-            if done or is_due(experiment.snapshot.every_images or tenth, before, run.images):
-                snapshot(run, batches)
-            if experiment.evaluate and (done or is_due(evaluate_every, before, run.images)):
-                results = evaluation.measure(run.sampling_game(), run.device)
-                run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
-            if done or is_due(experiment.checkpoint.every_images or tenth, before, run.images):
-                save_checkpoint(run)
+        with Interruption() as interruption:
+            while not trainer.done():
+                before = run.images
+                trainer.step()
+                done = trainer.done()
+                if done or is_due(experiment.snapshot.every_images or tenth, before, run.images):
+                    snapshot(run, batches)
+                if experiment.evaluate and (done or is_due(evaluate_every, before, run.images)):
+                    results = evaluation.measure(run.sampling_game(), run.device)
+                    run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
+                save_every = experiment.checkpoint.every_images or tenth
+                if done or interruption.asked or is_due(save_every, before, run.images):
+                    save_checkpoint(run)
+                if not done:
+                    interruption.go()
     except BaseException as problem:
         error = problem
         raise

@@ -173,7 +173,7 @@ def _line(docstring: str | None) -> str:
 def _commands() -> str:
     head = (
         "# Command line\n\nPlugins may add commands; these are those of the core. Exit codes: 0 done, 1 failed, 2 bad"
-        " input, 130 interrupted. `ganframe COMMAND --help` says the same as this page.\n"
+        " input, 130 interrupted, 143 terminated. `ganframe COMMAND --help` says the same as this page.\n"
     )
     return "\n".join([head, *_described(typer.main.get_command(app), "ganframe", None)])
 
