@@ -46,15 +46,18 @@ def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
         if tensors:
             files[f"{room}.safetensors"] = save_tensors(tensors)
     files[STATE] = json.dumps({"step": step, "rooms": structure}).encode()
-    manifest = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files[MANIFEST] = json.dumps(manifest, indent=1).encode()
+    files[MANIFEST] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / f"{step:09d}"
     draft = folder / f".{target.name}.draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    for name, content in files.items():
-        _write(draft / name, content)
+    try:
+        for name, content in files.items():
+            _write(draft / name, content)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the room
+        raise
     _sync_folder(draft)
     shutil.rmtree(target, ignore_errors=True)
     draft.rename(target)
@@ -80,12 +83,12 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
         BadInput: When a file is missing or its content has changed.
     """
     try:
-        manifest: dict[str, str] = json.loads((checkpoint / MANIFEST).read_bytes())
-        files = {name: (checkpoint / name).read_bytes() for name in manifest}
-    except (OSError, ValueError, TypeError, AttributeError) as problem:
-        raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(checkpoint)) from None
+        digests = _listed((checkpoint / MANIFEST).read_bytes())
+        files = {name: (checkpoint / name).read_bytes() for name in digests}
+    except (OSError, ValueError, TypeError, KeyError) as problem:
+        raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(checkpoint / MANIFEST)) from None
     for name, content in files.items():
-        if hashlib.sha256(content).hexdigest() != manifest[name]:
+        if _digest(content) != digests[name]:
             raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
     state = json.loads(files[STATE])
     rooms = {
@@ -102,6 +105,27 @@ def load_latest(folder: Path) -> Iterator[tuple[int, dict[str, Any]] | BadInput]
             yield load(checkpoint)
         except BadInput as problem:
             yield problem
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _manifest(digests: Mapping[str, str]) -> bytes:
+    """The digests of all files, and that of the list itself."""
+    own = _digest(json.dumps(digests).encode())
+    return json.dumps({"files": digests, "digest": own}, indent=1).encode()
+
+
+def _listed(content: bytes) -> dict[str, str]:
+    """The digests that a manifest lists; a manifest of which any byte has changed is a ValueError."""
+    digests: dict[str, str] = json.loads(content)["files"]
+    if _manifest(digests) != content:
+        raise ValueError("its manifest has changed since it was written")
+    outside = [name for name in digests if Path(name).name != name]
+    if outside:
+        raise ValueError(f"its manifest lists what lies elsewhere: {outside[0]!r}")
+    return digests
 
 
 def _without_tensors(tree: Any, key: str, tensors: dict[str, Tensor]) -> Any:

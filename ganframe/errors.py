@@ -55,6 +55,10 @@ class RunFailed(Exception):
     exit_code = 1
 
 
+class NotFinite(RunFailed):
+    """A run whose numbers became infinite or no numbers at all."""
+
+
 class Interrupted(RunFailed):
     """A run that was ended by SIGINT (Ctrl-C)."""
 

@@ -46,6 +46,11 @@ class Train(Settings):
     """Averaging of the weights; none when left out."""
     device: str = "auto"
     """A torch device, or `auto` for CUDA where there is one."""
+    on_nonfinite: Literal["stop", "rollback"] = "stop"
+    """What to do when a loss or gradient is not finite: end the run, or go back to the last checkpoint, from where the
+    data come in another order."""
+    max_rollbacks: int = Field(default=3, ge=1)
+    """How often a run may go back before it ends after all."""
     workers: int = Field(default=0, ge=0)
     """Loader processes; 0 loads in the training process."""
 

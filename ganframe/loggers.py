@@ -37,6 +37,12 @@ class JsonlLogger:
         self._begun = (time.monotonic(), run.images)
 
     @hookimpl
+    def on_checkpoint_load(self, run: Run) -> None:
+        """Drop what was written past the checkpoint."""
+        for path in (run.folder.scalars, run.folder.metrics):
+            keep_until(path, run.step)
+
+    @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:
         """Write a step's scalars."""
         if self._scalars and step % self.every == 0:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ganframe.errors import RunFailed
+from ganframe.errors import NotFinite
 
 
 class Readings:
@@ -47,7 +47,7 @@ class Readings:
         """The scalars by `turn/name`; of a turn that was taken several times, those of the last.
 
         Raises:
-            RunFailed: When a term or a gradient is not finite: names the turn, the terms and the players.
+            NotFinite: When a term or a gradient is not finite: names the turn, the terms and the players.
         """
         numbers = _numbers(self._values)
         scalars: dict[str, float] = {}
@@ -61,7 +61,7 @@ class Readings:
                 bad_players = {name for name, number in zip(players, norms, strict=True) if not math.isfinite(number)}
                 what = [f"the term {name!r}" for name in sorted(bad_terms)]
                 what += [f"the gradient of the player {name!r}" for name in sorted(bad_players)]
-                raise RunFailed(f"turn {turn!r}: not finite: {'; '.join(what)}")
+                raise NotFinite(f"turn {turn!r}: not finite: {'; '.join(what)}")
             found: dict[str, float] = {"gradient norm": math.hypot(*norms)}
             for name, number in zip(names, terms, strict=True):
                 found[name] = found.get(name, 0.0) + number * share

@@ -147,6 +147,7 @@ class Run:
         step: Steps done.
         images: Real examples seen.
         resumed: Whether the run goes on from a checkpoint.
+        rollbacks: How often the run went back to a checkpoint after numbers that were not finite.
     """
 
     experiment: Experiment
@@ -158,6 +159,7 @@ class Run:
     step: int = 0
     images: int = 0
     resumed: bool = False
+    rollbacks: int = 0
 
     @property
     def game(self) -> Game:

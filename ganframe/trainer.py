@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganframe.data import Batches
-from ganframe.errors import RunFailed, within
+from ganframe.errors import NotFinite, within
 from ganframe.game import Round, Turn
 from ganframe.objective import Moment, Sum
 from ganframe.randomness import Randomness
@@ -70,7 +70,7 @@ class Trainer:
             The scalars of the step, by `turn/name`.
 
         Raises:
-            RunFailed: When a loss or gradient is not finite, after the turns and before anything is averaged or saved.
+            NotFinite: When a loss or gradient is not finite, after the turns and before anything is averaged or saved.
         """
         run = self.run
         drawn = [self._prepare(next(self._batches)) for _ in range(self.batches_per_step)]
@@ -87,8 +87,8 @@ class Trainer:
                 self._take(turn, repeat, rounds, readings)
         try:
             scalars = readings.read()
-        except RunFailed as problem:
-            raise RunFailed(f"step {run.step}, {problem}") from None
+        except NotFinite as problem:
+            raise NotFinite(f"step {run.step}, {problem}{_spoilt(drawn)}") from None
         run.step += 1
         run.images += self.images_per_step
         if run.averages is not None:
@@ -167,6 +167,12 @@ class Trainer:
                     found[f"{contest.name} accuracy on fake"] = (fake < boundary).float().mean()
                 found[f"{contest.name} logit gap"] = real.mean() - fake.mean()
         return found
+
+
+def _spoilt(drawn: Sequence[Batch]) -> str:
+    """Which tensors of the data are to blame, if any."""
+    names = {name for batch in drawn for name, each in batch.items() if not bool(each.isfinite().all())}
+    return f" (nor are the data: {', '.join(sorted(names))})" if names else ""
 
 
 @contextlib.contextmanager

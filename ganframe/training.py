@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from rich.console import Console
-from torch import Tensor
 
 from ganframe.assembly import Assembly, assemble, sample_makers
-from ganframe.checkpoint import complete, load_latest, save
 from ganframe.data import Batches
 from ganframe.ema import Averages
-from ganframe.errors import BadInput, within
+from ganframe.errors import BadInput, NotFinite, within
 from ganframe.evaluate import Evaluation
 from ganframe.experiment import Experiment
 from ganframe.interruption import Interruption
@@ -25,6 +19,7 @@ from ganframe.randomness import Randomness
 from ganframe.report import write_report
 from ganframe.run import Run, RunFolder, default_folder
 from ganframe.sampling import sampling_mode, sampling_round
+from ganframe.state import restore, roll_back, save_checkpoint
 from ganframe.trainer import Trainer, is_due, private_randomness
 
 
@@ -72,7 +67,7 @@ def train(
     with private_randomness(assembly.device):
         run = _start(experiment, folder, assembly, [*loggers, *hooks])
         if resume:
-            _restore(run)
+            restore(run)
         _train(run, dataset, evaluation)
     return folder
 
@@ -119,25 +114,25 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
     experiment = run.experiment
     total = experiment.train.images
     tenth = max(total // 10, 1)
-    batches = Batches(
-        dataset,
-        experiment.train.batch_size,
-        Randomness(experiment.seed).at("data"),
-        run.device,
-        experiment.train.workers,
-    )
     evaluate_every = (experiment.evaluate and experiment.evaluate.every_images) or total
     error: BaseException | None = None
     try:
         run.hooks.hook.on_run_start(run=run)
-        trainer = Trainer(run, batches)
+        if experiment.train.on_nonfinite == "rollback" and not run.resumed:
+            save_checkpoint(run)
+        trainer = Trainer(run, _batches(run, dataset))
         with Interruption() as interruption:
             while not trainer.done():
                 before = run.images
-                trainer.step()
+                try:
+                    trainer.step()
+                except NotFinite as problem:
+                    roll_back(run, problem)
+                    trainer = Trainer(run, _batches(run, dataset))
+                    continue
                 done = trainer.done()
                 if done or is_due(experiment.snapshot.every_images or tenth, before, run.images):
-                    snapshot(run, batches)
+                    snapshot(run, dataset)
                 if experiment.evaluate and (done or is_due(evaluate_every, before, run.images)):
                     results = evaluation.measure(run.sampling_game(), run.device)
                     run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
@@ -154,12 +149,18 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
         write_report(run.folder)
 
 
-def snapshot(run: Run, batches: Batches) -> None:
+def _batches(run: Run, dataset: Dataset) -> Batches:
+    """The batches of a run; after a rollback those that are yet to come differ from those that were."""
+    train = run.experiment.train
+    randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
+    return Batches(dataset, train.batch_size, randomness, run.device, train.workers)
+
+
+def snapshot(run: Run, dataset: Dataset) -> None:
     """Draw what the averaged players make of the same inputs each time, where it is something to look at."""
     game = run.sampling_game()
     randomness = Randomness(run.experiment.seed).at("snapshot")
     with sampling_mode(game, randomness, run.device):
-        dataset = batches.source.dataset
         round = sampling_round(game, dataset, run.experiment.snapshot.count, randomness, run.device)
         tensors = {name: round[name] for name in game.pictures}
     if not drawable(tensors):
@@ -168,61 +169,3 @@ def snapshot(run: Run, batches: Batches) -> None:
     draw(tensors, picture)
     draw(tensors, run.folder.samples)
     run.hooks.hook.on_snapshot(run=run, step=run.step, tensors=tensors, picture=picture)
-
-
-def save_checkpoint(run: Run) -> None:
-    """Save everything that the run needs to go on."""
-    state: dict[str, object] = {}
-    run.hooks.hook.on_checkpoint_save(run=run, state=state)
-    rooms = {name: each.state_dict() for name, each in _rooms(run).items()}
-    rooms |= {"optimizers": _optimizer_states(run), "memory": run.game.memory, "hooks": state}
-    rooms["progress"] = {"images": run.images}
-    save(run.folder.checkpoints, run.step, rooms, run.experiment.checkpoint.keep)
-
-
-def _restore(run: Run) -> None:
-    for found in load_latest(run.folder.checkpoints):
-        if isinstance(found, BadInput):
-            Console(stderr=True).print(f"[yellow]skipped a damaged checkpoint:[/] {found}")
-            continue
-        run.step, rooms = found
-        break
-    else:
-        if complete(run.folder.checkpoints):
-            raise BadInput("every checkpoint of this run is damaged", place=str(run.folder.checkpoints))
-        return  # stopped before its first checkpoint: begin anew
-    for name, each in _rooms(run).items():
-        each.load_state_dict(rooms[name])
-    for name, optimizer in run.optimizers.items():
-        saved = rooms["optimizers"][name]
-        optimizer.load_state_dict(saved | {"state": {int(key): each for key, each in saved["state"].items()}})
-        _lay_out(optimizer)
-    run.game.memory = {name: each.to(run.device) for name, each in rooms["memory"].items()}
-    run.images = rooms["progress"]["images"]
-    run.resumed = True
-    run.hooks.hook.on_checkpoint_load(run=run, state=rooms["hooks"])
-
-
-def _lay_out(optimizer: Any) -> None:
-    """Give the state of each parameter the parameter's memory order, which fused steps take for granted."""
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def _rooms(run: Run) -> dict[str, Any]:
-    """Everything of a run that has a state dict, by a name of its own."""
-    players = {f"player.{name}": player for name, player in run.game.players.items()}
-    terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful().items()}
-    averages = {"averages": run.averages} if run.averages else {}
-    return players | terms | averages | {"augmentations": run.assembly.augmentations}
-
-
-def _optimizer_states(run: Run) -> dict[str, Any]:
-    states = {name: optimizer.state_dict() for name, optimizer in run.optimizers.items()}
-    # JSON has no integer keys.
-    return {
-        name: state | {"state": {str(key): each for key, each in state["state"].items()}}
-        for name, state in states.items()
-    }

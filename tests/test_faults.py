@@ -1,4 +1,4 @@
-"""What a run promises when it is stopped from outside: signals, and kills at any moment."""
+"""What a run promises when it is stopped from outside or its numbers go wrong."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from ganframe_gaussians import Ring
 from torch import Tensor
 
-from ganframe import BadInput, load_config, train
+from ganframe import BadInput, RunFailed, hookimpl, load_config, train
 from ganframe.checkpoint import complete, load
 from ganframe.errors import Terminated
 from ganframe.interruption import Interruption
+from ganframe.run import Run
 
 CONFIG = """
 game:
@@ -169,3 +171,84 @@ def test_a_change_is_not_allowed_by_the_beginning_of_its_name(config: Path, tmp_
     train(load_config(str(config), "train.images=16"), out=tmp_path / "run")
     with pytest.raises(BadInput, match=r"in: train.images"):
         train(load_config(str(config)), out=tmp_path / "run", resume=True, allow_changes=["train.im", "tr"])
+
+
+class Poison:
+    """Makes something of a step not finite, a number of times."""
+
+    def __init__(self, what: str, step: int, times: int = 1) -> None:
+        self.what, self.step, self.times = what, step, times
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        """Lie in wait."""
+        self.run = run
+        judge, generator = run.game.players["discriminator"], run.game.players["generator"]
+        judge.register_forward_hook(lambda _module, _given, verdict: self._spoil("loss", verdict))
+        for name, player in (("discriminator", judge), ("generator", generator)):
+            parameter = next(player.parameters())
+            parameter.register_hook(lambda slope, name=name: slope * self._factor(f"gradient of {name}"))
+
+    def _factor(self, what: str) -> float:
+        if self.what != what or self.run.step != self.step or not self.times:
+            return 1.0
+        self.times -= 1
+        return float("nan")
+
+    def _spoil(self, what: str, verdict: object) -> None:
+        verdict.logits = verdict.logits * self._factor(what)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [
+        ("loss", "turn 'discriminator': not finite: the term"),
+        ("gradient of discriminator", "turn 'discriminator': not finite: the gradient of the player 'discriminator'"),
+        ("gradient of generator", "turn 'generator': not finite: the gradient of the player 'generator'"),
+    ],
+)
+def test_a_run_goes_back_from_what_is_not_finite(
+    what: str, named: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("train.images=160", "checkpoint.every_images=40", "train.on_nonfinite=rollback")
+    train(load_config(str(config), *settings), out=tmp_path / "run", hooks=[Poison(what, 12)])
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"went back from step 12 to 10: step 12, {named}" in said
+    assert [line["step"] for line in scalars(tmp_path / "run")] == list(range(1, 21))
+    _, state = load(complete(tmp_path / "run" / "checkpoints")[0])
+    assert state["progress"] == {"images": 160, "rollbacks": 1}
+    assert all(bool(each.isfinite().all()) for each in flat(state).values() if isinstance(each, Tensor))
+
+
+def test_what_comes_after_going_back_is_other_data(config: Path, tmp_path: Path) -> None:
+    settings = ("train.images=160", "checkpoint.every_images=40", "train.on_nonfinite=rollback")
+    for name, hooks in (("calm", []), ("poisoned", [Poison("loss", 12)])):
+        train(load_config(str(config), *settings), out=tmp_path / name, hooks=hooks)
+    calm, poisoned = scalars(tmp_path / "calm"), scalars(tmp_path / "poisoned")
+    assert calm[:10] == poisoned[:10]
+    assert all(mine != theirs for mine, theirs in zip(calm[10:], poisoned[10:], strict=True))
+
+
+def test_before_the_first_checkpoint_a_run_goes_back_to_its_start(config: Path, tmp_path: Path) -> None:
+    settings = ("train.images=80", "checkpoint.every_images=80", "train.on_nonfinite=rollback")
+    train(load_config(str(config), *settings), out=tmp_path / "run", hooks=[Poison("loss", 3)])
+    assert [line["step"] for line in scalars(tmp_path / "run")] == list(range(1, 11))
+
+
+def test_a_run_does_not_go_back_for_ever(config: Path, tmp_path: Path) -> None:
+    settings = ("train.images=160", "train.on_nonfinite=rollback", "train.max_rollbacks=2")
+    with pytest.raises(RunFailed, match=r"went back 2 times already \(train.max_rollbacks\)"):
+        train(load_config(str(config), *settings), out=tmp_path / "run", hooks=[Poison("loss", 4, times=1000)])
+
+
+def test_data_that_are_not_finite_are_named(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Ring.build
+
+    def spoilt(self: Ring) -> object:
+        dataset = build(self)
+        dataset.fetch = lambda *_: {"real": torch.full((8, 2), torch.nan), "mode": torch.zeros(8).long()}
+        return dataset
+
+    monkeypatch.setattr(Ring, "build", spoilt)
+    with pytest.raises(RunFailed, match=r"step 0, turn 'discriminator': .*\(nor are the data: real\)"):
+        train(load_config(str(config)), out=tmp_path / "run")

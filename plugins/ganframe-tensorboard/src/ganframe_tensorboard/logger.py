@@ -35,6 +35,13 @@ class TensorBoardLogger:
         self._writer = SummaryWriter(str(run.folder.path / FOLDER), purge_step=run.step + 1)
 
     @hookimpl
+    def on_checkpoint_load(self, run: Run) -> None:
+        """Begin another event file where a run that is under way goes back."""
+        if self._writer is not None:
+            self._writer.close()
+            self.on_run_start(run)
+
+    @hookimpl
     def on_step_end(self, step: int, scalars: Mapping[str, float]) -> None:
         """Write a step's scalars."""
         if step % self.every == 0:
