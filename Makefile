@@ -1,27 +1,28 @@
 # Every target is one line that a person could type in .venv.
 PYTHON ?= python3
 RUN = .venv/bin/
-PLUGINS = $(patsubst %/,%,$(dir $(wildcard plugins/*/pyproject.toml)))
+PACKAGES = kernels $(patsubst %/,%,$(dir $(wildcard plugins/*/pyproject.toml)))
 
 .PHONY: install demo test test-slow check bench docs gpu schema sync
 
 install: .venv/.installed
 
 # torch comes first and by pip: it decides the build (CPU or CUDA) that everything after it finds installed.
-.venv/.installed: constraints.txt pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+.venv/.installed: constraints.txt pyproject.toml $(PACKAGES:%=%/pyproject.toml)
 	$(PYTHON) -m venv .venv
 	$(RUN)pip install --quiet --disable-pip-version-check -c constraints.txt torch uv
-	$(RUN)uv pip install --quiet --compile-bytecode --python $(RUN)python -c constraints.txt --group dev $(PLUGINS:%=-e %) -e .[testing]
+	$(RUN)uv pip install --quiet --compile-bytecode --python $(RUN)python -c constraints.txt --group dev $(PACKAGES:%=-e %) -e .[testing]
 	touch $@
 
 demo: install
 	$(RUN)ganframe train conditional-dcgan-digits
 
+# Kernels run in Triton's interpreter, which is chosen for a whole process.
 test: install
-	$(RUN)python -m pytest
+	$(RUN)python -m pytest && $(RUN)python -m pytest kernels
 
 test-slow: install
-	$(RUN)python -m pytest -m slow
+	$(RUN)python -m pytest -m slow && $(RUN)python -m pytest -m slow kernels
 
 check: install
 	$(RUN)ruff check . && $(RUN)ruff format --check . && $(RUN)basedpyright && $(RUN)lint-imports && $(RUN)python scripts/sync.py --check

@@ -17,6 +17,8 @@ import tomlkit
 from ganframe.plugins import installed
 
 ROOT = Path(__file__).parent.parent
+KERNELS = "ganframe_kernels"
+"""The package that plugins may import, and that registers nothing."""
 
 
 def project_files() -> list[Path]:
@@ -38,8 +40,9 @@ def wanted() -> dict[Path, str]:
     modules = [name.replace("-", "_") for name in names]
     linter = root["tool"]["importlinter"]
     linter["root_packages"] = tomlkit.array(["ganframe", *modules]).multiline(True)
-    for contract, key in zip(linter["contracts"], ("forbidden_modules", "modules"), strict=True):
-        contract[key] = tomlkit.array(modules).multiline(True)
+    core, plugins = linter["contracts"]
+    core["forbidden_modules"] = tomlkit.array(modules).multiline(True)
+    plugins["modules"] = tomlkit.array([module for module in modules if module != KERNELS]).multiline(True)
     files[ROOT / "pyproject.toml"] = tomlkit.dumps(root)
     files[ROOT / "ganframe" / "directory.py"] = directory(set(names))
     return files
@@ -51,7 +54,7 @@ def directory(packages: set[str]) -> str:
     if broken:
         sys.exit(f"these plugins cannot be loaded: {broken}")
     supplied = sorted((key, owner) for key, owner in installed().registry.packages.items() if owner in packages)
-    missing = packages - {owner for _, owner in supplied}
+    missing = packages - {owner for _, owner in supplied} - {KERNELS.replace("_", "-")}
     if missing:
         sys.exit(f"not installed, or without any type: {', '.join(sorted(missing))}")
     rows = "".join(f'    ("{kind}", "{name}"): "{owner}",\n' for (kind, name), owner in supplied)

@@ -1,9 +1,12 @@
 import math
+from collections.abc import Callable
 
+import pytest
 import torch
-from ganframe_relativistic import RelativisticPairing
+from ganframe_relativistic import Cost, RelativisticAverage, RelativisticPairing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ganframe.config import LossConfig
 from ganframe.plugins import installed
@@ -68,3 +71,78 @@ def test_one_pair_per_patch():
 def test_it_takes_no_targets_and_answers_to_its_alias():
     assert not RelativisticPairing.takes_targets
     assert installed().registry.find(LossConfig.kind, "rpgan") is RelativisticPairing
+
+
+REALS, FAKES = (1.0, 4.0), (-1.0, 2.5)
+"""Means 2.5 and 0.75: reals lie 0.25 and 3.25 above the average fake, fakes 3.5 and 0 below the average real."""
+GAPS = (0.25, 3.25, 3.5, 0.0)
+
+COSTS: dict[Cost, Callable[[float], float]] = {
+    "logistic": lambda t: math.log1p(math.exp(-t)),
+    "least-squares": lambda t: (t - 1) ** 2,
+    "hinge": lambda t: max(0.0, 1 - t),
+}
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_each_is_compared_with_the_average_of_the_other_side(cost: Cost):
+    loss, h = RelativisticAverage(cost=cost).build(), COSTS[cost]
+    found = loss.discriminator(verdict(*REALS), verdict(*FAKES)).item()
+    assert found == pytest.approx(sum(map(h, GAPS)) / 2)
+    found = loss.generator(verdict(*REALS), verdict(*FAKES)).item()
+    assert found == pytest.approx(sum(h(-gap) for gap in GAPS) / 2)
+
+
+def test_the_average_has_a_gradient():
+    """Hinge: of the reals the first, of the fakes the second lie within 1 of the other side's average."""
+    loss, real, fake = RelativisticAverage(cost="hinge").build(), verdict(*REALS), verdict(*FAKES)
+    loss.discriminator(real, fake).backward()
+    assert real.logits.grad.tolist() == [-0.5 - 0.25, -0.25]
+    assert fake.logits.grad.tolist() == [0.25, 0.5 + 0.25]
+
+
+@settings(deadline=None)
+@given(numbers, numbers)
+def test_with_one_example_the_average_is_twice_the_pair(c_real: float, c_fake: float):
+    sides = verdict(c_real), verdict(c_fake)
+    average = RelativisticAverage().build()
+    torch.testing.assert_close(average.discriminator(*sides), 2 * LOSS.discriminator(*sides))
+    torch.testing.assert_close(average.generator(*sides), 2 * LOSS.generator(*sides))
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_the_average_ignores_a_common_shift_and_the_order(cost: Cost):
+    loss = RelativisticAverage(cost=cost).build()
+    here = loss.discriminator(verdict(*REALS), verdict(*FAKES))
+    shifted = loss.discriminator(verdict(*(each + 100 for each in REALS)), verdict(*(each + 100 for each in FAKES)))
+    torch.testing.assert_close(here, shifted)
+    torch.testing.assert_close(here, loss.discriminator(verdict(*REALS[::-1]), verdict(*FAKES)))
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_derivatives_of_the_average(cost: Cost):
+    loss = RelativisticAverage(cost=cost).build()
+    logits = torch.tensor([0.3, -0.2, 1.9], dtype=torch.float64, requires_grad=True)
+    for side in (loss.discriminator, loss.generator):
+        assert torch.autograd.gradcheck(lambda c, side=side: side(Verdict(c), Verdict(c.flip(0) * 0.7)), logits)
+    for size in (1e4, -1e4):
+        for dtype, scale in ((torch.float32, 1.0), (torch.bfloat16, 0.1)):
+            far = torch.tensor([size * scale, 0.0], dtype=dtype, requires_grad=True)
+            value = loss.discriminator(Verdict(far), Verdict(-far))
+            value.backward()
+            assert value.isfinite() and bool(far.grad.isfinite().all())
+
+
+def test_averages_are_over_patches_too():
+    patches = torch.tensor(REALS, dtype=torch.float64).reshape(1, 1, 1, 2)
+    fakes = torch.tensor(FAKES, dtype=torch.float64).reshape(1, 1, 1, 2)
+    loss = RelativisticAverage().build()
+    here = loss.discriminator(Verdict(patches), Verdict(fakes))
+    torch.testing.assert_close(here, loss.discriminator(verdict(*REALS), verdict(*FAKES)).detach())
+
+
+def test_the_average_takes_no_targets_answers_to_its_alias_and_refuses_other_costs():
+    assert not RelativisticAverage.takes_targets
+    assert installed().registry.find(LossConfig.kind, "ragan") is RelativisticAverage
+    with pytest.raises(ValidationError, match="'logistic', 'least-squares' or 'hinge'"):
+        RelativisticAverage(cost="square")  # pyright: ignore[reportArgumentType]

@@ -1,11 +1,11 @@
-"""Mean absolute distances between named tensors: pix2pix's L1, and CycleGAN's cycle and identity terms."""
+"""Distances between named tensors: L1 and L2, structural similarity, and the cycle, identity and latent terms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ganframe import hookimpl
 from ganframe.config import Component, RegularizerConfig, Scheduled
@@ -20,10 +20,10 @@ def _names(pairs: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for pair in pairs for name in pair))
 
 
-def _build(pairs: tuple[tuple[str, str], ...]) -> Regularizer:
-    from ganframe_distances.distances import MeanAbsoluteErrors  # noqa: PLC0415  configs stay free of torch
+def _build(pairs: tuple[tuple[str, str], ...], norm: Literal["l1", "l2"] = "l1") -> Regularizer:
+    from ganframe_distances.distances import Distances, absolute, squared  # noqa: PLC0415  configs stay free of torch
 
-    return MeanAbsoluteErrors(pairs)
+    return Distances(pairs, absolute if norm == "l1" else squared)
 
 
 class L1(RegularizerConfig):
@@ -44,6 +44,68 @@ class L1(RegularizerConfig):
     def build(self) -> Regularizer:
         """See base class."""
         return _build(((self.prediction, self.target),))
+
+
+class L2(RegularizerConfig):
+    """Mean squared difference of two tensors."""
+
+    paper = "Pathak et al. 2016, arXiv:1604.07379, eq. 1; there of the part that is missing"
+    type: Literal["l2"] = "l2"
+    aliases = ("mse",)
+    zero_when = "tensors are equal"
+    prediction: str = "fake"
+    """Name of the tensor that is made."""
+    target: str = "target"
+    """Name of the tensor that it should equal."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return _names(((self.prediction, self.target),))
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        return _build(((self.prediction, self.target),), "l2")
+
+
+class SSIM(RegularizerConfig):
+    """One minus the mean structural similarity of two tensors of images."""
+
+    paper = "Wang et al. 2004, Image Quality Assessment: From Error Visibility to Structural Similarity, eq. 13 to 17"
+    type: Literal["ssim"] = "ssim"
+    zero_when = "tensors are equal"
+    prediction: str = "fake"
+    """Name of the tensor that is made."""
+    target: str = "target"
+    """Name of the tensor that it should equal."""
+    window: int = Field(default=11, ge=1)
+    """Side of the Gaussian window in pixels; an odd number. Images need at least these sides."""
+    sigma: float = Field(default=1.5, gt=0)
+    """Standard deviation of the window in pixels."""
+    k1: float = Field(default=0.01, gt=0)
+    """Stabilises the comparison of means: C1 = (k1 data_range)^2."""
+    k2: float = Field(default=0.03, gt=0)
+    """Stabilises the comparison of variances: C2 = (k2 data_range)^2."""
+    data_range: float = Field(default=2.0, gt=0)
+    """Distance of the darkest from the brightest value (L); 2 for images in [-1, 1]."""
+
+    @field_validator("window")
+    @classmethod
+    def _odd(cls, window: int) -> int:
+        if window % 2 == 0:
+            raise ValueError(f"the window has a pixel in its middle, so its side is odd, not {window}")
+        return window
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return _names(((self.prediction, self.target),))
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_distances.distances import Distances  # noqa: PLC0415  configs stay free of torch
+        from ganframe_distances.similarity import Dissimilarity  # noqa: PLC0415  configs stay free of torch
+
+        stabilisers = ((self.k1 * self.data_range) ** 2, (self.k2 * self.data_range) ** 2)
+        return Distances(((self.prediction, self.target),), Dissimilarity(self.window, self.sigma, *stabilisers))
 
 
 class Cycle(RegularizerConfig):
@@ -86,9 +148,30 @@ class Identity(RegularizerConfig):
         return _build(self.pairs)
 
 
+class LatentReconstruction(RegularizerConfig):
+    """Mean absolute or squared difference of the latents and what an encoder finds of them in the samples."""
+
+    paper = "Zhu et al. 2017, arXiv:1711.11586, section 3.3; l2: Srivastava et al. 2017, arXiv:1705.07761"
+    type: Literal["latent-reconstruction"] = "latent-reconstruction"
+    zero_when = "tensors are equal"
+    latent: str = "latent"
+    """Name of the tensor that the samples were made from."""
+    reconstruction: str = "reconstructed_latent"
+    """Name of the tensor that is found in them."""
+    norm: Literal["l1", "l2"] = "l1"
+    """The absolute or the squared difference."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return _names(((self.reconstruction, self.latent),))
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        return _build(((self.reconstruction, self.latent),), self.norm)
+
+
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the distances."""
-    register(L1)
-    register(Cycle)
-    register(Identity)
+    for cls in (L1, L2, SSIM, Cycle, Identity, LatentReconstruction):
+        register(cls)

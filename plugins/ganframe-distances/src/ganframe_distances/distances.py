@@ -1,6 +1,8 @@
-"""Mean absolute differences of named tensors."""
+"""Distances of named tensors, pair by pair."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -9,30 +11,42 @@ from ganframe.errors import BadInput
 from ganframe.game import Round
 
 
-class MeanAbsoluteErrors(nn.Module):
-    """sum over pairs of mean |a - b|, the mean over batch and elements.
+class Distances(nn.Module):
+    """The sum over pairs of a distance.
 
     Args:
         pairs: Names of the tensors to compare.
+        between: The distance of two tensors of one shape: a scalar.
     """
 
-    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, pairs: tuple[tuple[str, str], ...], between: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.pairs = pairs
+        self.between = between
 
     def forward(self, round: Round) -> Tensor:
         """The distance, a scalar >= 0.
 
         Raises:
-            BadInput: When the tensors of a pair differ in shape.
+            BadInput: When the tensors of a pair differ in shape, or the distance does not suit them.
         """
-        return torch.stack([_distance(round, *pair) for pair in self.pairs]).sum()
+        return torch.stack([self._distance(round, *pair) for pair in self.pairs]).sum()
+
+    def _distance(self, round: Round, first: str, second: str) -> Tensor:
+        a, b = round[first], round[second]
+        if a.shape != b.shape:
+            shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+            message = f"the tensors {first!r} and {second!r} cannot be compared: their shapes are {shapes}"
+            raise BadInput(message, path=("regularizers",), remedy="Name two tensors of one shape.")
+        return self.between(a, b)
 
 
-def _distance(round: Round, first: str, second: str) -> Tensor:
-    a, b = round[first], round[second]
-    if a.shape != b.shape:
-        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
-        message = f"the tensors {first!r} and {second!r} cannot be compared: their shapes are {shapes}"
-        raise BadInput(message, path=("regularizers",), remedy="Name two tensors of one shape.")
+def absolute(a: Tensor, b: Tensor) -> Tensor:
+    """Mean |a - b| over batch and elements."""
     return (a - b).abs().mean()
+
+
+def squared(a: Tensor, b: Tensor) -> Tensor:
+    """Mean (a - b)^2 over batch and elements; the squares at least in float32."""
+    difference = a - b
+    return difference.to(torch.promote_types(difference.dtype, torch.float32)).square().mean()

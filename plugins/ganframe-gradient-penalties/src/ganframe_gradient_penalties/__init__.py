@@ -1,12 +1,13 @@
-"""The zero-centred gradient penalties R1, on reals, and R2, on fakes."""
+"""Gradient penalties: R1 on reals, R2 on fakes, 0-GP between them, DRAGAN around reals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ganframe import hookimpl
-from ganframe.config import Component, RegularizerConfig, Scheduled
+from ganframe.config import Bounds, Component, RegularizerConfig, Scheduled, first_value
 
 if TYPE_CHECKING:
     from ganframe.protocols import Regularizer
@@ -48,8 +49,53 @@ class R2(RegularizerConfig):
         return FlatOn("fake")
 
 
+class ZeroCentred(RegularizerConfig):
+    """Keeps the discriminator flat between reals and fakes: E||grad C||^2 at random points of their lines."""
+
+    paper = "Thanh-Tung et al. 2019, arXiv:1902.03984"
+    type: Literal["zero-centred-gradient-penalty"] = "zero-centred-gradient-penalty"
+    aliases = ("0-gp",)
+    side = "discriminator"
+    zero_when = "the judge is flat"
+    differentiates_twice = True
+    weight: Scheduled = 10.0
+    """Factor of the mean squared norm (the paper's lambda); a number or a schedule."""
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_gradient_penalties.points import FlatBetween  # noqa: PLC0415  configs stay free of torch
+
+        return FlatBetween()
+
+
+class DRAGAN(RegularizerConfig):
+    """Pulls the norm of the discriminator's gradient to 1 around reals: E(||grad C(x + noise)|| - 1)^2."""
+
+    paper = "Kodali et al. 2017, arXiv:1705.07215; the noise is that of the authors' code"
+    type: Literal["dragan"] = "dragan"
+    side = "discriminator"
+    zero_when = "the judge has slope one"
+    differentiates_twice = True
+    weight: Scheduled = 10.0
+    """Factor of the penalty (the paper's lambda); a number or a schedule."""
+    spread: Annotated[Scheduled, Bounds(ge=0)] = 0.5
+    """Largest noise, in standard deviations of all numbers of the batch of reals; a number or a schedule."""
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_gradient_penalties.points import UnitSlopeAround  # noqa: PLC0415  configs stay free of torch
+
+        return UnitSlopeAround(first_value(self.spread))
+
+
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register both penalties."""
-    register(R1)
-    register(R2)
+    """Register the penalties."""
+    for cls in (R1, R2, ZeroCentred, DRAGAN):
+        register(cls)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on a ring."""
+    register(Path(__file__).parent / "presets")

@@ -1,4 +1,4 @@
-"""The relativistic pairing loss: what counts is which of a pair looks more real."""
+"""Relativistic losses: what counts is how much more real reals look than fakes, in pairs or on average."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ganframe.config import Component, LossConfig
 
 if TYPE_CHECKING:
     from ganframe.protocols import Loss
+
+Cost = Literal["logistic", "least-squares", "hinge"]
 
 
 class RelativisticPairing(LossConfig):
@@ -28,7 +30,26 @@ class RelativisticPairing(LossConfig):
         return RelativisticPairingLoss()
 
 
+class RelativisticAverage(LossConfig):
+    """The discriminator ranks each real above the average fake and each fake below the average real."""
+
+    paper = "Jolicoeur-Martineau 2019, arXiv:1807.00734 (RaSGAN, RaLSGAN, RaHingeGAN)"
+    type: Literal["relativistic-average"] = "relativistic-average"
+    aliases = ("ragan",)
+    takes_targets = False
+    boundary = None
+    cost: Cost = "logistic"
+    """What a difference t of raw outputs that should be large costs: softplus(-t), (t - 1)^2 or max(0, 1 - t)."""
+
+    def build(self) -> Loss:
+        """See base class."""
+        from ganframe_relativistic.losses import RelativisticAverageLoss  # noqa: PLC0415  configs stay free of torch
+
+        return RelativisticAverageLoss(self.cost)
+
+
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register the loss."""
+    """Register both losses."""
     register(RelativisticPairing)
+    register(RelativisticAverage)

@@ -1,14 +1,19 @@
-"""The Wasserstein loss, and the gradient penalty that keeps its critic close to 1-Lipschitz."""
+"""The Wasserstein loss, and what keeps its critic Lipschitz: a gradient penalty, or clipped weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ganframe import hookimpl
-from ganframe.config import Component, LossConfig, RegularizerConfig, Scheduled
+from ganframe.config import Bounds, Component, LossConfig, RegularizerConfig, Scheduled, first_value
+from ganframe.specs import SampleSpec, TensorSpec
+from ganframe.transforms import DiscriminatorTransform
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ganframe.protocols import Loss, Regularizer
 
 
@@ -45,8 +50,30 @@ class WGANGP(RegularizerConfig):
         return GradientNormPenalty()
 
 
+class WeightClipping(DiscriminatorTransform):
+    """Keeps every parameter of a critic in [-bound, bound], and so its slope below some constant."""
+
+    paper = "Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1"
+    type: Literal["weight-clipping"] = "weight-clipping"
+    bound: Annotated[Scheduled, Bounds(ge=1e-6)] = 0.01
+    """Largest size of a parameter (c in algorithm 1), applied when the critic is built and after each of its steps; a
+    number or a schedule."""
+
+    def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
+        """See base class."""
+        from ganframe_wasserstein.clipping import Clipped  # noqa: PLC0415  configs stay free of torch
+
+        return Clipped(network, first_value(self.bound))
+
+
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register the loss and the penalty."""
-    register(Wasserstein)
-    register(WGANGP)
+    """Register the loss, the penalty and the transform."""
+    for cls in (Wasserstein, WGANGP, WeightClipping):
+        register(cls)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on digits."""
+    register(Path(__file__).parent / "presets")

@@ -1,0 +1,1 @@
+"""How fast the operations are here: `python -m ganframe_kernels.bench`."""

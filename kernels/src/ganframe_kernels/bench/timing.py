@@ -1,0 +1,95 @@
+"""Times of functions: on the device's own clock, interleaved, over inputs that no cache holds."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CACHE = 256 * 2**20
+"""Bytes after which no cache of today's GPUs still holds the first of them."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """Milliseconds of one call.
+
+    Attributes:
+        median: The middle of all repeats.
+        p20: A fifth of the repeats were faster.
+        p80: A fifth of the repeats were slower.
+    """
+
+    median: float
+    p20: float
+    p80: float
+
+
+def interleaved(
+    functions: Mapping[str, Callable[[int], object]], device: torch.device, *, repeats: int, warmup: int = 3
+) -> dict[str, Time]:
+    """Time functions one after the other, again and again, so that whatever drifts meets all of them.
+
+    Args:
+        functions: Each takes the number of the call, by which it chooses among copies of its inputs.
+        device: Where they run.
+        repeats: Calls that are timed.
+        warmup: Calls before those, in which kernels are compiled.
+    """
+    for number in range(warmup):
+        for function in functions.values():
+            function(number)
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    for number in range(repeats):
+        for name, function in functions.items():
+            taken[name].append(_milliseconds(function, number, device))
+    return {name: _summary(each) for name, each in taken.items()}
+
+
+def _milliseconds(function: Callable[[int], object], number: int, device: torch.device) -> float:
+    if device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        function(number)
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end)
+    began = time.perf_counter()
+    function(number)
+    return (time.perf_counter() - began) * 1e3
+
+
+def _summary(taken: Sequence[float]) -> Time:
+    if len(taken) == 1:
+        return Time(taken[0], taken[0], taken[0])
+    deciles = statistics.quantiles(taken, n=10, method="inclusive")
+    return Time(statistics.median(taken), deciles[1], deciles[7])
+
+
+def copies(inputs: Sequence[Tensor | None], device: torch.device) -> list[tuple[Tensor | None, ...]]:
+    """Enough copies of the inputs that going round them misses the cache; one on the CPU."""
+    size = sum(each.numel() * each.element_size() for each in inputs if each is not None)
+    count = 1 if device.type == "cpu" else max(1, -(-CACHE // max(size, 1)))
+    return [_copied(inputs) for _ in range(min(count, 64))]
+
+
+def _copied(inputs: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    return tuple(
+        None
+        if each is None
+        else each.detach().clone(memory_format=torch.preserve_format).requires_grad_(each.requires_grad)
+        for each in inputs
+    )
+
+
+def copy_ceiling(device: torch.device, repeats: int = 20) -> float:
+    """Gigabytes a second that a large copy on the device reads and writes."""
+    size = 2**30 if device.type == "cuda" else 2**26
+    source = torch.randn(size // 4, device=device)
+    target = torch.empty_like(source)
+    found = interleaved({"copy": lambda _: target.copy_(source)}, device, repeats=repeats)
+    return 2 * size / found["copy"].median / 1e6

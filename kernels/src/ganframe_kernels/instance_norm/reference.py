@@ -1,0 +1,89 @@
+"""The specification of instance norm with what surrounds it, in plain PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganframe_kernels.autograd import Grads, vjp
+from ganframe_kernels.bias_act.reference import ACTIVATIONS
+from ganframe_kernels.precision import compute_dtype
+
+
+def norm_act(
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    residual: Tensor | None,
+    act: str,
+    alpha: float,
+    eps: float,
+    padding: int,
+) -> Tensor:
+    """Compute `pad(act(scale * xhat + shift) + residual)`, in float32 for the half types.
+
+    Args:
+        x: (N, C, H, W).
+        scale: (C,) or (N, C), or None for 1.
+        shift: As scale, or None for 0.
+        residual: (N, C, H, W), or None for 0.
+        act: One of ACTIVATIONS, with gain 1.
+        alpha: Slope of lrelu below zero.
+        eps: Added to the variance over H and W, which is the biased one.
+        padding: Pixels of reflection on each side.
+    """
+    y = x.to(compute_dtype(x.dtype))
+    y = y - y.mean((2, 3), keepdim=True)
+    y = y * torch.rsqrt(y.square().mean((2, 3), keepdim=True) + eps)
+    if scale is not None:
+        y = y * scale.to(y.dtype)[..., None, None]
+    if shift is not None:
+        y = y + shift.to(y.dtype)[..., None, None]
+    y = ACTIVATIONS[act].function(y, alpha)
+    if residual is not None:
+        y = y + residual.to(y.dtype)
+    if padding:
+        y = F.pad(y, (padding,) * 4, mode="reflect")
+    return y.to(x.dtype)
+
+
+def bwd(
+    dy: Tensor,
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    act: str,
+    alpha: float,
+    eps: float,
+    padding: int,
+) -> Grads:
+    """Gradients of sum(dy * y) by x, scale, shift and residual."""
+
+    def function(x: Tensor, scale: Tensor | None, shift: Tensor | None, residual: Tensor) -> Tensor:
+        return norm_act(x, scale, shift, residual, act, alpha, eps, padding)
+
+    # The gradients do not depend on the value of the residual.
+    return vjp(function, (x, scale, shift, torch.zeros_like(x)), (dy,))
+
+
+def bwdbwd(
+    v: Tensor,
+    vscale: Tensor | None,
+    vshift: Tensor | None,
+    vresidual: Tensor | None,
+    dy: Tensor,
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    act: str,
+    alpha: float,
+    eps: float,
+    padding: int,
+) -> Grads:
+    """Gradients by dy, x, scale and shift of the sum of each gradient that `bwd` returns, times its v."""
+
+    def function(dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Grads:
+        return bwd(dy, x, scale, shift, act, alpha, eps, padding)
+
+    return vjp(function, (dy, x, scale, shift), (v, vscale, vshift, vresidual))

@@ -1,0 +1,317 @@
+# pyright: basic
+"""Kernels and launchers of modulated_epilogue.
+
+A program handles BLOCK_C channels of one sample and a run of pixels, as tiles of (channel, pixel) in either layout:
+what depends on the channel is loaded once, and every sum runs over pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ganframe_kernels.bias_act.triton import clamped
+from ganframe_kernels.launch import accumulator, launch
+from ganframe_kernels.layout import dense_like, is_channels_last
+from ganframe_kernels.precision import compute_dtype
+from ganframe_kernels.tuning import tuned
+
+
+@triton.jit
+def _place(C, BLOCK_C: tl.constexpr):
+    """Sample (in int64, for more than 2**31 elements) and channels of this program."""
+    blocks = tl.cdiv(C, BLOCK_C)
+    n = (tl.program_id(0) // blocks).to(tl.int64)
+    return n, (tl.program_id(0) % blocks * BLOCK_C + tl.arange(0, BLOCK_C))[:, None]
+
+
+@triton.jit
+def _tile(n, c, p, C, P, CHANNELS_LAST: tl.constexpr):
+    """Offsets and mask of a tile."""
+    return (n * P + p) * C + c if CHANNELS_LAST else (n * C + c) * P + p, (c < C) & (p < P)
+
+
+@triton.jit
+def _vector(POINTER, index, mask, ABSENT: tl.constexpr, ACC: tl.constexpr):
+    """What POINTER has at the index; the value ABSENT where there is no tensor."""
+    if POINTER is not None:
+        return tl.load(POINTER + index, mask, other=0.0).to(ACC)
+    else:
+        return tl.full(index.shape, ABSENT, ACC)
+
+
+@triton.jit
+def _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH: tl.constexpr, ACC: tl.constexpr):
+    """The noise at these pixels, and its strength."""
+    noise = _vector(NOISE, n * P + p if NOISE_BATCH else p, p < P, 0.0, ACC)
+    if STRENGTH is not None:
+        return noise, tl.load(STRENGTH).to(ACC)
+    else:
+        return noise, tl.full([], 1.0, ACC)
+
+
+@triton.jit
+def _activated(z, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr):
+    """The value y = clamp(gain * lrelu(z)) and its derivative by z."""
+    slope = tl.where(z > 0, GAIN, GAIN * ALPHA)
+    y = z * slope
+    if CLAMP is not None:
+        slope = tl.where(tl.abs(y) < CLAMP, slope, 0.0)
+    return clamped(y, CLAMP), slope
+
+
+@triton.jit
+def _store_sums(PARTIAL, n, c, C, rows, demod, strength, bias, style):
+    """One row of sums for each run of pixels; the launcher adds the rows. No atomics: the result is deterministic."""
+    runs = tl.num_programs(1)
+    at = PARTIAL + tl.program_id(1).to(tl.int64) * rows + n * C + c
+    tl.store(at, demod, c < C)
+    tl.store(at + runs * rows, strength, c < C)
+    tl.store(at + 2 * runs * rows, bias, c < C)
+    tl.store(at + 3 * runs * rows, style, c < C)
+
+
+@triton.jit
+def fwd_kernel(
+    X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, OUT, C, P,
+    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr,
+    ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+):  # fmt: skip
+    n, c = _place(C, BLOCK_C)
+    p = (tl.program_id(1) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
+    offsets, mask = _tile(n, c, p, C, P, CHANNELS_LAST)
+    demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
+    bias = _vector(BIAS, c, c < C, 0.0, ACC)
+    style = _vector(STYLE, n * C + c, c < C, 1.0, ACC)
+    noise, strength = _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH, ACC)
+    x = tl.load(X + offsets, mask, other=0.0).to(ACC)
+    y, _ = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
+    tl.store(OUT + offsets, (y * style).to(OUT.dtype.element_ty), mask)
+
+
+@triton.jit
+def bwd_kernel(
+    DOUT, X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, DX, PARTIAL, C, P, rows,
+    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr,
+    ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, RUN: tl.constexpr,
+):  # fmt: skip
+    n, c = _place(C, BLOCK_C)
+    demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
+    bias = _vector(BIAS, c, c < C, 0.0, ACC)
+    style = _vector(STYLE, n * C + c, c < C, 1.0, ACC)
+    sum_x = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    sum_noise = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    sum_1 = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    sum_y = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    for step in range(RUN):
+        p = ((tl.program_id(1) * RUN + step) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
+        offsets, mask = _tile(n, c, p, C, P, CHANNELS_LAST)
+        noise, strength = _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH, ACC)
+        x = tl.load(X + offsets, mask, other=0.0).to(ACC)
+        dout = tl.load(DOUT + offsets, mask, other=0.0).to(ACC)
+        y, slope = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
+        # Without the factor `style`, which the sums get at the end.
+        dz = dout * slope
+        tl.store(DX + offsets, (dz * style * demod).to(DX.dtype.element_ty), mask)
+        sum_x += dz * x
+        sum_noise += dz * noise
+        sum_1 += dz
+        sum_y += dout * y
+    if PARTIAL is not None:
+        _store_sums(
+            PARTIAL, n, c, C, rows,
+            style * tl.sum(sum_x, 1)[:, None], style * tl.sum(sum_noise, 1)[:, None],
+            style * tl.sum(sum_1, 1)[:, None], tl.sum(sum_y, 1)[:, None],
+        )  # fmt: skip
+
+
+@triton.jit
+def bwdbwd_kernel(
+    DOUT, X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, V_X, V_DEMOD, V_STRENGTH, V_BIAS, V_STYLE,
+    DDOUT, DDX, PARTIAL, C, P, rows,
+    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr,
+    ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, RUN: tl.constexpr,
+):  # fmt: skip
+    n, c = _place(C, BLOCK_C)
+    demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
+    bias = _vector(BIAS, c, c < C, 0.0, ACC)
+    style = _vector(STYLE, n * C + c, c < C, 1.0, ACC)
+    v_demod = _vector(V_DEMOD, n * C + c, c < C, 0.0, ACC)
+    v_bias = _vector(V_BIAS, c, c < C, 0.0, ACC)
+    v_style = _vector(V_STYLE, n * C + c, c < C, 0.0, ACC)
+    v_strength = tl.full([], 0.0, ACC)
+    if V_STRENGTH is not None:
+        v_strength = tl.load(V_STRENGTH).to(ACC)
+    sum_v = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    sum_x = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    sum_noise = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    sum_1 = tl.zeros((BLOCK_C, BLOCK_P), ACC)
+    for step in range(RUN):
+        p = ((tl.program_id(1) * RUN + step) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
+        offsets, mask = _tile(n, c, p, C, P, CHANNELS_LAST)
+        noise, strength = _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH, ACC)
+        x = tl.load(X + offsets, mask, other=0.0).to(ACC)
+        dout = tl.load(DOUT + offsets, mask, other=0.0).to(ACC)
+        v_x = tl.zeros_like(x)
+        if V_X is not None:
+            v_x = tl.load(V_X + offsets, mask, other=0.0).to(ACC)
+        y, slope = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
+        # By dout: how the output moves when x, demod, strength, bias and style move by their v. By the others: the
+        # slope is constant between the kinks, so that only the products are left to differentiate.
+        v_z = v_x * demod + v_demod * x + v_strength * noise + v_bias
+        tl.store(DDOUT + offsets, (style * slope * v_z + v_style * y).to(DDOUT.dtype.element_ty), mask)
+        dz = dout * slope
+        tl.store(DDX + offsets, (dz * (style * v_demod + v_style * demod)).to(DDX.dtype.element_ty), mask)
+        sum_v += dz * v_x
+        sum_x += dz * x
+        sum_noise += dz * noise
+        sum_1 += dz
+    if PARTIAL is not None:
+        by_v = tl.sum(sum_v, 1)[:, None]
+        by_x = tl.sum(sum_x, 1)[:, None]
+        by_noise = tl.sum(sum_noise, 1)[:, None]
+        by_1 = tl.sum(sum_1, 1)[:, None]
+        _store_sums(
+            PARTIAL, n, c, C, rows,
+            style * by_v + v_style * by_x, v_style * by_noise, v_style * by_1,
+            demod * by_v + v_demod * by_x + v_strength * by_noise + v_bias * by_1,
+        )  # fmt: skip
+
+
+class Tiles(NamedTuple):
+    """How the programs share a dense tensor."""
+
+    grid: tuple[int, int]
+    sizes: tuple[int, int]
+    """C and P, the number of pixels."""
+    constants: dict[str, Any]
+
+
+def tiles(op: str, x: Tensor, noise: Tensor | None, size: int, run: int) -> Tiles:
+    """Tiles of about `size` elements, `run` of them for each program."""
+    N, C, P = x.shape[0], x.shape[1], x.shape[2:].numel()
+    channels_last = is_channels_last(x)
+    most_c, most_p = (triton.next_power_of_2(max(length, 1)) for length in (C, P))
+    if channels_last:
+        # 64 channels are at least a whole line of the cache; more would leave few pixels to a tile, and long partial sums.
+        block_c = min(most_c, 64)
+        block_p = min(most_p, size // block_c)
+    else:
+        block_p = min(most_p, 1024)
+        block_c = min(most_c, size // block_p)
+    config = tuned(
+        op, x, (N, C, P), BLOCK_C=block_c, BLOCK_P=block_p, RUN=min(run, triton.cdiv(max(P, 1), block_p)), num_warps=4
+    )
+    grid = (N * triton.cdiv(C, config["BLOCK_C"]), triton.cdiv(P, config["BLOCK_P"] * config["RUN"]))
+    constants = {"ACC": accumulator(x.dtype), "CHANNELS_LAST": channels_last, **config}
+    return Tiles(grid, (C, P), {**constants, "NOISE_BATCH": noise is not None and noise.shape[0] > 1})
+
+
+def fwd(
+    x: Tensor,
+    demod: Tensor | None,
+    noise: Tensor | None,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    next_style: Tensor | None,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+) -> Tensor:
+    """See the operator."""
+    out = torch.empty_like(x)
+    grid, sizes, constants = tiles("modulated_epilogue", x, noise, 2048, 1)
+    del constants["RUN"]
+    vectors = _contiguous(demod, noise, strength, bias, next_style)
+    launch(fwd_kernel, grid, x, *vectors, out, *sizes, ALPHA=alpha, GAIN=gain, CLAMP=clamp, **constants)
+    return out
+
+
+def bwd(
+    dout: Tensor,
+    x: Tensor,
+    demod: Tensor | None,
+    noise: Tensor | None,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    next_style: Tensor | None,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See the operator."""
+    dx = torch.empty_like(x)
+    grid, sizes, constants = tiles("modulated_epilogue_bwd", x, noise, 1024, 16)
+    partial = _partial(x, grid, demod, strength, bias, next_style)
+    vectors = _contiguous(demod, noise, strength, bias, next_style)
+    launch(
+        bwd_kernel, grid, dense_like(dout, x), x, *vectors, dx, partial, *sizes, x.shape[0] * x.shape[1],
+        ALPHA=alpha, GAIN=gain, CLAMP=clamp, **constants,
+    )  # fmt: skip
+    return dx, *_totals(x, partial, demod, strength, bias, next_style)
+
+
+def bwdbwd(
+    dout: Tensor,
+    x: Tensor,
+    demod: Tensor | None,
+    noise: Tensor | None,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    next_style: Tensor | None,
+    v_x: Tensor | None,
+    v_demod: Tensor | None,
+    v_strength: Tensor | None,
+    v_bias: Tensor | None,
+    v_style: Tensor | None,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See the operator."""
+    ddout, ddx = torch.empty_like(x), torch.empty_like(x)
+    grid, sizes, constants = tiles("modulated_epilogue_bwdbwd", x, noise, 1024, 16)
+    partial = _partial(x, grid, demod, strength, bias, next_style)
+    vectors = _contiguous(demod, noise, strength, bias, next_style)
+    launch(
+        bwdbwd_kernel, grid, dense_like(dout, x), x, *vectors, None if v_x is None else dense_like(v_x, x),
+        *_contiguous(v_demod, v_strength, v_bias, v_style), ddout, ddx, partial, *sizes, x.shape[0] * x.shape[1],
+        ALPHA=alpha, GAIN=gain, CLAMP=clamp, **constants,
+    )  # fmt: skip
+    return ddout, ddx, *_totals(x, partial, demod, strength, bias, next_style)
+
+
+def _contiguous(*tensors: Tensor | None) -> list[Tensor | None]:
+    return [None if t is None else t.contiguous() for t in tensors]
+
+
+def _partial(x: Tensor, grid: tuple[int, int], *vectors: Tensor | None) -> Tensor | None:
+    """Room for the sums of every run of pixels: by demod, strength, bias and style."""
+    if all(v is None for v in vectors):
+        return None
+    return torch.empty((4, grid[1], x.shape[0], x.shape[1]), dtype=compute_dtype(x.dtype), device=x.device)
+
+
+def _totals(
+    x: Tensor,
+    partial: Tensor | None,
+    demod: Tensor | None,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    next_style: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients by demod, strength, bias and style; empty for what is absent."""
+    if partial is None:
+        return x.new_empty(0), x.new_empty(0), x.new_empty(0), x.new_empty(0)
+    by_demod, by_strength, by_bias, by_style = partial.sum(1)
+    # Copies, because an operator may not return views of one tensor.
+    return (
+        x.new_empty(0) if demod is None else by_demod.to(demod.dtype, copy=True),
+        x.new_empty(0) if strength is None else by_strength.sum().to(strength.dtype),
+        x.new_empty(0) if bias is None else by_bias.sum(0).to(bias.dtype),
+        x.new_empty(0) if next_style is None else by_style.to(next_style.dtype, copy=True),
+    )

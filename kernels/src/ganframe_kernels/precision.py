@@ -1,0 +1,10 @@
+"""The type that an op computes in."""
+
+from __future__ import annotations
+
+import torch
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type for arithmetic and sums on tensors of this dtype: float64 for float64, float32 for all else."""
+    return torch.float64 if dtype == torch.float64 else torch.float32

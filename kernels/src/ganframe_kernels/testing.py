@@ -1,0 +1,296 @@
+"""The checks that every op passes, for its tests: `@pytest.mark.parametrize("check", checks(CASES))`.
+
+They need TRITON_INTERPRET=1, set before Triton is imported, or a GPU. `python -m ganframe_kernels.testing FILE ARCH ...`
+compiles the kernels behind the CASES of a test file for these architectures and fails where one spills.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.autograd import grad, gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ganframe_kernels import autograd
+
+Shapes = dict[str, tuple[int, ...]]
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+"""Largest error against the reference in float64, relative to the largest value."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to call an op."""
+
+    name: str
+    function: Callable[..., Tensor]
+    """Takes the tensors of `shapes` by name."""
+    shapes: Shapes
+    """Small shapes, of floating tensors that all get gradients. The first is x, the main input, with the batch first."""
+    large: Shapes
+    """Shapes as in training, for ahead-of-time compilation."""
+    draw: dict[str, Callable[..., Tensor]] = field(default_factory=dict[str, Callable[..., Tensor]])
+    """How to draw a tensor where torch.randn will not do: `(shape, dtype=, device=)`."""
+
+    def tensors(self, dtype: torch.dtype = torch.float64, *, device: str | None = None, large: bool = False) -> dict[str, Tensor]:
+        """Fresh inputs that require gradients, the same for each dtype up to rounding."""
+        device = device or default_device()
+        torch.manual_seed(0)
+        shapes = self.large if large else self.shapes
+        kind = {"dtype": dtype if device == "meta" else torch.float64, "device": device}
+        drawn = {name: self.draw.get(name, torch.randn)(shape, **kind) for name, shape in shapes.items()}
+        return {name: x.to(dtype).requires_grad_() for name, x in drawn.items()}
+
+
+def default_device() -> str:
+    """Where the checks run: "cuda" where there is one and the interpreter is off."""
+    return "cuda" if torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1" else "cpu"
+
+
+@contextmanager
+def implementation(name: str) -> Iterator[None]:
+    """Inside, GANFRAME_KERNELS has this value: reference, triton or auto."""
+    with patch.dict(os.environ, GANFRAME_KERNELS=name):
+        yield
+
+
+def orders(function: Callable[..., Tensor], inputs: dict[str, Tensor], order: int) -> list[Tensor]:
+    """The result and the gradients up to this order, each contracted with fixed random weights before the next."""
+    found = [function(**inputs)]
+    latest = found
+    for level in range(order):
+        torch.manual_seed(level + 1)
+        terms = [(y * torch.randn(y.shape, dtype=torch.float64, device=y.device).to(y.dtype)).sum() for y in latest]
+        total = torch.stack(terms).sum()
+        if not total.requires_grad:  # A linear op has no gradients of this order.
+            break
+        latest = list(
+            grad(total, list(inputs.values()), create_graph=level + 1 < order, allow_unused=True, materialize_grads=True)
+        )
+        found += latest
+    return [y.detach() for y in found]
+
+
+def assert_close(actual: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> None:
+    """The tensors agree; expected are the reference's, in float64.
+
+    Raises:
+        AssertionError: they do not.
+    """
+    for index in range(max(len(actual), len(expected))):
+        # A run that stops early has gradients of zero from there on.
+        x = actual[index] if index < len(actual) else torch.zeros_like(expected[index])
+        y = expected[index] if index < len(expected) else torch.zeros_like(x)
+        assert x.shape == y.shape, f"output {index}: shape {tuple(x.shape)} instead of {tuple(y.shape)}"
+        if x.numel():
+            error, scale = (x.double() - y.double()).abs().max().item(), y.abs().max().item()
+            assert error <= tolerance * max(scale, 1.0), f"output {index}: error {error:.3g} at scale {scale:.3g}"
+
+
+def check_first_order(case: Case) -> None:
+    """Gradients agree with finite differences in float64."""
+    inputs = case.tensors()
+    with implementation("triton"):
+        assert gradcheck(lambda *values: case.function(**dict(zip(inputs, values, strict=True))), tuple(inputs.values()))
+
+
+def check_second_order(case: Case) -> None:
+    """Gradients of gradients agree with finite differences in float64."""
+    inputs = case.tensors()
+    with implementation("triton"):
+        assert gradgradcheck(
+            lambda *values: case.function(**dict(zip(inputs, values, strict=True))), tuple(inputs.values())
+        )
+
+
+def _agrees(case: Case, inputs: dict[str, Tensor], order: int, tolerance: float) -> None:
+    with implementation("reference"):
+        exact = {name: x.detach().double().requires_grad_() for name, x in inputs.items()}
+        expected = orders(case.function, exact, order)
+    with implementation("triton"):
+        actual = orders(case.function, inputs, order)
+    assert all(y.dtype == x.dtype for y, x in zip(actual[1:], list(inputs.values()) * order, strict=False))
+    assert_close(actual, expected, tolerance)
+
+
+def check_third_order(case: Case) -> None:
+    """Gradients up to order three agree with the reference in float64."""
+    _agrees(case, case.tensors(), 3, TOLERANCE[torch.float64])
+
+
+def check_dtype(case: Case, dtype: torch.dtype) -> None:
+    """Up to order two, what goes in as a dtype comes out so, near the reference in float64."""
+    _agrees(case, case.tensors(dtype), 2, TOLERANCE[dtype])
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The tensor in channels_last."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def strided(x: Tensor) -> Tensor:
+    """The tensor with gaps in memory, and its last axis not innermost."""
+    return torch.stack([x, x], -1).transpose(-2, -3)[..., 0].transpose(-1, -2) if x.ndim > 1 else torch.stack([x, x], -1)[..., 0]
+
+
+def check_layout(case: Case, change: Callable[[Tensor], Tensor]) -> None:
+    """Gradients up to order two do not depend on the layout, and channels_last stays."""
+    inputs = case.tensors()
+    name = next(iter(inputs))
+    changed = change(inputs[name].detach()).requires_grad_()
+    assert not changed.is_contiguous()
+    _agrees(case, {**inputs, name: changed}, 2, TOLERANCE[torch.float64])
+    if change is channels_last:
+        with implementation("triton"):
+            y = case.function(**{**inputs, name: changed})
+        assert y.ndim != 4 or y.is_contiguous(memory_format=torch.channels_last)
+
+
+def check_empty_batch(case: Case) -> None:
+    """A batch of 0 gives the reference's shapes, and gradients."""
+    inputs = case.tensors()
+    name = next(iter(inputs))
+    batch = inputs[name].shape[0]
+    # Other inputs with one entry for each sample shrink too.
+    inputs = {
+        key: x[:0].detach().requires_grad_() if x.ndim > 1 and x.shape[0] == batch else x for key, x in inputs.items()
+    }
+    _agrees(case, inputs, 2, 0.0)
+
+
+class _Record(TorchDispatchMode):
+    """Records the calls of this package's custom ops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = list[tuple[object, tuple[object, ...]]]()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # pyright: ignore  # noqa: ANN001, ANN204, D105
+        if func.namespace == "ganframe_kernels":
+            self.calls.append((func, args))
+        return func(*args, **(kwargs or {}))
+
+
+def check_opcheck(case: Case) -> None:
+    """The custom ops behind a double backward pass torch.library.opcheck."""
+    with implementation("triton"):
+        with patch.object(autograd, "_is_eager", lambda _: False), _Record() as record:
+            orders(case.function, case.tensors(), 2)
+        assert record.calls
+        for op in {op for op, _ in record.calls}:
+            arguments = next(arguments for called, arguments in record.calls if called is op)
+            fresh = tuple(x.detach().requires_grad_() if isinstance(x, Tensor) else x for x in arguments)
+            torch.library.opcheck(op, fresh)
+
+
+def check_compile(case: Case, backend: str = "aot_eager") -> None:
+    """Forward and backward compile as one graph and agree with eager mode."""
+    torch.compiler.reset()
+    with implementation("triton"):
+        eager = orders(case.function, case.tensors(), 1)
+        compiled = orders(torch.compile(case.function, fullgraph=True, backend=backend), case.tensors(), 1)
+    assert_close(compiled, eager, TOLERANCE[torch.float64])
+
+
+def check_compile_penalty(case: Case) -> None:
+    """A step with a gradient penalty inside compiles as one graph, and its gradients agree with eager mode."""
+    torch.compiler.reset()
+
+    def step(**inputs: Tensor) -> tuple[Tensor, ...]:
+        total = case.function(**inputs).square().sum()
+        (dx,) = grad(total, [next(iter(inputs.values()))], create_graph=True)
+        return grad(total + dx.square().sum(), list(inputs.values()))
+
+    with implementation("triton"), patch.object(torch._dynamo.config, "trace_autograd_ops", True):
+        eager = step(**case.tensors())
+        compiled = torch.compile(step, fullgraph=True, backend="aot_eager")(**case.tensors())
+    assert_close(compiled, eager, TOLERANCE[torch.float64])
+
+
+def checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
+    """Every check of every case, to be called without arguments; `__name__` names it."""
+    every = list[Callable[[], None]]()
+    for case in cases:
+        rank = len(next(iter(case.shapes.values())))
+        found: dict[str, Callable[[Case], None]] = {
+            "first order": check_first_order,
+            "second order": check_second_order,
+            "third order": check_third_order,
+            **{str(t).removeprefix("torch."): partial(check_dtype, dtype=t) for t in TOLERANCE},
+            **({"channels last": partial(check_layout, change=channels_last)} if rank == 4 else {}),
+            "strided": partial(check_layout, change=strided),
+            "empty batch": check_empty_batch,
+            "opcheck": check_opcheck,
+            "compile": check_compile,
+            "compile penalty": check_compile_penalty,
+        }
+        for name, check in found.items():
+            run = partial(check, case)
+            run.__name__ = f"{case.name}: {name}"  # pyright: ignore[reportAttributeAccessIssue]
+            every.append(run)
+    return every
+
+
+def compile_ahead(cases: Sequence[Case], architectures: Sequence[int], dtypes: Sequence[torch.dtype]) -> Iterator[str]:
+    """Compile the kernels behind a double backward of each case at its large shapes, without a GPU.
+
+    Yields:
+        A line for each kernel.
+
+    Raises:
+        AssertionError: a kernel spills registers, or a case launches none.
+    """
+    from ganframe_kernels.launch import compiling_ahead  # noqa: PLC0415  Triton may be absent
+
+    for case in cases:
+        for arch in architectures:
+            with implementation("triton"), compiling_ahead(arch) as compiled:
+                for dtype in dtypes:
+                    inputs = case.tensors(dtype, device="meta", large=True)
+                    orders(case.function, inputs, 2)
+                    name, x = next(iter(inputs.items()))
+                    if x.ndim == 4:
+                        orders(case.function, {**inputs, name: channels_last(x.detach()).requires_grad_()}, 2)
+            assert compiled, f"{case.name}: no kernel was launched"
+            for kernel in compiled:
+                yield f"{case.name}: {kernel}"
+                assert kernel.stack == 0, f"{case.name}: {kernel} spills"
+
+
+def assert_compiles_ahead(file: str, architectures: Sequence[int] = (80, 90, 100)) -> None:
+    """The kernels behind the CASES of this test file compile for these architectures without spills.
+
+    It takes a process of its own: in this one, Triton may be interpreting.
+    """
+    command = [sys.executable, "-m", "ganframe_kernels.testing", file, *map(str, architectures)]
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def main() -> None:
+    """Run `compile_ahead` on a test file."""
+    file, *architectures = sys.argv[1:]
+    spec = spec_from_file_location(Path(file).stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for line in compile_ahead(module.CASES, [int(arch) for arch in architectures], [torch.float32, torch.bfloat16]):
+        print(line)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

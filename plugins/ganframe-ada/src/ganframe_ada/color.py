@@ -1,0 +1,80 @@
+"""The colour transformations of a sample as one matrix (appendix B, color transformations).
+
+Axes: B batch, C channels, H height, W width. Colours are homogeneous (r, g, b, 1) in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganframe_ada.maybe import Maybe
+
+
+@dataclass(frozen=True)
+class Color:
+    """What happens to the colours of each sample, in this order; all are `(B,)`, and 0 where nothing does.
+
+    Attributes:
+        brightness: What is added to each channel.
+        contrast: log2 of the factor of each channel.
+        luma_flip: 1 mirrors the brightness and keeps hue and saturation.
+        hue: Rotation about the grey axis, in radians.
+        saturation: log2 of the factor of the distance from the grey axis.
+    """
+
+    brightness: Tensor
+    contrast: Tensor
+    luma_flip: Tensor
+    hue: Tensor
+    saturation: Tensor
+
+    @classmethod
+    def drawn(cls, maybe: Maybe) -> Color:
+        """Draws of all transformations."""
+        return cls(
+            brightness=maybe.normal(0.2),
+            contrast=maybe.normal(0.5),
+            luma_flip=maybe.integer(2),
+            hue=maybe.uniform(-math.pi, math.pi),
+            saturation=maybe.normal(1.0),
+        )
+
+    def matrix(self) -> Tensor:
+        """`(B, 4, 4)`: the new colour of each old one."""
+        device = self.hue.device
+        identity, onto_grey = torch.eye(3, device=device), torch.full((3, 3), 1 / 3, device=device)
+        # v x u for the grey axis v = (1, 1, 1) / sqrt(3).
+        cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
+        cosine, sine = _scalar(self.hue.cos()), _scalar(self.hue.sin())
+        factor = _scalar(torch.exp2(self.saturation))
+        linear = _scalar(torch.exp2(self.contrast)) * identity
+        offset = torch.exp2(self.contrast) * self.brightness
+        for step in (
+            identity - 2 * _scalar(self.luma_flip) * onto_grey,
+            cosine * identity + sine * cross + (1 - cosine) * onto_grey,
+            factor * identity + (1 - factor) * onto_grey,
+        ):
+            linear = step @ linear
+        # Only the luma flip moves a grey offset: to its negative.
+        offset = (1 - 2 * self.luma_flip) * offset
+        matrix = torch.eye(4, device=device).repeat(len(linear), 1, 1)
+        matrix[:, :3, :3] = linear
+        matrix[:, :3, 3] = offset[:, None]
+        return matrix
+
+
+def recolored(images: Tensor, matrix: Tensor) -> Tensor:
+    """Images `(B, C, H, W)` with 3 channels, or with 1 that is taken for all three, their mean being the new one."""
+    matrix = matrix.to(images.dtype)
+    linear, offset = matrix[:, :3, :3], matrix[:, :3, 3:]
+    if images.shape[1] == 1:
+        linear, offset = linear.sum(dim=(1, 2), keepdim=True) / 3, offset.mean(dim=1, keepdim=True)
+    return (linear @ images.flatten(2) + offset).reshape(images.shape)
+
+
+def _scalar(each: Tensor) -> Tensor:
+    return each[:, None, None]

@@ -1,0 +1,186 @@
+"""How p follows the discriminator, and that it survives a resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ganframe_ada import ADA
+from torch import Tensor
+
+from ganframe import RunFailed, hookimpl, load_config, train
+from ganframe.checkpoint import complete, load
+from ganframe.errors import BadInput
+
+JUDGES, MAKES = "discriminator", "generator"
+
+
+def controlled(**settings: Any) -> Any:
+    return ADA(**settings).build()
+
+
+def turn(live: Any, real: list[float], *, who: str = JUDGES, fake: float = -1.0, size: int | None = None) -> float:
+    """A turn in which the discriminator said this of reals; p after it."""
+    logits = {("judge", "real"): torch.tensor(real), ("judge", "fake"): torch.full((8,), fake)}
+    rounds = [SimpleNamespace(logits=logits, size=len(real) if size is None else size)]
+    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda turn: turn == JUDGES))
+    live.on_turn_end(run=run, turn=who, rounds=rounds)
+    return live.p.item()
+
+
+def test_p_rises_above_the_target_and_falls_below_it_after_each_interval():
+    """With 4 turns of 10 reals and 500 images from 0 to 1, a step is 40 / 500."""
+    live = controlled(images=500)
+    sure, unsure = [1.0] * 9 + [-1.0], [1.0] * 7 + [-1.0] * 3  # r = 0.8 and 0.4
+    found = [turn(live, sure) for _ in range(8)] + [turn(live, unsure) for _ in range(4)]
+    assert found == pytest.approx([0, 0, 0, 0.08, 0.08, 0.08, 0.08, 0.16, 0.16, 0.16, 0.16, 0.08])
+
+
+@pytest.mark.parametrize(("batch", "interval", "images"), [(64, 4, 500_000), (32, 2, 10_000)])
+def test_the_step_is_batch_times_interval_over_images(batch: int, interval: int, images: int):
+    live = controlled(interval=interval, images=images)
+    for _ in range(interval * 3):
+        turn(live, [2.0] * batch)
+    assert live.p.item() == pytest.approx(3 * batch * interval / images)
+
+
+def test_r_is_the_mean_over_the_interval_and_not_its_last_turn():
+    """Signs of 1, 1, 1 and -0.4 have the mean 0.65; with -0.8 it is 0.55."""
+    for last, expected in ((7, 0.08), (9, 0.0)):
+        live = controlled(images=500)
+        for _ in range(3):
+            turn(live, [1.0] * 10)
+        assert turn(live, [-1.0] * last + [1.0] * (10 - last)) == pytest.approx(expected)
+
+
+def test_only_the_sign_of_logits_of_reals_counts():
+    for real, fake in ((1e-3, 5.0), (1e6, -5.0)):
+        live = controlled(images=500)
+        assert [turn(live, [real] * 10, fake=fake) for _ in range(4)][-1] == pytest.approx(0.08)
+
+
+def test_p_stays_between_0_and_1():
+    live = controlled(images=100, interval=1, p=0.5)
+    assert [turn(live, [1.0] * 30) for _ in range(3)] == pytest.approx([0.8, 1, 1])
+    assert [turn(live, [-1.0] * 30) for _ in range(5)] == pytest.approx([0.7, 0.4, 0.1, 0, 0])
+
+
+def test_at_the_target_p_stays():
+    live = controlled(interval=1, target=0.5, p=0.25)
+    assert turn(live, [1.0, 1.0, 1.0, -1.0]) == 0.25
+
+
+def test_turns_of_generators_and_turns_that_judge_no_reals_do_not_count():
+    live = controlled(images=500, interval=1)
+    assert turn(live, [1.0] * 10, who=MAKES) == 0
+    rounds = [SimpleNamespace(logits={("judge", "fake"): torch.ones(3)}, size=3)]
+    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True))
+    live.on_turn_end(run=run, turn=JUDGES, rounds=rounds)
+    assert turn(live, [1.0] * 10) == pytest.approx(0.02)
+
+
+def test_many_logits_of_a_real_are_one_real():
+    """Patches: 10 reals with 4 logits each move p as far as 10 reals with one."""
+    live = controlled(images=500, interval=1)
+    assert turn(live, [1.0] * 40, size=10) == pytest.approx(0.02)
+
+
+def test_contests_and_rounds_of_a_turn_are_taken_together():
+    live = controlled(images=500, interval=1)
+    said = {("one", "real"): torch.ones(10), ("two", "real"): torch.tensor([1.0] * 7 + [-1.0] * 3)}
+    rounds = [SimpleNamespace(logits=said, size=10), SimpleNamespace(logits=said, size=10)]
+    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True))
+    live.on_turn_end(run=run, turn=JUDGES, rounds=rounds)
+    assert live.p.item() == pytest.approx(20 / 500)  # r = 0.7
+
+
+def test_a_fixed_p_does_not_move():
+    live = controlled(p=0.3, adapt=False, images=500, interval=1)
+    assert turn(live, [1.0] * 10) == pytest.approx(0.3)
+
+
+CONFIG = """
+game:
+  type: adversarial
+  generator: {type: mlp, latent: 8, hidden: [16]}
+  discriminator: {type: mlp, hidden: [16]}
+losses: [non-saturating]
+regularizers: [{type: r1, weight: 0.1, every: 2}]
+data: digits
+augmentations: [{type: ada, images: 400, interval: 2, target: -0.5}]
+train: {images: 192, batch_size: 16, device: cpu}
+checkpoint: {every_images: 16}
+snapshot: {every_images: 192, count: 4}
+"""
+
+
+class StopAfter:
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl(trylast=True)
+    def on_step_end(self, step: int) -> None:
+        if step == self.step:
+            raise RunFailed("pulled the plug")
+
+
+class Record:
+    def __init__(self) -> None:
+        self.p: list[float] = []
+
+    @hookimpl
+    def on_step_end(self, run: Any) -> None:
+        self.p.append(run.assembly.augmentations[0].p.item())
+
+
+def saved(out: Path) -> dict[str, Any]:
+    _, rooms = load(complete(out / "checkpoints")[0])
+    return rooms
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+@pytest.mark.parametrize("stop", [3, 6])
+def test_p_and_what_it_is_moved_by_survive_a_resume_bit_for_bit(config: str, tmp_path: Path, stop: int):
+    """Stopped between two changes of p, and after one; the images that follow depend on p."""
+    record = Record()
+    train(load_config(config), out=tmp_path / "whole", hooks=[record])
+    assert len(set(record.p)) > 2, "p must move for the test to say something"
+    resumed = tmp_path / "resumed"
+    with pytest.raises(RunFailed, match="pulled the plug"):
+        train(load_config(config), out=resumed, hooks=[StopAfter(stop)])
+    again = Record()
+    train(load_config(config), out=resumed, resume=True, hooks=[again])
+    assert again.p == record.p[stop - 1 :]
+    whole, other = saved(tmp_path / "whole"), saved(resumed)
+    for room in ("augmentations", "player.generator", "player.discriminator"):
+        assert whole[room].keys() == other[room].keys()
+        for name, value in whole[room].items():
+            assert isinstance(value, Tensor)
+            assert torch.equal(value, other[room][name]), name
+    assert {name.split(".")[1] for name in whole["augmentations"]} == {"p", "signs", "logits", "reals", "turns"}
+
+
+def test_p_is_0_after_a_run_with_the_target_1_and_high_after_one_with_the_target_minus_1(config: str, tmp_path: Path):
+    """r_t lies strictly between for a discriminator that has not learned its reals by heart."""
+    ends = {}
+    for target in (1, -1):
+        record = Record()
+        settings = (f"augmentations.0.target={target}", "augmentations.0.p=0.2")
+        train(load_config(config, *settings), out=tmp_path / str(target), hooks=[record])
+        ends[target] = record.p[-1]
+    assert ends[1] == 0
+    assert ends[-1] == pytest.approx(0.2 + 192 / 400)
+
+
+def test_points_of_the_plane_are_refused(config: str, tmp_path: Path):
+    with pytest.raises(BadInput, match="changes images"):
+        train(load_config(config, "data=ring"), out=tmp_path / "ring")

@@ -1,0 +1,153 @@
+"""Consistency regularization by hand."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from ganframe_consistency import Consistency
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from ganframe import load_config, train
+from ganframe.config import AugmentationConfig
+from ganframe.game import Contest, Game, Round, Turn
+from ganframe.protocols import Verdict
+from ganframe.randomness import Randomness
+
+double = {"dtype": torch.float64}
+
+
+class Shift(AugmentationConfig):
+    """Adds a number to each part of a sample, and as much random noise as is asked for."""
+
+    type: Literal["shift"] = "shift"
+    by: float = 1.0
+    noise: float = 0.0
+
+    def build(self) -> nn.Module:
+        return _Shift(self.by, self.noise)
+
+
+class _Shift(nn.Module):
+    def __init__(self, by: float, noise: float) -> None:
+        super().__init__()
+        self.by, self.noise = by, noise
+
+    def forward(self, sample: Any, generator: torch.Generator) -> Any:
+        if isinstance(sample, tuple):
+            return tuple(self(part, generator) for part in sample)
+        return sample + self.by + self.noise * torch.rand(sample.shape, generator=generator, dtype=sample.dtype)
+
+
+class Plain(Game):
+    inputs = ()
+    contests = (Contest("judge", real="real", fake="fake", real_condition="seen"),)
+    turns = (Turn("judge", ("judge",)),)
+
+
+class Judge(nn.Module):
+    def __init__(self, function: Any, *parameters: Tensor) -> None:
+        super().__init__()
+        self.function, self.values = function, nn.ParameterList(parameters)
+        self.calls = 0
+
+    def forward(self, sample: Any, condition: Tensor | None = None) -> Verdict:
+        self.calls += 1
+        return Verdict(self.function(sample, condition, *self.values))
+
+
+def round_of(judge: nn.Module, real: Any, seen: Tensor | None = None, seed: int = 0, augment: Any = None) -> Round:
+    game = Plain({})
+    game.seat({"judge": judge})
+    size = len(real[0] if isinstance(real, tuple) else real)
+    batch = {"real": real, "fake": real, "seen": seen}
+    round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed), augment=augment)
+    round.enter(game.turns[0])
+    return round
+
+
+def penalty(judge: nn.Module, real: Any, by: float = 1.0, noise: float = 0.0, **more: Any) -> Tensor:
+    return Consistency(augmentation=Shift(by=by, noise=noise)).build().forward(round_of(judge, real, **more))
+
+
+SQUARE = Judge(lambda x, _: x.square().sum(1))
+
+
+@pytest.mark.parametrize(("points", "by"), [((1.0, -2.0), 1.0), ((0.5, 3.0), -0.25)])
+def test_a_quadratic_judge_under_a_shift(points: tuple[float, ...], by: float):
+    """C = x^2 changes by 2 x s + s^2."""
+    real = torch.tensor(points, **double)[:, None]
+    expected = sum((2 * x * by + by**2) ** 2 for x in points) / len(points)
+    assert penalty(SQUARE, real, by).item() == pytest.approx(expected)
+
+
+def test_no_change_costs_nothing():
+    assert penalty(SQUARE, torch.randn(4, 2), by=0.0).item() == 0
+
+
+def test_all_logits_of_a_sample_count():
+    patches = Judge(lambda x, _: x[:, :, None, None] * torch.ones(1, 1, 2, 3, **double))
+    assert penalty(patches, torch.randn(4, 1, **double), by=2.0).item() == pytest.approx(6 * 4)
+
+
+def test_the_condition_goes_along_and_parts_are_changed_each():
+    judge = Judge(lambda x, seen: (x[0].sum(1) + 3 * x[1].sum(1)) * seen)
+    real = (torch.randn(2, 1, **double), torch.randn(2, 1, **double))
+    found = penalty(judge, real, by=1.0, seen=torch.tensor([1.0, 2.0], **double))
+    assert found.item() == pytest.approx((4**2 + 8**2) / 2)
+
+
+def test_the_verdict_on_the_real_is_that_of_the_loss():
+    judge = Judge(lambda x, _: x.sum(1))
+    round = round_of(judge, torch.randn(3, 2))
+    round.verdict(round.contests[0], "real")
+    Consistency(augmentation=Shift()).build().forward(round)
+    assert judge.calls == 2
+
+
+def test_augmentations_of_the_run_come_on_top():
+    judge = Judge(lambda x, _: x.sum(1))
+    assert penalty(judge, torch.zeros(3, 1), by=2.0, augment=lambda x, _: 10 * x).item() == pytest.approx(400)
+
+
+def test_draws_are_those_of_the_round():
+    real = torch.randn(5, 2)
+    first, again, other = (penalty(SQUARE, real, noise=1.0, seed=seed).item() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_gradcheck_in_the_weights():
+    real = torch.randn(3, 2, generator=torch.Generator().manual_seed(0), **double)
+
+    def value(weight: Tensor) -> Tensor:
+        return penalty(Judge(lambda x, _: torch.tanh(x @ weight).sum(1)), real)
+
+    assert torch.autograd.gradcheck(value, torch.randn(2, 2, **double).requires_grad_())
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
+def test_finite_for_large_logits(dtype: torch.dtype, size: float):
+    for slope in (size, -size):
+        judge = Judge(lambda x, _, w: (x * w).sum(1), torch.tensor(slope, dtype=dtype))
+        found = penalty(judge, torch.ones(2, 1, dtype=dtype))
+        found.backward()
+        assert bool(found.isfinite())
+        assert bool(judge.values[0].grad.isfinite())
+
+
+def test_a_nested_schedule_is_refused():
+    schedule = {"type": "linear", "start": 0.1, "end": 0}
+    with pytest.raises(ValidationError, match="cannot follow a schedule, but sigma does"):
+        Consistency(augmentation={"type": "instance-noise", "sigma": schedule})
+
+
+def test_an_augmentation_is_needed():
+    with pytest.raises(ValidationError, match="augmentation"):
+        Consistency()
+
+
+@pytest.mark.slow
+def test_the_preset_covers_every_mode(tmp_path: Path):
+    folder = train(load_config("lecam-ring"), out=tmp_path / "run")
+    assert '"mode-coverage/modes": 8.0' in folder.metrics.read_text().splitlines()[-1]

@@ -1,0 +1,57 @@
+"""DiffAugment: the same kind of random change to reals and fakes, through which the generator still learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from ganframe import hookimpl
+from ganframe.config import AugmentationConfig, Component
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Policy = Literal["color", "translation", "cutout"]
+
+
+class DiffAugment(AugmentationConfig):
+    """Changes the colours of each image, shifts it, and blanks a square of it, at random."""
+
+    paper = "Zhao et al. 2020, arXiv:2006.10738, section 3.2"
+    type: Literal["diffaugment"] = "diffaugment"
+    aliases = ("diff-augment",)
+    off: ClassVar[Mapping[str, Any]] = {"policies": ()}
+    policies: tuple[Policy, ...] = ("color", "translation", "cutout")
+    """What is done, in this order; nothing where the list is empty."""
+    translation_ratio: float = Field(default=1 / 8, ge=0, lt=1)
+    """Longest shift along each side, as a share of the side."""
+    cutout_ratio: float = Field(default=1 / 2, ge=0, le=1)
+    """Side of the blank square, as a share of the image's side."""
+
+    @field_validator("policies")
+    @classmethod
+    def _once_each(cls, policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+        if len(set(policies)) < len(policies):
+            raise ValueError("a policy is named twice")
+        return policies
+
+    def build(self) -> nn.Module:
+        """See base class."""
+        from ganframe_diffaugment.augmentation import Augmentation  # noqa: PLC0415  configs stay free of torch
+
+        return Augmentation(self.policies, self.translation_ratio, self.cutout_ratio)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the augmentation."""
+    register(DiffAugment)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset."""
+    register(Path(__file__).parent / "presets")

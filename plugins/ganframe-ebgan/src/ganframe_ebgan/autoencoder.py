@@ -1,0 +1,50 @@
+"""The discriminator.
+
+B: examples. D: numbers in a sample. K: numbers in a code.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.protocols import Verdict
+from ganframe.specs import SampleSpec, parts
+from ganframe_ebgan import Autoencoder
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Sample
+
+
+class AutoencoderNetwork(nn.Module):
+    """Fully connected layers to a code and back, leaky ReLU between them; the code and the output are linear.
+
+    Args:
+        config: Widths.
+        sample: What is reconstructed; several tensors are flattened and joined.
+    """
+
+    def __init__(self, config: Autoencoder, sample: SampleSpec) -> None:
+        super().__init__()
+        widths = [sum(math.prod(part.shape) for part in parts(sample)), *config.hidden, config.code]
+        self.encode, self.decode = _layers(widths), _layers(widths[::-1])
+
+    def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
+        """Judge samples of D numbers: logits `(B,)` are minus the mean squared error, features the code `(B, K)`."""
+        joined = sample if isinstance(sample, tuple) else (sample,)
+        flat = torch.cat([part.reshape(len(part), -1) for part in joined], dim=1)
+        code = self.encode(flat)
+        return Verdict(-(self.decode(code) - flat).square().mean(1), features=(code,))
+
+
+def _layers(widths: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(widths):
+        layers += [nn.LeakyReLU(0.2)] if layers else []
+        layers.append(nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers)

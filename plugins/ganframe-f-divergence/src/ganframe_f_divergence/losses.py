@@ -1,0 +1,265 @@
+"""The losses, from raw outputs v: T = g(v) and f*(g(v)), which is simplified so that no T is formed that has saturated.
+
+Where e^v, or a power of it, would overflow, v is replaced by `restrained(v)`, which grows like a logarithm from there
+on. T and f*(T) are those of the same restrained v, so the discriminator's value stays a lower bound of the divergence.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from ganframe.separable import SeparableLoss
+from ganframe_f_divergence.jeffrey import log_ratio
+
+LIMIT = 30.0
+"""Exponentials are continued as straight lines from e^30, about 1e13, on: their squares still fit in float32."""
+
+TINY = 80.0
+"""e^-80 is still a normal number in float32."""
+
+
+class FDivergenceLoss(SeparableLoss):
+    """Discriminator: -E_p[T] + E_q[f*(T)]. Generator: -E_q[f*(T)], or -E_q[T] where it is not to saturate.
+
+    Computes in float32 at the least.
+
+    Args:
+        non_saturating: Whether the generator minimises -E_q[T].
+    """
+
+    def __init__(self, non_saturating: bool = False) -> None:
+        super().__init__()
+        self.non_saturating = non_saturating
+
+    def output(self, v: Tensor) -> Tensor:
+        """T = g(v) for raw outputs of any shape."""
+        raise NotImplementedError
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """f*(g(v)) for raw outputs of any shape."""
+        raise NotImplementedError
+
+    def as_real(self, logits: Tensor) -> Tensor:
+        """Cost -T."""
+        return -self.output(_wide(logits))
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        """Cost f*(T)."""
+        return self.conjugate(_wide(logits))
+
+    def fooling(self, logits: Tensor) -> Tensor:
+        """Cost -f*(T), or -T where the generator is not to saturate."""
+        return self.as_real(logits) if self.non_saturating else -self.as_fake(logits)
+
+
+class TotalVariationLoss(FDivergenceLoss):
+    """T = tanh(v) / 2, f*(t) = t."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return v.tanh() / 2
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return self.output(v)
+
+
+class KLLoss(FDivergenceLoss):
+    """T = v, f*(t) = e^(t - 1)."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return restrained(v, 1 + LIMIT)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return (self.output(v) - 1).exp()
+
+
+class ReverseKLLoss(FDivergenceLoss):
+    """T = -e^-v, f*(t) = -1 - ln(-t)."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -restrained(-v, LIMIT).exp()
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -1 - restrained(-v, LIMIT)
+
+
+class PearsonLoss(FDivergenceLoss):
+    """T = v, f*(t) = t^2/4 + t for t >= -2, and -1 below."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return v
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return (v + 2).relu().square() / 4 - 1
+
+
+class NeymanLoss(FDivergenceLoss):
+    """T = 1 - e^-v, f*(t) = 2 - 2 sqrt(1 - t)."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -restrained(-v, LIMIT).expm1()
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -2 * (restrained(-v, LIMIT) / 2).expm1()
+
+
+class SquaredHellingerLoss(FDivergenceLoss):
+    """T = 1 - e^-v, f*(t) = t/(1 - t)."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -(-self._restrained(v)).expm1()
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return self._restrained(v).expm1()
+
+    def _restrained(self, v: Tensor) -> Tensor:
+        return -restrained(-restrained(v, LIMIT), LIMIT)
+
+
+class JeffreyLoss(FDivergenceLoss):
+    """T = v, f*(t) = W + 1/W + t - 2 with Lambert's W(e^(1 - t)).
+
+    1/W = u is the density ratio at which f'(u) = t, and f*(t) = u - 1 + ln u.
+    """
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return restrained(v, 1 + LIMIT)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        log_u = log_ratio(self.output(v))
+        return log_u.expm1() + log_u
+
+
+class JensenShannonLoss(FDivergenceLoss):
+    """T = ln 2 - ln(1 + e^-v), f*(t) = -ln(2 - e^t)."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return math.log(2) + logsigmoid(v)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -logsigmoid(-v) - math.log(2)
+
+
+class WeightedJensenShannonLoss(FDivergenceLoss):
+    """T = -pi ln pi - ln(1 + e^-v), f*(t) = (1 - pi) ln[(1 - pi) / (1 - pi e^(t/pi))].
+
+    Args:
+        pi: Share of the data in the mixture, between 0 and 1.
+        non_saturating: Whether the generator minimises -E_q[T].
+    """
+
+    def __init__(self, pi: float, non_saturating: bool = False) -> None:
+        super().__init__(non_saturating)
+        self.pi = pi
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return logsigmoid(v) - self.pi * math.log(self.pi)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        # 1 - pi e^(t/pi) = 1 - (1 + e^-v)^(-1/pi), which is e^-v / pi where e^-v is tiny.
+        near, far = _split(v)
+        log_rest = (-(logsigmoid(near) / self.pi).expm1()).log() - far
+        return (1 - self.pi) * (math.log1p(-self.pi) - log_rest)
+
+
+class FGANLoss(FDivergenceLoss):
+    """T = -ln(1 + e^-v), f*(t) = -ln(1 - e^t)."""
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return logsigmoid(v)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -logsigmoid(-v)
+
+
+class AlphaBelowOne(FDivergenceLoss):
+    """T = 1/(1 - a) - ln(1 + e^-v), f*(t) = [t (a - 1) + 1]^(a/(a - 1))/a - 1/a.
+
+    Args:
+        alpha: The paper's alpha (a), below 1 and not 0.
+        non_saturating: Whether the generator minimises -E_q[T].
+    """
+
+    def __init__(self, alpha: float, non_saturating: bool = False) -> None:
+        super().__init__(non_saturating)
+        self.alpha = alpha
+        self.power = alpha / (1 - alpha)
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return -(-self._height(v)).expm1() / (1 - self.alpha)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        return (self.power * self._height(v)).expm1() / self.alpha
+
+    def _height(self, v: Tensor) -> Tensor:
+        """-ln[t (a - 1) + 1] = -ln[(1 - a) ln(1 + e^-v)], which grows with v."""
+        near, far = _split(v)
+        height = far - (-logsigmoid(near)).log() - math.log(1 - self.alpha)
+        return height if self.power < 0 else restrained(height, LIMIT / self.power, 1 / self.power)
+
+
+class AlphaAboveOne(FDivergenceLoss):
+    """T = v, f*(t) = [t (a - 1) + 1]^(a/(a - 1))/a - 1/a, with 0 for a negative bracket.
+
+    Args:
+        alpha: The paper's alpha (a), above 1.
+        non_saturating: Whether the generator minimises -E_q[T].
+    """
+
+    def __init__(self, alpha: float, non_saturating: bool = False) -> None:
+        super().__init__(non_saturating)
+        self.alpha = alpha
+        self.power = alpha / (alpha - 1)
+
+    def output(self, v: Tensor) -> Tensor:
+        """See base class."""
+        bracket = math.exp(LIMIT / self.power)
+        return restrained(v, (bracket - 1) / (self.alpha - 1), bracket / self.alpha)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """See base class."""
+        bracket = (self.output(v) * (self.alpha - 1) + 1).relu()
+        return (bracket.pow(self.power) - 1) / self.alpha
+
+
+def restrained(v: Tensor, start: float, length: float = 1.0) -> Tensor:
+    """Itself up to `start`, and start + length ln(1 + (v - start)/length) beyond.
+
+    So e^(v/length) goes on as a straight line.
+    """
+    return v.clamp(max=start) + length * ((v - start).relu() / length).log1p()
+
+
+def _split(v: Tensor) -> tuple[Tensor, Tensor]:
+    """Two parts of v: one whose e^-v is a normal number, and the rest, which is >= 0."""
+    near = v.clamp(max=TINY)
+    return near, v - near
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,0 +1,59 @@
+"""Two terms of Salimans et al. 2016: feature matching and historical averaging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ganframe import hookimpl
+from ganframe.config import Component, RegularizerConfig
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Regularizer
+
+
+class FeatureMatching(RegularizerConfig):
+    """Pulls the mean features of fakes to those of reals: ||E f(x) - E f(G(z))||^2."""
+
+    paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.1"
+    type: Literal["feature-matching"] = "feature-matching"
+    reads = frozenset({"features"})
+    zero_when = "tensors are equal"
+    layers: tuple[int, ...] | None = Field(default=(-1,), min_length=1)
+    """Which features of the discriminator, counted from 0 on the input side or from -1 on the other; null takes all."""
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_feature_matching.matching import Matching  # noqa: PLC0415  configs stay free of torch
+
+        return Matching(self.layers)
+
+
+class HistoricalAveraging(RegularizerConfig):
+    """Pulls the parameters of the players that move to the mean of their past values."""
+
+    paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.3"
+    type: Literal["historical-averaging"] = "historical-averaging"
+    side = "both"
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_feature_matching.history import History  # noqa: PLC0415  configs stay free of torch
+
+        return History()
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register both regularizers."""
+    register(FeatureMatching)
+    register(HistoricalAveraging)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on a ring."""
+    register(Path(__file__).parent / "presets")

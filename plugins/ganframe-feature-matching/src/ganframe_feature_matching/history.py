@@ -1,0 +1,66 @@
+"""Historical averaging."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganframe import hookimpl
+from ganframe.game import Round, Turn
+from ganframe.run import Run
+
+
+class History:
+    """||theta - 1/t sum_i theta_i||^2 over the trainable parameters of the players that move.
+
+    theta_1 is the value before the first step, theta_t = theta the present one. A mean is kept for each player that the
+    term ever joined a turn of, and takes in each of that player's steps.
+
+    Attributes:
+        means: For each player the mean of each parameter, by its name.
+        counts: For each player how many values its means are over.
+    """
+
+    def __init__(self) -> None:
+        self.means: dict[str, dict[str, Tensor]] = {}
+        self.counts: dict[str, int] = {}
+
+    def forward(self, round: Round) -> Tensor:
+        """The penalty, a scalar >= 0; 0 before the first step."""
+        costs = [torch.zeros((), device=round.device)]
+        for player in tuple(round.game.players) if round.turn is None else round.turn.moves:
+            parameters = self._trainable(round, player)
+            if player not in self.means:
+                self.means[player] = {name: each.detach().clone() for name, each in parameters.items()}
+                self.counts[player] = 1
+            for name, mean in self.means[player].items():
+                costs.append((parameters[name] - mean.to(parameters[name].device)).square().sum())
+        return torch.stack(costs).sum()
+
+    @hookimpl
+    def on_turn_end(self, run: Run, turn: Turn) -> None:
+        """Take in the new values of the players that moved."""
+        for player in turn.moves:
+            if player in self.means:
+                self.counts[player] += 1
+                parameters = dict(run.game.players[player].named_parameters())
+                for name, mean in self.means[player].items():
+                    value = parameters[name].detach()
+                    self.means[player][name] = mean.to(value.device).lerp(value, 1 / self.counts[player])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Means and counts."""
+        return {"means": self.means, "counts": self.counts}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take means and counts back."""
+        self.means = {player: dict(means) for player, means in state["means"].items()}
+        self.counts = dict(state["counts"])
+
+    def _trainable(self, round: Round, player: str) -> dict[str, Tensor]:
+        given = round.weights.get(player, {})
+        named = round.game.players[player].named_parameters()
+        return {name: given.get(name, each) for name, each in named if each.requires_grad}

@@ -1,0 +1,167 @@
+"""Penalties at points of their own: 0-GP between reals and fakes, DRAGAN around reals."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from ganframe_gradient_penalties import DRAGAN, ZeroCentred
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from ganframe.config import RegularizerConfig
+from ganframe.game import Contest, Game, Round, Turn
+from ganframe.protocols import Verdict
+from ganframe.randomness import Randomness
+from ganframe.schedules import Schedules
+
+double = {"dtype": torch.float64}
+
+
+class Plain(Game):
+    inputs = ()
+    contests = (Contest("judge", real="real", fake="fake", real_condition="seen", fake_condition="other"),)
+    turns = (Turn("judge", ("judge",)),)
+
+
+class Judge(nn.Module):
+    def __init__(self, function: Callable[..., Tensor], *parameters: Tensor) -> None:
+        super().__init__()
+        self.function = function
+        self.values = nn.ParameterList(parameters)
+
+    def forward(self, sample: Any, condition: Tensor | None = None) -> Verdict:
+        return Verdict(self.function(sample, condition, *self.values))
+
+
+def linear(*slope: float) -> Judge:
+    return Judge(lambda x, _, w: x.flatten(1) @ w, torch.tensor(slope, **double))
+
+
+HALF_SQUARE = Judge(lambda x, _: x.square().flatten(1).sum(1) / 2)
+"""Its gradient is x."""
+
+
+def round_of(judge: nn.Module, real: Any, fake: Any, seed: int = 0, **conditions: Tensor) -> Round:
+    game = Plain({})
+    game.seat({"judge": judge})
+    size = len(real[0] if isinstance(real, tuple) else real)
+    batch = {"real": real, "fake": fake, "seen": None, "other": None, **conditions}
+    round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
+    round.enter(game.turns[0])
+    return round
+
+
+def draws(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), **double)
+
+
+def value(config: RegularizerConfig, judge: nn.Module, real: Any, fake: Any, **more: Any) -> float:
+    return config.build().forward(round_of(judge, real, fake, **more)).item()
+
+
+@pytest.mark.parametrize("slope", [(3.0, 4.0), (0.6, -0.8), (0.0, 0.0)])
+def test_a_linear_judge_pays_by_its_slope_alone(slope: tuple[float, float]):
+    judge, norm = linear(*slope), math.hypot(*slope)
+    assert value(ZeroCentred(), judge, draws(4, 2), draws(4, 2)) == pytest.approx(norm**2, abs=1e-12)
+    assert value(DRAGAN(), judge, draws(4, 2), draws(4, 2)) == pytest.approx((norm - 1) ** 2, abs=1e-12)
+
+
+@pytest.mark.parametrize(("fake", "real"), [(0.0, 3.0), (-1.0, 2.5)])
+def test_0_gp_is_uniform_between_fake_and_real(fake: float, real: float):
+    """With the gradient x on [a, b] the penalty is the mean of x^2: (a^2 + a b + b^2) / 3."""
+    sides = [torch.full((100_000, 1), each, **double) for each in (real, fake)]
+    expected = (fake**2 + fake * real + real**2) / 3
+    assert value(ZeroCentred(), HALF_SQUARE, *sides) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(("spread", "low", "high"), [(0.5, -1.0, 1.0), (2.0, 3.0, 6.0)])
+def test_dragan_noise_is_uniform_up_to_that_many_deviations(spread: float, low: float, high: float):
+    """Half the reals at a, half at b: std = (b - a) / 2 = s; with the gradient x > 0 the penalty is E(x + c s u - 1)^2.
+
+    For u uniform in [0, 1], E(d + w u)^2 = d^2 + d w + w^2 / 3.
+    """
+    real = torch.tensor([low, high], **double).repeat(50_000)[:, None]
+    wide = spread * (high - low) / 2
+    shifted = Judge(lambda x, _: (x + 10).square().sum(1) / 2)
+    expected = sum(d**2 + d * wide + wide**2 / 3 for d in (low + 9, high + 9)) / 2
+    assert value(DRAGAN(spread=spread), shifted, real, real) == pytest.approx(expected, rel=0.005)
+
+
+def test_dragan_without_spread_looks_at_the_reals_and_never_at_the_fakes():
+    real = torch.tensor([[2.0], [4.0]], **double)
+    assert value(DRAGAN(spread=0), HALF_SQUARE, real, draws(2, 1)) == pytest.approx((1 + 9) / 2)
+    round = round_of(HALF_SQUARE, real, draws(2, 1))
+    DRAGAN().build().forward(round)
+    assert ("judge", "fake") not in round.logits
+
+
+def test_the_spread_follows_a_schedule():
+    config = DRAGAN(spread={"type": "linear", "start": 1.0, "end": 0.0})
+    live = config.build()
+    Schedules([(config, live)]).apply(500, 1000)
+    assert live.spread == 0.5
+
+
+@pytest.mark.parametrize(("config", "cost"), [(ZeroCentred(), 15.0), (DRAGAN(spread=0), (math.sqrt(15) - 1) ** 2)])
+def test_the_norm_is_over_all_axes_but_the_batch(config: RegularizerConfig, cost: float):
+    half = Judge(lambda x, _: 0.5 * x.flatten(1).sum(1))
+    assert value(config, half, draws(2, 3, 4, 5), draws(2, 3, 4, 5)) == pytest.approx(cost)
+
+
+@pytest.mark.parametrize(("config", "cost"), [(ZeroCentred(), 25.0), (DRAGAN(), 16.0)])
+def test_the_norm_is_over_all_tensors_of_a_sample(config: RegularizerConfig, cost: float):
+    judge = Judge(lambda x, _: 3 * x[0].flatten(1).sum(1) + 4 * x[1].flatten(1).sum(1))
+    sample = (draws(2, 1), draws(2, 1, seed=1))
+    assert value(config, judge, sample, sample) == pytest.approx(cost)
+
+
+@pytest.mark.parametrize(("config", "cost"), [(ZeroCentred(), 4.0), (DRAGAN(), 1.0)])
+def test_patches_count_by_their_mean(config: RegularizerConfig, cost: float):
+    judge = Judge(lambda x, _: 2 * x[:, None, :, None] * torch.ones(1, 1, 1, 3, **double))
+    assert value(config, judge, draws(2, 1), draws(2, 1)) == pytest.approx(cost)
+
+
+@pytest.mark.parametrize(("config", "cost"), [(ZeroCentred(), (25 + 1) / 2), (DRAGAN(), (16 + 0) / 2)])
+def test_points_are_judged_with_the_condition_of_the_real_side(config: RegularizerConfig, cost: float):
+    judge = Judge(lambda x, condition: (x * condition).sum(1))
+    seen = torch.tensor([[3.0, 4.0], [0.0, 1.0]], **double)
+    found = value(config, judge, draws(2, 2), draws(2, 2), seen=seen, other=7 * seen)
+    assert found == pytest.approx(cost)
+
+
+@pytest.mark.parametrize("config", [ZeroCentred(), DRAGAN()])
+def test_draws_are_those_of_the_round(config: RegularizerConfig):
+    real, fake = draws(20, 2), draws(20, 2, seed=1)
+    first, again, other = (value(config, HALF_SQUARE, real, fake, seed=seed) for seed in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("config", [ZeroCentred(), DRAGAN()])
+def test_gradcheck_of_the_penalty_in_the_weights(config: RegularizerConfig):
+    """The double backward is right, to finite differences."""
+    real, fake = draws(3, 2), draws(3, 2, seed=2)
+
+    def penalty(weight: Tensor) -> Tensor:
+        judge = Judge(lambda x, _: torch.tanh(x @ weight).square().sum(1))
+        return config.build().forward(round_of(judge, real, fake))
+
+    assert torch.autograd.gradcheck(penalty, draws(2, 2, seed=1).requires_grad_())
+
+
+@pytest.mark.parametrize("config", [ZeroCentred(), DRAGAN()])
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
+def test_finite_for_large_outputs_and_a_flat_judge(config: RegularizerConfig, dtype: torch.dtype, size: float):
+    for slope in (size, -size, 0.0):
+        judge = Judge(lambda x, _, w: x @ w, torch.full((2,), slope, dtype=dtype))
+        penalty = config.build().forward(round_of(judge, draws(4, 2).to(dtype), draws(4, 2).to(dtype)))
+        penalty.backward()
+        assert bool(penalty.isfinite())
+        assert bool(judge.values[0].grad.isfinite().all())
+
+
+@pytest.mark.parametrize("spread", [-0.1, math.nan, "wide"])
+def test_other_spreads_are_refused(spread: Any):
+    with pytest.raises(ValidationError):
+        DRAGAN(spread=spread)

@@ -1,0 +1,119 @@
+"""Noise that shrinks over a run, and what it makes of the density of the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ganframe_instance_noise import InstanceNoise
+from pydantic import ValidationError
+
+from ganframe import RunFailed, hookimpl, load_config, train
+from ganframe.builtin import Linear
+
+STEPS = 8
+
+CONFIG = """
+game: {type: adversarial, generator: {type: mlp, latent: 4, hidden: [8]}, discriminator: {type: mlp, hidden: [8]}}
+losses: [non-saturating]
+data: {type: ring, samples: 200}
+augmentations: [{type: instance-noise, sigma: {type: linear, start: 0.4, end: 0}}]
+train: {images: 128, batch_size: 16, device: cpu}
+checkpoint: {every_images: 16}
+snapshot: {every_images: 128, count: 4}
+"""
+
+
+class Record:
+    """The sigma of each step, and the deviation of the noise that the discriminator's reals had in it."""
+
+    def __init__(self) -> None:
+        self.sigma: list[float] = []
+        self.measured: list[float] = []
+
+    @hookimpl
+    def on_turn_end(self, run: Any, turn: Any, rounds: Any) -> None:
+        if turn.name == "discriminator":
+            (noise,) = run.assembly.augmentations
+            added = noise(torch.zeros(4000, 2), rounds[0].randomness.generator("probe"))
+            self.sigma.append(noise.sigma)
+            self.measured.append(added.std().item())
+
+
+class StopAfter:
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl(trylast=True)
+    def on_step_end(self, step: int) -> None:
+        if step == self.step:
+            raise RunFailed("pulled the plug")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def test_the_noise_of_a_run_shrinks_along_its_schedule(config: str, tmp_path: Path):
+    """A step sees the value of the images before it: 0.4 (1 - k / 8) in step k."""
+    record = Record()
+    train(load_config(config), out=tmp_path / "run", hooks=[record])
+    expected = [0.4 * (1 - step / STEPS) for step in range(STEPS)]
+    assert record.sigma == pytest.approx(expected)
+    assert record.measured == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("schedule", [{"start": 0.1, "end": 0.3}, {"start": 0.3, "end": 0.1, "images": 64}])
+def test_another_schedule_is_followed_too(config: str, tmp_path: Path, schedule: dict[str, float]):
+    record = Record()
+    settings = [f"augmentations.0.sigma.{name}={number}" for name, number in schedule.items()]
+    train(load_config(config, *settings), out=tmp_path / "run", hooks=[record])
+    length = schedule.get("images", 128)
+    share = [min(16 * step / length, 1) for step in range(STEPS)]
+    assert record.sigma == pytest.approx(
+        [schedule["start"] + each * (schedule["end"] - schedule["start"]) for each in share]
+    )
+
+
+def test_a_resumed_run_goes_on_with_the_same_sigma(config: str, tmp_path: Path):
+    whole, again = Record(), Record()
+    train(load_config(config), out=tmp_path / "whole", hooks=[whole])
+    with pytest.raises(RunFailed, match="pulled the plug"):
+        train(load_config(config), out=tmp_path / "run", hooks=[StopAfter(5)])
+    train(load_config(config), out=tmp_path / "run", resume=True, hooks=[again])
+    assert again.sigma == whole.sigma[-len(again.sigma) :]
+    assert 3 <= len(again.sigma) < STEPS
+    assert again.measured == whole.measured[-len(again.measured) :]
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.5])
+@pytest.mark.parametrize("data", ["ring", "coin"])
+def test_the_variance_of_noised_samples_is_the_old_one_plus_sigma_squared(data: str, sigma: float):
+    """Points on a circle of radius 1 have the variance 1/2 along each axis; -1 and 1 have the variance 1."""
+    count = 200_000
+    angle = torch.linspace(0, 2 * torch.pi, count + 1)[:-1]
+    samples, variance = {
+        "ring": (torch.stack([angle.cos(), angle.sin()], dim=1), 0.5),
+        "coin": ((-1.0) ** torch.arange(count)[:, None].expand(count, 2), 1.0),
+    }[data]
+    found = InstanceNoise(sigma=sigma).build()(samples, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(found.var(dim=0), torch.full((2,), variance + sigma**2), rtol=0.01, atol=0)
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(2), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0])
+def test_the_density_of_a_noised_point_is_a_gaussian(sigma: float):
+    """Of 0, the share within sigma, 2 sigma and 3 sigma is 0.6827, 0.9545 and 0.9973."""
+    noise = InstanceNoise(sigma=sigma).build()(torch.zeros(200_000, 1), torch.Generator().manual_seed(0))
+    shares = [(noise.abs() < times * sigma).float().mean().item() for times in (1, 2, 3)]
+    assert shares == pytest.approx([0.682689, 0.954500, 0.997300], abs=0.004)
+
+
+def test_a_schedule_below_0_is_refused():
+    with pytest.raises(ValidationError, match=r"-0\.1 is below 0"):
+        InstanceNoise(sigma=Linear(start=0.2, end=-0.1))

@@ -1,0 +1,74 @@
+"""The negative log-likelihood of generators that have a density, and the simplest of them: a Gaussian."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ganframe import hookimpl
+from ganframe.config import Component, GeneratorConfig, RegularizerConfig
+from ganframe.specs import TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ganframe.protocols import Regularizer
+
+
+class NegativeLogLikelihood(RegularizerConfig):
+    """-E log p(x) per number in nats, where p is the density of a generator that has one."""
+
+    paper = "Grover et al. 2018, arXiv:1705.08868 (Flow-GAN); per dimension as in Dinh et al. 2017, arXiv:1605.08803"
+    type: Literal["negative-log-likelihood"] = "negative-log-likelihood"
+    aliases = ("nll",)
+    calls = frozenset({"log_prob"})
+    player: str = "generator"
+    """Name of the player whose density it is: its class must give `log_prob`."""
+    sample: str = "real"
+    """Name of the tensor that should be likely."""
+    condition: str | None = None
+    """Name of the condition of the density, such as `label`; none when left out."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return (self.sample,) if self.condition is None else (self.sample, self.condition)
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_likelihood.likelihood import Unlikelihood  # noqa: PLC0415  configs stay free of torch
+
+        return Unlikelihood(self.player, self.sample, self.condition)
+
+
+class Gaussian(GeneratorConfig):
+    """A multivariate normal distribution: G(z) = mu + L z with a triangular L, for vectors and small images."""
+
+    paper = "as in Rezende and Mohamed 2015, arXiv:1505.05770, a flow of one affine layer"
+    type: Literal["gaussian"] = "gaussian"
+    gives = frozenset({"log_prob"})
+    scale: float = Field(default=1.0, gt=0)
+    """Standard deviation of each number at the start."""
+
+    def build(
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+    ) -> nn.Module:
+        """See base class."""
+        from ganframe_likelihood.gaussian import AffineGaussian  # noqa: PLC0415  configs stay free of torch
+
+        return AffineGaussian(output.shape, self.scale)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the regularizer and the generator."""
+    register(NegativeLogLikelihood)
+    register(Gaussian)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset."""
+    register(Path(__file__).parent / "presets")

@@ -1,0 +1,45 @@
+"""The live regularizer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.errors import BadInput
+from ganframe.game import Round
+
+
+class Unlikelihood(nn.Module):
+    """-E log p(x) / D in nats, D the numbers of one example.
+
+    Args:
+        player: Name of the player with the method `log_prob(sample, condition=None) -> (B,)`.
+        sample: Name of the tensor x.
+        condition: Name of the tensor of conditions; None where there are none.
+    """
+
+    def __init__(self, player: str, sample: str, condition: str | None) -> None:
+        super().__init__()
+        self.player, self.sample, self.condition = player, sample, condition
+
+    def forward(self, round: Round) -> Tensor:
+        """The mean negative log-likelihood per number, a scalar.
+
+        Raises:
+            BadInput: When there is no such player, it has no density, or its density is not one number an example.
+        """
+        players = round.game.players
+        if self.player not in players:
+            message = f"the game has no player {self.player!r}; it has: {', '.join(players)}"
+            raise BadInput(message, path=("regularizers",), remedy="Name one of them in `player`.")
+        density = getattr(players[self.player], "log_prob", None)
+        if density is None:
+            raise BadInput(f"the player {self.player!r} has no `log_prob`", path=("regularizers",))
+        sample: Tensor = round[self.sample]
+        given = () if self.condition is None else (round[self.condition],)
+        log_prob: Tensor = density(sample, *given)
+        if log_prob.shape != sample.shape[:1]:
+            message = f"`log_prob` of {self.player!r} gives {tuple(log_prob.shape)}, not one number for each example"
+            raise BadInput(message, path=("regularizers",))
+        wide = log_prob.to(torch.promote_types(log_prob.dtype, torch.float32))
+        return -wide.mean() / sample[0].numel()

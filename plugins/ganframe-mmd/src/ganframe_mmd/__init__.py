@@ -1,0 +1,118 @@
+"""Maximum mean discrepancy: between samples as they are (GMMN), or between what a critic makes of them (MMD-GAN)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, FiniteFloat
+
+from ganframe import hookimpl
+from ganframe.config import Component, GameConfig, GeneratorConfig, LossConfig, RegularizerConfig, ZeroCase
+from ganframe.specs import DataSpec
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Loss, Regularizer
+    from ganframe_mmd.game import MomentMatching
+
+KernelName = Literal["rbf", "linear", "rational-quadratic"]
+Estimator = Literal["biased", "unbiased"]
+Scales = Annotated[tuple[Annotated[FiniteFloat, Field(gt=0)], ...], Field(min_length=1)]
+
+
+class MMD(RegularizerConfig):
+    """Squared maximum mean discrepancy of two tensors, E k(x, x') + E k(y, y') - 2 E k(x, y)."""
+
+    paper = "Gretton et al. 2012, JMLR 13:723-773, eq. 3 and 5; Li et al. 2015, arXiv:1502.02761, eq. 3"
+    type: Literal["mmd"] = "mmd"
+    sample: str = "fake"
+    """Name of the tensor y, batch axis first."""
+    reference: str = "real"
+    """Name of the tensor x."""
+    kernel: KernelName = "rbf"
+    """k(x, y): `rbf` sum_s exp(-||x - y||^2 / (2 s^2)), `linear` x^T y, or `rational-quadratic`
+    sum_a (1 + ||x - y||^2 / (2 a))^-a."""
+    bandwidths: Scales = (0.1, 0.5, 1.0)
+    """The s of `rbf`, in units of the data; of no effect on other kernels."""
+    alphas: Scales = (0.2, 0.5, 1.0, 2.0, 5.0)
+    """The a of `rational-quadratic`; of no effect on other kernels."""
+    estimator: Estimator = "biased"
+    """`biased` counts each example against itself and is never negative; `unbiased` leaves that out."""
+
+    @property
+    def zero_when(self) -> ZeroCase | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The biased estimate of equal batches is 0."""
+        return "tensors are equal" if self.estimator == "biased" else None
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return (self.reference, self.sample)
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_mmd.terms import Discrepancy, discrepancy  # noqa: PLC0415  configs stay free of torch
+
+        return Discrepancy(self.reference, self.sample, discrepancy(self))
+
+
+class MMDCritic(LossConfig):
+    """The critic maximises the squared MMD of what it makes of reals and fakes, the generator minimises it."""
+
+    paper = "Li et al. 2017, arXiv:1705.08584, eq. 3; Binkowski et al. 2018, arXiv:1801.01401, section 2"
+    type: Literal["mmd-critic"] = "mmd-critic"
+    aliases = ("mmd-gan",)
+    takes_targets = False
+    boundary = None
+    of: Literal["logits", "features"] = "logits"
+    """What is compared of a verdict: its raw outputs, or its last features, flattened."""
+    kernel: KernelName = "rational-quadratic"
+    """k(x, y): `rbf` sum_s exp(-||x - y||^2 / (2 s^2)), `linear` x^T y, or `rational-quadratic`
+    sum_a (1 + ||x - y||^2 / (2 a))^-a."""
+    bandwidths: Scales = (1.0, 2.0, 4.0, 8.0, 16.0)
+    """The s of `rbf`, in units of what is compared; of no effect on other kernels."""
+    alphas: Scales = (0.2, 0.5, 1.0, 2.0, 5.0)
+    """The a of `rational-quadratic`; of no effect on other kernels."""
+    estimator: Estimator = "unbiased"
+    """`biased` counts each example against itself and is never negative; `unbiased` leaves that out."""
+
+    @property
+    def reads(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What the loss reads of a verdict beside logits."""
+        return frozenset({"features"} if self.of == "features" else ())
+
+    def build(self) -> Loss:
+        """See base class."""
+        from ganframe_mmd.terms import CriticLoss, discrepancy  # noqa: PLC0415  configs stay free of torch
+
+        return CriticLoss(self.of, discrepancy(self))
+
+
+class MomentMatchingGame(GameConfig):
+    """A generator alone, without a discriminator; terms such as `mmd` compare its samples with the data."""
+
+    paper = "Li et al. 2015, arXiv:1502.02761; Dziugaite et al. 2015, arXiv:1505.03906"
+    type: Literal["moment-matching"] = "moment-matching"
+    generator: GeneratorConfig
+    """The network that makes samples."""
+    prior: Literal["normal", "uniform"] = "normal"
+    """Distribution of each latent number: N(0, 1), or uniform in [-1, 1], as in the papers."""
+
+    def build(self, data: DataSpec) -> MomentMatching:
+        """See base class."""
+        from ganframe_mmd.game import MomentMatching  # noqa: PLC0415  configs stay free of torch
+
+        return MomentMatching(self, data)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the regularizer, the loss and the game."""
+    for cls in (MMD, MMDCritic, MomentMatchingGame):
+        register(cls)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on a ring."""
+    register(Path(__file__).parent / "presets")

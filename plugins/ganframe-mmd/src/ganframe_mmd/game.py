@@ -1,0 +1,40 @@
+"""The game of a generator alone."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.game import Game, Role, Round, Turn, tensor
+from ganframe.specs import DataSpec
+from ganframe_mmd import MomentMatchingGame
+
+
+class MomentMatching(Game):
+    """A generator whose samples are compared with the data by terms; there are no contests."""
+
+    inputs = ("real",)
+    output = "fake"
+    pictures = ("fake",)
+    contests = ()
+    turns = (Turn("generator", moves=("generator",)),)
+
+    def __init__(self, config: MomentMatchingGame, data: DataSpec) -> None:
+        self.config = config
+        super().__init__(data)
+
+    def roles(self) -> dict[str, Role]:
+        """Who plays."""
+        return {"generator": Role(self.config.generator, ("generator",), self.data["real"])}
+
+    @tensor
+    def latent(self, round: Round) -> Tensor:
+        """Draws from the prior, in the shape that the generator declares."""
+        shape = (round.size, *self.generator.latent_shape)
+        if self.config.prior == "uniform":
+            return round.randomness.uniform("latent", shape, round.device) * 2 - 1
+        return round.randomness.normal("latent", shape, round.device)
+
+    @tensor
+    def fake(self, round: Round) -> Tensor:
+        """What the generator makes of the latents."""
+        return self.generator(round["latent"])

@@ -1,0 +1,287 @@
+"""MMD against closed forms and quadrature, and the game of a generator alone."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from ganframe_mmd import MMD, MMDCritic, MomentMatchingGame
+from ganframe_mmd.terms import discrepancy
+from pydantic import ValidationError
+from torch import Tensor
+
+from ganframe.assembly import assemble
+from ganframe.config import DiscriminatorConfig, LossConfig
+from ganframe.errors import BadInput
+from ganframe.experiment import Experiment
+from ganframe.plugins import installed
+from ganframe.protocols import Verdict
+from ganframe.specs import TensorSpec
+from ganframe.testing.stubs import StubGame, round_of
+
+double = {"dtype": torch.float64}
+PAIRS = [(0.7, 1.0), (-1.5, 0.6), (0.0, 2.0)]
+"""Mean and standard deviation of q; p is N(0, 1)."""
+
+pairs = pytest.mark.parametrize(("mean", "deviation"), PAIRS)
+
+
+def estimate(x: Tensor, y: Tensor, **settings: Any) -> Tensor:
+    return discrepancy(MMD(**settings))(x, y)
+
+
+def quantiles(mean: float, deviation: float, count: int = 1500) -> Tensor:
+    """Points whose empirical distribution is close to a normal one."""
+    levels = (torch.arange(count, **double) + 0.5) / count
+    return (mean + deviation * math.sqrt(2) * torch.erfinv(2 * levels - 1))[:, None]
+
+
+def normals(mean: float, deviation: float, count: int, seed: int) -> Tensor:
+    draws = torch.randn((count, 1), generator=torch.Generator().manual_seed(seed), **double)
+    return mean + deviation * draws
+
+
+def rbf_of_normals(mean: float, deviation: float, s: float) -> float:
+    """E k under the Gaussian differences x - x', y - y' and x - y."""
+
+    def expected(shift: float, variance: float) -> float:
+        return math.sqrt(s**2 / (s**2 + variance)) * math.exp(-(shift**2) / (2 * (s**2 + variance)))
+
+    return expected(0, 2) + expected(0, 2 * deviation**2) - 2 * expected(mean, 1 + deviation**2)
+
+
+def by_quadrature(k: Callable[[Any], Any], mean: float, deviation: float) -> float:
+    """E k for a kernel of the difference, over the densities of the three differences."""
+
+    def expected(shift: float, variance: float) -> float:
+        at, step = np.linspace(-60, 60, 400_001, retstep=True)
+        density = np.exp(-((at - shift) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+        return float((k(at) * density).sum() * step)
+
+    return expected(0, 2) + expected(0, 2 * deviation**2) - 2 * expected(mean, 1 + deviation**2)
+
+
+@pytest.mark.parametrize("m", [0.7, 2.0])
+@pytest.mark.parametrize("s", [0.5, 1.0, 3.0])
+def test_the_closed_form_of_two_normals_a_distance_apart(m: float, s: float):
+    expected = 2 * math.sqrt(s**2 / (s**2 + 2)) * (1 - math.exp(-(m**2) / (2 * (s**2 + 2))))
+    found = estimate(quantiles(0, 1), quantiles(m, 1), bandwidths=(s,)).item()
+    assert found == pytest.approx(expected, rel=2e-3)
+    assert rbf_of_normals(m, 1, s) == pytest.approx(expected)
+
+
+@pairs
+@pytest.mark.parametrize("s", [0.5, 1.0, 3.0])
+def test_rbf_of_normals_of_other_widths(mean: float, deviation: float, s: float):
+    found = estimate(quantiles(0, 1), quantiles(mean, deviation), bandwidths=(s,)).item()
+    assert found == pytest.approx(rbf_of_normals(mean, deviation, s), rel=2e-3, abs=1e-5)
+
+
+@pairs
+def test_the_linear_kernel_sees_the_means_alone(mean: float, deviation: float):
+    found = estimate(quantiles(0, 1), quantiles(mean, deviation), kernel="linear").item()
+    assert found == pytest.approx(mean**2, abs=1e-9)
+
+
+@pairs
+@pytest.mark.parametrize("a", [0.2, 1.0, 5.0])
+def test_rational_quadratic_by_quadrature(mean: float, deviation: float, a: float):
+    expected = by_quadrature(lambda d: (1 + d**2 / (2 * a)) ** -a, mean, deviation)
+    found = estimate(quantiles(0, 1), quantiles(mean, deviation), kernel="rational-quadratic", alphas=(a,)).item()
+    assert found == pytest.approx(expected, rel=3e-3, abs=1e-5)
+
+
+def test_a_mixture_is_a_sum():
+    x, y = normals(0, 1, 40, 0), normals(0.5, 1, 30, 1)
+    parts = [estimate(x, y, bandwidths=(s,)).item() for s in (0.3, 2.0)]
+    assert estimate(x, y, bandwidths=(0.3, 2.0)).item() == pytest.approx(sum(parts))
+
+
+KERNELS = [
+    {"kernel": "rbf", "bandwidths": (0.2, 1.0)},
+    {"kernel": "linear"},
+    {"kernel": "rational-quadratic"},
+]
+kernels = pytest.mark.parametrize("settings", KERNELS, ids=lambda each: each["kernel"])
+
+
+@kernels
+@pairs
+def test_unbiased_is_unbiased(settings: dict[str, Any], mean: float, deviation: float):
+    """Over 1500 draws of 5 and 7 examples the mean is within 4 standard errors of the truth, that of biased is not."""
+    expected = {
+        "rbf": sum(rbf_of_normals(mean, deviation, s) for s in (0.2, 1.0)),
+        "linear": mean**2,
+        "rational-quadratic": by_quadrature(
+            lambda d: sum((1 + d**2 / (2 * a)) ** -a for a in (0.2, 0.5, 1.0, 2.0, 5.0)), mean, deviation
+        ),
+    }[settings["kernel"]]
+    x, y = normals(0, 1, 7500, 0).view(1500, 5, 1), normals(mean, deviation, 10_500, 1).view(1500, 7, 1)
+    off = {}
+    for estimator in ("unbiased", "biased"):
+        one = discrepancy(MMD(**settings, estimator=estimator))
+        found = torch.stack([one(*each) for each in zip(x, y, strict=True)])
+        off[estimator] = ((found.mean() - expected) / (found.std() / math.sqrt(1500))).item()
+    assert abs(off["unbiased"]) < 4
+    assert off["biased"] > 4.5
+
+
+@kernels
+def test_at_equal_distributions_unbiased_is_zero_on_average_and_biased_is_not(settings: dict[str, Any]):
+    found: dict[str, Tensor] = {}
+    for estimator in ("unbiased", "biased"):
+        one = discrepancy(MMD(**settings, estimator=estimator))
+        found[estimator] = torch.stack(
+            [one(normals(0, 1, 6, seed), normals(0, 1, 6, -seed - 1)) for seed in range(400)]
+        )
+    error = found["unbiased"].std() / math.sqrt(400)
+    assert found["unbiased"].mean().abs() < 4 * error
+    assert bool((found["unbiased"] < 0).any())
+    assert bool((found["biased"] >= -1e-15).all())
+    assert found["biased"].mean() > 6 * error
+
+
+def test_the_unbiased_estimate_by_hand():
+    """Linear: x in {1, 3} and y in {2, 5, 7} have products 3 among x, 10, 14, 35 among y, and means 2 and 14/3."""
+    x, y = (torch.tensor(each, **double)[:, None] for each in ([1.0, 3.0], [2.0, 5.0, 7.0]))
+    unbiased = 3 + (10 + 14 + 35) / 3 - 2 * 2 * 14 / 3
+    biased = (2 - 14 / 3) ** 2
+    assert estimate(x, y, kernel="linear", estimator="unbiased").item() == pytest.approx(unbiased)
+    assert estimate(x, y, kernel="linear").item() == pytest.approx(biased)
+
+
+@kernels
+@pytest.mark.parametrize("estimator", ["biased", "unbiased"])
+def test_derivatives(settings: dict[str, Any], estimator: str):
+    one = discrepancy(MMD(**settings, estimator=estimator))
+    x, y = (normals(0, 1, 10, seed).view(5, 2).requires_grad_() for seed in (0, 1))
+    assert torch.autograd.gradcheck(one, (x, y))
+    assert torch.autograd.gradgradcheck(one, (x, y))
+
+
+def test_examples_are_flattened_and_all_their_numbers_count():
+    x, y = torch.zeros(2, 3, 4, 5, **double), torch.full((2, 3, 4, 5), 0.1, **double)
+    squared = 60 * 0.01
+    assert estimate(x, y, bandwidths=(1.0,)).item() == pytest.approx(2 - 2 * math.exp(-squared / 2))
+
+
+def test_neighbours_far_from_the_origin_are_told_apart_in_float32():
+    """The distance 0.01 at 100, where the squares in float32 are exact to 0.001 only."""
+    x, y = torch.full((4, 1), 100.0), torch.full((4, 1), 100.01)
+    gap = (y[0] - x[0]).double().item()
+    expected = 2 - 2 * math.exp(-((gap / 0.01) ** 2) / 2)
+    assert estimate(x, y, bandwidths=(0.01,)).item() == pytest.approx(expected, rel=1e-4)
+
+
+@kernels
+def test_dtypes_and_autocast(settings: dict[str, Any]):
+    x, y = (normals(0, 1, 16, seed).view(8, 2) for seed in (0, 1))
+    expected = estimate(x, y, **settings)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = estimate(x.float(), y.float(), **settings)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+    rough = estimate(x.bfloat16(), y.bfloat16(), **settings)
+    torch.testing.assert_close(rough, estimate(x.bfloat16().float(), y.bfloat16().float(), **settings))
+
+
+def test_a_batch_of_one_has_no_unbiased_estimate():
+    one = torch.zeros(1, 2)
+    with pytest.raises(BadInput, match="at least 2 examples"):
+        estimate(one, one, estimator="unbiased")
+    assert estimate(one, one).item() == 0
+
+
+def test_the_regularizer_compares_the_tensors_that_it_names():
+    config = MMD(sample="made", reference="given", kernel="linear")
+    game = StubGame(config.tensors())
+    batch = {"given": torch.tensor([[1.0], [3.0]]), "made": torch.tensor([[6.0], [0.0]])}
+    assert config.build().forward(round_of(game, batch)).item() == 1
+    assert config.tensors() == ("given", "made")
+
+
+def test_critic_and_generator_pull_against_each_other():
+    loss = MMDCritic(kernel="rbf", bandwidths=(1.0,)).build()
+    real, fake = (Verdict(torch.tensor(each, **double, requires_grad=True)) for each in ([0.0, 0.2], [1.0, 1.1]))
+    assert loss.discriminator(real, fake).item() == -loss.generator(real, fake).item()
+    critic = torch.autograd.grad(loss.discriminator(real, fake), (real.logits, fake.logits))
+    assert critic[0].sum() > 0 > critic[1].sum()
+    (generator,) = torch.autograd.grad(loss.generator(real, fake), fake.logits)
+    assert generator.sum() > 0
+
+
+def test_the_critic_can_compare_features():
+    """The last features, flattened; raw outputs are not read."""
+    nothing = torch.zeros(2)
+    maps = torch.arange(16.0).view(2, 2, 2, 2)
+    sides = Verdict(nothing, (nothing, maps)), Verdict(nothing, (nothing, maps + 0.5))
+    loss = MMDCritic(of="features", kernel="linear", estimator="biased").build()
+    assert loss.generator(*sides).item() == pytest.approx(8 * 0.25)
+    assert MMDCritic(of="features").reads == {"features"}
+    assert MMDCritic().reads == frozenset()
+
+
+def test_patches_are_numbers_of_their_sample():
+    patches = torch.zeros(2, 1, 2, 2)
+    loss = MMDCritic(kernel="linear", estimator="biased").build()
+    assert loss.generator(Verdict(patches), Verdict(patches + 1)).item() == pytest.approx(4)
+
+
+def test_what_the_critic_takes():
+    assert not MMDCritic.takes_targets
+    assert MMDCritic.boundary is None
+    assert installed().registry.find(LossConfig.kind, "mmd-gan") is MMDCritic
+    assert MMD().zero_when == "tensors are equal"
+    assert MMD(estimator="unbiased").zero_when is None
+
+
+@pytest.mark.parametrize("bad", [{"bandwidths": ()}, {"bandwidths": (0.0,)}, {"alphas": (-1.0,)}, {"kernel": "sine"}])
+def test_kernels_that_are_none_are_refused(bad: dict[str, Any]):
+    for cls in (MMD, MMDCritic):
+        with pytest.raises(ValidationError):
+            cls(**bad)
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+def test_the_latents_of_the_game(prior: Any):
+    game = MomentMatchingGame(generator={"type": "mlp", "latent": 4}, prior=prior).build({"real": TensorSpec((2,))})
+    game.seat({name: role.build() for name, role in game.roles().items()})
+    round = round_of(game, {"real": torch.zeros(20_000, 2)})
+    latent = round["latent"]
+    assert latent.shape == (20_000, 4)
+    assert latent.var().item() == pytest.approx(1 if prior == "normal" else 1 / 3, rel=0.02)
+    assert (latent.abs().max() <= 1) == (prior == "uniform")
+    assert round["fake"].shape == (20_000, 2)
+
+
+def config(**changes: Any) -> Experiment:
+    generator = {"type": "mlp", "latent": 4, "hidden": [16], "output": "linear"}
+    settings = {
+        "game": {"type": "moment-matching", "generator": generator},
+        "regularizers": [{"type": "mmd"}],
+        "data": "ring",
+        "train": {"images": 64, "device": "cpu"},
+    }
+    return Experiment.model_validate(settings | changes)
+
+
+def test_a_loss_has_no_contest_to_score_in_the_game():
+    assemble(config())
+    with pytest.raises(BadInput, match="the game has none"):
+        assemble(config(losses=["mmd-critic"]))
+
+
+class Bare(DiscriminatorConfig):
+    """A judge that shows no features."""
+
+    type: Literal["bare"] = "bare"
+
+
+def test_a_critic_without_features_is_refused_where_they_are_compared():
+    game = {"type": "adversarial", "generator": "mlp", "discriminator": "mlp"}
+    terms = {"losses": [{"type": "mmd-critic", "of": "features"}], "regularizers": []}
+    assemble(config(game=game, **terms))
+    with pytest.raises(BadInput, match="reads features, which 'bare' does not give"):
+        assemble(config(game=game | {"discriminator": Bare()}, **terms))

@@ -1,0 +1,45 @@
+"""Orthogonal regularisation: the filters of a layer should point in different directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganframe import hookimpl
+from ganframe.config import Component, RegularizerConfig, Scheduled
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Regularizer
+
+
+class Orthogonal(RegularizerConfig):
+    """Pulls the filters of each layer to right angles: ||W^T W * (1 - I)||_F^2, a filter in each column of W."""
+
+    paper = "Brock et al. 2019, arXiv:1809.11096, eq. 3; with norms: Brock et al. 2017, arXiv:1609.07093"
+    type: Literal["orthogonal"] = "orthogonal"
+    side = "both"
+    weight: Scheduled = 1e-4
+    """Factor of the penalty (beta in eq. 3); a number or a schedule."""
+    players: tuple[str, ...] | None = None
+    """Names of the players that are held to it, in the turns in which they move; all when left out."""
+    norms: bool = False
+    """Also pull each filter to the length 1: ||W^T W - I||_F^2, as Brock et al. 2017 have it."""
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_orthogonal.penalty import OrthogonalPenalty  # noqa: PLC0415  configs stay free of torch
+
+        return OrthogonalPenalty(self.players, self.norms)
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the regularizer."""
+    register(Orthogonal)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on a ring."""
+    register(Path(__file__).parent / "presets")

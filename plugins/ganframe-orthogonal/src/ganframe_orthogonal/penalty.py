@@ -1,0 +1,85 @@
+"""The live regularizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ganframe import BadInput, hookimpl
+from ganframe.game import Game, Round
+from ganframe.run import Run
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+FILTERED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+
+
+class OrthogonalPenalty(nn.Module):
+    """||W^T W * (1 - I)||_F^2, or ||W^T W - I||_F^2, summed over the layers of the players that move.
+
+    The columns of W are the filters of a linear or convolution layer, one for each of its outputs. Where a layer's
+    weight is parametrized by one tensor, as under spectral normalisation, W is that tensor.
+
+    Args:
+        players: Whose layers; those of everybody when None.
+        norms: Whether the length of the filters counts as well.
+    """
+
+    def __init__(self, players: tuple[str, ...] | None, norms: bool) -> None:
+        super().__init__()
+        self.players = players
+        self.norms = norms
+
+    def forward(self, round: Round) -> Tensor:
+        """The penalty, a scalar >= 0."""
+        moving = tuple(round.game.players) if round.turn is None else round.turn.moves
+        costs = [
+            self._cost(filters)
+            for player in moving
+            if self.players is None or player in self.players
+            for filters in filters_of(round, player)
+        ]
+        return torch.stack(costs).sum() if costs else torch.zeros((), device=round.device)
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        """Refuse the names of players that there are not."""
+        check(self.players, run.game)
+
+    def _cost(self, filters: Tensor) -> Tensor:
+        # Autocast would square the rounding errors of bf16.
+        with torch.autocast(filters.device.type, enabled=False):
+            gram = filters @ filters.T
+            unit = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+            return (gram - unit if self.norms else gram * (1 - unit)).square().sum()
+
+
+def check(players: tuple[str, ...] | None, game: Game) -> None:
+    """Refuse the names of players that there are not.
+
+    Raises:
+        BadInput: With the first such name.
+    """
+    for name in players or ():
+        if name not in game.players:
+            raise BadInput(
+                f"'orthogonal' is to hold the player {name!r}, which the game does not have",
+                path=("regularizers",),
+                remedy=f"It has: {', '.join(game.players)}.",
+            )
+
+
+def filters_of(round: Round, player: str) -> Iterator[Tensor]:
+    """The weight of each layer of a player as a matrix with a filter in each row, at least in float32."""
+    given = round.weights.get(player, {})
+    network = round.game.players[player]
+    parameters = dict(network.named_parameters())
+    for path, layer in network.named_modules():
+        if isinstance(layer, FILTERED):
+            start = f"{path}." if path else ""
+            for name in (f"{start}weight", f"{start}parametrizations.weight.original"):
+                if name in parameters:
+                    weight = given.get(name, parameters[name])
+                    outputs_first = weight.transpose(0, 1) if isinstance(layer, TRANSPOSED) else weight
+                    yield outputs_first.flatten(1).to(torch.promote_types(weight.dtype, torch.float32))

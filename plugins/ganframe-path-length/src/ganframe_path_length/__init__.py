@@ -1,0 +1,54 @@
+"""Path length regularization: a step of the latent should change the sample by the same amount everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from ganframe import hookimpl
+from ganframe.config import Bounds, Component, RegularizerConfig, Scheduled, first_value
+
+if TYPE_CHECKING:
+    from ganframe.protocols import Regularizer
+
+
+class PathLength(RegularizerConfig):
+    """Pulls ||J^T y|| to its running mean, for the generator's Jacobian J and random images y."""
+
+    paper = "Karras et al. 2020, arXiv:1912.04958, eq. 4 and appendix B"
+    type: Literal["path-length"] = "path-length"
+    weight: Scheduled = 2.0
+    """Factor of the penalty (gamma_pl in appendix B, 2 in StyleGAN2 for images in [-1, 1]); a number or a schedule."""
+    sample: str = "fake"
+    """Name of the tensor whose samples change with the latent."""
+    latent: str = "latent"
+    """Name of the tensor that the Jacobian is taken by."""
+    decay: Annotated[Scheduled, Bounds(ge=0, le=0.99999)] = 0.99
+    """Share of the running mean of lengths that a turn keeps; a number or a schedule."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """See base class."""
+        return (self.sample,)
+
+    def leaves(self) -> tuple[str, ...]:
+        """See base class."""
+        return (self.latent,)
+
+    def build(self) -> Regularizer:
+        """See base class."""
+        from ganframe_path_length.paths import Paths  # noqa: PLC0415  configs stay free of torch
+
+        return Paths(self.sample, self.latent, first_value(self.decay))
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register the regularizer."""
+    register(PathLength)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on a ring."""
+    register(Path(__file__).parent / "presets")

@@ -1,0 +1,19 @@
+"""Images as encoders take them."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.errors import BadInput
+
+
+def as_rgb(sample: Tensor, encoder: str) -> Tensor:
+    """Images with three channels; one channel is repeated.
+
+    Raises:
+        BadInput: When the sample has other channels or is no image.
+    """
+    if sample.ndim != 4 or sample.shape[1] not in (1, 3):
+        message = f"{encoder!r} sees images with 1 or 3 channels, but one example here is {tuple(sample.shape[1:])}"
+        raise BadInput(message, path=("encoder",), remedy="Name tensors of images, or take another encoder.")
+    return sample if sample.shape[1] == 3 else sample.expand(-1, 3, -1, -1)

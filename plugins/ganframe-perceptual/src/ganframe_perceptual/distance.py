@@ -1,0 +1,57 @@
+"""The live regularizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.errors import BadInput
+from ganframe.game import Round
+from ganframe_perceptual import Perceptual
+
+
+class ActivationDistance(nn.Module):
+    """The sum over layers of weight times the mean squared, or absolute, difference of activations.
+
+    Args:
+        config: The settings.
+        encoder: The frozen network. It moves with this module, but is not part of its state: its config makes it.
+    """
+
+    def __init__(self, config: Perceptual, encoder: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.register_state_dict_post_hook(_forget_encoder)
+
+    def forward(self, round: Round) -> Tensor:
+        """The distance, a scalar >= 0.
+
+        Raises:
+            BadInput: When the tensors differ in shape, or there are not as many weights as activations.
+        """
+        config = self.config
+        a, b = round[config.prediction], round[config.target]
+        if a.shape != b.shape:
+            shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+            message = f"{config.prediction!r} and {config.target!r} cannot be compared: their shapes are {shapes}"
+            raise BadInput(message, path=("regularizers",), remedy="Name two tensors of one shape.")
+        ours, theirs = self.encoder(a), self.encoder(b)
+        weights = (1.0,) * len(ours) if config.layer_weights is None else config.layer_weights
+        if len(weights) != len(ours):
+            message = f"there are {len(weights)} layer weights for the {len(ours)} activations of the encoder"
+            raise BadInput(message, path=("regularizers",), remedy="Give one for each, or leave `layer_weights` out.")
+        terms = [weight * self._between(*pair) for weight, *pair in zip(weights, ours, theirs, strict=True)]
+        return torch.stack(terms).sum()
+
+    def _between(self, a: Tensor, b: Tensor) -> Tensor:
+        difference = a - b
+        wide = difference.to(torch.promote_types(difference.dtype, torch.float32))
+        return (wide.square() if self.config.distance == "squared" else wide.abs()).mean()
+
+
+def _forget_encoder(module: nn.Module, state: dict[str, Any], prefix: str, metadata: dict[str, Any]) -> None:
+    for name in [each for each in state if each.startswith(f"{prefix}encoder.")]:
+        del state[name]

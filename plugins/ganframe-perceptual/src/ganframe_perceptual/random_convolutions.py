@@ -1,0 +1,48 @@
+"""An encoder that needs no training: random convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from ganframe.randomness import Randomness
+from ganframe_perceptual.color import as_rgb
+
+
+class Network(nn.Module):
+    """3 x 3 convolutions with ReLUs, and a mean of 2 x 2 between two of them; frozen and in eval mode.
+
+    Weights are N(0, 2 / (9 inputs)), which keeps the size of activations from layer to layer; there are no biases.
+
+    Args:
+        channels: Channels of each layer.
+        seed: What the weights are drawn from.
+    """
+
+    def __init__(self, channels: Sequence[int], seed: int) -> None:
+        super().__init__()
+        randomness = Randomness(seed)
+        self.layers = nn.ModuleList()
+        for index, (inputs, outputs) in enumerate(zip((3, *channels), channels, strict=False)):
+            layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+            drawn = randomness.normal(f"random convolution {index}", tuple(layer.weight.shape))
+            layer.weight.data.copy_(drawn * (2 / (9 * inputs)) ** 0.5)
+            self.layers.append(layer)
+        self.requires_grad_(False).eval()
+
+    def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
+        """Activations of images `(B, 1 or 3, H, W)`, input side first.
+
+        Raises:
+            BadInput: When the sample is no such image.
+        """
+        seen = as_rgb(sample, "random-convolutions")
+        found: list[Tensor] = []
+        for index, layer in enumerate(self.layers):
+            if index:
+                seen = avg_pool2d(seen, 2, ceil_mode=True)
+            seen = layer(seen).relu()
+            found.append(seen)
+        return tuple(found)

@@ -1,0 +1,114 @@
+"""VGG16 and VGG19 up to the last activation that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
+
+from ganframe.errors import BadInput
+from ganframe.randomness import Randomness
+from ganframe_perceptual.color import as_rgb
+from ganframe_perceptual.layers import convolutions
+
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+"""Of the channels of ImageNet in [0, 1]."""
+
+
+class Network(nn.Module):
+    """The convolutions as `features.INDEX`, frozen and in eval mode.
+
+    Args:
+        depth: 16 or 19.
+        layers: Names of the activations that are given, in any order.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, depth: int, layers: Sequence[str]) -> None:
+        super().__init__()
+        every = convolutions(depth)
+        last = max(index for index, each in enumerate(every) if each.name in layers)
+        self.plan = every[: last + 1]
+        self.layers = frozenset(layers)
+        self.features = nn.ModuleDict(
+            {str(each.index): nn.Conv2d(each.inputs, each.outputs, 3, padding=1) for each in self.plan}
+        )
+        # From [-1, 1] straight to deviations from the mean of ImageNet.
+        self.register_buffer("mean", 2 * torch.tensor(MEAN)[:, None, None] - 1, persistent=False)
+        self.register_buffer("deviation", 2 * torch.tensor(DEVIATION)[:, None, None], persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
+        """Activations of images `(B, 1 or 3, H, W)` in [-1, 1], input side first.
+
+        Raises:
+            BadInput: When the sample is no such image, or too small for the pools.
+        """
+        seen = (as_rgb(sample, "vgg") - self.mean) / self.deviation
+        found: list[Tensor] = []
+        for each in self.plan:
+            if each.first:
+                if min(seen.shape[2:]) < 2:
+                    message = f"images of {sample.shape[2]} x {sample.shape[3]} are too small for {each.name}"
+                    raise BadInput(message, path=("encoder", "layers"), remedy="Name earlier layers.")
+                seen = max_pool2d(seen, 2)
+            seen = self.features[str(each.index)](seen).relu()
+            if each.name in self.layers:
+                found.append(seen)
+        return tuple(found)
+
+
+def load(file: Path, depth: int, layers: Sequence[str]) -> Network:
+    """The network with the weights of a file.
+
+    Raises:
+        BadInput: When the file is missing, cannot be read, or lacks weights of the right shape.
+    """
+    network = Network(depth, layers)
+    remedy = f"It needs the weights of VGG{depth} as safetensors, named as torchvision names them."
+    if not file.is_file():
+        raise BadInput(f"there is no file {str(file)!r}", path=("file",), remedy=remedy)
+    wanted = network.state_dict()
+    try:
+        with safe_open(file, framework="pt") as stored:
+            names = set(stored.keys())
+            for name, value in wanted.items():
+                if name not in names:
+                    raise BadInput(f"{str(file)!r} has no {name!r}", path=("file",), remedy=remedy)
+                found = stored.get_tensor(name)
+                if found.shape != value.shape:
+                    message = f"{name!r} in {str(file)!r} is {tuple(found.shape)}, not {tuple(value.shape)}"
+                    raise BadInput(message, path=("file",), remedy=remedy)
+                value.copy_(found)
+    except (OSError, SafetensorError) as problem:
+        raise BadInput(f"{str(file)!r} cannot be read: {problem}", path=("file",), remedy=remedy) from None
+    return network
+
+
+def write_random(file: Path, depth: int, count: int) -> Path:
+    """Write random weights for the first convolutions, for tests that need a file of the right layout.
+
+    Args:
+        file: Where to.
+        depth: 16 or 19.
+        count: How many convolutions.
+
+    Returns:
+        The file.
+    """
+    weights: dict[str, Tensor] = {}
+    for each in convolutions(depth)[:count]:
+        name = f"features.{each.index}"
+        shape = (each.outputs, each.inputs, 3, 3)
+        weights[f"{name}.weight"] = Randomness(0).normal(name, shape) * (2 / (9 * each.inputs)) ** 0.5
+        weights[f"{name}.bias"] = Randomness(1).normal(name, (each.outputs,)) * 0.1
+    save_file(weights, file)
+    return file

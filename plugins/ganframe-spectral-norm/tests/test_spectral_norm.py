@@ -1,0 +1,188 @@
+"""Spectral normalisation against singular values, and its state over a resume."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ganframe_spectral_norm import SpectralNormDiscriminator, SpectralNormGenerator
+from ganframe_spectral_norm.normalise import normalise
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from ganframe import BadInput, RunFailed, hookimpl, load_config, train
+from ganframe.checkpoint import complete, load
+from ganframe.specs import TensorSpec
+from ganframe.testing.stubs import StubDiscriminator, StubGenerator
+
+CONFIG = """
+game:
+  type: adversarial
+  generator: {type: spectral-norm, of: {type: mlp, latent: 2, hidden: [8], output: linear}}
+  discriminator: {type: spectral-norm, of: {type: mlp, hidden: [16]}, power_iterations: 2}
+losses: [hinge]
+regularizers: [{type: r1, weight: 0.1}]
+data: {type: ring, samples: 200}
+train: {images: 96, batch_size: 8, device: cpu, ema: {half_life_images: 20}}
+checkpoint: {every_images: 8}
+"""
+
+
+def matrix(weight: Tensor, transposed: bool = False) -> Tensor:
+    """A row for each output channel."""
+    weight = weight.transpose(0, 1) if transposed else weight
+    return weight.reshape(len(weight), -1)
+
+
+def iterated(layer: nn.Module, count: int = 200) -> Tensor:
+    normalise(layer, power_iterations=1)
+    for _ in range(count):
+        weight: Tensor = layer.weight
+    return weight.detach()
+
+
+LAYERS = [
+    (lambda: nn.Conv2d(3, 64, 4), False),
+    (lambda: nn.Linear(37, 11), False),
+    (lambda: nn.Conv1d(5, 6, 7), False),
+    (lambda: nn.ConvTranspose2d(8, 5, 4), True),
+    (lambda: nn.Embedding(10, 6), False),
+]
+
+
+@pytest.mark.parametrize(("make", "transposed"), LAYERS)
+def test_the_largest_singular_value_becomes_1(make: Any, transposed: bool):
+    torch.manual_seed(0)
+    layer = make()
+    before = torch.linalg.svdvals(matrix(layer.weight.detach(), transposed))
+    after = torch.linalg.svdvals(matrix(iterated(layer), transposed))
+    assert before[0].item() != pytest.approx(1, abs=0.05)
+    assert after[0].item() == pytest.approx(1, abs=5e-5)
+    torch.testing.assert_close(after, before / before[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_matrix_of_the_first_layer_is_64_by_48():
+    assert matrix(nn.Conv2d(3, 64, 4).weight).shape == (64, 48)
+
+
+def test_the_gradient_is_that_of_the_weight_over_its_singular_value():
+    """With converged vectors it is what autograd finds through the largest singular value itself."""
+    torch.manual_seed(0)
+    layer, direction = nn.Linear(6, 4, dtype=torch.float64), torch.randn(4, 6, dtype=torch.float64)
+    exact = layer.weight.detach().clone().requires_grad_()
+    (exact / torch.linalg.matrix_norm(exact, 2) * direction).sum().backward()
+    iterated(layer, 500)
+    (layer.weight * direction).sum().backward()
+    torch.testing.assert_close(layer.parametrizations.weight.original.grad, exact.grad, rtol=1e-6, atol=1e-8)
+
+
+def test_every_layer_of_a_player_is_normalised_and_biases_are_not():
+    torch.manual_seed(0)
+    config = SpectralNormDiscriminator(of=StubDiscriminator(), power_iterations=100)
+    network = config.build(sample=TensorSpec((5,)), condition=TensorSpec((), classes=4))
+    layers = [each for each in network.modules() if isinstance(each, (nn.Linear, nn.Embedding))]
+    assert len(layers) == 4
+    assert all(torch.linalg.svdvals(each.weight)[0].item() == pytest.approx(1, abs=1e-3) for each in layers)
+    assert not hasattr(network.trunk.parametrizations, "bias")
+
+
+def test_the_generator_keeps_its_latent():
+    network = SpectralNormGenerator(of=StubGenerator()).build(output=TensorSpec((5,)))
+    assert network.latent_shape == (3,)
+    assert network(torch.zeros(2, 3)).shape == (2, 5)
+
+
+def test_each_forward_pass_of_training_iterates_and_none_of_evaluation():
+    torch.manual_seed(0)
+    network = SpectralNormDiscriminator(of=StubDiscriminator()).build(sample=TensorSpec((5,)))
+    sample = torch.randn(3, 5)
+
+    def moved() -> bool:
+        before = [each.clone() for each in network.buffers()]
+        network(sample)
+        return not all(map(torch.equal, before, network.buffers()))
+
+    network.trunk.parametrizations.weight.original.data.add_(torch.randn(8, 5))
+    assert moved()
+    network.eval()
+    assert not moved()
+
+
+def test_a_gradient_penalty_differentiates_through_it():
+    """In eval mode, where the vectors of the power iteration stand still, first and second derivatives are exact."""
+    torch.manual_seed(0)
+    network = SpectralNormDiscriminator(of=StubDiscriminator()).build(sample=TensorSpec((2,))).double().eval()
+    names = [name for name, _ in network.named_parameters() if "judge" in name or "trunk" in name]
+    values = tuple(network.get_parameter(name).detach().clone().requires_grad_() for name in names)
+    sample = torch.randn(3, 2, dtype=torch.float64).requires_grad_()
+
+    def penalty(*given: Tensor) -> Tensor:
+        verdict = torch.func.functional_call(network, dict(zip(names, given, strict=True)), (sample,))
+        (slope,) = torch.autograd.grad(verdict.logits.sum(), sample, create_graph=True)
+        return slope.square().sum()
+
+    assert torch.autograd.gradcheck(penalty, values)
+
+
+def test_under_autocast_the_weight_is_as_exact_as_without():
+    torch.manual_seed(0)
+    layer = normalise(nn.Linear(40, 30), 1).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer.weight
+    assert torch.equal(found, layer.weight)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
+def test_finite_for_large_weights(dtype: torch.dtype, size: float):
+    for value in (size, -size):
+        layer = nn.Linear(4, 3, dtype=dtype)
+        nn.init.constant_(layer.weight, value)
+        normalise(layer, 1)
+        layer.weight.sum().backward()
+        assert bool(layer.weight.isfinite().all())
+        assert bool(layer.parametrizations.weight.original.grad.isfinite().all())
+
+
+class StopAfter:
+    @hookimpl(trylast=True)
+    def on_step_end(self, step: int) -> None:
+        if step == 6:
+            raise RunFailed("pulled the plug")
+
+
+def test_state_survives_a_resume_bit_for_bit(tmp_path: Path):
+    """The vectors of the power iteration, under R1, with averaged players."""
+    file = tmp_path / "config.yaml"
+    file.write_text(CONFIG)
+    experiment = load_config(str(file))
+    train(experiment, out=tmp_path / "whole")
+    with pytest.raises(RunFailed):
+        train(experiment, out=tmp_path / "parts", hooks=[StopAfter()])
+    train(experiment, out=tmp_path / "parts", resume=True)
+    (step, whole), (again, parts) = (load(complete(tmp_path / name / "checkpoints")[0]) for name in ("whole", "parts"))
+    assert step == again == 12
+    for room in ("player.discriminator", "player.generator", "averages"):
+        assert any(name.endswith("_u") for name in whole[room])
+        assert all(torch.equal(each, parts[room][name]) for name, each in whole[room].items())
+
+
+def test_layers_that_are_normalised_stay_and_a_network_without_others_is_refused():
+    network = nn.Sequential(normalise(nn.Linear(3, 3), 1), nn.Linear(3, 3))
+    normalise(network, 1)
+    assert len(network[0].parametrizations.weight) == 1
+    twice = SpectralNormDiscriminator(of=SpectralNormDiscriminator(of=StubDiscriminator()))
+    with pytest.raises(BadInput, match="no layer in this network") as problem:
+        twice.build(sample=TensorSpec((5,)))
+    assert problem.value.path == ("of",)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+def test_other_counts_are_refused(count: Any):
+    with pytest.raises(ValidationError):
+        SpectralNormDiscriminator(of=StubDiscriminator(), power_iterations=count)
+
+
+@pytest.mark.slow
+def test_the_preset_covers_every_mode(tmp_path: Path):
+    folder = train(load_config("spectral-norm-ring"), out=tmp_path / "run")
+    assert '"mode-coverage/modes": 8.0' in folder.metrics.read_text().splitlines()[-1]

@@ -1,0 +1,81 @@
+"""Changes to any generator: batch norm over a fixed reference batch, and noise in the later layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from ganframe import hookimpl
+from ganframe.config import Bounds, Component, Scheduled, first_value
+from ganframe.specs import TensorSpec
+from ganframe.transforms import GeneratorTransform
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class VirtualBatchNorm(GeneratorTransform):
+    """Replaces each batch norm of a generator by one over a fixed reference batch and the sample itself."""
+
+    paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.5"
+    type: Literal["virtual-batch-norm"] = "virtual-batch-norm"
+    reference: int = Field(default=64, ge=2)
+    """Samples of the reference batch, which is drawn when the generator is built."""
+    prior: Literal["normal", "uniform"] = "normal"
+    """Distribution of each number of a reference latent, which should be that of the game: N(0, 1), or uniform in
+    [-1, 1]."""
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """A generator that has batch norm."""
+        return {"of": {"type": "dcgan", "latent": 8, "channels": 4}, "reference": 8}
+
+    def change(
+        self, network: nn.Module, *, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None
+    ) -> nn.Module:
+        """See base class."""
+        from ganframe_virtual_batch_norm.reference import with_reference  # noqa: PLC0415  configs stay free of torch
+
+        return with_reference(self, network, source, condition)
+
+
+class SamplingNoise(GeneratorTransform):
+    """Disturbs what the last layers of a generator read, by dropout or Gaussian noise, while sampling too."""
+
+    paper = "dropout at sampling time: Isola et al. 2017, arXiv:1611.07004, section 3.1"
+    type: Literal["sampling-noise"] = "sampling-noise"
+    dropout: Annotated[Scheduled, Bounds(ge=0, le=0.99)] = 0.5
+    """Chance that a number is set to 0, the others growing to make up for it; a number or a schedule."""
+    sigma: Annotated[Scheduled, Bounds(ge=0)] = 0.0
+    """Standard deviation of the noise that is added to each number; a number or a schedule."""
+    layers: PositiveInt = 2
+    """How many linear and convolution layers are meant, counted from the last that the network declares."""
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """One layer, for generators that have no more."""
+        return {"layers": 1}
+
+    def change(
+        self, network: nn.Module, *, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None
+    ) -> nn.Module:
+        """See base class."""
+        from ganframe_virtual_batch_norm.noise import Noisy  # noqa: PLC0415  configs stay free of torch
+
+        return Noisy(network, self.layers, first_value(self.dropout), first_value(self.sigma))
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Register both transforms."""
+    register(VirtualBatchNorm)
+    register(SamplingNoise)
+
+
+@hookimpl
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Register the preset on digits."""
+    register(Path(__file__).parent / "presets")
