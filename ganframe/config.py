@@ -322,6 +322,16 @@ class TermConfig(Component):
     reads: ClassVar[frozenset[str]] = frozenset()
     """What the term reads of a verdict beside logits: `features`, `class_logits`."""
 
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` say.
+
+        Args:
+            game: The game, before its players are seated; `game.roles()` says who they will be.
+
+        Raises:
+            BadInput: With the path of the setting, from this config on.
+        """
+
 
 class LossConfig(TermConfig):
     """An adversarial loss: scores contests for both sides."""

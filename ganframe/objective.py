@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganframe.config import LossConfig, RegularizerConfig, TermConfig, value_at
-from ganframe.errors import BadInput, Path
+from ganframe.errors import BadInput, Path, within
 from ganframe.experiment import Experiment
 from ganframe.game import Contest, Game, Round, Side, Turn
 from ganframe.protocols import LabelPolicy, Loss, Regularizer, Verdict
@@ -60,6 +60,8 @@ class LossTerm:
         if self.policies and not self.config.takes_targets:
             message = f"{self.name!r} compares reals with fakes and takes no targets, so no label policy fits it"
             raise BadInput(message, path=(*self.path, "labels"))
+        with within(*self.path):
+            self.config.check(game)
         for contest in self._scored(game.contests):
             _check_judge(game, contest.discriminator, self.config, self.path)
 
@@ -109,6 +111,8 @@ class RegularizerTerm:
             if name not in game.names:
                 message = f"{self.name!r} reads the tensor {name!r}, which the game does not have"
                 raise BadInput(message, path=self.path, remedy=f"It has: {', '.join(game.names)}.")
+        with within(*self.path):
+            self.config.check(game)
         turns = [turn.name for turn in game.turns]
         for name in self.config.turns or ():
             if name not in turns:
