@@ -16,6 +16,7 @@ from ganframe.game import Game
 from ganframe.objective import LossTerm, Objective
 from ganframe.protocols import Optimizer
 from ganframe.randomness import Randomness
+from ganframe.transforms import made_from
 
 
 @dataclass
@@ -47,10 +48,11 @@ class Assembly:
         return self.batches_per_step * self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
-        """Each config with what was built from it: the game, its players, terms, label policies, augmentations."""
+        """Each config with what was built from it: game, players and what those were made from, terms, augmentations."""
         yield self.experiment.game, self.game
         for name, role in self.game.roles().items():
             yield role.config, self.game.players[name]
+            yield from made_from(self.game.players[name])
         for term in self.objective.terms:
             yield term.config, term.live
             if isinstance(term, LossTerm):
@@ -99,18 +101,19 @@ def assemble(experiment: Experiment, device: torch.device | None = None) -> Asse
             term.live.to(device)
     players = build_players(game, Randomness(experiment.seed))
     game.seat({name: _place(player, device, experiment.train.channels_last) for name, player in players.items()})
-    return Assembly(experiment, game, objective, build_augmentations(experiment).to(device), device)
+    return Assembly(experiment, game, objective, build_augmentations(experiment, game).to(device), device)
 
 
-def build_augmentations(experiment: Experiment) -> nn.ModuleList:
+def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
     """Build each augmentation.
 
     Raises:
-        BadInput: With the path of the one that cannot be built.
+        BadInput: With the path of the one that does not fit or cannot be built.
     """
     built = nn.ModuleList()
     for index, config in enumerate(experiment.augmentations):
         with within("augmentations", index):
+            config.check(game, experiment.losses)
             built.append(config.build())
     return built
 

@@ -319,6 +319,8 @@ class TermConfig(Component):
     """Factor of the term in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
     """Take part in each k-th turn only, with the weight times k."""
+    turns: tuple[str, ...] | None = None
+    """Names of the turns that the term joins; when left out, those of a regularizer's side, or of a loss's contests."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """What the term reads of a verdict beside logits: `features`, `class_logits`."""
 
@@ -339,6 +341,8 @@ class LossConfig(TermConfig):
     kind: ClassVar[str] = "loss"
     takes_targets: ClassVar[bool] = True
     """Whether the discriminator's side follows soft or flipped targets."""
+    signed: ClassVar[bool] = True
+    """Whether larger logits mean more real; a loss that compares sets knows no direction."""
     boundary: ClassVar[float | None] = 0.0
     """The logit above which a sample counts as taken for real; None where the loss has no such point."""
     contests: tuple[str, ...] | None = None
@@ -365,8 +369,6 @@ class RegularizerConfig(TermConfig):
     """Methods of generators that the term calls beside `forward`, such as `log_prob`: what their `gives` must name."""
     zero_when: ClassVar[ZeroCase | None] = None
     """A case in which theory says that the term is 0; the conformance kit tries it."""
-    turns: tuple[str, ...] | None = None
-    """Names of the turns that the term joins; those of its side when left out."""
 
     def tensors(self) -> tuple[str, ...]:
         """Names of the tensors that the term reads from the round."""
@@ -429,6 +431,17 @@ class AugmentationConfig(Component):
     kind: ClassVar[str] = "augmentation"
     off: ClassVar[Mapping[str, Any]] = {}
     """Settings at which the augmentation is the identity."""
+
+    def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
+        """Refuse a game or losses that the augmentation does not fit.
+
+        Args:
+            game: The game, before its players are seated; the `sample` of a judge's role is what is augmented.
+            losses: The losses of the run.
+
+        Raises:
+            BadInput: With the path of the setting, from this config on.
+        """
 
     def build(self) -> nn.Module:
         """Make the augmentation: a `protocols.Augmentation`."""

@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class Averages:
-    """Exponential moving averages of parameters and buffers.
+    """Exponential moving averages of parameters and buffers; of buffers of whole numbers the latest value.
 
     Args:
         players: The networks to average, by name.
@@ -29,6 +29,9 @@ class Averages:
         """Take in the players as they are now."""
         for name, average in self._averages.items():
             average.update_parameters(self._sources[name])
+            for mine, theirs in zip(average.module.buffers(), self._sources[name].buffers(), strict=True):
+                if not mine.is_floating_point():
+                    mine.copy_(theirs)  # a mean of whole numbers would be rounded
 
     @property
     def players(self) -> dict[str, nn.Module]:

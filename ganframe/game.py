@@ -20,7 +20,7 @@ from ganframe.config import DiscriminatorConfig, GeneratorConfig
 from ganframe.errors import BadInput, Path, within
 from ganframe.protocols import Loss, Verdict
 from ganframe.randomness import Randomness
-from ganframe.specs import DataSpec, SampleSpec, TensorSpec
+from ganframe.specs import DataSpec, SampleSpec, TensorSpec, parts
 
 if TYPE_CHECKING:
     import torch
@@ -196,6 +196,11 @@ class Game:
     def discriminators(self) -> frozenset[str]:
         """The players who judge a contest."""
         return frozenset(contest.discriminator for contest in self.contests)
+
+    def judged(self) -> tuple[TensorSpec, ...]:
+        """Every tensor that a discriminator is given to judge: one example of each."""
+        roles = self.roles()
+        return tuple(spec for judge in sorted(self.discriminators) for spec in parts(roles[judge].sample))
 
     def seat(self, players: Mapping[str, nn.Module]) -> None:
         """Let these networks play."""

@@ -45,11 +45,13 @@ class LossTerm:
 
     def __init__(self, name: str, path: Path, config: LossConfig) -> None:
         self.name, self.path, self.config = name, path, config
-        self.live: Loss = config.build()
+        with within(*path):
+            self.live: Loss = config.build()
         self.policies: list[LabelPolicy] = [policy.build() for policy in config.labels]
 
     def check(self, game: Game) -> None:
         """Refuse a loss that the game cannot give what it reads."""
+        _check_turns(game, self.config, self.path)
         known = [contest.name for contest in game.contests]
         for name in self.config.contests or ():
             if name not in known:
@@ -67,7 +69,8 @@ class LossTerm:
 
     def joins(self, game: Game, turn: Turn) -> bool:
         """Whether the loss scores a contest of this turn."""
-        return bool(self._scored(game.contests_of(turn)))
+        chosen = self.config.turns is None or turn.name in self.config.turns
+        return chosen and bool(self._scored(game.contests_of(turn)))
 
     def value(self, round: Round, turn: Turn) -> Tensor:
         """The loss over its contests in this turn."""
@@ -103,7 +106,8 @@ class RegularizerTerm:
 
     def __init__(self, name: str, path: Path, config: RegularizerConfig) -> None:
         self.name, self.path, self.config = name, path, config
-        self.live: Regularizer = config.build()
+        with within(*path):
+            self.live: Regularizer = config.build()
 
     def check(self, game: Game) -> None:
         """Refuse a regularizer that asks for what the game lacks."""
@@ -113,11 +117,7 @@ class RegularizerTerm:
                 raise BadInput(message, path=self.path, remedy=f"It has: {', '.join(game.names)}.")
         with within(*self.path):
             self.config.check(game)
-        turns = [turn.name for turn in game.turns]
-        for name in self.config.turns or ():
-            if name not in turns:
-                message = f"the game has no turn {name!r}; it has: {', '.join(turns)}"
-                raise BadInput(message, path=(*self.path, "turns"))
+        _check_turns(game, self.config, self.path)
         for name in sorted(self._movers(game)) if self.config.calls else ():
             network = game.roles()[name].config
             lacks = sorted(self.config.calls - network.gives)
@@ -238,6 +238,14 @@ def _terms(experiment: Experiment) -> Iterator[Term]:
         yield LossTerm(named(loss), ("losses", index), loss)
     for index, regularizer in enumerate(experiment.regularizers):
         yield RegularizerTerm(named(regularizer), ("regularizers", index), regularizer)
+
+
+def _check_turns(game: Game, config: TermConfig, path: Path) -> None:
+    turns = [turn.name for turn in game.turns]
+    for name in config.turns or ():
+        if name not in turns:
+            message = f"the game has no turn {name!r}; it has: {', '.join(turns)}"
+            raise BadInput(message, path=(*path, "turns"))
 
 
 def _check_judge(game: Game, judge: str, config: LossConfig | RegularizerConfig, path: Path) -> None:

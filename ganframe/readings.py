@@ -20,6 +20,7 @@ class Readings:
     def __init__(self) -> None:
         self._turns: list[tuple[str, list[str], list[str], float]] = []
         self._values: list[Tensor] = []
+        self._noted: dict[str, Tensor] = {}
 
     def take(
         self, turn: str, observed: Sequence[Mapping[str, Tensor]], parameters: Mapping[str, Iterable[nn.Parameter]]
@@ -43,13 +44,17 @@ class Readings:
         self._values += torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
         self._turns.append((turn, names, players, 1 / len(observed)))
 
+    def note(self, values: Mapping[str, Tensor]) -> None:
+        """Note what hooks report, as it is."""
+        self._noted |= values
+
     def read(self) -> dict[str, float]:
         """The scalars by `turn/name`; of a turn that was taken several times, those of the last.
 
         Raises:
             NotFinite: When a term or a gradient is not finite: names the turn, the terms and the players.
         """
-        numbers = _numbers(self._values)
+        numbers = _numbers([*self._values, *self._noted.values()])
         scalars: dict[str, float] = {}
         done = 0
         for turn, names, players, share in self._turns:
@@ -66,7 +71,7 @@ class Readings:
             for name, number in zip(names, terms, strict=True):
                 found[name] = found.get(name, 0.0) + number * share
             scalars |= {f"{turn}/{name}": value for name, value in found.items()}
-        return scalars
+        return scalars | dict(zip(self._noted, numbers[done:], strict=True))
 
 
 def _numbers(values: Sequence[Tensor]) -> list[float]:

@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from ganframe.yamlio import dump_yaml, load_experiment
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from ganframe.assembly import Assembly
     from ganframe.ema import Averages
@@ -147,6 +148,7 @@ class Run:
         step: Steps done.
         images: Real examples seen.
         resumed: Whether the run goes on from a checkpoint.
+        reported: What hooks have reported of this step.
         rollbacks: How often the run went back to a checkpoint after numbers that were not finite.
     """
 
@@ -160,6 +162,16 @@ class Run:
     images: int = 0
     resumed: bool = False
     rollbacks: int = 0
+    reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
+
+    def report(self, name: str, value: Tensor) -> None:
+        """Let a scalar join those of this step, which loggers are told of; for `on_turn_end`.
+
+        Args:
+            name: Who it is of and what it is: `ada/p`.
+            value: One number. It is read together with all others, so that a GPU is waited for but once.
+        """
+        self.reported[name] = value.detach()
 
     @property
     def game(self) -> Game:

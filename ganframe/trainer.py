@@ -85,6 +85,8 @@ class Trainer:
                     self._open(batch, turn.name, repeat, index) for index, batch in enumerate(drawn[part])
                 ]
                 self._take(turn, repeat, rounds, readings)
+        readings.note(run.reported)
+        run.reported = {}
         try:
             scalars = readings.read()
         except NotFinite as problem:

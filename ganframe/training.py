@@ -106,8 +106,13 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
         assembly=assembly,
         optimizers=assembly.optimizers(),
         averages=averages,
-        hooks=run_manager(*(live for _, live in assembly.components() if listens(live)), *hooks),
+        hooks=run_manager(*_listeners(assembly), *hooks),
     )
+
+
+def _listeners(assembly: Assembly) -> list[object]:
+    """The live objects that take part in the hooks, each once."""
+    return list({id(live): live for _, live in assembly.components() if listens(live)}.values())
 
 
 def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:

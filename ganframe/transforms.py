@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ganframe.config import DiscriminatorConfig, GeneratorConfig, Source
@@ -42,7 +43,7 @@ class DiscriminatorTransform(DiscriminatorConfig):
         """See base class."""
         with within("of"):
             network = self.of.build(sample=sample, condition=condition)
-        return self.change(network, sample=sample, condition=condition)
+        return _remembering(self.change(network, sample=sample, condition=condition), self.of, network)
 
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
         """Make the new discriminator from the live one, which may be changed in place.
@@ -85,7 +86,8 @@ class GeneratorTransform(GeneratorConfig):
         """See base class."""
         with within("of"):
             network = self.of.build(output=output, source=source, condition=condition)
-        return self.change(network, output=output, source=source, condition=condition)
+        changed = self.change(network, output=output, source=source, condition=condition)
+        return _remembering(changed, self.of, network)
 
     def change(
         self, network: nn.Module, *, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None
@@ -104,3 +106,17 @@ class GeneratorTransform(GeneratorConfig):
             BadInput: When the network cannot be changed so.
         """
         raise NotImplementedError
+
+
+def made_from(network: nn.Module) -> Sequence[tuple[GeneratorConfig | DiscriminatorConfig, nn.Module]]:
+    """The networks that a network was made from, the innermost first, each with its config; none for a plain one."""
+    return getattr(network, _MADE_FROM, ())
+
+
+_MADE_FROM = "_ganframe_made_from"
+
+
+def _remembering(changed: nn.Module, config: GeneratorConfig | DiscriminatorConfig, network: nn.Module) -> nn.Module:
+    # Beside the submodules, which it must not join: a network that was changed in place would contain itself.
+    object.__setattr__(changed, _MADE_FROM, (*made_from(network), (config, network)))
+    return changed

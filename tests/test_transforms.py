@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ganframe import BadInput, Experiment
+from ganframe import BadInput, Experiment, hookimpl, train
 from ganframe.assembly import assemble
-from ganframe.config import DiscriminatorConfig, GeneratorConfig, RegularizerConfig
+from ganframe.builtin import Linear
+from ganframe.config import DiscriminatorConfig, GeneratorConfig, RegularizerConfig, Scheduled, first_value
+from ganframe.ema import Averages
 from ganframe.game import Round
 from ganframe.objective import Moment
 from ganframe.plugins import installed
 from ganframe.randomness import Randomness
+from ganframe.run import Run
 from ganframe.transforms import DiscriminatorTransform, GeneratorTransform
 
 GAME: dict[str, Any] = {
@@ -176,3 +180,75 @@ def test_a_method_that_the_generator_lacks_is_refused_before_training() -> None:
     with pytest.raises(BadInput) as problem:
         assemble(experiment(GAME, (Likelihood(),)))
     assert "regularizers.0: 'likelihood' calls log_prob, which 'mlp' (generator) does not have" in str(problem.value)
+
+
+class Dimmed(DiscriminatorTransform):
+    """Scales the logits; counts its turns."""
+
+    type: Literal["dimmed"] = "dimmed"
+    factor: Scheduled = 1.0
+    """What the logits are multiplied by."""
+
+    def change(self, network: nn.Module, *, sample: Any, condition: Any) -> nn.Module:
+        """See base class."""
+        return _Dimmed(network, first_value(self.factor))
+
+
+class _Dimmed(nn.Module):
+    def __init__(self, network: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.network, self.factor, self.turns = network, factor, 0
+
+    @hookimpl
+    def on_turn_end(self) -> None:
+        """Count."""
+        self.turns += 1
+
+    def forward(self, *given: Any) -> Any:
+        verdict = self.network(*given)
+        verdict.logits = verdict.logits * self.factor
+        return verdict
+
+
+class InPlace(DiscriminatorTransform):
+    """The same network, which is counted once."""
+
+    type: Literal["in-place"] = "in-place"
+
+    def change(self, network: nn.Module, *, sample: Any, condition: Any) -> nn.Module:
+        """See base class."""
+        return network
+
+
+def test_a_transform_within_others_follows_its_schedule_and_hears_of_every_turn(tmp_path: Path) -> None:
+    mlp = of_type(DiscriminatorConfig, "mlp")(hidden=(8,))
+    judge = Negated(of=InPlace(of=Dimmed(factor=Linear(start=2, end=1), of=mlp)))
+    found: list[tuple[float, int]] = []
+
+    class Watch:
+        @hookimpl
+        def on_step_end(self, run: Run) -> None:
+            live: Any = run.game.players["discriminator"]
+            found.append((live.network.factor, live.network.turns))
+
+    settings = {"train": {"images": 16, "batch_size": 4, "device": "cpu", "ema": {"half_life_images": 8}}}
+    train(experiment(GAME | {"discriminator": judge}, **settings), out=tmp_path / "run", hooks=[Watch()])
+    assert found == [(2.0, 2), (1.75, 4), (1.5, 6), (1.25, 8)]
+
+
+def test_a_loss_may_join_some_turns_only() -> None:
+    made = experiment(GAME, losses=[{"type": "non-saturating", "turns": ["discriminator"]}, {"type": "hinge"}])
+    objective = assemble(made).objective
+    for turn, names in zip(objective.game.turns, (["non-saturating", "hinge"], ["hinge"]), strict=True):
+        assert [term.name for term in objective.active(turn, Moment(0, 0, 64))] == names
+    with pytest.raises(BadInput, match=r"the game has no turn 'judge'; it has: discriminator, generator"):
+        assemble(experiment(GAME, losses=[{"type": "non-saturating", "turns": ["judge"]}]))
+
+
+def test_buffers_of_whole_numbers_are_not_averaged() -> None:
+    network = nn.BatchNorm1d(2)
+    averages = Averages({"generator": network}, decay=0.9)
+    for _ in range(9):
+        network(torch.randn(4, 2))
+        averages.update()
+    assert int(averages.players["generator"].num_batches_tracked) == 9  # type: ignore[arg-type]

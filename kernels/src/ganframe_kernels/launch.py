@@ -15,6 +15,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton import knobs
 from triton.backends.compiler import GPUTarget
 
 from ganframe_kernels.precision import compute_dtype
@@ -99,10 +100,9 @@ def _compile(kernel: Any, arguments: Sequence[Any], constants: dict[str, Any], a
 
 def _resource_usage(cubin: bytes) -> dict[str, int]:
 
-
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        tool = triton.knobs.nvidia.cuobjdump.path
+        tool = knobs.nvidia.cuobjdump.path
         text = subprocess.run([tool, "-res-usage", file.name], check=True, capture_output=True, text=True).stdout
     return {name: int(value) for name, value in re.findall(r"(\w+):(\d+)", text)}

@@ -1,7 +1,8 @@
 """The checks that every op passes, for its tests: `@pytest.mark.parametrize("check", checks(CASES))`.
 
-They need TRITON_INTERPRET=1, set before Triton is imported, or a GPU. `python -m ganframe_kernels.testing FILE ARCH ...`
-compiles the kernels behind the CASES of a test file for these architectures and fails where one spills.
+They need TRITON_INTERPRET=1, set before Triton is imported, or a GPU. `python -m ganframe_kernels.testing FILE 90
+torch.bfloat16` compiles the kernels behind the CASES of a test file for architectures and dtypes, and fails where one
+spills.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._dynamo import config as dynamo
 from torch.autograd import grad, gradcheck, gradgradcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -38,13 +42,15 @@ class Case:
     function: Callable[..., Tensor]
     """Takes the tensors of `shapes` by name."""
     shapes: Shapes
-    """Small shapes, of floating tensors that all get gradients. The first is x, the main input, with the batch first."""
+    """Small shapes of floating tensors, which all get gradients. The first is the main input, with the batch first."""
     large: Shapes
     """Shapes as in training, for ahead-of-time compilation."""
     draw: dict[str, Callable[..., Tensor]] = field(default_factory=dict[str, Callable[..., Tensor]])
     """How to draw a tensor where torch.randn will not do: `(shape, dtype=, device=)`."""
 
-    def tensors(self, dtype: torch.dtype = torch.float64, *, device: str | None = None, large: bool = False) -> dict[str, Tensor]:
+    def tensors(
+        self, dtype: torch.dtype = torch.float64, *, device: str | None = None, large: bool = False
+    ) -> dict[str, Tensor]:
         """Fresh inputs that require gradients, the same for each dtype up to rounding."""
         device = device or default_device()
         torch.manual_seed(0)
@@ -60,7 +66,7 @@ def default_device() -> str:
 
 
 @contextmanager
-def implementation(name: str) -> Iterator[None]:
+def implementation(name: str) -> Generator[None]:
     """Inside, GANFRAME_KERNELS has this value: reference, triton or auto."""
     with patch.dict(os.environ, GANFRAME_KERNELS=name):
         yield
@@ -77,7 +83,9 @@ def orders(function: Callable[..., Tensor], inputs: dict[str, Tensor], order: in
         if not total.requires_grad:  # A linear op has no gradients of this order.
             break
         latest = list(
-            grad(total, list(inputs.values()), create_graph=level + 1 < order, allow_unused=True, materialize_grads=True)
+            grad(
+                total, list(inputs.values()), create_graph=level + 1 < order, allow_unused=True, materialize_grads=True
+            )
         )
         found += latest
     return [y.detach() for y in found]
@@ -99,20 +107,21 @@ def assert_close(actual: Sequence[Tensor], expected: Sequence[Tensor], tolerance
             assert error <= tolerance * max(scale, 1.0), f"output {index}: error {error:.3g} at scale {scale:.3g}"
 
 
-def check_first_order(case: Case) -> None:
-    """Gradients agree with finite differences in float64."""
+def _positional(case: Case) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]:
     inputs = case.tensors()
-    with implementation("triton"):
-        assert gradcheck(lambda *values: case.function(**dict(zip(inputs, values, strict=True))), tuple(inputs.values()))
+    return lambda *values: case.function(**dict(zip(inputs, values, strict=True))), tuple(inputs.values())
 
 
-def check_second_order(case: Case) -> None:
-    """Gradients of gradients agree with finite differences in float64."""
-    inputs = case.tensors()
+def check_first_order(case: Case, fast_mode: bool = True) -> None:
+    """Gradients agree with finite differences in float64; in the fast mode along random directions."""
     with implementation("triton"):
-        assert gradgradcheck(
-            lambda *values: case.function(**dict(zip(inputs, values, strict=True))), tuple(inputs.values())
-        )
+        assert gradcheck(*_positional(case), fast_mode=fast_mode)
+
+
+def check_second_order(case: Case, fast_mode: bool = True) -> None:
+    """Gradients of gradients agree with finite differences in float64; in the fast mode along random directions."""
+    with implementation("triton"):
+        assert gradgradcheck(*_positional(case), fast_mode=fast_mode)
 
 
 def _agrees(case: Case, inputs: dict[str, Tensor], order: int, tolerance: float) -> None:
@@ -142,7 +151,11 @@ def channels_last(x: Tensor) -> Tensor:
 
 def strided(x: Tensor) -> Tensor:
     """The tensor with gaps in memory, and its last axis not innermost."""
-    return torch.stack([x, x], -1).transpose(-2, -3)[..., 0].transpose(-1, -2) if x.ndim > 1 else torch.stack([x, x], -1)[..., 0]
+    return (
+        torch.stack([x, x], -1).transpose(-2, -3)[..., 0].transpose(-1, -2)
+        if x.ndim > 1
+        else torch.stack([x, x], -1)[..., 0]
+    )
 
 
 def check_layout(case: Case, change: Callable[[Tensor], Tensor]) -> None:
@@ -175,9 +188,9 @@ class _Record(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls = list[tuple[object, tuple[object, ...]]]()
+        self.calls = list[tuple[Any, tuple[Any, ...]]]()
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # pyright: ignore  # noqa: ANN001, ANN204, D105
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # pyright: ignore
         if func.namespace == "ganframe_kernels":
             self.calls.append((func, args))
         return func(*args, **(kwargs or {}))
@@ -198,7 +211,9 @@ def check_opcheck(case: Case) -> None:
 def check_compile(case: Case, backend: str = "aot_eager") -> None:
     """Forward and backward compile as one graph and agree with eager mode."""
     torch.compiler.reset()
-    with implementation("triton"):
+    with implementation("triton"), warnings.catch_warnings():
+        # Inductor itself uses what PyTorch has deprecated.
+        warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
         eager = orders(case.function, case.tensors(), 1)
         compiled = orders(torch.compile(case.function, fullgraph=True, backend=backend), case.tensors(), 1)
     assert_close(compiled, eager, TOLERANCE[torch.float64])
@@ -213,33 +228,56 @@ def check_compile_penalty(case: Case) -> None:
         (dx,) = grad(total, [next(iter(inputs.values()))], create_graph=True)
         return grad(total + dx.square().sum(), list(inputs.values()))
 
-    with implementation("triton"), patch.object(torch._dynamo.config, "trace_autograd_ops", True):
+    with implementation("triton"), dynamo.patch(trace_autograd_ops=True):
         eager = step(**case.tensors())
         compiled = torch.compile(step, fullgraph=True, backend="aot_eager")(**case.tensors())
     assert_close(compiled, eager, TOLERANCE[torch.float64])
+
+
+def _named(case: Case, found: dict[str, Callable[[Case], None]]) -> Iterator[Callable[[], None]]:
+    for name, check in found.items():
+        run = partial(check, case)
+        run.__name__ = f"{case.name}: {name}"  # pyright: ignore[reportAttributeAccessIssue]
+        yield run
 
 
 def checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
     """Every check of every case, to be called without arguments; `__name__` names it."""
     every = list[Callable[[], None]]()
     for case in cases:
-        rank = len(next(iter(case.shapes.values())))
-        found: dict[str, Callable[[Case], None]] = {
-            "first order": check_first_order,
-            "second order": check_second_order,
-            "third order": check_third_order,
-            **{str(t).removeprefix("torch."): partial(check_dtype, dtype=t) for t in TOLERANCE},
-            **({"channels last": partial(check_layout, change=channels_last)} if rank == 4 else {}),
-            "strided": partial(check_layout, change=strided),
-            "empty batch": check_empty_batch,
-            "opcheck": check_opcheck,
-            "compile": check_compile,
-            "compile penalty": check_compile_penalty,
-        }
-        for name, check in found.items():
-            run = partial(check, case)
-            run.__name__ = f"{case.name}: {name}"  # pyright: ignore[reportAttributeAccessIssue]
-            every.append(run)
+        dtypes = {str(t).removeprefix("torch."): partial(check_dtype, dtype=t) for t in TOLERANCE}
+        layouts = {"strided": partial(check_layout, change=strided)}
+        if len(next(iter(case.shapes.values()))) == 4:
+            layouts["channels last"] = partial(check_layout, change=channels_last)
+        every += _named(
+            case,
+            {
+                "first order": check_first_order,
+                "second order": check_second_order,
+                "third order": check_third_order,
+                **dtypes,
+                **layouts,
+                "empty batch": check_empty_batch,
+                "opcheck": check_opcheck,
+                "compile": check_compile,
+                "compile penalty": check_compile_penalty,
+            },
+        )
+    return every
+
+
+def slow_checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
+    """The checks that take minutes: every entry of the Jacobians, and the compiler that users have."""
+    every = list[Callable[[], None]]()
+    for case in cases:
+        every += _named(
+            case,
+            {
+                "first order, every entry": partial(check_first_order, fast_mode=False),
+                "second order, every entry": partial(check_second_order, fast_mode=False),
+                "inductor": partial(check_compile, backend="inductor"),
+            },
+        )
     return every
 
 
@@ -269,12 +307,14 @@ def compile_ahead(cases: Sequence[Case], architectures: Sequence[int], dtypes: S
                 assert kernel.stack == 0, f"{case.name}: {kernel} spills"
 
 
-def assert_compiles_ahead(file: str, architectures: Sequence[int] = (80, 90, 100)) -> None:
-    """The kernels behind the CASES of this test file compile for these architectures without spills.
+def assert_compiles_ahead(
+    file: str, architectures: Sequence[int] = (80, 90, 100), dtypes: Sequence[torch.dtype] = (torch.bfloat16,)
+) -> None:
+    """The kernels behind the CASES of this test file compile for these architectures and dtypes without spills.
 
     It takes a process of its own: in this one, Triton may be interpreting.
     """
-    command = [sys.executable, "-m", "ganframe_kernels.testing", file, *map(str, architectures)]
+    command = [sys.executable, "-m", "ganframe_kernels.testing", file, *map(str, (*architectures, *dtypes))]
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -282,13 +322,15 @@ def assert_compiles_ahead(file: str, architectures: Sequence[int] = (80, 90, 100
 
 def main() -> None:
     """Run `compile_ahead` on a test file."""
-    file, *architectures = sys.argv[1:]
+    file, *rest = sys.argv[1:]
+    architectures = [int(word) for word in rest if word.isdecimal()]
+    dtypes = [dtype for dtype in TOLERANCE if str(dtype) in rest]
     spec = spec_from_file_location(Path(file).stem, file)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    for line in compile_ahead(module.CASES, [int(arch) for arch in architectures], [torch.float32, torch.bfloat16]):
+    for line in compile_ahead(module.CASES, architectures, dtypes):
         print(line)  # noqa: T201
 
 

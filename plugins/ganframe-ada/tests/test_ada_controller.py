@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ from torch import Tensor
 from ganframe import RunFailed, hookimpl, load_config, train
 from ganframe.checkpoint import complete, load
 from ganframe.errors import BadInput
+from ganframe.loggers import read_log
+from ganframe.specs import TensorSpec
 
 JUDGES, MAKES = "discriminator", "generator"
 
@@ -26,7 +29,9 @@ def turn(live: Any, real: list[float], *, who: str = JUDGES, fake: float = -1.0,
     """A turn in which the discriminator said this of reals; p after it."""
     logits = {("judge", "real"): torch.tensor(real), ("judge", "fake"): torch.full((8,), fake)}
     rounds = [SimpleNamespace(logits=logits, size=len(real) if size is None else size)]
-    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda turn: turn == JUDGES))
+    run = SimpleNamespace(
+        game=SimpleNamespace(is_discriminator_turn=lambda turn: turn == JUDGES), report=lambda *_: None
+    )
     live.on_turn_end(run=run, turn=who, rounds=rounds)
     return live.p.item()
 
@@ -77,7 +82,7 @@ def test_turns_of_generators_and_turns_that_judge_no_reals_do_not_count():
     live = controlled(images=500, interval=1)
     assert turn(live, [1.0] * 10, who=MAKES) == 0
     rounds = [SimpleNamespace(logits={("judge", "fake"): torch.ones(3)}, size=3)]
-    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True))
+    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True), report=lambda *_: None)
     live.on_turn_end(run=run, turn=JUDGES, rounds=rounds)
     assert turn(live, [1.0] * 10) == pytest.approx(0.02)
 
@@ -92,7 +97,7 @@ def test_contests_and_rounds_of_a_turn_are_taken_together():
     live = controlled(images=500, interval=1)
     said = {("one", "real"): torch.ones(10), ("two", "real"): torch.tensor([1.0] * 7 + [-1.0] * 3)}
     rounds = [SimpleNamespace(logits=said, size=10), SimpleNamespace(logits=said, size=10)]
-    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True))
+    run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True), report=lambda *_: None)
     live.on_turn_end(run=run, turn=JUDGES, rounds=rounds)
     assert live.p.item() == pytest.approx(20 / 500)  # r = 0.7
 
@@ -181,6 +186,29 @@ def test_p_is_0_after_a_run_with_the_target_1_and_high_after_one_with_the_target
     assert ends[-1] == pytest.approx(0.2 + 192 / 400)
 
 
-def test_points_of_the_plane_are_refused(config: str, tmp_path: Path):
-    with pytest.raises(BadInput, match="changes images"):
-        train(load_config(config, "data=ring"), out=tmp_path / "ring")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["data=ring"], r"augmentations.0: 'ada' changes images, and one example here is 2 numbers"),
+        (["losses=[least-squares]"], r"augmentations.0.adapt: .* says nothing under 'least-squares'"),
+    ],
+)
+def test_what_it_cannot_change_or_follow_is_refused(config: str, tmp_path: Path, settings: list[str], message: str):
+    with pytest.raises(BadInput) as problem:
+        train(load_config(config, *settings), out=tmp_path / "run")
+    assert re.search(message, str(problem.value))
+    assert not (tmp_path / "run").exists()
+
+
+def test_channels_without_colours_are_refused():
+    four = SimpleNamespace(judged=lambda: (TensorSpec((4, 8, 8)),))
+    with pytest.raises(BadInput, match=r"1 or 3 channels, and these are 4 x 8 x 8\n.*groups: \[blit, geometry\]"):
+        ADA().check(four, ())
+    ADA(groups=("blit", "geometry")).check(four, ())
+
+
+def test_p_is_logged(config: str, tmp_path: Path):
+    folder = train(load_config(config, "loggers=[{type: jsonl, every: 1}]"), out=tmp_path / "run")
+    logged = [line["ada/p"] for line in read_log(folder.scalars)]
+    assert logged[0] == 0
+    assert logged[-1] > 0

@@ -1,5 +1,7 @@
 """Each transformation against a hand computation on small images, and the draws of their parameters."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from ganframe_diffaugment import DiffAugment
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ganframe.errors import BadInput
+from ganframe.specs import TensorSpec
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -200,10 +203,11 @@ def test_large_values_stay_finite():
         assert bool(sample.grad.isfinite().all())
 
 
-@pytest.mark.parametrize("sample", [torch.zeros(4, 8), (torch.zeros(4, 3, 8, 8), torch.zeros(4, 5))])
-def test_samples_that_are_no_images_are_refused(sample):
-    with pytest.raises(BadInput, match=r"changes images \(C, H, W\), but one example here is \((8|5),\)"):
-        changed(sample)
+@pytest.mark.parametrize("spec", [TensorSpec((8,)), TensorSpec((5, 8))])
+def test_samples_that_are_no_images_are_refused(spec: TensorSpec):
+    with pytest.raises(BadInput, match=r"changes images, and one example here is"):
+        DiffAugment().check(SimpleNamespace(judged=lambda: (TensorSpec((3, 8, 8)), spec)), ())
+    DiffAugment().check(SimpleNamespace(judged=lambda: (TensorSpec((3, 8, 8)),)), ())
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
+import math
+
 import pytest
 import torch
-from ganframe_label_policies import LabelFlipping, SoftLabels
+from ganframe_label_policies import LabelFlipping, OneSidedSmoothing, SoftLabels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cost
 
-from ganframe.config import LabelPolicyConfig
+from ganframe.config import LabelPolicyConfig, LossConfig
+from ganframe.plugins import installed
+from ganframe.protocols import Verdict
+from ganframe.schedules import Schedules
 
 N = 200_000
 double = {"dtype": torch.float64}
@@ -95,3 +100,96 @@ def test_ranges_that_are_none_are_refused(bad: dict[str, tuple[float, float]]):
 def test_a_probability_outside_of_0_and_1_is_refused(probability: float):
     with pytest.raises(ValidationError):
         LabelFlipping(probability=probability)
+
+
+def test_one_sided_smoothing_changes_reals_alone():
+    policy = OneSidedSmoothing(alpha=0.8).build()
+    generator = torch.Generator()
+    assert policy.forward(torch.ones(3), True, generator).tolist() == pytest.approx([0.8] * 3)
+    assert policy.forward(torch.zeros(3), False, generator).tolist() == [0] * 3
+    flipped = torch.tensor([0.0, 1.0])
+    assert policy.forward(flipped, True, generator).tolist() == pytest.approx([0, 0.8])
+    assert policy.forward(flipped, False, generator).tolist() == [0, 1]
+
+
+def test_one_sided_smoothing_follows_a_schedule():
+    config = OneSidedSmoothing(alpha={"type": "linear", "start": 0.8, "end": 1.0})
+    live = config.build()
+    schedules = Schedules([(config, live)])
+    for images, expected in ((0, 0.8), (50, 0.9), (100, 1.0)):
+        schedules.apply(images, 100)
+        assert live.forward(torch.ones(1), True, torch.Generator()).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, {"type": "linear", "start": 0.9, "end": 1.2}])
+def test_an_alpha_outside_of_0_and_1_is_refused(alpha: float):
+    with pytest.raises(ValidationError):
+        OneSidedSmoothing(alpha=alpha)
+
+
+PAIRS = [((0.0, 1.0), (0.7, 1.0)), ((-1.0, 0.5), (0.5, 1.5))]
+"""Means and standard deviations of p and q."""
+
+
+def density(x: Tensor, mean: float, deviation: float) -> Tensor:
+    return torch.exp(-(((x - mean) / deviation) ** 2) / 2) / (deviation * math.sqrt(2 * math.pi))
+
+
+def trained_discriminator(policy: LabelPolicyConfig, p: Tensor, q: Tensor, draws: int) -> Tensor:
+    """D on a grid: one free logit for each x, trained on the non-saturating loss with densities for weights.
+
+    Each x is judged on its own, as often as there are drawn targets.
+    """
+    found = installed().registry.find(LossConfig.kind, "non-saturating")
+    assert not isinstance(found, str), found
+    loss, live = found().build(), policy.build()
+    shape = (len(p), draws)
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (live.forward(torch.full(shape, float(side), **double), side, generator) for side in (True, False))
+    logits = torch.zeros(len(p), **double, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], max_iter=300, line_search_fn="strong_wolfe", tolerance_change=1e-15)
+    nothing = torch.zeros(1, **double)
+
+    def side_cost(target: Tensor, density: Tensor, real: bool) -> Tensor:
+        """The loss of one side at each x: that of both, less that of the other side, which does not depend on D."""
+        costs = []
+        for logit, each in zip(logits, target, strict=True):
+            mine, other = Verdict(logit.expand(draws), target=each), Verdict(nothing, target=nothing)
+            costs.append(loss.discriminator(mine, other) if real else loss.discriminator(other, mine))
+        return (density * (torch.stack(costs) - math.log(2))).sum()
+
+    def cost() -> Tensor:
+        optimizer.zero_grad()
+        value = side_cost(real, p, True) + side_cost(fake, q, False)
+        value.backward()
+        return value
+
+    optimizer.step(cost)
+    return logits.detach().sigmoid()
+
+
+@pytest.mark.parametrize(("of_p", "of_q"), PAIRS)
+@pytest.mark.parametrize(
+    ("policy", "real", "fake", "draws", "error"),
+    [
+        (LabelFlipping(probability=0.05), 0.95, 0.05, 40_000, 0.005),
+        (LabelFlipping(probability=0.3), 0.7, 0.3, 40_000, 0.01),
+        (OneSidedSmoothing(), 0.9, 0.0, 1, 1e-5),
+        (OneSidedSmoothing(alpha=0.6), 0.6, 0.0, 1, 1e-5),
+        (SoftLabels(), 0.9, 0.1, 40_000, 0.002),
+    ],
+)
+def test_the_best_discriminator_of_two_normals(
+    policy: LabelPolicyConfig,
+    real: float,
+    fake: float,
+    draws: int,
+    error: float,
+    of_p: tuple[float, float],
+    of_q: tuple[float, float],
+):
+    """(real p + fake q)/(p + q) for mean targets `real` and `fake`: the table's formula of each policy."""
+    x = torch.linspace(-2, 2, 9, **double)
+    p, q = density(x, *of_p), density(x, *of_q)
+    found = trained_discriminator(policy, p, q, draws)
+    torch.testing.assert_close(found, (real * p + fake * q) / (p + q), rtol=0, atol=error)

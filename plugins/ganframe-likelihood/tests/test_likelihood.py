@@ -175,17 +175,9 @@ class Wrong(nn.Module):
         return sample
 
 
-@pytest.mark.parametrize(
-    ("player", "config", "message"),
-    [
-        (Wrong(), NegativeLogLikelihood(), r"gives \(3, 2\), not one number for each example"),
-        (nn.Linear(1, 1), NegativeLogLikelihood(), "has no `log_prob`"),
-        (Wrong(), NegativeLogLikelihood(player="g_ab"), r"no player 'g_ab'; it has: generator"),
-    ],
-)
-def test_players_without_a_density_are_refused(player: nn.Module, config: NegativeLogLikelihood, message: str):
-    with pytest.raises(BadInput, match=message):
-        term(player, config, real=torch.zeros(3, 2))
+def test_a_density_that_is_not_one_number_an_example_is_refused():
+    with pytest.raises(BadInput, match=r"gives \(3, 2\), not one number for each example"):
+        term(Wrong(), real=torch.zeros(3, 2))
 
 
 CONFIG = """
@@ -207,8 +199,19 @@ def config(tmp_path: Path) -> str:
 
 
 def test_a_generator_without_a_density_is_refused_before_training(config: str):
-    with pytest.raises(BadInput, match=r"calls log_prob, which 'mlp' \(generator\) does not have"):
+    with pytest.raises(
+        BadInput, match=r"regularizers\.0\.player: .* density of 'generator', but 'mlp' has no `log_prob`"
+    ):
         assemble(load_config(config, "game.generator=mlp"))
+
+
+@pytest.mark.parametrize(
+    ("player", "message"),
+    [("g_ab", "no player 'g_ab'; it has: generator, discriminator"), ("discriminator", "'mlp' has no `log_prob`")],
+)
+def test_other_players_are_refused_before_training(config: str, player: str, message: str):
+    with pytest.raises(BadInput, match=message):
+        assemble(load_config(config, f"regularizers.0.player={player}"))
 
 
 def test_a_tensor_that_the_game_lacks_is_refused_before_training(config: str):

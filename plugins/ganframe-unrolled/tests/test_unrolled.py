@@ -150,5 +150,5 @@ def test_what_cannot_be_foreseen_is_refused(game: dict[str, Any], message: str) 
 
 
 def test_the_preset_loads() -> None:
-    config = load_config("ring-unrolled")
+    config = load_config("unrolled-ring")
     assert isinstance(config.game, UnrolledGame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -49,27 +50,41 @@ def bias_act(
         ValueError: b's shape or device does not fit x, or an option is out of its range.
     """
     check_floating("x", x)
+    check_choice("impl", impl, ("cuda", "ref"))
+    options = resolve(x.device, x.shape, b, dim, act, alpha, gain, clamp)
+    if impl == "ref" or not use_triton(x):
+        return reference.bias_act(x, b, *options)
+    return fwd(dense(x) if options[0] == 1 else x.contiguous(), b, *options)
+
+
+def resolve(
+    device: torch.device,
+    shape: Sequence[int],
+    b: Tensor | None,
+    dim: int,
+    act: str,
+    alpha: float | None,
+    gain: float | None,
+    clamp: float | None,
+) -> tuple[int, str, float, float, float | None]:
+    """Check bias_act's arguments for an x of this shape; dim, act, alpha, gain and clamp with defaults filled in."""
     if b is None:
         dim = 1
     else:
-        if not -x.ndim <= dim < x.ndim:
-            raise wrong("dim", f"an axis of x, which has {x.ndim}", dim)
-        dim %= x.ndim
+        if not -len(shape) <= dim < len(shape):
+            raise wrong("dim", f"an axis of x, which has {len(shape)}", dim)
+        dim %= len(shape)
         check_floating("b", b)
-        check_shape("b", b, (x.shape[dim],))
-        check_device("b", b, x.device)
+        check_shape("b", b, (shape[dim],))
+        check_device("b", b, device)
     check_choice("act", act, ACTIVATIONS)
-    check_choice("impl", impl, ("cuda", "ref"))
     alpha = ACTIVATIONS[act].alpha if alpha is None else float(alpha)
     gain = ACTIVATIONS[act].gain if gain is None else float(gain)
     if alpha < 0:
         raise wrong("alpha", "a slope of at least 0", alpha)
     if clamp is not None and clamp < 0:
         raise wrong("clamp", "None or at least 0", clamp)
-    options = (dim, act, alpha, gain, None if clamp is None else float(clamp))
-    if impl == "ref" or not use_triton(x):
-        return reference.bias_act(x, b, *options)
-    return fwd(dense(x) if dim == 1 else x.contiguous(), b, *options)
+    return dim, act, alpha, gain, None if clamp is None else float(clamp)
 
 
 # The operators. x is dense; other tensors are brought to its layout. `saved` is the output y where the activation is
@@ -168,9 +183,7 @@ def _fwd_backward(ctx: Any, dy: Tensor) -> Grads:
 
 
 @operator(fake=_fwd_fake, setup_context=_fwd_setup, backward=_fwd_backward)
-def fwd(
-    x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None
-) -> Tensor:
+def fwd(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None) -> Tensor:
     """See `bias_act`."""
     from ganframe_kernels.bias_act import triton  # noqa: PLC0415  Triton may be absent
 

@@ -31,7 +31,7 @@ class Activation:
 ACTIVATIONS = {
     "linear": Activation(lambda x, _: x, piecewise_linear=True),
     "relu": Activation(lambda x, _: F.relu(x), gain=sqrt(2), piecewise_linear=True),
-    "lrelu": Activation(lambda x, alpha: F.leaky_relu(x, alpha), gain=sqrt(2), alpha=0.2, piecewise_linear=True),
+    "lrelu": Activation(F.leaky_relu, gain=sqrt(2), alpha=0.2, piecewise_linear=True),
     "tanh": Activation(lambda x, _: torch.tanh(x)),
     "sigmoid": Activation(lambda x, _: torch.sigmoid(x)),
     "elu": Activation(lambda x, _: F.elu(x)),
@@ -41,9 +41,7 @@ ACTIVATIONS = {
 }
 
 
-def bias_act(
-    x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None
-) -> Tensor:
+def bias_act(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None) -> Tensor:
     """Compute `clamp(gain * act(x + b))`, in float32 for the half types."""
     y = x.to(compute_dtype(x.dtype))
     if b is not None:
@@ -51,7 +49,7 @@ def bias_act(
     y = ACTIVATIONS[act].function(y, alpha) * gain
     if clamp is not None:
         # torch.clamp would let the gradient through at the edge, where the kernels cannot tell inside from outside.
-        y = torch.where(y.abs() < clamp, y, y.detach().sign() * clamp)
+        y = torch.where(y.abs() >= clamp, y.detach().sign() * clamp, y)
     return y.to(x.dtype)
 
 

@@ -1,4 +1,5 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportReturnType=false, reportGeneralTypeIssues=false
+# Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of bias_act.
 
 A tensor is a matrix of M rows and K columns without gaps: rows (n, c) and columns of pixels where it is contiguous,
@@ -35,7 +36,9 @@ def activation(x, ACT: tl.constexpr, ALPHA: tl.constexpr):
         slope = tl.where(x > 0, one, zero + ALPHA)
         return x * slope, slope, zero
     elif ACT == "tanh":
-        t = 2.0 / (1.0 + tl.exp(-2.0 * x)) - 1.0
+        e = tl.exp(-2.0 * tl.abs(x))
+        t = (1.0 - e) / (1.0 + e)
+        t = tl.where(x < 0, -t, t)
         return t, 1.0 - t * t, -2.0 * t * (1.0 - t * t)
     elif ACT == "elu" or ACT == "selu":
         # The constants of selu: Klambauer et al. 2017, arXiv:1706.02515, eq. 14. exp of a positive x is not used.
@@ -44,12 +47,13 @@ def activation(x, ACT: tl.constexpr, ALPHA: tl.constexpr):
         e = FALL * tl.exp(tl.where(x > 0, zero, x))
         return tl.where(x > 0, SCALE * x, e - FALL), tl.where(x > 0, zero + SCALE, e), tl.where(x > 0, zero, e)
     else:
-        s = 1.0 / (1.0 + tl.exp(-x))
+        e = tl.exp(-tl.abs(x))  # Of -x it would overflow.
+        s = tl.where(x < 0, e, one) / (1.0 + e)
         ds = s * (1.0 - s)
         if ACT == "sigmoid":
             return s, ds, ds * (1.0 - 2.0 * s)
         elif ACT == "softplus":
-            return tl.where(x < 0, zero, x) + tl.log(1.0 + tl.exp(-tl.abs(x))), s, ds
+            return tl.where(x < 0, zero, x) + tl.log(1.0 + e), s, ds
         else:
             tl.static_assert(ACT == "swish")
             return x * s, s + x * ds, ds * (2.0 + x * (1.0 - 2.0 * s))
@@ -78,8 +82,19 @@ def _input(X, B, offsets, mask, channel, channel_mask, ACC: tl.constexpr):
 def clamped(y, CLAMP: tl.constexpr):
     """The value y within -CLAMP and CLAMP; nan stays."""
     if CLAMP is not None:
-        y = tl.where(y > CLAMP, CLAMP, tl.where(y < -CLAMP, -CLAMP, y))
+        limit = tl.full([1, 1], CLAMP, y.dtype)
+        y = tl.where(y > limit, limit, tl.where(y < -limit, -limit, y))
     return y
+
+
+@triton.jit
+def unclamped(dy, y, CLAMP: tl.constexpr, DTYPE: tl.constexpr):
+    """The value dy, or 0 where y was clamped and then rounded to DTYPE."""
+    if CLAMP is not None:
+        # A full tensor, because Triton compares float64 with a number in float32.
+        limit = tl.full([1, 1], CLAMP, y.dtype).to(DTYPE).to(y.dtype)
+        dy = tl.where(tl.abs(y) >= limit, tl.zeros_like(dy), dy)
+    return dy
 
 
 @triton.jit
@@ -88,6 +103,7 @@ def fwd_kernel(
     ACT: tl.constexpr, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """Y from X."""
     offsets, mask, channel, channel_mask = _tile(M, K, channels, CHANNELS_LAST, BLOCK_M, BLOCK_K)
     y, _, _ = activation(_input(X, B, offsets, mask, channel, channel_mask, ACC), ACT, ALPHA)
     tl.store(Y + offsets, clamped(y * GAIN, CLAMP).to(Y.dtype.element_ty), mask)
@@ -99,18 +115,18 @@ def bwd_kernel(
     ACT: tl.constexpr, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, SAVED_IS_OUTPUT: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """DX and the partial sums of the bias's gradient, from DY."""
     offsets, mask, channel, channel_mask = _tile(M, K, channels, CHANNELS_LAST, BLOCK_M, BLOCK_K)
     dx = tl.load(DY + offsets, mask, other=0.0).to(ACC)
     if SAVED_IS_OUTPUT:
         y = tl.load(SAVED + offsets, mask, other=0.0).to(ACC)
         # Only the sign of x matters: y has it, up to the sign of the gain.
         _, slope, _ = activation(y if GAIN > 0 else -y, ACT, ALPHA)
+        dx = unclamped(dx, y, CLAMP, SAVED.dtype.element_ty)
     else:
         y, slope, _ = activation(_input(SAVED, B, offsets, mask, channel, channel_mask, ACC), ACT, ALPHA)
-        y *= GAIN
+        dx = unclamped(dx, y * GAIN, CLAMP, ACC)
     dx *= slope * GAIN
-    if CLAMP is not None:
-        dx = tl.where(tl.abs(y) < CLAMP, dx, 0.0)
     tl.store(DX + offsets, dx.to(DX.dtype.element_ty), mask)
     if PARTIAL is not None:
         # One row of sums for each tile; the launcher adds the rows. No atomics: the result is deterministic.
@@ -128,11 +144,10 @@ def bwdbwd_kernel(
     ACT: tl.constexpr, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """The gradients of sum(V * DX) by DY and X."""
     offsets, mask, channel, channel_mask = _tile(M, K, channels, CHANNELS_LAST, BLOCK_M, BLOCK_K)
     y, slope, curvature = activation(_input(X, B, offsets, mask, channel, channel_mask, ACC), ACT, ALPHA)
-    v = tl.load(V + offsets, mask, other=0.0).to(ACC) * GAIN
-    if CLAMP is not None:
-        v = tl.where(tl.abs(y * GAIN) < CLAMP, v, 0.0)
+    v = unclamped(tl.load(V + offsets, mask, other=0.0).to(ACC) * GAIN, y * GAIN, CLAMP, ACC)
     dy = tl.load(DY + offsets, mask, other=0.0).to(ACC)
     tl.store(DDY + offsets, (v * slope).to(DDY.dtype.element_ty), mask)
     tl.store(DDX + offsets, (v * dy * curvature).to(DDX.dtype.element_ty), mask)
@@ -160,9 +175,7 @@ def matrix(op: str, x: Tensor, b: Tensor | None, dim: int) -> Matrix:
     return Matrix(grid, (M, K, channels), {"ACC": accumulator(x.dtype), "CHANNELS_LAST": channels_last, **config})
 
 
-def fwd(
-    x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None
-) -> Tensor:
+def fwd(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None) -> Tensor:
     """See the operator."""
     y = torch.empty_like(x)
     grid, sizes, constants = matrix("bias_act", x, b, dim)

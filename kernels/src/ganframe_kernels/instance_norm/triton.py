@@ -1,4 +1,5 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportReturnType=false, reportGeneralTypeIssues=false
+# Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of instance norm and AdaIN.
 
 A program handles a tile of pixels by channels of one sample; the same kernels serve both layouts. Where whole planes
@@ -21,16 +22,19 @@ from torch import Tensor
 
 from ganframe_kernels.bias_act.reference import ACTIVATIONS
 from ganframe_kernels.bias_act.triton import activation
-from ganframe_kernels.instance_norm.shapes import padded
+from ganframe_kernels.instance_norm.shapes import padded, statistics
 from ganframe_kernels.launch import accumulator, launch
 from ganframe_kernels.layout import dense_like, is_channels_last
 from ganframe_kernels.precision import compute_dtype
 from ganframe_kernels.tuning import tuned
 
-# Elements of float32 in the largest tile that holds whole planes: above it, registers spill.
-FWD_TILE, BWD_TILE, BWDBWD_TILE = 32768, 16384, 8192
-# Elements in a tile of a plane that is split, and the most splits of one.
-SPLIT_TILE, MAX_SPLITS = 4096, 32
+# Elements of float32 in the largest tile that registers can hold whole planes in, forward and backward. Channels that
+# are innermost take half: their offsets need registers too.
+FWD_PLANE, BWD_PLANE = 32768, 16384
+# Elements in a tile where a program goes over several of them, and where it folds dy, by four loads of each pixel.
+TILE, FOLD_TILE = 2048, 512
+# The most splits of a larger plane, whose sums every program of the second kernel reads.
+MAX_SPLITS = 32
 
 
 @triton.jit
@@ -77,17 +81,23 @@ def _source(q, H, W, PADDING: tl.constexpr):
 
 @triton.jit
 def _image(i, size, IMAGE: tl.constexpr, PADDING: tl.constexpr):
-    """Where the index i appears in the padded axis, and whether: as itself (0), before the first (1), after the last (2)."""
+    """Where i appears in the padded axis, and whether: itself (IMAGE 0), reflected (1), at the other end too (2)."""
+    before = (i > 0) & (i <= PADDING)
+    after = (i < size - 1) & (i >= size - 1 - PADDING)
+    end = PADDING + 2 * (size - 1) - i
     if IMAGE == 0:
         return i + PADDING, i >= 0
     elif IMAGE == 1:
-        return PADDING - i, (i > 0) & (i <= PADDING)
+        return tl.where(before, PADDING - i, end), before | after
     else:
-        return PADDING + 2 * (size - 1) - i, (i < size - 1) & (i >= size - 1 - PADDING)
+        return end, before & after
 
 
 @triton.jit
-def _folded(DY, n, c, p, mask, C, H, W, PADDING: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr):
+def _folded(
+    DY, n, c, p, mask, C, H, W,
+    PADDING: tl.constexpr, IMAGES: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     """The gradient g: dy summed over all the places in the padded result that show a pixel."""
     if PADDING == 0:
         return tl.load(DY + _offsets(n, c, p, C, H * W, CHANNELS_LAST), mask, other=0.0).to(ACC)
@@ -95,9 +105,9 @@ def _folded(DY, n, c, p, mask, C, H, W, PADDING: tl.constexpr, CHANNELS_LAST: tl
         h, w, wide = p // W, p % W, W + 2 * PADDING
         pixels = (H + 2 * PADDING) * wide
         g = tl.zeros(mask.shape, ACC)
-        for i in tl.static_range(3):
+        for i in tl.static_range(IMAGES):
             row, in_row = _image(h, H, i, PADDING)
-            for j in tl.static_range(3):
+            for j in tl.static_range(IMAGES):
                 column, in_column = _image(w, W, j, PADDING)
                 offsets = _offsets(n, c, row * wide + column, C, pixels, CHANNELS_LAST)
                 g += tl.load(DY + offsets, mask & in_row & in_column, other=0.0).to(ACC)
@@ -138,23 +148,24 @@ def stats_kernel(
     X, PARTIAL, samples, C, H, W, tiles,
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
+    """The mean of each split, and the sum of squared deviations from it."""
     n, c, c_mask = _channels(C, BLOCK_C)
     pixels = H * W
     start = tl.program_id(1) * tiles * BLOCK_P
     mean = tl.zeros((1, BLOCK_C), ACC)
     squares = tl.zeros((1, BLOCK_C), ACC)
-    for tile in range(0, tiles):
+    for tile in range(tiles):
         p = (start + tile * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
         mask = (p < pixels) & c_mask
         x = tl.load(X + _offsets(n, c, p, C, pixels, CHANNELS_LAST), mask, other=0.0).to(ACC)
         # Chan et al. 1983: the moments of two sets from those of each.
         before = tile * BLOCK_P
         count = tl.minimum(tl.maximum(pixels - start - before, 0), BLOCK_P)
-        total = tl.maximum(before + count, 1).to(ACC)
-        added, added_squares = _moments(x, mask, tl.maximum(count, 1).to(ACC))
-        change = tl.where(count > 0, added - mean, 0.0)
-        mean += change * (count / total)
-        squares += added_squares + change * change * (before * (count / total))
+        added, added_squares = _moments(x, mask, tl.maximum(count, 1))
+        change = added - mean
+        step = change * count / tl.maximum(before + count, 1)
+        mean += step
+        squares += added_squares + change * step * before
     _write_sum(PARTIAL, 0, mean, n, c, c_mask, C, samples)
     _write_sum(PARTIAL, 1, squares, n, c, c_mask, C, samples)
 
@@ -162,95 +173,109 @@ def stats_kernel(
 @triton.jit
 def fwd_kernel(
     X, SCALE, SHIFT, RESIDUAL, Y, MEAN, RSTD, PARTIAL,
-    samples, C, H, W, tiles, tiles_out, residual_n, residual_c, residual_h, residual_w,
+    samples, C, H, W, chunk, tiles_out, residual_n, residual_c, residual_h, residual_w,
     ACT: tl.constexpr, ALPHA: tl.constexpr, EPS: tl.constexpr, PADDING: tl.constexpr, PER_SAMPLE: tl.constexpr,
-    CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, SPLITS: tl.constexpr,
+    CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    BLOCK_OUT: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
+    """With PARTIAL, the statistics of each split of `chunk` pixels are given, by `stats_kernel`."""
     n, c, c_mask = _channels(C, BLOCK_C)
     pixels = H * W
     pixels_out = (H + 2 * PADDING) * (W + 2 * PADDING)
     scale = _affine(SCALE, n, c, c_mask, C, 1.0, PER_SAMPLE, ACC)
     shift = _affine(SHIFT, n, c, c_mask, C, 0.0, PER_SAMPLE, ACC)
-    size = pixels.to(ACC)
     if PARTIAL is None:
         p = tl.arange(0, BLOCK_P)[:, None]
         mask = (p < pixels) & c_mask
         whole = tl.load(X + _offsets(n, c, p, C, pixels, CHANNELS_LAST), mask, other=0.0).to(ACC)
-        mean, squares = _moments(whole, mask, size)
+        mean, squares = _moments(whole, mask, pixels)
     else:
-        split = tl.arange(0, SPLITS)[:, None] * tiles * BLOCK_P
-        count = tl.minimum(tl.maximum(pixels - split, 0), tiles * BLOCK_P)
+        count = tl.minimum(tl.maximum(pixels - tl.arange(0, SPLITS)[:, None] * chunk, 0), chunk)
         means = _splits(PARTIAL, 0, n, c, c_mask, C, samples, SPLITS)
-        mean = tl.sum(means * count, axis=0)[None, :] / size
+        mean = tl.sum(means * count, axis=0)[None, :] / pixels
         squares = _read_sum(PARTIAL, 1, n, c, c_mask, C, samples, SPLITS)
         squares += tl.sum((means - mean) * (means - mean) * count, axis=0)[None, :]
-    rstd = 1.0 / tl.sqrt(squares / size + EPS)
+    rstd = 1.0 / tl.sqrt(squares / pixels + EPS)
     if tl.program_id(1) == 0:
         tl.store(MEAN + n * C + c, mean, c_mask)
         tl.store(RSTD + n * C + c, rstd, c_mask)
-    for tile in range(0, tiles_out):
-        q = ((tl.program_id(1) * tiles_out + tile) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
-        mask = (q < pixels_out) & c_mask
-        p = _source(q, H, W, PADDING)
+    for tile in range(tiles_out):
+        q = ((tl.program_id(1) * tiles_out + tile) * BLOCK_OUT + tl.arange(0, BLOCK_OUT))[:, None]
+        q_mask = (q < pixels_out) & c_mask
+        source = _source(q, H, W, PADDING)
         if PARTIAL is None and PADDING == 0:
             x = whole
         else:
-            x = tl.load(X + _offsets(n, c, p, C, pixels, CHANNELS_LAST), mask, other=0.0).to(ACC)
+            x = tl.load(X + _offsets(n, c, source, C, pixels, CHANNELS_LAST), q_mask, other=0.0).to(ACC)
         y, _, _ = activation((x - mean) * rstd * scale + shift, ACT, ALPHA)
         if RESIDUAL is not None:
-            row, column = (p // W).to(tl.int64), (p % W).to(tl.int64)
+            row, column = (source // W).to(tl.int64), (source % W).to(tl.int64)
             offsets = n * residual_n + c.to(tl.int64) * residual_c + row * residual_h + column * residual_w
-            y += tl.load(RESIDUAL + offsets, mask, other=0.0).to(ACC)
-        tl.store(Y + _offsets(n, c, q, C, pixels_out, CHANNELS_LAST), y.to(Y.dtype.element_ty), mask)
+            y += tl.load(RESIDUAL + offsets, q_mask, other=0.0).to(ACC)
+        tl.store(Y + _offsets(n, c, q, C, pixels_out, CHANNELS_LAST), y.to(Y.dtype.element_ty), q_mask)
 
 
 @triton.jit
 def _backward_tile(
     DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W,
-    ACT: tl.constexpr, ALPHA: tl.constexpr, PADDING: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
+    ACT: tl.constexpr, ALPHA: tl.constexpr,
+    PADDING: tl.constexpr, IMAGES: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """The values xhat, g, act'(z) and act''(z) of a tile."""
     x = tl.load(X + _offsets(n, c, p, C, H * W, CHANNELS_LAST), mask, other=0.0).to(ACC)
     xhat = (x - mean) * rstd
     _, slope, curvature = activation(xhat * scale + shift, ACT, ALPHA)
-    return xhat, _folded(DY, n, c, p, mask, C, H, W, PADDING, CHANNELS_LAST, ACC), slope, curvature
+    g = _folded(DY, n, c, p, mask, C, H, W, PADDING, IMAGES, CHANNELS_LAST, ACC)
+    return xhat, g, slope, curvature
 
 
 @triton.jit
 def bwd_kernel(
     DY, X, MEAN, RSTD, SCALE, SHIFT, DX, DRESIDUAL, DSCALE, DSHIFT, PARTIAL, samples, C, H, W, tiles,
-    WRITE: tl.constexpr, ACT: tl.constexpr, ALPHA: tl.constexpr, PADDING: tl.constexpr, PER_SAMPLE: tl.constexpr,
-    CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, SPLITS: tl.constexpr,
+    WRITE: tl.constexpr, HELD: tl.constexpr, ACT: tl.constexpr, ALPHA: tl.constexpr, PADDING: tl.constexpr,
+    IMAGES: tl.constexpr, PER_SAMPLE: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
-    """With PARTIAL, the first launch only sums up (WRITE is False), and the second only uses the sums."""
+    """With PARTIAL, the first launch only sums up (WRITE is False), and the second only uses the sums.
+
+    HELD: the tile is the whole plane, and is read once.
+    """
     n, c, c_mask = _channels(C, BLOCK_C)
     pixels = H * W
     scale = _affine(SCALE, n, c, c_mask, C, 1.0, PER_SAMPLE, ACC)
     shift = _affine(SHIFT, n, c, c_mask, C, 0.0, PER_SAMPLE, ACC)
     mean = tl.load(MEAN + n * C + c, c_mask, other=0.0)
     rstd = tl.load(RSTD + n * C + c, c_mask, other=0.0)
+    sum_e = tl.zeros((1, BLOCK_C), ACC)
+    sum_ex = tl.zeros((1, BLOCK_C), ACC)
     if PARTIAL is not None and WRITE:
         sum_e = _read_sum(PARTIAL, 0, n, c, c_mask, C, samples, SPLITS)
         sum_ex = _read_sum(PARTIAL, 1, n, c, c_mask, C, samples, SPLITS)
-    else:
-        sum_e = tl.zeros((1, BLOCK_C), ACC)
-        sum_ex = tl.zeros((1, BLOCK_C), ACC)
-    for tile in range(0, tiles):
-        p = ((tl.program_id(1) * tiles + tile) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
-        mask = (p < pixels) & c_mask
-        xhat, g, slope, _ = _backward_tile(
-            DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W, ACT, ALPHA, PADDING, CHANNELS_LAST, ACC
-        )
-        e = g * slope
-        if PARTIAL is None or not WRITE:
-            sum_e += tl.sum(e, axis=0)[None, :]
-            sum_ex += tl.sum(e * xhat, axis=0)[None, :]
-        if WRITE:
+    elif not HELD:
+        for tile in range(tiles):
+            p = ((tl.program_id(1) * tiles + tile) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
+            mask = (p < pixels) & c_mask
+            xhat, g, slope, _ = _backward_tile(
+                DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W, ACT, ALPHA, PADDING, IMAGES, CHANNELS_LAST, ACC
+            )
+            sum_e += tl.sum(g * slope, axis=0)[None, :]
+            sum_ex += tl.sum(g * slope * xhat, axis=0)[None, :]
+    if WRITE:
+        for tile in range(tiles):
+            p = ((tl.program_id(1) * tiles + tile) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
+            mask = (p < pixels) & c_mask
+            xhat, g, slope, _ = _backward_tile(
+                DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W, ACT, ALPHA, PADDING, IMAGES, CHANNELS_LAST, ACC
+            )
             offsets = _offsets(n, c, p, C, pixels, CHANNELS_LAST)
-            dx = scale * rstd * (e - sum_e / pixels - xhat * (sum_ex / pixels))
-            tl.store(DX + offsets, dx.to(DX.dtype.element_ty), mask)
             if DRESIDUAL is not None:
                 tl.store(DRESIDUAL + offsets, g.to(DRESIDUAL.dtype.element_ty), mask)
+            e = g * slope
+            if HELD:
+                sum_e = tl.sum(e, axis=0)[None, :]
+                sum_ex = tl.sum(e * xhat, axis=0)[None, :]
+            dx = scale * rstd * (e - sum_e / pixels - xhat * (sum_ex / pixels))
+            tl.store(DX + offsets, dx.to(DX.dtype.element_ty), mask)
     if not WRITE:
         _write_sum(PARTIAL, 0, sum_e, n, c, c_mask, C, samples)
         _write_sum(PARTIAL, 1, sum_ex, n, c, c_mask, C, samples)
@@ -266,7 +291,7 @@ def bwdbwd_kernel(
     V, VSCALE, VSHIFT, VRESIDUAL, DY, X, MEAN, RSTD, SCALE, SHIFT, DDY, DX, DSCALE, DSHIFT, PARTIAL,
     samples, C, H, W, tiles, tiles_out,
     WRITE: tl.constexpr, SMOOTH: tl.constexpr, ACT: tl.constexpr, ALPHA: tl.constexpr, PADDING: tl.constexpr,
-    PER_SAMPLE: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
+    IMAGES: tl.constexpr, PER_SAMPLE: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
     """With PARTIAL, the first launch only sums up (WRITE is False), and the second only uses the sums.
@@ -299,12 +324,12 @@ def bwdbwd_kernel(
             m_kv = _read_sum(PARTIAL, 8, n, c, c_mask, C, samples, SPLITS)
             m_kvx = _read_sum(PARTIAL, 9, n, c, c_mask, C, samples, SPLITS)
     else:
-        for tile in range(0, tiles):
+        for tile in range(tiles):
             p = ((tl.program_id(1) * tiles + tile) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
             mask = (p < pixels) & c_mask
             v = tl.load(V + _offsets(n, c, p, C, pixels, CHANNELS_LAST), mask, other=0.0).to(ACC)
             xhat, g, slope, curvature = _backward_tile(
-                DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W, ACT, ALPHA, PADDING, CHANNELS_LAST, ACC
+                DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W, ACT, ALPHA, PADDING, IMAGES, CHANNELS_LAST, ACC
             )
             e = g * slope
             m_v += tl.sum(v, axis=0)[None, :]
@@ -345,13 +370,13 @@ def bwdbwd_kernel(
                 tl.store(DSCALE + n * C + c, pixels * (rstd * m_v_pe + m_hx), c_mask)
             if DSHIFT is not None:
                 tl.store(DSHIFT + n * C + c, pixels * m_h, c_mask)
-        for tile in range(0, tiles):
+        for tile in range(tiles):
             p = ((tl.program_id(1) * tiles + tile) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
             mask = (p < pixels) & c_mask
             offsets = _offsets(n, c, p, C, pixels, CHANNELS_LAST)
             v = tl.load(V + offsets, mask, other=0.0).to(ACC)
             xhat, g, slope, curvature = _backward_tile(
-                DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W, ACT, ALPHA, PADDING, CHANNELS_LAST, ACC
+                DY, X, n, c, p, mask, mean, rstd, scale, shift, C, H, W, ACT, ALPHA, PADDING, IMAGES, CHANNELS_LAST, ACC
             )
             p_v = v - m_v - xhat * m_vx
             p_e = g * slope - m_e - xhat * m_ex
@@ -367,7 +392,7 @@ def bwdbwd_kernel(
                 tl.store(DDY + offsets, ddy.to(DDY.dtype.element_ty), mask)
         if PADDING > 0:
             pixels_out = (H + 2 * PADDING) * (W + 2 * PADDING)
-            for tile in range(0, tiles_out):
+            for tile in range(tiles_out):
                 o = ((tl.program_id(1) * tiles_out + tile) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
                 mask = (o < pixels_out) & c_mask
                 offsets = _offsets(n, c, _source(o, H, W, PADDING), C, pixels, CHANNELS_LAST)
@@ -386,41 +411,180 @@ class Plan(NamedTuple):
     grid: tuple[int, int]
     """Groups of channels, splits of a plane."""
     tiles: int
-    """Tiles along the pixels in one split; 1 without splits."""
-    tiles_out: int
-    """The same along the pixels of the padded result."""
+    """Tiles along the pixels in one split."""
     constants: dict[str, Any]
 
-    @property
-    def split(self) -> bool:
-        """Whether planes are cut, so that the sums over them take a kernel of their own."""
-        return self.grid[1] > 1
 
+def plan(op: str, x: Tensor, plane: int, tile: int) -> Plan:
+    """Choose the tiles: one program for whole planes if they fit, or splits.
 
-def plan(op: str, x: Tensor, padding: int, tile: int) -> Plan:
-    """Choose the tiles: whole planes where at least one fits into `tile` elements, splits otherwise."""
+    Args:
+        op: The name of the configuration.
+        x: The main input, (N, C, H, W), dense.
+        plane: Elements of float32 that one program may handle.
+        tile: Elements of float32 in the largest tile.
+    """
     N, C, H, W = x.shape
-    pixels, pixels_out = H * W, (H + 2 * padding) * (W + 2 * padding)
+    pixels = H * W
+    whole, channels = triton.next_power_of_2(pixels), triton.next_power_of_2(max(C, 1))
     channels_last = is_channels_last(x)
-    whole, all_channels = triton.next_power_of_2(pixels), triton.next_power_of_2(max(C, 1))
-    tile //= compute_dtype(x.dtype).itemsize // 4
+    plane //= compute_dtype(x.dtype).itemsize // 4 * (2 if channels_last else 1)
+    tile = min(tile, plane)
     # Channels that are innermost are read by at least 16 at a time: 32 bytes of bfloat16, the least that memory moves.
-    if whole * (min(all_channels, 16) if channels_last else 1) <= tile:
-        block_c = min(all_channels, max(tile // whole, 1), 64 if channels_last else max(1024 // whole, 1))
-        block_p, splits = whole, 1
+    if whole * (min(channels, 16) if channels_last else 1) <= plane:
+        block_c = min(channels, 64 if channels_last else max(1024 // whole, 1), plane // whole)
+        block_p, splits = min(whole, max(tile // block_c, 1)), 1
     else:
-        block_c = min(all_channels, 64) if channels_last else 1
-        block_p = max(min(SPLIT_TILE, tile) // block_c, 1)
-        splits = min(triton.cdiv(pixels, block_p), MAX_SPLITS)
+        tile = min(tile, TILE)
+        block_c = min(channels, 64, tile) if channels_last else 1
+        block_p, splits = tile // block_c, MAX_SPLITS
     warps = min(max(triton.next_power_of_2(block_p * block_c // 1024), 4), 16)
-    config = tuned(op, x, (N, C, pixels), BLOCK_P=block_p, BLOCK_C=block_c, splits=splits, num_warps=warps)
-    splits = config.pop("splits") if False else config["splits"]
+    config = tuned(op, x, (N, C, pixels), BLOCK_P=block_p, BLOCK_C=block_c, num_warps=warps, splits=splits)
+    tiles = share(pixels, config["BLOCK_P"], config["splits"])
+    grid = (N * triton.cdiv(C, config["BLOCK_C"]), triton.cdiv(pixels, tiles * config["BLOCK_P"]))
     constants = {name: value for name, value in config.items() if name != "splits"}
-    tiles = triton.cdiv(triton.cdiv(pixels, config["BLOCK_P"]), splits)
-    splits = triton.cdiv(pixels, tiles * config["BLOCK_P"])
-    return Plan(
-        grid=(N * triton.cdiv(C, config["BLOCK_C"]), splits),
-        tiles=tiles,
-        tiles_out=triton.cdiv(triton.cdiv(pixels_out, config["BLOCK_P"]), splits),
-        constants={"CHANNELS_LAST": channels_last, "ACC": accumulator(x.dtype), **constants},
+    return Plan(grid, tiles, {"CHANNELS_LAST": channels_last, "ACC": accumulator(x.dtype), **constants})
+
+
+def images(x: Tensor, padding: int) -> int:
+    """Places on one axis of the padded result that may show the same pixel: 3 where both ends can reflect it."""
+    return 3 if min(x.shape[2:]) < 2 * padding + 2 else 2
+
+
+def share(pixels: int, block: int, splits: int) -> int:
+    """Tiles in one split, where the splits share tiles of `block` pixels."""
+    return triton.cdiv(triton.cdiv(pixels, block), splits)
+
+
+def partial(x: Tensor, sums: int, splits: int) -> Tensor | None:
+    """Room for this many sums of each split, or None where planes are not split."""
+    if splits == 1:
+        return None
+    return torch.empty((sums, splits, *x.shape[:2]), dtype=compute_dtype(x.dtype), device=x.device)
+
+
+def per_sample(scale: Tensor | None, shift: Tensor | None) -> bool:
+    """Whether scale and shift are (N, C) instead of (C,)."""
+    return any(a is not None and a.ndim == 2 for a in (scale, shift))
+
+
+def contiguous(a: Tensor | None) -> Tensor | None:
+    """A scale or shift without gaps."""
+    return None if a is None else a.contiguous()
+
+
+def fwd(
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    residual: Tensor | None,
+    act: str,
+    alpha: float,
+    eps: float,
+    padding: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See the operator."""
+    y, mean, rstd = padded(x, padding), *statistics(x)
+    grid, tiles, constants = plan("instance_norm", x, FWD_PLANE, FWD_PLANE)
+    splits, block = grid[1], constants["BLOCK_P"]
+    # Padded, the result is no tile that the kernel holds: it goes over it in small ones.
+    block_out = min(block, max(TILE // constants["BLOCK_C"], 1)) if padding else block
+    tiles_out = share(y.shape[2:].numel(), block_out, splits)
+    sums = partial(x, 2, splits)
+    if sums is not None:
+        launch(stats_kernel, grid, x, sums, *x.shape, tiles, **constants)
+    launch(
+        fwd_kernel, grid, x, contiguous(scale), contiguous(shift), residual, y, mean, rstd, sums,
+        *x.shape, tiles * block, tiles_out, *((0,) * 4 if residual is None else residual.stride()),
+        ACT=act, ALPHA=alpha, EPS=eps, PADDING=padding, PER_SAMPLE=per_sample(scale, shift),
+        BLOCK_OUT=block_out, SPLITS=triton.next_power_of_2(splits), **constants,
+    )  # fmt: skip
+    return y, mean, rstd
+
+
+def _gradient(a: Tensor | None, x: Tensor) -> Tensor | None:
+    """Room for the gradient by a scale or shift, still of shape (N, C)."""
+    return None if a is None else torch.empty(x.shape[:2], dtype=compute_dtype(x.dtype), device=x.device)
+
+
+def _shaped(gradient: Tensor | None, a: Tensor | None, x: Tensor) -> Tensor:
+    """The gradient, with the shape and dtype of the scale or shift; empty without one."""
+    if gradient is None or a is None:
+        return x.new_empty(0)
+    return (gradient if a.ndim == 2 else gradient.sum(0)).to(a.dtype)
+
+
+def bwd(
+    dy: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    folds: bool,
+    act: str,
+    alpha: float,
+    eps: float,
+    padding: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See the operator."""
+    dx, dresidual = torch.empty_like(x), torch.empty_like(x) if folds else None
+    dscale, dshift = _gradient(scale, x), _gradient(shift, x)
+    grid, tiles, constants = plan("instance_norm_bwd", x, BWD_PLANE, FOLD_TILE if padding else BWD_PLANE)
+    sums = partial(x, 2, grid[1])
+    for write in (True,) if sums is None else (False, True):
+        launch(
+            bwd_kernel, grid, dense_like(dy, x), x, mean, rstd, contiguous(scale), contiguous(shift),
+            dx, dresidual, dscale, dshift, sums, *x.shape, tiles,
+            WRITE=write, HELD=sums is None and tiles == 1, ACT=act, ALPHA=alpha, PADDING=padding,
+            IMAGES=images(x, padding), PER_SAMPLE=per_sample(scale, shift),
+            SPLITS=triton.next_power_of_2(grid[1]), **constants,
+        )  # fmt: skip
+    return (
+        dx,
+        _shaped(dscale, scale, x),
+        _shaped(dshift, shift, x),
+        x.new_empty(0) if dresidual is None else dresidual,
     )
+
+
+def bwdbwd(
+    v: Tensor,
+    vscale: Tensor | None,
+    vshift: Tensor | None,
+    vresidual: Tensor | None,
+    dy: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    act: str,
+    alpha: float,
+    eps: float,
+    padding: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See the operator."""
+    ddy, dx = padded(x, padding), torch.empty_like(x)
+    dscale, dshift = _gradient(scale, x), _gradient(shift, x)
+    smooth = not ACTIVATIONS[act].piecewise_linear
+    # Second derivatives of the activation, as well as a fold, leave registers for half a tile.
+    tile = FOLD_TILE // (2 if smooth else 1) if padding else TILE
+    grid, tiles, constants = plan("instance_norm_bwdbwd", x, BWD_PLANE, tile)
+    tiles_out = share(ddy.shape[2:].numel(), constants["BLOCK_P"], grid[1])
+    sums = partial(x, 10 if smooth else 5, grid[1])
+    inputs = (
+        dense_like(v, x),
+        contiguous(vscale),
+        contiguous(vshift),
+        None if vresidual is None else dense_like(vresidual, x),
+        dense_like(dy, x),
+    )
+    for write in (True,) if sums is None else (False, True):
+        launch(
+            bwdbwd_kernel, grid, *inputs, x, mean, rstd, contiguous(scale), contiguous(shift),
+            ddy, dx, dscale, dshift, sums, *x.shape, tiles, tiles_out,
+            WRITE=write, SMOOTH=smooth, ACT=act, ALPHA=alpha, PADDING=padding, IMAGES=images(x, padding),
+            PER_SAMPLE=per_sample(scale, shift), SPLITS=triton.next_power_of_2(grid[1]), **constants,
+        )  # fmt: skip
+    return ddy, dx, _shaped(dscale, scale, x), _shaped(dshift, shift, x)

@@ -1,4 +1,4 @@
-"""What follows a modulated convolution, in one pass: demodulation, noise, bias, leaky relu, and the next layer's style."""
+"""What follows a modulated convolution, in one pass: demodulation, noise, bias, leaky relu, the next layer's style."""
 
 from __future__ import annotations
 
@@ -77,7 +77,16 @@ def modulated_epilogue(
         raise wrong("alpha", "a slope of at least 0", alpha)
     if clamp is not None and clamp < 0:
         raise wrong("clamp", "None or at least 0", clamp)
-    arguments = (demod, noise, strength, bias, next_style, float(alpha), float(gain), None if clamp is None else float(clamp))
+    arguments = (
+        demod,
+        noise,
+        strength,
+        bias,
+        next_style,
+        float(alpha),
+        float(gain),
+        None if clamp is None else float(clamp),
+    )
     if not use_triton(x) or (noise is not None and noise.requires_grad):
         return reference.modulated_epilogue(x, *arguments)
     return fwd(dense(x), *arguments)
@@ -98,17 +107,27 @@ def _bwdbwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
 
 
 def _bwdbwd_backward(ctx: Any, *grads: Tensor | None) -> Grads:
-    noise = ctx.saved_tensors[3]
-    inputs = [t for index, t in enumerate(ctx.saved_tensors) if index != 3]
-    by_input = [t is not None for t in inputs[:6]]
+    dout, x, demod, noise, strength, bias, next_style, *vs = ctx.saved_tensors
+    inputs = (dout, x, demod, strength, bias, next_style)
+    # Only tensors that are present have a gradient.
+    present = [grad for grad, t in zip(grads, inputs, strict=True) if t is not None]
 
-    def function(dout: Tensor, x: Tensor, demod: Tensor | None, *rest: Tensor | None) -> tuple[Tensor, ...]:
-        found = reference.bwdbwd(dout, x, demod, noise, *rest, ctx.alpha, ctx.gain, ctx.clamp)
-        return tuple(g for g in found if g is not None)
+    def function(
+        dout: Tensor,
+        x: Tensor,
+        demod: Tensor | None,
+        strength: Tensor | None,
+        bias: Tensor | None,
+        next_style: Tensor | None,
+        *vs: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        found = reference.bwdbwd(
+            dout, x, demod, noise, strength, bias, next_style, *vs, alpha=ctx.alpha, gain=ctx.gain, clamp=ctx.clamp
+        )
+        return tuple(grad for grad in found if grad is not None)
 
-    present = [g for g, here in zip(grads, by_input, strict=True) if here]
-    found = vjp(function, inputs, present)
-    return *found[:3], None, *found[3:], None, None, None
+    by_dout, by_x, by_demod, *rest = vjp(function, (*inputs, *vs), present)
+    return by_dout, by_x, by_demod, None, *rest, None, None, None
 
 
 @operator(fake=_bwdbwd_fake, setup_context=_bwdbwd_setup, backward=_bwdbwd_backward)
@@ -129,7 +148,7 @@ def bwdbwd(
     gain: float,
     clamp: float | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of the gradients of `bwd`, each contracted with its v, by dout, x, demod, strength, bias, next_style."""
+    """Gradients of the results of `bwd`, each contracted with its v, by dout, x, demod, strength, bias, next_style."""
     from ganframe_kernels.modulated_epilogue import triton  # noqa: PLC0415  Triton may be absent
 
     return triton.bwdbwd(

@@ -21,7 +21,7 @@ def modulated_epilogue(
     gain: float,
     clamp: float | None,
 ) -> Tensor:
-    """Compute `next_style * clamp(gain * lrelu(x * demod + strength * noise + bias))`, in float32 for the half types."""
+    """Compute `next_style * clamp(gain * lrelu(x * demod + strength * noise + bias))`, half types in float32."""
     dtype = compute_dtype(x.dtype)
     y = x.to(dtype)
     if demod is not None:
@@ -32,8 +32,8 @@ def modulated_epilogue(
         y = y + bias.to(dtype)[:, None, None]
     y = F.leaky_relu(y, alpha) * gain
     if clamp is not None:
-        # As in bias_act: no gradient at the edge.
-        y = torch.where(y.abs() < clamp, y, y.detach().sign() * clamp)
+        # torch.clamp would let the gradient through at the edge, where the kernels of bias_act do not.
+        y = torch.where(y.abs() < clamp, y, y.detach().clamp(-clamp, clamp))
     if next_style is not None:
         y = y * next_style.to(dtype)[:, :, None, None]
     return y.to(x.dtype)
@@ -78,7 +78,7 @@ def bwdbwd(
     gain: float,
     clamp: float | None,
 ) -> Grads:
-    """Gradients of the gradients of `bwd`, each contracted with its v, by dout, x, demod, strength, bias, next_style."""
+    """Gradients of the results of `bwd`, each contracted with its v, by dout, x, demod, strength, bias, next_style."""
     present = [t is not None for t in (x, demod, strength, bias, next_style)]
 
     def function(dout: Tensor, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, ...]:

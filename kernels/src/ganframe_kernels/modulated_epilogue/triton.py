@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportGeneralTypeIssues=false, reportArgumentType=false
 """Kernels and launchers of modulated_epilogue.
 
 A program handles BLOCK_C channels of one sample and a run of pixels, as tiles of (channel, pixel) in either layout:
@@ -22,17 +22,20 @@ from ganframe_kernels.tuning import tuned
 
 
 @triton.jit
-def _place(C, BLOCK_C: tl.constexpr):
-    """Sample (in int64, for more than 2**31 elements) and channels of this program."""
+def _place(C, runs, BLOCK_C: tl.constexpr, WIDE: tl.constexpr):
+    """Sample, channels and run of pixels of this program; channels in int64 where a sample has 2**31 elements."""
+    # One axis of the grid, because the others end at 65535.
+    run = tl.program_id(0) % runs
     blocks = tl.cdiv(C, BLOCK_C)
-    n = (tl.program_id(0) // blocks).to(tl.int64)
-    return n, (tl.program_id(0) % blocks * BLOCK_C + tl.arange(0, BLOCK_C))[:, None]
+    block = tl.program_id(0) // runs
+    c = (block % blocks * BLOCK_C + tl.arange(0, BLOCK_C))[:, None]
+    return (block // blocks).to(tl.int64), c.to(tl.int64) if WIDE else c, run
 
 
 @triton.jit
-def _tile(n, c, p, C, P, CHANNELS_LAST: tl.constexpr):
-    """Offsets and mask of a tile."""
-    return (n * P + p) * C + c if CHANNELS_LAST else (n * C + c) * P + p, (c < C) & (p < P)
+def _tile(c, p, C, P, CHANNELS_LAST: tl.constexpr):
+    """Offsets within a sample and mask of a tile."""
+    return p.to(c.dtype) * C + c if CHANNELS_LAST else c * P + p, (c < C) & (p < P)
 
 
 @triton.jit
@@ -57,18 +60,18 @@ def _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH: tl.constexpr, ACC: tl.constexp
 @triton.jit
 def _activated(z, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr):
     """The value y = clamp(gain * lrelu(z)) and its derivative by z."""
-    slope = tl.where(z > 0, GAIN, GAIN * ALPHA)
+    zero = tl.zeros_like(z)
+    slope = tl.where(z > 0, zero + GAIN, zero + GAIN * ALPHA)
     y = z * slope
     if CLAMP is not None:
-        slope = tl.where(tl.abs(y) < CLAMP, slope, 0.0)
+        slope = tl.where(tl.abs(y) < CLAMP, slope, zero)
     return clamped(y, CLAMP), slope
 
 
 @triton.jit
-def _store_sums(PARTIAL, n, c, C, rows, demod, strength, bias, style):
+def _store_sums(PARTIAL, n, c, run, C, runs, rows, demod, strength, bias, style):
     """One row of sums for each run of pixels; the launcher adds the rows. No atomics: the result is deterministic."""
-    runs = tl.num_programs(1)
-    at = PARTIAL + tl.program_id(1).to(tl.int64) * rows + n * C + c
+    at = PARTIAL + run.to(tl.int64) * rows + n * C + c
     tl.store(at, demod, c < C)
     tl.store(at + runs * rows, strength, c < C)
     tl.store(at + 2 * runs * rows, bias, c < C)
@@ -77,29 +80,33 @@ def _store_sums(PARTIAL, n, c, C, rows, demod, strength, bias, style):
 
 @triton.jit
 def fwd_kernel(
-    X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, OUT, C, P,
-    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr,
+    X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, OUT, C, P, runs,
+    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr, WIDE: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    n, c = _place(C, BLOCK_C)
-    p = (tl.program_id(1) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
-    offsets, mask = _tile(n, c, p, C, P, CHANNELS_LAST)
+    """The result."""
+    n, c, run = _place(C, runs, BLOCK_C, WIDE)
+    base = n * C * P
+    p = (run * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
+    offsets, mask = _tile(c, p, C, P, CHANNELS_LAST)
     demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
     bias = _vector(BIAS, c, c < C, 0.0, ACC)
     style = _vector(STYLE, n * C + c, c < C, 1.0, ACC)
     noise, strength = _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH, ACC)
-    x = tl.load(X + offsets, mask, other=0.0).to(ACC)
+    x = tl.load(X + base + offsets, mask, other=0.0).to(ACC)
     y, _ = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
-    tl.store(OUT + offsets, (y * style).to(OUT.dtype.element_ty), mask)
+    tl.store(OUT + base + offsets, (y * style).to(OUT.dtype.element_ty), mask)
 
 
 @triton.jit
 def bwd_kernel(
-    DOUT, X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, DX, PARTIAL, C, P, rows,
-    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr,
+    DOUT, X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, DX, PARTIAL, C, P, runs, rows,
+    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr, WIDE: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, RUN: tl.constexpr,
 ):  # fmt: skip
-    n, c = _place(C, BLOCK_C)
+    """The gradient by x, and the sums of the others."""
+    n, c, run = _place(C, runs, BLOCK_C, WIDE)
+    base = n * C * P
     demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
     bias = _vector(BIAS, c, c < C, 0.0, ACC)
     style = _vector(STYLE, n * C + c, c < C, 1.0, ACC)
@@ -108,22 +115,22 @@ def bwd_kernel(
     sum_1 = tl.zeros((BLOCK_C, BLOCK_P), ACC)
     sum_y = tl.zeros((BLOCK_C, BLOCK_P), ACC)
     for step in range(RUN):
-        p = ((tl.program_id(1) * RUN + step) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
-        offsets, mask = _tile(n, c, p, C, P, CHANNELS_LAST)
+        p = ((run * RUN + step) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
+        offsets, mask = _tile(c, p, C, P, CHANNELS_LAST)
         noise, strength = _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH, ACC)
-        x = tl.load(X + offsets, mask, other=0.0).to(ACC)
-        dout = tl.load(DOUT + offsets, mask, other=0.0).to(ACC)
+        x = tl.load(X + base + offsets, mask, other=0.0).to(ACC)
+        dout = tl.load(DOUT + base + offsets, mask, other=0.0).to(ACC)
         y, slope = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
         # Without the factor `style`, which the sums get at the end.
         dz = dout * slope
-        tl.store(DX + offsets, (dz * style * demod).to(DX.dtype.element_ty), mask)
+        tl.store(DX + base + offsets, (dz * style * demod).to(DX.dtype.element_ty), mask)
         sum_x += dz * x
         sum_noise += dz * noise
         sum_1 += dz
         sum_y += dout * y
     if PARTIAL is not None:
         _store_sums(
-            PARTIAL, n, c, C, rows,
+            PARTIAL, n, c, run, C, runs, rows,
             style * tl.sum(sum_x, 1)[:, None], style * tl.sum(sum_noise, 1)[:, None],
             style * tl.sum(sum_1, 1)[:, None], tl.sum(sum_y, 1)[:, None],
         )  # fmt: skip
@@ -132,11 +139,13 @@ def bwd_kernel(
 @triton.jit
 def bwdbwd_kernel(
     DOUT, X, DEMOD, NOISE, STRENGTH, BIAS, STYLE, V_X, V_DEMOD, V_STRENGTH, V_BIAS, V_STYLE,
-    DDOUT, DDX, PARTIAL, C, P, rows,
-    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr,
+    DDOUT, DDX, PARTIAL, C, P, runs, rows,
+    ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr, WIDE: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, RUN: tl.constexpr,
 ):  # fmt: skip
-    n, c = _place(C, BLOCK_C)
+    """The gradients by dout and x of the results of `bwd`, contracted with V, and the sums of the others."""
+    n, c, run = _place(C, runs, BLOCK_C, WIDE)
+    base = n * C * P
     demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
     bias = _vector(BIAS, c, c < C, 0.0, ACC)
     style = _vector(STYLE, n * C + c, c < C, 1.0, ACC)
@@ -151,21 +160,21 @@ def bwdbwd_kernel(
     sum_noise = tl.zeros((BLOCK_C, BLOCK_P), ACC)
     sum_1 = tl.zeros((BLOCK_C, BLOCK_P), ACC)
     for step in range(RUN):
-        p = ((tl.program_id(1) * RUN + step) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
-        offsets, mask = _tile(n, c, p, C, P, CHANNELS_LAST)
+        p = ((run * RUN + step) * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
+        offsets, mask = _tile(c, p, C, P, CHANNELS_LAST)
         noise, strength = _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH, ACC)
-        x = tl.load(X + offsets, mask, other=0.0).to(ACC)
-        dout = tl.load(DOUT + offsets, mask, other=0.0).to(ACC)
+        x = tl.load(X + base + offsets, mask, other=0.0).to(ACC)
+        dout = tl.load(DOUT + base + offsets, mask, other=0.0).to(ACC)
         v_x = tl.zeros_like(x)
         if V_X is not None:
-            v_x = tl.load(V_X + offsets, mask, other=0.0).to(ACC)
+            v_x = tl.load(V_X + base + offsets, mask, other=0.0).to(ACC)
         y, slope = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
         # By dout: how the output moves when x, demod, strength, bias and style move by their v. By the others: the
         # slope is constant between the kinks, so that only the products are left to differentiate.
         v_z = v_x * demod + v_demod * x + v_strength * noise + v_bias
-        tl.store(DDOUT + offsets, (style * slope * v_z + v_style * y).to(DDOUT.dtype.element_ty), mask)
+        tl.store(DDOUT + base + offsets, (style * slope * v_z + v_style * y).to(DDOUT.dtype.element_ty), mask)
         dz = dout * slope
-        tl.store(DDX + offsets, (dz * (style * v_demod + v_style * demod)).to(DDX.dtype.element_ty), mask)
+        tl.store(DDX + base + offsets, (dz * (style * v_demod + v_style * demod)).to(DDX.dtype.element_ty), mask)
         sum_v += dz * v_x
         sum_x += dz * x
         sum_noise += dz * noise
@@ -176,7 +185,7 @@ def bwdbwd_kernel(
         by_noise = tl.sum(sum_noise, 1)[:, None]
         by_1 = tl.sum(sum_1, 1)[:, None]
         _store_sums(
-            PARTIAL, n, c, C, rows,
+            PARTIAL, n, c, run, C, runs, rows,
             style * by_v + v_style * by_x, v_style * by_noise, v_style * by_1,
             demod * by_v + v_demod * by_x + v_strength * by_noise + v_bias * by_1,
         )  # fmt: skip
@@ -185,9 +194,9 @@ def bwdbwd_kernel(
 class Tiles(NamedTuple):
     """How the programs share a dense tensor."""
 
-    grid: tuple[int, int]
-    sizes: tuple[int, int]
-    """C and P, the number of pixels."""
+    grid: tuple[int]
+    sizes: tuple[int, int, int]
+    """C, P (the number of pixels) and the number of runs of pixels."""
     constants: dict[str, Any]
 
 
@@ -197,7 +206,7 @@ def tiles(op: str, x: Tensor, noise: Tensor | None, size: int, run: int) -> Tile
     channels_last = is_channels_last(x)
     most_c, most_p = (triton.next_power_of_2(max(length, 1)) for length in (C, P))
     if channels_last:
-        # 64 channels are at least a whole line of the cache; more would leave few pixels to a tile, and long partial sums.
+        # 64 channels fill a line of the cache; with more, a tile would have few pixels, and leave many partial sums.
         block_c = min(most_c, 64)
         block_p = min(most_p, size // block_c)
     else:
@@ -206,9 +215,10 @@ def tiles(op: str, x: Tensor, noise: Tensor | None, size: int, run: int) -> Tile
     config = tuned(
         op, x, (N, C, P), BLOCK_C=block_c, BLOCK_P=block_p, RUN=min(run, triton.cdiv(max(P, 1), block_p)), num_warps=4
     )
-    grid = (N * triton.cdiv(C, config["BLOCK_C"]), triton.cdiv(P, config["BLOCK_P"] * config["RUN"]))
-    constants = {"ACC": accumulator(x.dtype), "CHANNELS_LAST": channels_last, **config}
-    return Tiles(grid, (C, P), {**constants, "NOISE_BATCH": noise is not None and noise.shape[0] > 1})
+    runs = triton.cdiv(P, config["BLOCK_P"] * config["RUN"])
+    grid = (N * triton.cdiv(C, config["BLOCK_C"]) * runs,)
+    constants = {"ACC": accumulator(x.dtype), "CHANNELS_LAST": channels_last, "WIDE": C * P >= 2**31, **config}
+    return Tiles(grid, (C, P, runs), {**constants, "NOISE_BATCH": noise is not None and noise.shape[0] > 1})
 
 
 def fwd(
@@ -246,7 +256,7 @@ def bwd(
     """See the operator."""
     dx = torch.empty_like(x)
     grid, sizes, constants = tiles("modulated_epilogue_bwd", x, noise, 1024, 16)
-    partial = _partial(x, grid, demod, strength, bias, next_style)
+    partial = _partial(x, sizes[2], demod, strength, bias, next_style)
     vectors = _contiguous(demod, noise, strength, bias, next_style)
     launch(
         bwd_kernel, grid, dense_like(dout, x), x, *vectors, dx, partial, *sizes, x.shape[0] * x.shape[1],
@@ -275,7 +285,7 @@ def bwdbwd(
     """See the operator."""
     ddout, ddx = torch.empty_like(x), torch.empty_like(x)
     grid, sizes, constants = tiles("modulated_epilogue_bwdbwd", x, noise, 1024, 16)
-    partial = _partial(x, grid, demod, strength, bias, next_style)
+    partial = _partial(x, sizes[2], demod, strength, bias, next_style)
     vectors = _contiguous(demod, noise, strength, bias, next_style)
     launch(
         bwdbwd_kernel, grid, dense_like(dout, x), x, *vectors, None if v_x is None else dense_like(v_x, x),
@@ -289,11 +299,11 @@ def _contiguous(*tensors: Tensor | None) -> list[Tensor | None]:
     return [None if t is None else t.contiguous() for t in tensors]
 
 
-def _partial(x: Tensor, grid: tuple[int, int], *vectors: Tensor | None) -> Tensor | None:
+def _partial(x: Tensor, runs: int, *vectors: Tensor | None) -> Tensor | None:
     """Room for the sums of every run of pixels: by demod, strength, bias and style."""
     if all(v is None for v in vectors):
         return None
-    return torch.empty((4, grid[1], x.shape[0], x.shape[1]), dtype=compute_dtype(x.dtype), device=x.device)
+    return torch.empty((4, runs, x.shape[0], x.shape[1]), dtype=compute_dtype(x.dtype), device=x.device)
 
 
 def _totals(

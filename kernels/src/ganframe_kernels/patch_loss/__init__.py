@@ -74,8 +74,9 @@ def patch_loss(
         check_shape("other", other, tuple(logits.shape))
         check_device("other", other, logits.device)
     options = (bool(real), kind, reduction)
-    # Label policies do not learn their targets: the kernels have no gradient for them.
-    if not use_triton(logits) or (target is not None and target.requires_grad):
+    # Label policies do not learn their targets: the kernels have no gradient for them. And offsets are int32.
+    learned = target is not None and target.requires_grad
+    if learned or logits.numel() >= 2**31 or not use_triton(logits):
         return reference.patch_loss(logits, other, target, *options)
     return fwd(dense(logits), other, None if target is None else target.contiguous(), *options)
 
@@ -187,9 +188,7 @@ def _fwd_backward(ctx: Any, g: Tensor) -> Grads:
 
 
 @operator(fake=_fwd_fake, setup_context=_fwd_setup, backward=_fwd_backward)
-def fwd(
-    logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str
-) -> Tensor:
+def fwd(logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str) -> Tensor:
     """See `patch_loss`."""
     from ganframe_kernels.patch_loss import triton  # noqa: PLC0415  Triton may be absent
 

@@ -1,8 +1,10 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportReturnType=false, reportGeneralTypeIssues=false, reportCallIssue=false
+# Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of patch_loss.
 
 The score maps lie flat in memory, in one order for all of them, sample after sample. One program handles some blocks;
-a score map of usual size is one program, so that its mean takes one kernel.
+a score map of usual size is one program, so that its mean takes one kernel. Offsets are int32: 64-bit division by
+the size of a sample is slow, and spills.
 """
 
 from __future__ import annotations
@@ -87,8 +89,9 @@ def fwd_kernel(
     X, OTHER, TARGET, Y, numel, per_sample, steps,
     REAL: tl.constexpr, KIND: tl.constexpr, REDUCTION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
+    """Y from the scores."""
     total = tl.zeros([BLOCK], ACC)
-    i = tl.program_id(0).to(tl.int64) * steps * BLOCK + tl.arange(0, BLOCK)
+    i = tl.program_id(0) * steps * BLOCK + tl.arange(0, BLOCK)
     for _ in range(steps):
         mask = i < numel
         cost, _, _ = _cost(X, OTHER, TARGET, i, mask, per_sample, REAL, KIND, ACC)
@@ -107,7 +110,8 @@ def bwd_kernel(
     G, X, OTHER, TARGET, DX, DOTHER, numel, per_sample,
     REAL: tl.constexpr, KIND: tl.constexpr, REDUCTION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    """DX and DOTHER from G and the scores."""
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = i < numel
     _, slope, _ = _cost(X, OTHER, TARGET, i, mask, per_sample, REAL, KIND, ACC)
     if REDUCTION == "none":
@@ -126,8 +130,9 @@ def bwdbwd_kernel(
     V, G, X, OTHER, TARGET, DG, DX, numel, per_sample, steps,
     REAL: tl.constexpr, KIND: tl.constexpr, REDUCTION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
+    """DG and DX from V, G and the scores."""
     total = tl.zeros([BLOCK], ACC)
-    i = tl.program_id(0).to(tl.int64) * steps * BLOCK + tl.arange(0, BLOCK)
+    i = tl.program_id(0) * steps * BLOCK + tl.arange(0, BLOCK)
     for _ in range(steps):
         mask = i < numel
         _, slope, curvature = _cost(X, OTHER, TARGET, i, mask, per_sample, REAL, KIND, ACC)
@@ -175,9 +180,7 @@ def _dense_other(other: Tensor | None, x: Tensor) -> Tensor | None:
     return None if other is None else dense_like(other, x)
 
 
-def fwd(
-    logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str
-) -> Tensor:
+def fwd(logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str) -> Tensor:
     """See the operator."""
     if not logits.numel() and reduction == "mean":
         return torch.full((), torch.nan, dtype=compute_dtype(logits.dtype), device=logits.device)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from ganframe import hookimpl
-from ganframe.config import AugmentationConfig, Component
+from ganframe.config import AugmentationConfig, Component, LossConfig
+from ganframe.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ganframe.game import Game
 
 Group = Literal["blit", "geometry", "color"]
 
@@ -43,6 +46,20 @@ class ADA(AugmentationConfig):
         if len(set(groups)) < len(groups):
             raise ValueError("a group is named twice")
         return groups
+
+    def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
+        """See base class."""
+        for spec in game.judged():
+            if len(spec.shape) != 3:
+                raise BadInput(f"'ada' changes images, and one example here is {spec}", remedy="Leave it out.")
+            if "color" in self.groups and spec.shape[0] not in (1, 3):
+                message = f"'ada' changes the colours of images with 1 or 3 channels, and these are {spec}"
+                raise BadInput(message, path=("groups",), remedy="Say `groups: [blit, geometry]`.")
+        for loss in losses if self.adapt else ():
+            if loss.boundary != 0:
+                message = f"'ada' goes by the sign of the logits, which says nothing under {loss.type_name()!r}"
+                remedy = "Take a loss whose logits are 0 between real and fake, or say `adapt: false`."
+                raise BadInput(message, path=("adapt",), remedy=remedy)
 
     def build(self) -> nn.Module:
         """See base class."""

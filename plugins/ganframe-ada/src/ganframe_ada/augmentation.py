@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ganframe import hookimpl
-from ganframe.errors import BadInput
 from ganframe.game import Round, Turn
 from ganframe_ada import ADA
 from ganframe_ada.color import Color, recolored
@@ -53,14 +52,8 @@ class Adaptive(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """The images as the discriminator is to see them, in their own dtype.
-
-        Raises:
-            BadInput: When the sample, or a part of it, is no image, or has no colours to change.
-        """
+        """The images as the discriminator is to see them, in their own dtype."""
         parts = sample if isinstance(sample, tuple) else (sample,)
-        for part in parts:
-            self._check(part)
         # bf16 has too few digits for coordinates.
         with torch.autocast(parts[0].device.type, enabled=False):
             maybe = Maybe(len(parts[0]), self.p, generator)
@@ -75,14 +68,7 @@ class Adaptive(nn.Module):
             said = [logits for each in rounds for (_, side), logits in each.logits.items() if side == "real"]
             if said:
                 self._observe(torch.cat([logits.flatten() for logits in said]), sum(each.size for each in rounds))
-
-    def _check(self, part: Tensor) -> None:
-        if part.ndim != 4:
-            message = f"'ada' changes images (C, H, W), but one example here is {tuple(part.shape[1:])}"
-            raise BadInput(message, path=("augmentations",), remedy="Leave the augmentation out.")
-        if "color" in self.config.groups and part.shape[1] not in (1, 3):
-            message = f"'ada' changes the colours of images with 1 or 3 channels, but these have {part.shape[1]}"
-            raise BadInput(message, path=("augmentations",), remedy="Say `groups: [blit, geometry]`.")
+            run.report("ada/p", self.p)
 
     def _changed(self, part: Tensor, geometry: Geometry, color: Color) -> Tensor:
         images = part.to(torch.promote_types(part.dtype, torch.float32))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from ganframe import hookimpl
-from ganframe.config import AugmentationConfig, Component
+from ganframe.config import AugmentationConfig, Component, LossConfig
+from ganframe.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ganframe.game import Game
 
 Policy = Literal["color", "translation", "cutout"]
 
@@ -37,6 +40,12 @@ class DiffAugment(AugmentationConfig):
         if len(set(policies)) < len(policies):
             raise ValueError("a policy is named twice")
         return policies
+
+    def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
+        """See base class."""
+        for spec in game.judged():
+            if len(spec.shape) != 3:
+                raise BadInput(f"'diffaugment' changes images, and one example here is {spec}", remedy="Leave it out.")
 
     def build(self) -> nn.Module:
         """See base class."""

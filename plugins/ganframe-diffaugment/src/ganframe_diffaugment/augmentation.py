@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe.errors import BadInput
 from ganframe_diffaugment import Policy
 from ganframe_diffaugment.transformations import brightness, contrast, cutout, saturation, translation
 
@@ -40,16 +39,8 @@ class Augmentation(nn.Module):
         self.steps = [step for policy in policies for step in of[policy]]
 
     def forward(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """The images as the discriminator is to see them, in their own dtype.
-
-        Raises:
-            BadInput: When the sample, or a part of it, is no image.
-        """
+        """The images as the discriminator is to see them, in their own dtype."""
         parts = sample if isinstance(sample, tuple) else (sample,)
-        for part in parts:
-            if part.ndim != 4:
-                message = f"'diffaugment' changes images (C, H, W), but one example here is {tuple(part.shape[1:])}"
-                raise BadInput(message, path=("augmentations",), remedy="Leave the augmentation out.")
         for transform, size in self.steps:
             shape = (len(parts[0]),) if size == 1 else (len(parts[0]), size)
             draw = torch.rand(shape, generator=generator, device=generator.device)

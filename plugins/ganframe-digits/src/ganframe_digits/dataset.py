@@ -12,9 +12,17 @@ from ganframe.data import TensorData
 FILE = Path(__file__).parent / "data" / "digits.npz"
 
 
-def load(split: str) -> TensorData:
-    """The digits of a split, in memory."""
+def load(split: str, examples: int | None = None) -> TensorData:
+    """The digits of a split, in memory.
+
+    Args:
+        split: `train` or `held-out`.
+        examples: How many, equally many of each class; all when None.
+    """
     prefix = split.replace("-", "_")
     with np.load(FILE, allow_pickle=False) as arrays:
         images, labels = arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"]
+    if examples is not None:
+        chosen = np.sort(np.concatenate([np.flatnonzero(labels == digit)[: examples // 10] for digit in range(10)]))
+        images, labels = images[chosen], labels[chosen]
     return TensorData({"real": torch.from_numpy(images)[:, None], "label": torch.from_numpy(labels).long()})

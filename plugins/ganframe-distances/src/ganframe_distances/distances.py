@@ -37,7 +37,7 @@ class Distances(nn.Module):
         if a.shape != b.shape:
             shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
             message = f"the tensors {first!r} and {second!r} cannot be compared: their shapes are {shapes}"
-            raise BadInput(message, path=("regularizers",), remedy="Name two tensors of one shape.")
+            raise BadInput(message, remedy="Name two tensors of one shape.")
         return self.between(a, b)
 
 

@@ -35,7 +35,7 @@ class Dissimilarity(nn.Module):
         window = len(self.weights)
         if a.ndim != 4 or min(a.shape[2:]) < window:
             message = f"'ssim' compares images of at least {window} x {window}, but one example is {tuple(a.shape[1:])}"
-            raise BadInput(message, path=("regularizers",), remedy="Take a smaller `window`, or another distance.")
+            raise BadInput(message, remedy="Take a smaller `window`, or another distance.")
         with torch.autocast(a.device.type, enabled=False):
             dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
             return 1 - self._similarity(a.to(dtype), b.to(dtype)).mean()

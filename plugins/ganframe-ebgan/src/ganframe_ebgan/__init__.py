@@ -66,7 +66,7 @@ class Energy(LossConfig):
 class PullingAway(RegularizerConfig):
     """Mean squared cosine between the features of different fakes of a batch, so that they differ."""
 
-    paper = f"{PAPER}, eq. 4"
+    paper = f"{PAPER}, section 2.4"
     type: Literal["pulling-away"] = "pulling-away"
     reads = frozenset({"features"})
     weight: Scheduled = 0.1

@@ -25,7 +25,7 @@ class FDivergence(LossConfig):
     g(v) = f'(1), where p = q.
     """
 
-    paper = f"{PAPER}, tables 1, 2 and 6"
+    paper = f"{PAPER}, eq. 6, tables 1 and 2"
     non_saturating: bool = False
     """Let the generator minimise -E_q[T] (section 3.2 of the paper) instead of -E_q[f*(T)] (eq. 6)."""
 

@@ -38,7 +38,7 @@ class Matching(nn.Module):
                 message = (
                     f"'feature-matching' reads the feature {layer} of {contest.discriminator!r}, which has {len(fake)}"
                 )
-                raise BadInput(message, path=("regularizers",))
+                raise BadInput(message)
         return torch.stack([(_mean(fake[each]) - _mean(real[each]).detach()).square().sum() for each in layers]).sum()
 
 

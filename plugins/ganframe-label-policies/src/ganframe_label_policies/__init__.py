@@ -59,8 +59,24 @@ class SoftLabels(LabelPolicyConfig):
         return Softening(self.fake, self.real)
 
 
+class OneSidedSmoothing(LabelPolicyConfig):
+    """Lowers the targets of reals and leaves those of fakes."""
+
+    paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.4"
+    type: Literal["one-sided-smoothing"] = "one-sided-smoothing"
+    alpha: Annotated[Scheduled, Bounds(ge=0, le=1)] = 0.9
+    """What the target 1 of a real becomes (the paper's alpha), in [0, 1]; a number or a schedule."""
+
+    def build(self) -> LabelPolicy:
+        """See base class."""
+        from ganframe_label_policies.policies import Smoothing  # noqa: PLC0415  configs stay free of torch
+
+        return Smoothing(first_value(self.alpha))
+
+
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register both policies."""
+    """Register each policy."""
     register(LabelFlipping)
     register(SoftLabels)
+    register(OneSidedSmoothing)

@@ -42,5 +42,22 @@ class Softening:
         return (1 - target) * low + target * high
 
 
+class Smoothing:
+    """A target t becomes alpha t on the side of the reals, and stays on that of the fakes.
+
+    It is the side that chooses: a fake whose target was flipped to 1 keeps it.
+
+    Args:
+        alpha: The factor, in [0, 1].
+    """
+
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+
+    def forward(self, target: Tensor, real: bool, generator: torch.Generator) -> Tensor:
+        """Targets, smoothed on one side."""
+        return self.alpha * target if real else target
+
+
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)

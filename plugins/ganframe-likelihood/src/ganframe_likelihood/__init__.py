@@ -10,11 +10,13 @@ from pydantic import Field
 
 from ganframe import hookimpl
 from ganframe.config import Component, GeneratorConfig, RegularizerConfig
+from ganframe.errors import BadInput
 from ganframe.specs import TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from ganframe.game import Game
     from ganframe.protocols import Regularizer
 
 
@@ -24,7 +26,6 @@ class NegativeLogLikelihood(RegularizerConfig):
     paper = "Grover et al. 2018, arXiv:1705.08868 (Flow-GAN); per dimension as in Dinh et al. 2017, arXiv:1605.08803"
     type: Literal["negative-log-likelihood"] = "negative-log-likelihood"
     aliases = ("nll",)
-    calls = frozenset({"log_prob"})
     player: str = "generator"
     """Name of the player whose density it is: its class must give `log_prob`."""
     sample: str = "real"
@@ -35,6 +36,23 @@ class NegativeLogLikelihood(RegularizerConfig):
     def tensors(self) -> tuple[str, ...]:
         """See base class."""
         return (self.sample,) if self.condition is None else (self.sample, self.condition)
+
+    def check(self, game: Game) -> None:
+        """Refuse a game without the player, or with one that has no density.
+
+        Raises:
+            BadInput: With the players that there are.
+        """
+        roles = game.roles()
+        if self.player not in roles:
+            message = f"the game has no player {self.player!r}; it has: {', '.join(roles)}"
+            raise BadInput(message, path=("player",))
+        network = roles[self.player].config
+        if "log_prob" not in network.gives:
+            message = (
+                f"{self.type!r} needs the density of {self.player!r}, but {network.type_name()!r} has no `log_prob`"
+            )
+            raise BadInput(message, path=("player",), remedy="Take a generator with a density, such as `gaussian`.")
 
     def build(self) -> Regularizer:
         """See base class."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -26,18 +28,12 @@ class Unlikelihood(nn.Module):
         """The mean negative log-likelihood per number, a scalar.
 
         Raises:
-            BadInput: When there is no such player, it has no density, or its density is not one number an example.
+            BadInput: When the density is not one number an example.
         """
-        players = round.game.players
-        if self.player not in players:
-            message = f"the game has no player {self.player!r}; it has: {', '.join(players)}"
-            raise BadInput(message, path=("regularizers",), remedy="Name one of them in `player`.")
-        density = getattr(players[self.player], "log_prob", None)
-        if density is None:
-            raise BadInput(f"the player {self.player!r} has no `log_prob`", path=("regularizers",))
+        player: Any = round.game.players[self.player]
         sample: Tensor = round[self.sample]
         given = () if self.condition is None else (round[self.condition],)
-        log_prob: Tensor = density(sample, *given)
+        log_prob: Tensor = player.log_prob(sample, *given)
         if log_prob.shape != sample.shape[:1]:
             message = f"`log_prob` of {self.player!r} gives {tuple(log_prob.shape)}, not one number for each example"
             raise BadInput(message, path=("regularizers",))

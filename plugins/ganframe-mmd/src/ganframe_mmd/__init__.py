@@ -59,10 +59,11 @@ class MMD(RegularizerConfig):
 class MMDCritic(LossConfig):
     """The critic maximises the squared MMD of what it makes of reals and fakes, the generator minimises it."""
 
-    paper = "Li et al. 2017, arXiv:1705.08584, eq. 3; Binkowski et al. 2018, arXiv:1801.01401, section 2"
+    paper = "Li et al. 2017, arXiv:1705.08584, section 3; Binkowski et al. 2018, arXiv:1801.01401, section 2"
     type: Literal["mmd-critic"] = "mmd-critic"
     aliases = ("mmd-gan",)
     takes_targets = False
+    signed = False
     boundary = None
     of: Literal["logits", "features"] = "logits"
     """What is compared of a verdict: its raw outputs, or its last features, flattened."""

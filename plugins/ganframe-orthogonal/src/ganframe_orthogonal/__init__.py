@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ganframe import hookimpl
+from ganframe import BadInput, hookimpl
 from ganframe.config import Component, RegularizerConfig, Scheduled
 
 if TYPE_CHECKING:
+    from ganframe.game import Game
     from ganframe.protocols import Regularizer
 
 
@@ -25,6 +26,14 @@ class Orthogonal(RegularizerConfig):
     """Names of the players that are held to it, in the turns in which they move; all when left out."""
     norms: bool = False
     """Also pull each filter to the length 1: ||W^T W - I||_F^2, as Brock et al. 2017 have it."""
+
+    def check(self, game: Game) -> None:
+        """See base class."""
+        roles = game.roles()
+        for name in self.players or ():
+            if name not in roles:
+                message = f"the game has no player {name!r}; it has: {', '.join(roles)}"
+                raise BadInput(message, path=("players",))
 
     def build(self) -> Regularizer:
         """See base class."""

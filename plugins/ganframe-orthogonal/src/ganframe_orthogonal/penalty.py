@@ -7,9 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ganframe import BadInput, hookimpl
-from ganframe.game import Game, Round
-from ganframe.run import Run
+from ganframe.game import Round
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 FILTERED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
@@ -42,32 +40,12 @@ class OrthogonalPenalty(nn.Module):
         ]
         return torch.stack(costs).sum() if costs else torch.zeros((), device=round.device)
 
-    @hookimpl
-    def on_run_start(self, run: Run) -> None:
-        """Refuse the names of players that there are not."""
-        check(self.players, run.game)
-
     def _cost(self, filters: Tensor) -> Tensor:
         # Autocast would square the rounding errors of bf16.
         with torch.autocast(filters.device.type, enabled=False):
             gram = filters @ filters.T
             unit = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
             return (gram - unit if self.norms else gram * (1 - unit)).square().sum()
-
-
-def check(players: tuple[str, ...] | None, game: Game) -> None:
-    """Refuse the names of players that there are not.
-
-    Raises:
-        BadInput: With the first such name.
-    """
-    for name in players or ():
-        if name not in game.players:
-            raise BadInput(
-                f"'orthogonal' is to hold the player {name!r}, which the game does not have",
-                path=("regularizers",),
-                remedy=f"It has: {', '.join(game.players)}.",
-            )
 
 
 def filters_of(round: Round, player: str) -> Iterator[Tensor]:

@@ -37,12 +37,12 @@ class ActivationDistance(nn.Module):
         if a.shape != b.shape:
             shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
             message = f"{config.prediction!r} and {config.target!r} cannot be compared: their shapes are {shapes}"
-            raise BadInput(message, path=("regularizers",), remedy="Name two tensors of one shape.")
+            raise BadInput(message, remedy="Name two tensors of one shape.")
         ours, theirs = self.encoder(a), self.encoder(b)
         weights = (1.0,) * len(ours) if config.layer_weights is None else config.layer_weights
         if len(weights) != len(ours):
             message = f"there are {len(weights)} layer weights for the {len(ours)} activations of the encoder"
-            raise BadInput(message, path=("regularizers",), remedy="Give one for each, or leave `layer_weights` out.")
+            raise BadInput(message, remedy="Give one for each, or leave `layer_weights` out.")
         terms = [weight * self._between(*pair) for weight, *pair in zip(weights, ours, theirs, strict=True)]
         return torch.stack(terms).sum()
 

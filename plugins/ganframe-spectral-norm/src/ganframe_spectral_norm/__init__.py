@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
 
@@ -24,11 +24,6 @@ class SpectralNormDiscriminator(DiscriminatorTransform):
     type: Literal["spectral-norm"] = "spectral-norm"
     power_iterations: PositiveInt = 1
     """Power iterations in each forward pass of training."""
-
-    @classmethod
-    def example(cls, folder: Path) -> dict[str, Any]:
-        """So many iterations that two forward passes over one batch agree."""
-        return {"power_iterations": 100}
 
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
         """See base class."""

@@ -1,0 +1,28 @@
+"""The specification of minibatch_stddev, in plain PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganframe_kernels.autograd import Grads, vjp
+from ganframe_kernels.precision import compute_dtype
+
+
+def minibatch_stddev(x: Tensor, group: int, channels: int) -> Tensor:
+    """Append the deviations to x. Axes of the statistic: group, which group, share, channel of it, height, width."""
+    N, C, H, W = x.shape
+    y = x.to(compute_dtype(x.dtype)).reshape(group, N // group, channels, C // channels, H, W)
+    y = (y - y.mean(0)).square().mean(0)
+    y = (y + 1e-8).sqrt().mean([2, 3, 4])
+    return torch.cat([x, y[:, :, None, None].repeat(group, 1, H, W).to(x.dtype)], 1)
+
+
+def bwd(dy: Tensor, x: Tensor, group: int, channels: int) -> Grads:
+    """Gradient of sum(dy * y) by x."""
+    return vjp(lambda x: minibatch_stddev(x, group, channels), (x,), (dy,))
+
+
+def bwdbwd(v: Tensor, dy: Tensor, x: Tensor, group: int, channels: int) -> Grads:
+    """Gradients of sum(v * dx) by dy and by x."""
+    return vjp(lambda dy, x: bwd(dy, x, group, channels)[:1], (dy, x), (v,))

@@ -1,0 +1,92 @@
+"""filtered_lrelu: the shared checks, and its values against torch.nn.functional."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ganframe_kernels.filtered_lrelu import filtered_lrelu
+from ganframe_kernels.testing import Case, assert_close, checks, implementation
+from ganframe_kernels.upfirdn2d import setup_filter
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def resampled(x: Tensor, b: Tensor) -> Tensor:
+    fu, fd = torch.tensor([[1.0, 2.0], [3.0, 1.0], [0.5, 1.0]]), torch.tensor([[1.0, 0.5, -0.25], [0.5, 0.25, 1.0]])
+    return filtered_lrelu(x, fu.to(x.device), fd.to(x.device), b, up=2, down=2, padding=[1, 0, 0, 1], clamp=4)
+
+
+CASES = [Case("resampled", resampled, shapes={"x": (2, 2, 2, 3), "b": (2,)}, large={})]
+
+
+def shared_checks():
+    for check in checks(CASES):
+        slow = "second order" in check.__name__
+        yield pytest.param(check, id=check.__name__, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize("check", list(shared_checks()))
+def test_check(check):
+    check()
+
+
+@pytest.mark.parametrize("flip_filter", [True, False])
+@pytest.mark.parametrize("implementation_name", ["reference", "triton"])
+@pytest.mark.parametrize("impl", ["cuda", "ref"])
+def test_is_the_sequence_of_its_steps(flip_filter, implementation_name, impl):
+    torch.manual_seed(0)
+    x, b = torch.randn(2, 3, 4, 5, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    fu, fd = torch.randn(3, 4), torch.randn(2, 3)
+    with implementation(implementation_name):
+        found = filtered_lrelu(
+            x,
+            fu,
+            fd,
+            b,
+            up=2,
+            down=3,
+            padding=[1, 2, 3, 4],
+            gain=1.5,
+            slope=0.3,
+            clamp=1,
+            flip_filter=flip_filter,
+            impl=impl,
+        )
+    up = torch.zeros(2, 3, 8, 10, dtype=torch.float64)
+    up[:, :, ::2, ::2] = x + b.view(3, 1, 1)
+    padded = F.pad(up, [1, 2, 3, 4])
+    # conv2d correlates.
+    fu, fd = (f.double() if flip_filter else f.double().flip([0, 1]) for f in (fu, fd))
+    z = 4 * F.conv2d(padded, fu.expand(3, 1, 3, 4), groups=3)
+    y = (F.leaky_relu(z, 0.3) * 1.5).clamp(-1, 1)
+    assert_close([found], [F.conv2d(y, fd.expand(3, 1, 2, 3), stride=3, groups=3)], 1e-10)
+
+
+def test_keeps_a_constant_inside():
+    # Both filters sum to 1: far from the edge, where zeros come in, a positive constant is only scaled by the gain.
+    f = setup_filter([1.0, 3.0, 3.0, 1.0])
+    y = filtered_lrelu(torch.full((1, 1, 10, 10), 2.0), f, f, up=2, down=2, padding=[3, 2, 3, 2], gain=3)
+    assert torch.allclose(y[..., 3:-3, 3:-3], torch.tensor(6.0))
+
+
+def test_defaults_are_a_leaky_relu():
+    x = torch.tensor([3.0, -5.0]).view(1, 1, 1, 2)
+    assert torch.allclose(filtered_lrelu(x).flatten(), torch.tensor([3.0, -1.0]) * 2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        (r"x: expected 4 dimensions \(NCHW\); given shape \(3,\)", {"x": torch.zeros(3)}),
+        (r"b: expected shape \(3,\); given shape \(2,\)", {"b": torch.zeros(2)}),
+        (r"up: expected a factor of at least 1; given 0", {"up": 0}),
+        (r"down: expected a factor of at least 1; given 0", {"down": 0}),
+        (r"slope: expected a slope of at least 0; given -1", {"slope": -1}),
+        (r"clamp: expected None or at least 0; given -1", {"clamp": -1}),
+        (r"padding: expected a number, .*; given \[1, 2, 3\]", {"padding": [1, 2, 3]}),
+        (r"impl: expected one of cuda, ref; given 'gpu'", {"impl": "gpu"}),
+    ],
+)
+def test_wrong_arguments_are_named(message, arguments):
+    with pytest.raises(ValueError, match=message):
+        filtered_lrelu(**{"x": torch.zeros(2, 3, 4, 4), **arguments})

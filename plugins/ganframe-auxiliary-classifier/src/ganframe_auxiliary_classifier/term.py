@@ -1,0 +1,38 @@
+"""The cross entropy of both sides."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ganframe.game import Contest, Round, Side
+from ganframe.protocols import Verdict
+from ganframe_auxiliary_classifier import AuxiliaryClassification
+
+
+class CrossEntropy(nn.Module):
+    """Discriminator: -E log P(c | x) - E log P(c | G(z, c)). Generator: -E log P(c | G(z, c)).
+
+    P is a softmax over class logits, in float32 at the least. Contests of the turn add up.
+
+    Args:
+        config: Names of the labels.
+    """
+
+    def __init__(self, config: AuxiliaryClassification) -> None:
+        super().__init__()
+        self.labels: dict[Side, str] = {"real": config.real_label, "fake": config.fake_label}
+
+    def forward(self, round: Round) -> Tensor:
+        """The sum in nats, a scalar >= 0."""
+        judging = round.turn is not None and round.game.is_discriminator_turn(round.turn)
+        sides: tuple[Side, ...] = ("real", "fake") if judging else ("fake",)
+        costs = (self._cost(round, contest, side) for contest in round.contests for side in sides)
+        return sum(costs, torch.zeros((), device=round.device))
+
+    def _cost(self, round: Round, contest: Contest, side: Side) -> Tensor:
+        verdict: Verdict = round.verdict(contest, side)
+        logits = verdict.class_logits
+        assert logits is not None, "the objective refuses a discriminator without class logits"
+        return cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), round[self.labels[side]])
