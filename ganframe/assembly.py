@@ -48,7 +48,7 @@ class Assembly:
         return self.batches_per_step * self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
-        """Each config with what was built from it: game, players and what those were made from, terms, augmentations."""
+        """Each config with what was built from it: the game, the players and what they were made from, terms."""
         yield self.experiment.game, self.game
         for name, role in self.game.roles().items():
             yield role.config, self.game.players[name]
