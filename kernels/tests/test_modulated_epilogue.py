@@ -9,6 +9,7 @@ import torch
 from ganframe_kernels.modulated_epilogue import modulated_epilogue
 from ganframe_kernels.modulated_epilogue import triton as launchers
 from ganframe_kernels.testing import (
+    TOLERANCE,
     Case,
     assert_close,
     assert_compiles_ahead,
@@ -16,6 +17,7 @@ from ganframe_kernels.testing import (
     checks,
     implementation,
     orders,
+    slow_checks,
 )
 from torch import Tensor
 
@@ -25,7 +27,7 @@ def with_noise(x: Tensor, samples: int | None = None, **vectors: Tensor) -> Tens
     N, _, H, W = x.shape
     samples = N if samples is None else samples
     noise = (torch.arange(samples * H * W, dtype=x.dtype, device=x.device) % 7 - 3) / 4
-    return modulated_epilogue(x, noise=noise.view(samples, 1, H, W), clamp=2.5, **vectors)
+    return modulated_epilogue(x, noise=noise.view(samples, 1, H, W), clamp=2.3, **vectors)
 
 
 def shared_noise(**tensors: Tensor) -> Tensor:
@@ -58,15 +60,14 @@ CASES = [
 ]
 
 
-def shared_checks():
-    for check in checks(CASES):
-        # Finite differences of gradients take long; the third order covers the same formulas in less time.
-        slow = check.__name__ in ("all: second order", "no style: second order")
-        yield pytest.param(check, id=check.__name__, marks=[pytest.mark.slow] if slow else [])
-
-
-@pytest.mark.parametrize("check", list(shared_checks()))
+@pytest.mark.parametrize("check", checks(CASES), ids=lambda check: check.__name__)
 def test_check(check):
+    check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", slow_checks(CASES), ids=lambda check: check.__name__)
+def test_slow_check(check):
     check()
 
 
@@ -79,9 +80,13 @@ def test_gradient_that_depends_on_the_inputs():
         assert_close(orders(lambda **tensors: with_noise(**tensors).square(), inputs, 3), expected, 1e-10)
 
 
-@pytest.mark.slow
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_dtype():
+    assert_compiles_ahead(__file__, dtypes=tuple(TOLERANCE))
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,15 @@ def test_zero_weight_has_sigma_zero(mode):
 
 
 @pytest.mark.parametrize("mode", ["reference", "triton"])
+def test_tiny_weights_are_not_zero(mode):
+    weights = [1e-9 * w for w in _weights((3, 4))]  # Its square, but not itself, is below eps.
+    with implementation(mode):
+        sigmas, (u,), _ = spectral_norm_sigma(weights, *_vectors(weights), iterations=40)
+    torch.testing.assert_close(sigmas[0], torch.linalg.matrix_norm(weights[0], 2), rtol=1e-6, atol=0)
+    torch.testing.assert_close(u.norm(), u.new_ones(()))
+
+
+@pytest.mark.parametrize("mode", ["reference", "triton"])
 def test_half_weights_with_full_vectors(mode):
     weights = [w.bfloat16() for w in _weights((6, 5), (3, 4))]
     with implementation(mode), torch.autocast(default_device(), dtype=torch.bfloat16):
@@ -131,6 +140,15 @@ def test_is_deterministic_and_leaves_its_inputs():
     assert torch.equal(first[0], second[0])
     assert all(map(torch.equal, first[1] + first[2], second[1] + second[2]))
     assert all(map(torch.equal, before, (*weights, *us, *vs)))
+
+
+def test_reference_compiles():
+    weights = [w.requires_grad_() for w in _weights((3, 2), (4, 5), (3, 2))]
+    with implementation("reference"):
+        eager = torch.autograd.grad(_sigmas(2, a=weights[0], b=weights[1], c=weights[2]).sum(), weights)
+        compiled = torch.compile(_sigmas, fullgraph=True, backend="aot_eager")
+        found = torch.autograd.grad(compiled(2, a=weights[0], b=weights[1], c=weights[2]).sum(), weights)
+    torch.testing.assert_close(found, eager)
 
 
 W, U, V = torch.ones(3, 2), torch.ones(3), torch.ones(2)

@@ -57,6 +57,27 @@ def _with_bias(shape: tuple[int, ...]) -> Sequence[Tensor | None]:
     return torch.randn(shape), torch.randn(shape[1])
 
 
+def _with_styles(shape: tuple[int, ...]) -> Sequence[Tensor | None]:
+    return torch.randn(shape), torch.rand(shape[:2]) + 0.5, torch.randn(shape[:2])
+
+
+def _after_convolution(shape: tuple[int, ...]) -> Sequence[Tensor | None]:
+    n, c, h, w = shape
+    return (
+        torch.randn(shape),
+        torch.rand(n, c) + 0.5,
+        torch.randn(n, 1, h, w),
+        torch.randn(()),
+        torch.randn(c),
+        torch.rand(n, c) + 0.5,
+    )
+
+
+def _with_weights(shape: tuple[int, ...]) -> Sequence[Tensor | None]:
+    n, c = shape[:2]
+    return torch.randn(shape), torch.randn(c, c, 3, 3) / (9 * c) ** 0.5, torch.rand(n, c) + 0.5
+
+
 _FILTER = ops.setup_filter([1, 3, 3, 1])
 
 
@@ -64,19 +85,51 @@ def _filtered(**settings: int) -> Callable[[Tensor], Tensor]:
     return lambda x: ops.upfirdn2d(x, _FILTER.to(x.device), padding=1, **settings)
 
 
+STYLEGAN2, SMALL = (32, 128, 128, 128), (1, 4, 8, 8)
+"""A layer of StyleGAN2 at 128 x 128, and what it shrinks to where kernels are only checked."""
+
+CYCLEGAN = (1, 256, 64, 64)
+"""A residual block of CycleGAN at 256 x 256."""
+
 CASES = (
     Case(
-        "bias_act", "lrelu, clamp", (32, 128, 128, 128), (1, 4, 8, 8), _with_bias,
+        "modulated_conv2d", "3x3, demodulated", STYLEGAN2, SMALL, _with_weights,
+        lambda x, w, s: ops.modulated_conv2d(x, w, s, padding=1), (None, None, None),
+    ),
+    Case(
+        "modulated_epilogue", "all, next style", STYLEGAN2, SMALL, _after_convolution,
+        lambda x, d, n, k, b, s: ops.modulated_epilogue(x, d, n.detach(), k, b, s, clamp=256), (2, 3, 5),
+    ),
+    Case("upfirdn2d", "4x4 blur", STYLEGAN2, (1, 2, 8, 8), _alone, _filtered(), (2, 2, 2)),
+    Case(
+        "upfirdn2d", "4x4 blur, down 2", STYLEGAN2, (1, 2, 8, 8), _alone, _filtered(down=2), (1.25, 1.25, 1.25),
+    ),
+    Case("adain", "lrelu", STYLEGAN2, SMALL, _with_styles, lambda x, a, b: ops.adain(x, a, b, act="lrelu"), (2, 3, 5)),
+    Case(
+        "instance_norm_act", "relu, reflect pad 1", CYCLEGAN, SMALL, _alone,
+        lambda x: ops.instance_norm_act(x, act="relu", padding=1), (2.1, 3.1, 5.1),
+    ),
+    Case(
+        "instance_norm_act", "lrelu", (16, 256, 64, 64), SMALL, _alone,
+        lambda x: ops.instance_norm_act(x, act="lrelu"), (2, 3, 5),
+    ),
+    Case(
+        "bias_act", "lrelu, clamp", STYLEGAN2, SMALL, _with_bias,
         lambda x, b: ops.bias_act(x, b, act="lrelu", clamp=256), (2, 3, None),
     ),
     Case(
-        "bias_act", "swish", (32, 128, 128, 128), (1, 4, 8, 8), _with_bias,
-        lambda x, b: ops.bias_act(x, b, act="swish"), (2, 3, 5),
+        "bias_act", "swish", STYLEGAN2, SMALL, _with_bias, lambda x, b: ops.bias_act(x, b, act="swish"), (2, 3, 5),
     ),
-    Case("upfirdn2d", "4x4 blur", (32, 128, 128, 128), (1, 2, 8, 8), _alone, _filtered(), (2, 2, 2)),
     Case(
-        "upfirdn2d", "4x4 blur, down 2", (32, 128, 128, 128), (1, 2, 8, 8), _alone, _filtered(down=2),
-        (1.25, 1.25, 1.25),
+        "patch_loss", "bce", (16, 1, 30, 30), (2, 1, 5, 5), _alone,
+        lambda x: ops.patch_loss(x, True, "bce"), (1, 2, 3),
     ),
+    Case(
+        "minibatch_stddev", "group 4", (32, 512, 4, 4), (4, 4, 2, 2), _alone, ops.minibatch_stddev, (2, 3, None),
+    ),
+    Case(
+        "pairwise_diversity", "images", (64, 3, 128, 128), (4, 3, 4, 4), _alone, ops.pairwise_diversity, (1, 2, 3),
+    ),
+    Case("gradient_norm", "images", (32, 3, 256, 256), (4, 3, 4, 4), _alone, ops.gradient_norm, (1, 2, 3)),
 )  # fmt: skip
 """Every case; `--op` chooses among them."""

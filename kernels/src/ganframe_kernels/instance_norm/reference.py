@@ -34,8 +34,8 @@ def norm_act(
         padding: Pixels of reflection on each side.
     """
     y = x.to(compute_dtype(x.dtype))
-    y = y - y.mean((2, 3), keepdim=True)
-    y = y * torch.rsqrt(y.square().mean((2, 3), keepdim=True) + eps)
+    # PyTorch refuses planes of one pixel, which are their own mean, and an empty batch.
+    y = F.instance_norm(y, eps=eps) if y.numel() and y[0, 0].numel() > 1 else y - y.mean((2, 3), keepdim=True)
     if scale is not None:
         y = y * scale.to(y.dtype)[..., None, None]
     if shift is not None:

@@ -32,8 +32,8 @@ def modulated_epilogue(
         y = y + bias.to(dtype)[:, None, None]
     y = F.leaky_relu(y, alpha) * gain
     if clamp is not None:
-        # torch.clamp would let the gradient through at the edge, where the kernels of bias_act do not.
-        y = torch.where(y.abs() < clamp, y, y.detach().clamp(-clamp, clamp))
+        # As in bias_act: no gradient at the edge, and nan stays.
+        y = torch.where(y.abs() >= clamp, y.detach().sign() * clamp, y)
     if next_style is not None:
         y = y * next_style.to(dtype)[:, :, None, None]
     return y.to(x.dtype)

@@ -1,4 +1,5 @@
-# pyright: basic, reportGeneralTypeIssues=false, reportArgumentType=false
+# pyright: basic, reportArgumentType=false, reportReturnType=false, reportGeneralTypeIssues=false
+# Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of modulated_epilogue.
 
 A program handles BLOCK_C channels of one sample and a run of pixels, as tiles of (channel, pixel) in either layout:
@@ -64,7 +65,8 @@ def _activated(z, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr):
     slope = tl.where(z > 0, zero + GAIN, zero + GAIN * ALPHA)
     y = z * slope
     if CLAMP is not None:
-        slope = tl.where(tl.abs(y) < CLAMP, slope, zero)
+        # A full tensor, because Triton compares float64 with a number in float32.
+        slope = tl.where(tl.abs(y) >= tl.full([1, 1], CLAMP, y.dtype), zero, slope)
     return clamped(y, CLAMP), slope
 
 
@@ -204,13 +206,15 @@ def tiles(op: str, x: Tensor, noise: Tensor | None, size: int, run: int) -> Tile
     """Tiles of about `size` elements, `run` of them for each program."""
     N, C, P = x.shape[0], x.shape[1], x.shape[2:].numel()
     channels_last = is_channels_last(x)
+    # A float64 takes two registers.
+    size = size // 2 if x.dtype == torch.float64 else size
     most_c, most_p = (triton.next_power_of_2(max(length, 1)) for length in (C, P))
     if channels_last:
         # 64 channels fill a line of the cache; with more, a tile would have few pixels, and leave many partial sums.
         block_c = min(most_c, 64)
         block_p = min(most_p, size // block_c)
     else:
-        block_p = min(most_p, 1024)
+        block_p = min(most_p, size, 1024)
         block_c = min(most_c, size // block_p)
     config = tuned(
         op, x, (N, C, P), BLOCK_C=block_c, BLOCK_P=block_p, RUN=min(run, triton.cdiv(max(P, 1), block_p)), num_warps=4

@@ -17,10 +17,11 @@ def spectral_norm_sigma(
     weights: Sequence[Tensor], us: Sequence[Tensor], vs: Sequence[Tensor], iterations: int, eps: float
 ) -> Layers:
     """Iterate, and compute u^T W v with gradients by W alone, in float32 for the half types."""
-    groups = dict[torch.Size, list[int]]()
+    groups: dict[torch.Size, list[int]] = {}
     for layer, w in enumerate(weights):
         groups.setdefault(w.shape, []).append(layer)
-    sigmas, new_us, new_vs = list[Tensor](), list(us), list(vs)
+    sigmas: list[Tensor] = []
+    new_us, new_vs = list(us), list(vs)
     # In half precision the iteration stalls at parts in a thousand.
     with torch.autocast(weights[0].device.type, enabled=False):
         for members in groups.values():

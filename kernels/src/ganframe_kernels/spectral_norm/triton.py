@@ -3,8 +3,8 @@
 """Kernels and launchers of spectral_norm_sigma.
 
 The matrices of all layers lie one after the other in one flat tensor, row after row; so do the vectors u and v. The
-second axis of the grid is the layer. LAYERS has five numbers a layer: rows, columns, and where its matrix, its u and its
-v begin; they are compiled in, so that nothing is copied to the device.
+second axis of the grid is the layer. LAYERS has five numbers a layer: rows, columns, and where its matrix, its u and
+its v begin; they are compiled in, so that nothing is copied to the device.
 """
 
 from __future__ import annotations

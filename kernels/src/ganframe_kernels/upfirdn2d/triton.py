@@ -84,7 +84,7 @@ def fwd(
     N, C, H, W = x.shape
     height, width = y.shape[2:]
     block_c = min(triton.next_power_of_2(max(C, 1)), 64) if is_channels_last(x) else 1
-    config = tuned("upfirdn2d", x, (N, C, height, width), BLOCK_P=1024 // block_c, BLOCK_C=block_c, num_warps=4)
+    config = tuned("upfirdn2d", x, (N, C, height, width), BLOCK_P=512 // block_c, BLOCK_C=block_c, num_warps=4)
     grid = (N * triton.cdiv(height * width, config["BLOCK_P"]), triton.cdiv(C, config["BLOCK_C"]))
     launch(
         fwd_kernel, grid, x, f.contiguous(), b, y, C, H, W, height, width, padding[0], padding[2],

@@ -5,6 +5,7 @@ From 3 to 3 channels with 64 channels it has 11,378,179 parameters with 9 blocks
 
 from __future__ import annotations
 
+from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
 from ganframe.errors import BadInput
@@ -50,22 +51,27 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*_convolution(channels, channels, 3), *_convolution(channels, channels, 3)[:-1])
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            InstanceNormAct2d(channels, act="relu", padding=1),
+            nn.Conv2d(channels, channels, 3),
+        )
+        self.norm = InstanceNormAct2d(channels)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return hidden + self.layers(hidden)
+        return self.norm(self.layers(hidden), residual=hidden)
 
 
 def _convolution(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Module]:
     # Only convolutions that keep the sides are padded by reflection, as in the paper's architecture.
     mode = "reflect" if stride == 1 else "zeros"
     convolution = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, padding_mode=mode)
-    return [convolution, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
+    return [convolution, InstanceNormAct2d(after, act="relu")]
 
 
 def _doubling(before: int, after: int) -> list[nn.Module]:
     convolution = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
-    return [convolution, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
+    return [convolution, InstanceNormAct2d(after, act="relu")]
 
 
 def _check(output: TensorSpec, source: TensorSpec | None) -> None:

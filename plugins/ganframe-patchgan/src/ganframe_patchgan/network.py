@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
 from ganframe.errors import BadInput
@@ -49,9 +50,12 @@ class Discriminator(nn.Module):
             # Batch norm has a bias of its own; instance norm, which has none here, removes that of the convolution.
             bias = not (normed and config.norm == "batch")
             layers: list[nn.Module] = [nn.Conv2d(before, after, kernel, stride, padding, bias=bias)]
-            if normed and config.norm != "none":
-                layers.append(nn.BatchNorm2d(after) if config.norm == "batch" else nn.InstanceNorm2d(after))
-            self.stages.append(nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True)))
+            if normed and config.norm == "instance":
+                layers.append(InstanceNormAct2d(after, act="lrelu"))
+            else:
+                layers += [nn.BatchNorm2d(after)] if normed and config.norm == "batch" else []
+                layers.append(nn.LeakyReLU(0.2, inplace=True))
+            self.stages.append(nn.Sequential(*layers))
             before = after
         self.judge = nn.Conv2d(before, 1, kernel, 1, padding)
         self.apply(_initialise)
