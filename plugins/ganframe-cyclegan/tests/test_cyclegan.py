@@ -3,6 +3,7 @@
 import pytest
 import torch
 from ganframe_cyclegan import CycleGame, ResNet
+from ganframe_kernels.instance_norm import InstanceNormAct2d
 
 from ganframe.errors import BadInput
 from ganframe.game import Round
