@@ -27,7 +27,10 @@ from ganframe.plugins import installed
 from ganframe.yamlio import dump_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "kernels/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 COMMAND: Any = typer.main.get_command(app)
 
 BASE = {
@@ -158,6 +161,12 @@ def test_reference_and_gallery_are_fresh() -> None:
     script = ROOT / "scripts" / "reference_pages.py"
     found = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert found.returncode == 0, f"run scripts/reference_pages.py:\n{found.stdout}{found.stderr}"
+
+
+def test_kernel_results_are_fresh() -> None:
+    script = ROOT / "scripts" / "kernel_results.py"
+    found = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
 
 
 @pytest.mark.parametrize("package", sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir()))
