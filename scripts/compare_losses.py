@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,12 +24,46 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explanation" / "losses-compared.md"
 RESULTS = ROOT / "docs" / "explanation" / "losses-compared.json"
 
-STEPS = 5000
 BATCH = 256
 SAMPLES = 2500
 
-REGIMES = {"alone": "regularizers=[]", "with R1 and R2": ""}
-"""What stands beside the loss: nothing, or the penalties of the preset `grid`."""
+
+@dataclass(frozen=True)
+class Regime:
+    """What stands beside the loss, and how long it trains.
+
+    Attributes:
+        title: What it is called.
+        override: What is changed of the preset `grid`.
+        steps: Steps of each run.
+        words: What the page says of it.
+    """
+
+    title: str
+    override: str
+    steps: int
+    words: str
+
+    @property
+    def slug(self) -> str:
+        """The title as a part of file names."""
+        return self.title.lower().replace(" ", "-")
+
+
+REGIMES = (
+    Regime(
+        "With R1 and R2",
+        "",
+        15_000,
+        "The budget of the preset, with both penalties, whose weights fall from 0.1 to 0.001.",
+    ),
+    Regime(
+        "Alone",
+        "regularizers=[]",
+        5000,
+        "A third of that budget, without any penalty: each loss with a discriminator that nothing holds back.",
+    ),
+)
 
 NETWORKS = {"energy": ("game.discriminator={type: autoencoder, hidden: [128, 128], code: 16}",)}
 """Losses that need a discriminator of another kind than the preset's."""
@@ -41,9 +76,8 @@ INTRODUCTION = """\
 
 Every adversarial loss of this repository on the grid of 25 Gaussians (standard deviation 0.05, two apart), with the
 networks, optimizers and schedules of the preset `grid`: MLPs of three layers of 128, Adam at 1e-3 falling to 0, batches
-of {batch}, {steps:,} steps, a third of what the preset takes. Once alone, and once with R1 and R2, whose weight falls
-from 0.1 to 0.001. Nothing was tuned for any loss, and each number is one run with one seed: a table of how losses
-behave when nobody helps them, not a ranking.
+of {batch}. Nothing was tuned for any loss, and each number is one run with one seed: a table of how losses behave when
+nobody helps them, not a ranking. `energy` judges with an autoencoder.
 
 *Modes* is how many of the 25 have a sample of high quality; *quality* is the share of {samples:,} samples within three
 standard deviations of a mode (98.9% for a perfect sampler); *KL* is that of the modes' shares from uniform, in nats (a
@@ -59,45 +93,39 @@ def losses() -> list[str]:
     return sorted(name for name in found if name not in ELSEWHERE)
 
 
-def run(loss: str, regime: str, folder: Path) -> dict[str, float] | None:
+def run(loss: str, regime: Regime, folder: Path) -> dict[str, float] | None:
     """Train once, or take what is there.
 
     Returns:
         The metrics of the averaged generator; None where the run ended in numbers that are not finite.
     """
-    out = folder / f"{loss}-{regime.replace(' ', '-')}"
+    out = folder / f"{loss}-{regime.slug}"
     failed = out.with_suffix(".failed")
     if failed.exists():
         return None
-    if not out.exists():
-        overrides = [
-            f"losses=[{loss}]",
-            REGIMES[regime],
-            f"train.images={STEPS * BATCH}",
-            f"train.ema.half_life_images={STEPS * BATCH // 22}",
-            "evaluate.every_images=null",
-            *NETWORKS.get(loss, ()),
-        ]
+    if not (out / "metrics.jsonl").exists():
+        images = regime.steps * BATCH
+        overrides = (regime.override, f"losses=[{loss}]", f"train.images={images}", *NETWORKS.get(loss, ()))
+        averaged = (f"train.ema.half_life_images={images // 22}", "evaluate.every_images=null")
         try:
-            train(load_config("grid", *filter(None, overrides)), out=out)
+            train(load_config("grid", *filter(None, (*overrides, *averaged))), out=out)
         except RunFailed as problem:
             failed.write_text(f"{problem}\n", encoding="utf-8")
-            print(f"{loss} {regime}: {problem}")
             return None
     last = read_log(out / "metrics.jsonl")[-1]
     return {name.split("/")[1]: value for name, value in last.items() if "/" in name}
 
 
-def draw(regime: str, names: Sequence[str], folder: Path, picture: Path) -> None:
+def draw(regime: Regime, names: Sequence[str], folder: Path, picture: Path) -> None:
     """The samples of every loss, side by side."""
-    columns = 6
+    columns = 5
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(2 * columns, 2.2 * rows), layout="constrained")
     for index, loss in enumerate(names):
         axes = figure.add_subplot(rows, columns, index + 1)
         axes.set(xlim=(-6, 6), ylim=(-6, 6), aspect="equal", xticks=[], yticks=[])
         axes.set_title(loss, fontsize=9)
-        out = folder / f"{loss}-{regime.replace(' ', '-')}"
+        out = folder / f"{loss}-{regime.slug}"
         if out.exists() and not out.with_suffix(".failed").exists():
             points = load(out).sample(SAMPLES, batch_size=SAMPLES).cpu()
             axes.scatter(*points.T, s=0.5, color="#4051b5", linewidths=0)
@@ -105,19 +133,18 @@ def draw(regime: str, names: Sequence[str], folder: Path, picture: Path) -> None
 
 
 def page(results: Mapping[str, Mapping[str, Mapping[str, float] | None]]) -> str:
-    """The page."""
-    parts = [INTRODUCTION.format(batch=BATCH, steps=STEPS, samples=SAMPLES)]
-    head = "".join(f" | {regime}: modes | quality | KL" for regime in REGIMES)
-    parts.append(f"| Loss{head} |\n| --- |{' ---: |' * 3 * len(REGIMES)}")
-    rows: list[str] = []
-    for loss, by_regime in results.items():
-        cells = [cell for regime in REGIMES for cell in _cells(by_regime[regime])]
-        rows.append(f"| `{loss}` | {' | '.join(cells)} |")
-    parts[-1] += "\n" + "\n".join(rows) + "\n"
+    """The page, from the metrics by regime and loss."""
+    parts = [INTRODUCTION.format(batch=BATCH, samples=SAMPLES)]
     for regime in REGIMES:
-        name = f"losses-{regime.replace(' ', '-').lower()}.png"
-        parts.append(f"## {regime[0].upper()}{regime[1:]}\n\n![Samples of every loss, {regime}]({name})\n")
+        rows = [f"| `{loss}` | {' | '.join(_cells(found))} |" for loss, found in results[regime.title].items()]
+        head = "| Loss | Modes | Quality | KL |\n| --- | ---: | ---: | ---: |\n"
+        parts.append(f"## {regime.title}\n\n{regime.words} {regime.steps:,} steps.\n\n{head}" + "\n".join(rows) + "\n")
+        parts.append(f"![Samples of every loss: {regime.title}]({_picture(regime).name})\n")
     return "\n".join(parts)
+
+
+def _picture(regime: Regime) -> Path:
+    return PAGE.parent / f"losses-{regime.slug}.png"
 
 
 def _cells(metrics: Mapping[str, float] | None) -> tuple[str, str, str]:
@@ -138,13 +165,13 @@ def main() -> None:
         PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
         return
     names = arguments.only or losses()
-    results = {loss: {regime: run(loss, regime, arguments.runs) for regime in REGIMES} for loss in names}
+    results = {regime.title: {loss: run(loss, regime, arguments.runs) for loss in names} for regime in REGIMES}
     if arguments.only:
         print(json.dumps(results, indent=1))
         return
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     for regime in REGIMES:
-        draw(regime, names, arguments.runs, PAGE.parent / f"losses-{regime.replace(' ', '-').lower()}.png")
+        draw(regime, names, arguments.runs, _picture(regime))
     PAGE.write_text(page(results), encoding="utf-8")
 
 
