@@ -105,9 +105,11 @@ class Trainer:
             return
         objective = self.objective.at(turn, moment)
         observed: list[dict[str, Tensor]] = []
+        leaves = self.objective.leaves(turn, moment)
         with self.game.moving(turn.moves), self._mode(turn, moment):
             for round in rounds:
-                round.enter(turn)
+                # A game may look at other turns first, in which these would be made without a gradient.
+                round.enter(turn, leaves=leaves)
                 with self.autocast:
                     outcome: Sum = self.game.play(round, objective)
                 observed.append(outcome.terms | self._confidence(round, turn))

@@ -43,6 +43,7 @@ GAMES: dict[str, list[tuple[dict[str, Any], Any]]] = {
             EMOJI | {"paired": False},
         )
     ],
+    "moment-matching": [({"generator": POINTS}, "ring"), ({"generator": DIGITS}, "digits")],
     "paired": [({"generator": {"type": "unet", "channels": 4}, "discriminator": PATCHES}, EMOJI)],
     "sgan": [
         (
@@ -66,10 +67,15 @@ class _Draw:
         self.names = _names(self.game["type"] if "of" not in self.game else self.game["of"]["type"])
 
     def experiment(self) -> dict[str, Any]:
-        losses = [self._component("loss") for _ in self._count("loss")]
+        alone = self.game["type"] == "moment-matching"
+        losses = [] if alone else [self._component("loss") for _ in self._count("loss")]
         for loss in losses:
             loss["labels"] = [self._component("label policy") for _ in self._count("label policy")]
-        terms = [*losses, *(self._component("regularizer") for _ in self._count("regularizer"))]
+        terms = [
+            *losses,
+            *([{"type": "mmd"}] if alone else []),
+            *(self._component("regularizer") for _ in self._count("regularizer")),
+        ]
         for term in terms:
             term["weight"] = self.random.choice([0.1, 1.0, {"type": "linear", "start": 1.0, "end": 0.1}])
             term["every"] = self.random.choice([1, 1, 1, 2])
@@ -133,8 +139,15 @@ class _Draw:
 
 
 def _types(kind: str) -> list[type[Component]]:
+    """The installed types of a kind, but those that need a file."""
     found = [cls for cls, _ in installed().registry if cls.kind == kind]
-    return sorted(found, key=lambda cls: cls.type_name())
+    without = [cls for cls in found if not any(hint is Path for hint in _required_hints(cls))]
+    return sorted(without, key=lambda cls: cls.type_name())
+
+
+def _required_hints(cls: type[Component]) -> list[Any]:
+    hints = get_type_hints(cls)
+    return [hints[name] for name, field in cls.model_fields.items() if field.is_required()]
 
 
 def _names(game: str) -> list[str]:

@@ -63,4 +63,5 @@ class History:
     def _trainable(self, round: Round, player: str) -> dict[str, Tensor]:
         given = round.weights.get(player, {})
         named = round.game.players[player].named_parameters()
-        return {name: given.get(name, each) for name, each in named if each.requires_grad}
+        # A game that looks ahead judges with weights of its own, while the player is frozen.
+        return {name: given.get(name, each) for name, each in named if each.requires_grad or name in given}
