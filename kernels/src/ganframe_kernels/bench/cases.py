@@ -81,8 +81,8 @@ def _with_weights(shape: tuple[int, ...]) -> Sequence[Tensor | None]:
 _FILTER = ops.setup_filter([1, 3, 3, 1])
 
 
-def _filtered(**settings: int) -> Callable[[Tensor], Tensor]:
-    return lambda x: ops.upfirdn2d(x, _FILTER.to(x.device), padding=1, **settings)
+def _filtered(down: int = 1) -> Callable[[Tensor], Tensor]:
+    return lambda x: ops.upfirdn2d(x, _FILTER.to(x.device), down=down, padding=1)
 
 
 STYLEGAN2, SMALL = (32, 128, 128, 128), (1, 4, 8, 8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -166,7 +166,7 @@ def _peak(function: Callable[..., Tensor], inputs: Inputs, name: str) -> int:
 
 
 @contextmanager
-def _mode(mode: str) -> Iterator[None]:
+def _mode(mode: str) -> Generator[None, None, None]:
     before = os.environ.get("GANFRAME_KERNELS")
     os.environ["GANFRAME_KERNELS"] = mode
     try:
