@@ -41,7 +41,16 @@ BASE = {
 }
 """What a config in the documentation that shows only some settings is completed from."""
 
-FOLDERS = ("photos/cats", "photos/dogs", "maps/source", "maps/target", "horses", "zebras")
+TRANSLATIONS = {
+    "paired": {"type": "paired", "generator": {"type": "unet", "channels": 8}, "discriminator": "patchgan"},
+    "unpaired": {"type": "cycle", "generator": {"type": "resnet", "channels": 8}, "discriminator": "patchgan"},
+}
+"""The game of a config that shows only paired or unpaired data."""
+
+FOLDERS = (
+    *("photos/cats", "photos/dogs", "maps/source", "maps/target", "horses", "zebras"),
+    *("flowers/rose", "flowers/tulip", "edges", "shoes"),
+)
 """Folders of images that the documentation speaks of."""
 
 
@@ -123,6 +132,10 @@ def test_configs_fit_together(block: Block, workplace: Path) -> None:
     file = workplace / "config.yaml"
     data = _config(block)
     whole = {"game", "train"} <= data.keys()
+    if data.keys() == {"data"} and not whole:
+        given = installed().registry.find("dataset", data["data"]["type"]).model_validate(data["data"]).spec()
+        kind = "paired" if "source" in given else "unpaired" if "real_a" in given else ""
+        data |= {"game": TRANSLATIONS[kind]} if kind else {}
     file.write_text(block.text if whole else dump_yaml(BASE | data), encoding="utf-8")
     assert assemble(ganframe.load_config(str(file))).game.players
 
