@@ -10,8 +10,10 @@ from pydantic import field_validator
 
 from ganframe import hookimpl
 from ganframe.config import AugmentationConfig, Bounds, Component, RegularizerConfig, Scheduled, first_value
+from ganframe.errors import within
 
 if TYPE_CHECKING:
+    from ganframe.game import Game
     from ganframe.protocols import Regularizer
 
 
@@ -39,6 +41,11 @@ class Consistency(RegularizerConfig):
     def example(cls, folder: Path) -> dict[str, Any]:
         """With instance noise."""
         return {"augmentation": {"type": "instance-noise"}}
+
+    def check(self, game: Game) -> None:
+        """See base class."""
+        with within("augmentation"):
+            self.augmentation.check(game, ())
 
     def build(self) -> Regularizer:
         """See base class."""
