@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/
 PACKAGES = kernels $(patsubst %/,%,$(dir $(wildcard plugins/*/pyproject.toml)))
 
-.PHONY: install demo test test-slow check bench docs gpu schema sync
+.PHONY: install demo test test-slow guarantees check bench docs gpu schema sync
 
 install: .venv/.installed
 
@@ -24,8 +24,12 @@ test: install
 test-slow: install
 	$(RUN)python -m pytest -m slow && $(RUN)python -m pytest -m slow kernels
 
+# Every proof of what is promised, with its full counts, and the page that says what they measured.
+guarantees: install
+	$(RUN)python -m pytest tests/guarantees -m "not gpu" --write-figures && $(RUN)python scripts/guarantees_page.py
+
 check: install
-	$(RUN)ruff check . && $(RUN)ruff format --check . && $(RUN)basedpyright && $(RUN)lint-imports && $(RUN)python scripts/sync.py --check
+	$(RUN)ruff check . && $(RUN)ruff format --check . && $(RUN)basedpyright && $(RUN)lint-imports && $(RUN)python scripts/sync.py --check && $(RUN)python scripts/guarantees_page.py --check
 
 bench: install
 	$(RUN)python tests/benchmarks/trainer_step.py

@@ -29,6 +29,12 @@ CommandLine = Callable[..., Outcome]
 FakePlugin = Callable[..., None]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-figures", action="store_true", help="write what the tests of the guarantees measure for their page"
+    )
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """Runs `ganframe` with these arguments, in this process."""

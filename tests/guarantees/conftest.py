@@ -1,0 +1,59 @@
+"""Figures that the proofs of what is promised measure; `make guarantees` writes them for the page of guarantees."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+FILE = Path(__file__).parents[2] / "docs" / "explanation" / "guarantees.json"
+
+Found = dict[str, dict[str, float]]
+found_key = pytest.StashKey[Found]()
+
+
+class Figures:
+    """What the tests of one module measured.
+
+    Args:
+        values: The figures so far, by what they say: "runs killed, all of them resumed bit for bit".
+    """
+
+    def __init__(self, values: dict[str, float]) -> None:
+        self._values = values
+
+    def count(self, what: str, times: int = 1) -> None:
+        """Add to a number of cases; to be called once they have passed."""
+        self._values[what] = self._values.get(what, 0) + times
+
+    def worst(self, what: str, value: float) -> None:
+        """Keep the largest value that was seen."""
+        self._values[what] = max(self._values.get(what, value), value)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[found_key] = {}
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """The figures of the test's module."""
+    module = Path(request.node.fspath).stem.removeprefix("test_")
+    return Figures(request.config.stash[found_key].setdefault(module, {}))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if not session.config.getoption("write_figures") or exitstatus != pytest.ExitCode.OK:
+        return
+    kept = json.loads(FILE.read_text()) if FILE.is_file() else {}
+    made = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    fresh = {module: made | {"figures": values} for module, values in session.config.stash[found_key].items() if values}
+    FILE.write_text(json.dumps(dict(sorted((kept | fresh).items())), indent=1) + "\n")
