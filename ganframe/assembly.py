@@ -10,6 +10,7 @@ from torch import nn
 
 from ganframe.builtin import Adam
 from ganframe.config import Component, OptimizerConfig
+from ganframe.distributed import local_device
 from ganframe.errors import BadInput, within
 from ganframe.experiment import Experiment
 from ganframe.game import Game
@@ -140,7 +141,8 @@ def choose_device(name: str) -> torch.device:
         BadInput: When there is no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = local_device(name)
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -79,9 +79,11 @@ def train(
     from ganframe.presets import load  # noqa: PLC0415  nothing here is needed to print --help
 
     loaded = load(config, overrides)
+    from ganframe.distributed import is_main  # noqa: PLC0415  imports torch
     from ganframe.loggers import ProgressBar  # noqa: PLC0415  imports torch
     from ganframe.training import train as run_training  # noqa: PLC0415  imports torch
 
+    console.quiet = not is_main()
     try:
         with loaded.document.errors():
             folder = run_training(

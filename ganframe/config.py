@@ -323,6 +323,8 @@ class TermConfig(Component):
     """Names of the turns that the term joins; when left out, those of a regularizer's side, or of a loss's contests."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """What the term reads of a verdict beside logits: `features`, `class_logits`."""
+    batch_coupled: ClassVar[bool] = False
+    """Whether the term is more than a mean over examples: on several devices each then computes it over all of them."""
 
     def check(self, game: Game) -> None:
         """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` say.

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from ganframe.distributed import WHOLE, Shard
 from ganframe.protocols import Dataset
 from ganframe.randomness import Randomness
-
-
-@dataclass(frozen=True)
-class Shard:
-    """The part of each global batch that a rank draws."""
-
-    rank: int = 0
-    ranks: int = 1
 
 
 class Order:
@@ -74,9 +66,9 @@ class Batches:
         randomness: Randomness,
         device: torch.device,
         workers: int = 0,
-        shard: Shard | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
-        self.source = _Source(dataset, Order(len(dataset), batch_size, randomness, shard or Shard()), randomness)
+        self.source = _Source(dataset, Order(len(dataset), batch_size, randomness, shard), randomness)
         self.device, self.workers = device, workers
 
     def starting_at(self, number: int) -> Iterator[dict[str, Tensor]]:
@@ -104,7 +96,7 @@ class _Source(TorchDataset[dict[str, Tensor]]):
         self.dataset, self.order, self.randomness = dataset, order, randomness
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
-        draws = self.randomness.at("batch", number, self.order.shard.rank)
+        draws = Randomness(self.randomness.seed, self.randomness.counters, self.order.shard).at("batch", number)
         return self.dataset.fetch(self.order.batch(number), draws)
 
 

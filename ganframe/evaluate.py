@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ganframe import distributed
 from ganframe.assembly import check_metrics
 from ganframe.config import DatasetConfig, MetricConfig
 from ganframe.data import Batches
@@ -63,19 +64,23 @@ class Evaluation:
         return results
 
     def fill(self, metric: Metric, config: MetricConfig, game: Game, device: torch.device) -> None:
-        """Give a metric its examples."""
-        sizes = [BATCH] * (config.samples // BATCH) + [config.samples % BATCH] * (config.samples % BATCH > 0)
+        """Give a metric its examples. Several ranks take the rounds in turn, and each is given what all have made."""
+        shard = distributed.this_shard()
         with sampling_mode(game, self._randomness, device):
-            for number, size in enumerate(sizes):
-                draws = self._randomness.at(number)
-                batch = next(Batches(self._dataset, BATCH, self._randomness, device).starting_at(number))
-                part = {name: each[:size] for name, each in batch.items()}
-                round = Round(game, part, size=size, device=device, randomness=draws)
-                metric.update(_read(round, config.tensors()))
+            for first in range(0, config.samples, BATCH * shard.ranks):
+                made = self._made(first // BATCH + shard.rank, config.tensors(), game, device)
+                whole = {name: distributed.gather(each) for name, each in made.items()}
+                for start in range(first, min(first + BATCH * shard.ranks, config.samples), BATCH):
+                    rows = slice(start - first, min(start + BATCH, config.samples) - first)
+                    metric.update({name: each[rows] for name, each in whole.items()})
 
-
-def _read(round: Round, names: tuple[str, ...]) -> Mapping[str, Tensor]:
-    return {name: round[name] for name in names}
+    def _made(self, number: int, names: tuple[str, ...], game: Game, device: torch.device) -> Mapping[str, Tensor]:
+        """What round `number` of a measurement makes."""
+        draws = self._randomness.at(number)
+        draws.seed_torch("sampling", device)
+        batch = next(Batches(self._dataset, BATCH, self._randomness, device).starting_at(number))
+        round = Round(game, batch, size=BATCH, device=device, randomness=draws)
+        return {name: round[name] for name in names}
 
 
 def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> dict[str, float]:

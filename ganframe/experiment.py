@@ -32,7 +32,7 @@ class Train(Settings):
     images: PositiveInt
     """Real examples to draw in all; the run ends with the step that reaches them."""
     batch_size: PositiveInt = 64
-    """Examples in one forward pass, on each device."""
+    """Examples in one forward pass; several devices share them equally, so that their number changes no result."""
     accumulate: PositiveInt = 1
     """Forward and backward passes whose gradients are averaged into one optimizer step."""
     precision: Literal["fp32", "bf16"] = "fp32"

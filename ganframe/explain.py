@@ -80,7 +80,7 @@ def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], fl
         round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
         moment = Moment(0, 0, experiment.train.images)
         counter = _Operations()
-        round.enter(turn, leaves=assembly.objective.leaves(turn, moment))
+        round.enter(turn, leaves=assembly.objective.plan(turn, moment).leaves)
         with game.moving(turn.moves), counter:
             outcome = game.play(round, assembly.objective.at(turn, moment))
             outcome.total.backward()

@@ -7,6 +7,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from ganframe import distributed
 from ganframe.errors import Terminated
 
 
@@ -40,6 +41,10 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+    def agree(self) -> None:
+        """Let a signal that any process of the run was sent count for all."""
+        self.asked = distributed.largest(self.asked or 0) or None
 
     def go(self) -> None:
         """End the run, where that was asked for.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from ganframe.config import LossConfig, RegularizerConfig, TermConfig, value_at
 from ganframe.errors import BadInput, Path, within
 from ganframe.experiment import Experiment
 from ganframe.game import Contest, Game, Round, Side, Turn
+from ganframe.gathered import gathered
 from ganframe.protocols import LabelPolicy, Loss, Regularizer, Verdict
 
 
@@ -74,6 +77,7 @@ class LossTerm:
 
     def value(self, round: Round, turn: Turn) -> Tensor:
         """The loss over its contests in this turn."""
+        round = gathered(round) if self.config.batch_coupled else round
         scores: list[Tensor] = []
         for contest in self._scored(round.contests):
             score = round.game.score(self.live, turn, *self._sides(round, turn, contest))
@@ -94,11 +98,12 @@ class LossTerm:
         return self._with_target(round, contest, "real"), self._with_target(round, contest, "fake")
 
     def _with_target(self, round: Round, contest: Contest, side: Side) -> Verdict:
-        target = torch.full((round.size,), float(side == "real"), device=round.device)
+        shard, draws = round.randomness.shard, round.randomness.whole()
+        target = torch.full((round.size * shard.ranks,), float(side == "real"), device=round.device)
         for number, policy in enumerate(self.policies):
             purpose = f"{self.name} label policy {number} {contest.name} {side}"
-            target = policy.forward(target, side == "real", round.randomness.generator(purpose, round.device))
-        return dataclasses.replace(round.verdict(contest, side), target=target)
+            target = policy.forward(target, side == "real", draws.generator(purpose, round.device))
+        return dataclasses.replace(round.verdict(contest, side), target=shard.of(target))
 
 
 class RegularizerTerm:
@@ -145,10 +150,38 @@ class RegularizerTerm:
 
     def value(self, round: Round, turn: Turn) -> Tensor:
         """The penalty."""
-        return self.live.forward(round)
+        return self.live.forward(gathered(round) if self.config.batch_coupled else round)
 
 
 Term = LossTerm | RegularizerTerm
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The terms that take part in a turn at some moment, and what they ask of its round."""
+
+    terms: tuple[Term, ...]
+
+    @functools.cached_property
+    def _regularizers(self) -> list[RegularizerConfig]:
+        return [term.config for term in self.terms if isinstance(term, RegularizerTerm)]
+
+    @functools.cached_property
+    def input_gradients(self) -> frozenset[Side]:
+        """The sides whose samples some term differentiates by."""
+        return frozenset[Side]().union(*(config.input_gradients for config in self._regularizers))
+
+    @functools.cached_property
+    def leaves(self) -> frozenset[str]:
+        """The tensors that some term differentiates by."""
+        return frozenset[str]().union(*(config.leaves() for config in self._regularizers))
+
+    @functools.cached_property
+    def differentiates_twice(self) -> bool:
+        """Whether some term differentiates through a player, so that the objective has second derivatives."""
+        return any(
+            config.differentiates_twice or config.input_gradients or config.leaves() for config in self._regularizers
+        )
 
 
 class Objective:
@@ -164,38 +197,27 @@ class Objective:
         for term in self.terms:
             term.check(game)
         self._joining = {turn.name: [term for term in self.terms if term.joins(game, turn)] for turn in game.turns}
+        self._intervals = {name: [term.config.every for term in terms] for name, terms in self._joining.items()}
+        self._plans: dict[tuple[str, tuple[bool, ...]], Plan] = {}
         for turn in game.turns:
             if not self._joining[turn.name]:
                 message = f"nothing to minimise in the turn {turn.name!r}"
                 raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
 
-    def active(self, turn: Turn, moment: Moment) -> list[Term]:
-        """The terms that take part this time."""
-        return [term for term in self._joining[turn.name] if moment.turn_count % term.config.every == 0]
-
-    def input_gradients(self, turn: Turn, moment: Moment) -> frozenset[Side]:
-        """The sides whose samples some active term differentiates by."""
-        active = self.active(turn, moment)
-        return frozenset[Side]().union(*(t.config.input_gradients for t in active if isinstance(t, RegularizerTerm)))
-
-    def differentiates_twice(self, turn: Turn, moment: Moment) -> bool:
-        """Whether some active term differentiates through a player, so that the objective has second derivatives."""
-        return any(
-            config.differentiates_twice or config.input_gradients or config.leaves()
-            for config in (term.config for term in self.active(turn, moment))
-            if isinstance(config, RegularizerConfig)
-        )
-
-    def leaves(self, turn: Turn, moment: Moment) -> frozenset[str]:
-        """The tensors that some active term differentiates by."""
-        active = self.active(turn, moment)
-        return frozenset[str]().union(*(t.config.leaves() for t in active if isinstance(t, RegularizerTerm)))
+    def plan(self, turn: Turn, moment: Moment) -> Plan:
+        """The terms that take part in a turn this time."""
+        due = tuple([moment.turn_count % interval == 0 for interval in self._intervals[turn.name]])
+        found = self._plans.get((turn.name, due))
+        if found is None:
+            found = Plan(tuple(itertools.compress(self._joining[turn.name], due)))
+            self._plans[turn.name, due] = found
+        return found
 
     def __call__(self, round: Round, turn: Turn, moment: Moment) -> Sum:
         """The weighted sum over the active terms. A turn with none this time has the objective 0."""
         terms: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
-        for term in self.active(turn, moment):
+        for term in self.plan(turn, moment).terms:
             try:
                 terms[term.name] = value = term.value(round, turn)
             except BadInput as problem:
@@ -211,7 +233,8 @@ class Objective:
         """
 
         def objective(round: Round, other: Turn = turn) -> Sum:
-            round.enter(other, self.input_gradients(other, moment), self.leaves(other, moment))
+            plan = self.plan(other, moment)
+            round.enter(other, plan.input_gradients, plan.leaves)
             return self(round, other, moment)
 
         return objective

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganframe.distributed import WHOLE, Shard
+
 
 @dataclass(frozen=True)
 class Randomness:
@@ -19,19 +21,27 @@ class Randomness:
 
     Attributes:
         seed: The seed of the run.
-        counters: Where in the run: step, turn, rank, ...
+        counters: Where in the run: step, turn, ...
+        shard: Whose draws these are. Draws with a batch axis are this shard's rows of what a single process would
+            draw; all others are the shard's own.
     """
 
     seed: int
     counters: tuple[str | int, ...] = ()
+    shard: Shard = WHOLE
 
     def at(self, *counters: str | int) -> Randomness:
         """A place further in."""
-        return Randomness(self.seed, (*self.counters, *counters))
+        return Randomness(self.seed, (*self.counters, *counters), self.shard)
+
+    def whole(self) -> Randomness:
+        """The same place for the batch of all ranks together."""
+        return self if self.shard.ranks == 1 else Randomness(self.seed, self.counters)
 
     def key(self, purpose: str) -> int:
         """A 63-bit integer that depends on everything that says where this draw is."""
-        text = repr((self.seed, purpose, self.counters)).encode()
+        place = self.counters if self.shard.ranks == 1 else (*self.counters, "rank", self.shard.rank)
+        text = repr((self.seed, purpose, place)).encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
     def generator(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -39,12 +49,17 @@ class Randomness:
         return torch.Generator(device).manual_seed(self.key(purpose))
 
     def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-        """Draws from N(0, 1)."""
-        return torch.randn(shape, generator=self.generator(purpose, device), device=device)
+        """Draws from N(0, 1); the first axis is that of the batch."""
+        generator = self.whole().generator(purpose, device)
+        return self.shard.of(torch.randn(self._all(shape), generator=generator, device=device))
 
     def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-        """Draws from U[0, 1)."""
-        return torch.rand(shape, generator=self.generator(purpose, device), device=device)
+        """Draws from U[0, 1); the first axis is that of the batch."""
+        generator = self.whole().generator(purpose, device)
+        return self.shard.of(torch.rand(self._all(shape), generator=generator, device=device))
+
+    def _all(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0] * self.shard.ranks, *shape[1:])
 
     def seed_torch(self, purpose: str, device: torch.device | None = None) -> None:
         """Seed the global generators, which dropout and the initialisers of PyTorch draw from.

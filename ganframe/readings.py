@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ganframe import distributed
 from ganframe.errors import NotFinite
 
 
@@ -49,7 +50,7 @@ class Readings:
         self._noted |= values
 
     def read(self) -> dict[str, float]:
-        """The scalars by `turn/name`; of a turn that was taken several times, those of the last.
+        """The scalars by `turn/name`, means over all ranks; of a turn that was taken several times, those of the last.
 
         Raises:
             NotFinite: When a term or a gradient is not finite: names the turn, the terms and the players.
@@ -75,6 +76,4 @@ class Readings:
 
 
 def _numbers(values: Sequence[Tensor]) -> list[float]:
-    if not values or values[0].device.type == "cpu":
-        return [value.item() for value in values]
-    return torch.stack(list(values)).tolist()
+    return distributed.mean(torch.stack(list(values))).tolist() if values else []

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from ganframe import distributed
 from ganframe.checkpoint import complete, load_latest, save
 from ganframe.errors import BadInput, NotFinite
 from ganframe.run import Run
@@ -20,7 +21,8 @@ def save_checkpoint(run: Run) -> None:
     rooms = {name: each.state_dict() for name, each in _rooms(run).items()}
     rooms |= {"optimizers": _optimizer_states(run), "memory": run.game.memory, "hooks": state}
     rooms["progress"] = {"images": run.images, "rollbacks": run.rollbacks}
-    save(run.folder.checkpoints, run.step, rooms, run.experiment.checkpoint.keep)
+    if distributed.is_main():
+        save(run.folder.checkpoints, run.step, rooms, run.experiment.checkpoint.keep)
 
 
 def restore(run: Run) -> None:
@@ -29,9 +31,10 @@ def restore(run: Run) -> None:
     Raises:
         BadInput: When there are checkpoints, and all of them are damaged.
     """
+    distributed.wait_for_all()  # the main process may still be writing
     for found in load_latest(run.folder.checkpoints):
         if isinstance(found, BadInput):
-            Console(stderr=True).print(f"[yellow]skipped a damaged checkpoint:[/] {found}")
+            _say(f"[yellow]skipped a damaged checkpoint:[/] {found}")
             continue
         run.step, rooms = found
         break
@@ -68,7 +71,11 @@ def roll_back(run: Run, problem: NotFinite) -> None:
         optimizer.zero_grad()
     restore(run)
     run.rollbacks = rollbacks
-    Console(stderr=True).print(f"[yellow]went back from step {failed} to {run.step}:[/] {problem}")
+    _say(f"[yellow]went back from step {failed} to {run.step}:[/] {problem}")
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, quiet=not distributed.is_main()).print(text)
 
 
 def _lay_out(optimizer: Any) -> None:

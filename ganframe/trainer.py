@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ganframe import distributed
 from ganframe.data import Batches
 from ganframe.errors import NotFinite, within
 from ganframe.game import Round, Turn
-from ganframe.objective import Moment, Sum
+from ganframe.objective import Moment, Plan, Sum
 from ganframe.randomness import Randomness
 from ganframe.readings import Readings
 from ganframe.run import Run
@@ -55,7 +56,9 @@ class Trainer:
         self.share_round = run.experiment.game.share_round
         # What turns share is made in the first of them, whatever a later one differentiates by.
         self.leaves = frozenset(name for each in run.experiment.regularizers for name in each.leaves())
-        self.randomness = Randomness(run.experiment.seed)
+        shard = distributed.this_shard()
+        self.batch_size = train.batch_size // shard.ranks
+        self.randomness = Randomness(run.experiment.seed, shard=shard)
         self.autocast = torch.autocast(run.device.type, torch.bfloat16, enabled=train.precision == "bf16")
         self._batches = batches.starting_at(run.step * self.batches_per_step)
 
@@ -91,6 +94,7 @@ class Trainer:
             scalars = readings.read()
         except NotFinite as problem:
             raise NotFinite(f"step {run.step}, {problem}{_spoilt(drawn)}") from None
+        distributed.average_buffers(self.game.players.values())
         run.step += 1
         run.images += self.images_per_step
         if run.averages is not None:
@@ -101,21 +105,22 @@ class Trainer:
     def _take(self, turn: Turn, repeat: int, rounds: Sequence[Round], readings: Readings) -> None:
         """Move the players of a turn once."""
         moment = Moment(self.run.step * turn.repeats + repeat, self.run.images, self.total_images)
-        if not self.objective.active(turn, moment):
+        plan = self.objective.plan(turn, moment)
+        if not plan.terms:
             return
         objective = self.objective.at(turn, moment)
         observed: list[dict[str, Tensor]] = []
-        leaves = self.objective.leaves(turn, moment)
-        with self.game.moving(turn.moves), self._mode(turn, moment):
+        with self.game.moving(turn.moves), self._mode(plan):
             for round in rounds:
                 # A game may look at other turns first, in which these would be made without a gradient.
-                round.enter(turn, leaves=leaves)
+                round.enter(turn, leaves=plan.leaves)
                 with self.autocast:
                     outcome: Sum = self.game.play(round, objective)
                 observed.append(outcome.terms | self._confidence(round, turn))
                 round.leave()
                 (outcome.total if len(rounds) == 1 else outcome.total / len(rounds)).backward()
         parameters = self.parameters[turn.name]
+        distributed.average_gradients(each for own in parameters.values() for each in own)
         readings.take(turn.name, observed, parameters)
         optimizer = self.run.optimizers[turn.name]
         if turn.name in self.optimizer_configs:
@@ -127,9 +132,9 @@ class Trainer:
                 each.grad = None
         self.run.hooks.hook.on_turn_end(run=self.run, turn=turn, rounds=rounds)
 
-    def _mode(self, turn: Turn, moment: Moment) -> contextlib.AbstractContextManager[object]:
+    def _mode(self, plan: Plan) -> contextlib.AbstractContextManager[object]:
         # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
-        twice = self.game.differentiates_twice or self.objective.differentiates_twice(turn, moment)
+        twice = self.game.differentiates_twice or plan.differentiates_twice
         return torch.compiler.set_stance("force_eager") if self.compiled and twice else contextlib.nullcontext()
 
     def _prepare(self, batch: Batch) -> Batch:
@@ -143,7 +148,7 @@ class Trainer:
         return Round(
             self.game,
             batch,
-            size=self.run.experiment.train.batch_size,
+            size=self.batch_size,
             device=self.run.device,
             randomness=self.randomness.at("step", self.run.step, *where),
             augment=self._augment if len(self.augmentations) else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from ganframe import distributed
 from ganframe.assembly import Assembly, assemble, sample_makers
 from ganframe.data import Batches
 from ganframe.ema import Averages
@@ -51,28 +52,54 @@ def train(
         BadInput: When the config, the data, the folder or the checkpoint cannot be used.
         RunFailed: When the run cannot go on, such as after a loss that is not finite.
     """
-    folder = _folder(experiment, out, allow_changes) if resume else None
-    # All that can be refused is built before the folder of a new run is made.
-    assembly = assemble(experiment)
-    with within("data"):
-        dataset = experiment.data.build()
-    metrics = experiment.evaluate.metrics if experiment.evaluate else ()
-    evaluation = Evaluation(metrics, experiment.data, experiment.seed)
-    loggers = list[object]()
-    for index, logger in enumerate(experiment.loggers):
-        with within("loggers", index):
-            loggers.append(logger.build())
-    if folder is None:
-        folder = RunFolder.create(Path(out) if out else default_folder(name), experiment)
-    with private_randomness(assembly.device):
-        run = _start(experiment, folder, assembly, [*loggers, *hooks])
-        if resume:
-            restore(run)
-        _train(run, dataset, evaluation)
+    with distributed.process_group():
+        # All that can be refused is built before the folder of a new run is made.
+        with distributed.together():
+            folder = _reopened(experiment, out, allow_changes) if resume else None
+            assembly = assemble(experiment)
+            _check_shares(experiment)
+            with within("data"):
+                dataset = experiment.data.build()
+            metrics = experiment.evaluate.metrics if experiment.evaluate else ()
+            evaluation = Evaluation(metrics, experiment.data, experiment.seed)
+            loggers = _loggers(experiment) if distributed.is_main() else []
+        with distributed.together():
+            folder = folder or _created(experiment, Path(out) if out else default_folder(name))
+        with private_randomness(assembly.device):
+            run = _start(experiment, folder, assembly, [*loggers, *hooks])
+            if resume:
+                restore(run)
+            _train(run, dataset, evaluation)
     return folder
 
 
-def _folder(experiment: Experiment, out: Path | str | None, allow_changes: Collection[str]) -> RunFolder:
+def _loggers(experiment: Experiment) -> list[object]:
+    built = list[object]()
+    for index, logger in enumerate(experiment.loggers):
+        with within("loggers", index):
+            built.append(logger.build())
+    return built
+
+
+def _check_shares(experiment: Experiment) -> None:
+    """Refuse a batch that the ranks cannot share equally."""
+    size, ranks = experiment.train.batch_size, distributed.this_shard().ranks
+    if size % ranks:
+        sizes = [count * ranks for count in (size // ranks, size // ranks + 1) if count]
+        raise BadInput(
+            f"a batch of {size} cannot be shared equally by {ranks} processes",
+            path=("train", "batch_size"),
+            remedy=f"Say {' or '.join(map(str, sizes))}.",
+        )
+
+
+def _created(experiment: Experiment, path: Path) -> RunFolder:
+    """The folder of a new run, which the main process makes."""
+    path = Path(distributed.from_main(str(path)))
+    return RunFolder.create(path, experiment) if distributed.is_main() else RunFolder(path)
+
+
+def _reopened(experiment: Experiment, out: Path | str | None, allow_changes: Collection[str]) -> RunFolder:
     if out is None:
         raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
     folder = RunFolder.open(Path(out))
@@ -86,7 +113,7 @@ def _folder(experiment: Experiment, out: Path | str | None, allow_changes: Colle
             + " ".join(f"--allow-changes {path}" for path in refused)
             + ".",
         )
-    if changed:
+    if changed and distributed.is_main():
         folder.change(experiment)
     return folder
 
@@ -135,6 +162,7 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
                     roll_back(run, problem)
                     trainer = Trainer(run, _batches(run, dataset))
                     continue
+                interruption.agree()
                 done = trainer.done()
                 if done or is_due(experiment.snapshot.every_images or tenth, before, run.images):
                     snapshot(run, dataset)
@@ -151,18 +179,21 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
         raise
     finally:
         run.hooks.hook.on_run_end(run=run, error=error)
-        write_report(run.folder)
+        if distributed.is_main():
+            write_report(run.folder)
 
 
 def _batches(run: Run, dataset: Dataset) -> Batches:
     """The batches of a run; after a rollback those that are yet to come differ from those that were."""
-    train = run.experiment.train
+    train, shard = run.experiment.train, distributed.this_shard()
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
-    return Batches(dataset, train.batch_size, randomness, run.device, train.workers)
+    return Batches(dataset, train.batch_size // shard.ranks, randomness, run.device, train.workers, shard)
 
 
 def snapshot(run: Run, dataset: Dataset) -> None:
     """Draw what the averaged players make of the same inputs each time, where it is something to look at."""
+    if not distributed.is_main():
+        return
     game = run.sampling_game()
     randomness = Randomness(run.experiment.seed).at("snapshot")
     with sampling_mode(game, randomness, run.device):

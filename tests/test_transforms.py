@@ -240,7 +240,7 @@ def test_a_loss_may_join_some_turns_only() -> None:
     made = experiment(GAME, losses=[{"type": "non-saturating", "turns": ["discriminator"]}, {"type": "hinge"}])
     objective = assemble(made).objective
     for turn, names in zip(objective.game.turns, (["non-saturating", "hinge"], ["hinge"]), strict=True):
-        assert [term.name for term in objective.active(turn, Moment(0, 0, 64))] == names
+        assert [term.name for term in objective.plan(turn, Moment(0, 0, 64)).terms] == names
     with pytest.raises(BadInput, match=r"the game has no turn 'judge'; it has: discriminator, generator"):
         assemble(experiment(GAME, losses=[{"type": "non-saturating", "turns": ["judge"]}]))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe import hookimpl
+from ganframe import distributed, hookimpl
 from ganframe.game import Round, Turn
 from ganframe_ada import ADA
 from ganframe_ada.color import Color, recolored
@@ -67,7 +67,8 @@ class Adaptive(nn.Module):
         if self.config.adapt and run.game.is_discriminator_turn(turn):
             said = [logits for each in rounds for (_, side), logits in each.logits.items() if side == "real"]
             if said:
-                self._observe(torch.cat([logits.flatten() for logits in said]), sum(each.size for each in rounds))
+                logits = distributed.gather(torch.cat([logits.flatten() for logits in said]))
+                self._observe(logits, sum(each.size for each in rounds) * distributed.this_shard().ranks)
             run.report("ada/p", self.p)
 
     def _changed(self, part: Tensor, geometry: Geometry, color: Color) -> Tensor:

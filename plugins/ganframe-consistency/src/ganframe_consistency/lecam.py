@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ganframe import hookimpl
+from ganframe import distributed, hookimpl
 from ganframe.game import Contest, Round, Side, Turn
 from ganframe.run import Run
 
@@ -61,7 +61,7 @@ class Anchors:
 
     def _cost(self, round: Round, contest: Contest) -> Tensor:
         logits = {side: _wide(round.verdict(contest, side).logits) for side in SIDES}
-        sums, share = self._with(contest, {side: each.detach().mean() for side, each in logits.items()})
+        sums, share = self._with(contest, {side: _mean(each.detach()) for side, each in logits.items()})
         above = relu(logits["real"] - sums["fake"] / share)
         below = relu(sums["real"] / share - logits["fake"])
         return above.square().mean() + below.square().mean()
@@ -77,7 +77,7 @@ class Anchors:
 
 
 def _mean(logits: Tensor) -> Tensor:
-    return _wide(logits).mean()
+    return distributed.mean(_wide(logits).mean())
 
 
 def _wide(logits: Tensor) -> Tensor:

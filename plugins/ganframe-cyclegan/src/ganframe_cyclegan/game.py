@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ganframe import distributed
 from ganframe.errors import BadInput
 from ganframe.game import Contest, Game, Role, Round, Turn, tensor
 from ganframe.specs import DataSpec
@@ -94,10 +95,12 @@ class Cycle(Game):
 
     def _replayed(self, round: Round, domain: Domain) -> Tensor:
         """The new fakes as the discriminator is to see them; outside training the pool is left alone."""
-        fakes: Tensor = round[f"fake_{domain}"].detach()
+        own: Tensor = round[f"fake_{domain}"].detach()
         if round.turn is None or self.config.pool == 0:
-            return fakes
-        draws = round.randomness.uniform(f"replay {domain}", (len(fakes), 2)).tolist()
+            return own
+        # Every rank has the same pool, which takes in the fakes of all.
+        fakes = distributed.gather(own)
+        draws = round.randomness.whole().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
         pool = self.memory.get(f"pool_{domain}", fakes[:0])
         shown: list[Tensor] = []
         for fake, (exchange, place) in zip(fakes, draws, strict=True):
@@ -111,4 +114,4 @@ class Cycle(Game):
             else:
                 shown.append(fake)
         self.memory[f"pool_{domain}"] = pool
-        return torch.stack(shown)
+        return round.randomness.shard.of(torch.stack(shown))

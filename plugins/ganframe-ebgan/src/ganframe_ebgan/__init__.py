@@ -68,6 +68,7 @@ class PullingAway(RegularizerConfig):
 
     paper = f"{PAPER}, section 2.4"
     type: Literal["pulling-away"] = "pulling-away"
+    batch_coupled = True
     reads = frozenset({"features"})
     weight: Scheduled = 0.1
     """Factor of the term, 0.1 in the paper; a number or a schedule."""

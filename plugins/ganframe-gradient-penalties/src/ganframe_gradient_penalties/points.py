@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from ganframe import distributed
 from ganframe.game import Contest, Round
 from ganframe.protocols import Verdict
 
@@ -76,16 +77,16 @@ class UnitSlopeAround(AtPoints):
 
     def points(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
         """Reals with noise; each tensor of a sample has a deviation and noise of its own."""
-        generator = round.randomness.generator(f"dragan {contest.name}", round.device)
-        return tuple(self._noisy(each, generator) for each in _parts(round.verdict(contest, "real")))
+        parts = _parts(round.verdict(contest, "real"))
+        return tuple(self._noisy(round, f"dragan {contest.name} {index}", each) for index, each in enumerate(parts))
 
     def cost(self, norms: Tensor) -> Tensor:
         """(||grad C|| - 1)^2."""
         return (norms - 1).square()
 
-    def _noisy(self, real: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.rand(real.shape, generator=generator, device=real.device, dtype=real.dtype)
-        return real.detach() + self.spread * real.detach().std(correction=0) * noise
+    def _noisy(self, round: Round, purpose: str, real: Tensor) -> Tensor:
+        noise = round.randomness.uniform(purpose, tuple(real.shape), real.device).to(real.dtype)
+        return real.detach() + self.spread * distributed.gather(real.detach()).std(correction=0) * noise
 
 
 def _parts(verdict: Verdict) -> tuple[Tensor, ...]:

@@ -22,6 +22,7 @@ class MinibatchDiversity(RegularizerConfig):
         "the aim is that of Salimans et al. 2016, arXiv:1606.03498, section 3.2"
     )
     type: Literal["minibatch-diversity"] = "minibatch-diversity"
+    batch_coupled = True
     zero_when = "samples are equal"
     weight: Scheduled = 1.0
     """Factor of the mean over pairs and elements: the formula's lambda times N (N - 1) D / 2, for N samples of D

@@ -26,6 +26,7 @@ class MMD(RegularizerConfig):
 
     paper = "Gretton et al. 2012, JMLR 13:723-773, eq. 3 and 5; Li et al. 2015, arXiv:1502.02761, eq. 3"
     type: Literal["mmd"] = "mmd"
+    batch_coupled = True
     sample: str = "fake"
     """Name of the tensor y, batch axis first."""
     reference: str = "real"
@@ -61,6 +62,7 @@ class MMDCritic(LossConfig):
 
     paper = "Li et al. 2017, arXiv:1705.08584, section 3; Binkowski et al. 2018, arXiv:1801.01401, section 2"
     type: Literal["mmd-critic"] = "mmd-critic"
+    batch_coupled = True
     aliases = ("mmd-gan",)
     takes_targets = False
     signed = False

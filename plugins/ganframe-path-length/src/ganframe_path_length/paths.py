@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganframe import hookimpl
+from ganframe import distributed, hookimpl
 from ganframe.game import Round, Turn
 from ganframe.run import Run
 
@@ -40,7 +40,7 @@ class Paths(nn.Module):
     def forward(self, round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
         lengths = path_lengths(round, self.sample, self.latent)
-        mean = lengths.detach().mean()
+        mean = distributed.mean(lengths.detach().mean())
         self._seen.append(mean)
         total, share = self._with(mean)
         return (lengths - (total / share).to(lengths.dtype)).square().mean()

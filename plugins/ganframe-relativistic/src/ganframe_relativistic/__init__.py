@@ -35,6 +35,7 @@ class RelativisticAverage(LossConfig):
 
     paper = "Jolicoeur-Martineau 2019, arXiv:1807.00734 (RaSGAN, RaLSGAN, RaHingeGAN)"
     type: Literal["relativistic-average"] = "relativistic-average"
+    batch_coupled = True
     aliases = ("ragan",)
     takes_targets = False
     boundary = None

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganframe import distributed
 from ganframe.game import Game, Role, Round
 
 Weights = dict[str, dict[str, Tensor]]
@@ -65,6 +66,7 @@ class Unrolled(Game):
         ]
         before = [weights[judge][name] for judge, name in places]
         slopes = torch.autograd.grad(cost, before, create_graph=True, materialize_grads=True)
+        slopes = [distributed.mean(slope) for slope in slopes]
         after = {judge: dict(own) for judge, own in weights.items()}
         for (judge, name), value, slope in zip(places, before, slopes, strict=True):
             after[judge][name] = value - self.lr * slope

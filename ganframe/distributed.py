@@ -1,0 +1,229 @@
+"""Many processes, one run: each rank takes its share of every batch, and all of them take the same step.
+
+Outside of a process group every function here does what it does for a single rank, which is nothing. Terms that are a
+mean over examples need none of them: their gradients are averaged after the backward pass.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ganframe.errors import BadInput, RunFailed
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The part of each batch that a rank has: one of `ranks` parts of equal size, in the order of the ranks."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, whole: Tensor) -> Tensor:
+        """The rows of a tensor over the whole batch that are this rank's."""
+        if self.ranks == 1:
+            return whole
+        size = len(whole) // self.ranks
+        return whole[self.rank * size : (self.rank + 1) * size]
+
+
+WHOLE = Shard()
+"""All of the batch: the part of a process that is alone."""
+
+
+def this_shard() -> Shard:
+    """The part of this process; all of the batch outside of a process group."""
+    return Shard(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else WHOLE
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes files and talks to the user."""
+    return (dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))) == 0
+
+
+@contextmanager
+def process_group() -> Generator[None, None, None]:
+    """Join the other processes that torchrun started, for as long as this is entered.
+
+    Raises:
+        RunFailed: When they cannot be reached.
+    """
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if alone or dist.is_initialized():
+        yield
+        return
+    _reach(dist.init_process_group)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device(name: str) -> str:
+    """The device of this process among those of its machine: `cuda` becomes `cuda:2` in the third one."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and this_shard().ranks > 1 else name
+
+
+class _Total(torch.autograd.Function):
+    """The sum over ranks, which is its own adjoint, so that it has gradients of every order."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        values = values.detach().clone(memory_format=torch.contiguous_format)
+        _reach(dist.all_reduce, values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Tensor:
+        return total(slopes[0])
+
+
+def total(values: Tensor) -> Tensor:
+    """The sum over all ranks of tensors of the same shape, differentiable any number of times.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    return values if this_shard().ranks == 1 else _Total.apply(values)
+
+
+def mean(values: Tensor) -> Tensor:
+    """The mean over all ranks of tensors of the same shape, differentiable any number of times.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    ranks = this_shard().ranks
+    return values if ranks == 1 else total(values) / ranks
+
+
+def gather(values: Tensor) -> Tensor:
+    """The examples of all ranks, `(ranks * B, ...)`, differentiable any number of times.
+
+    Args:
+        values: The examples of this rank, `(B, ...)`; of the same shape on each.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    shard = this_shard()
+    if shard.ranks == 1:
+        return values
+    before, after = (values.new_zeros(count * len(values), *values.shape[1:]) for count in _others(shard))
+    return total(torch.cat([before, values, after]))
+
+
+def _others(shard: Shard) -> tuple[int, int]:
+    return shard.rank, shard.ranks - shard.rank - 1
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over the ranks, in one exchange for each dtype.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    ranks = this_shard().ranks
+    if ranks == 1:
+        return
+    by_dtype: dict[torch.dtype, list[Tensor]] = {}
+    for each in parameters:
+        if each.grad is not None:
+            by_dtype.setdefault(each.grad.dtype, []).append(each.grad)
+    for gradients in by_dtype.values():
+        flat = total(torch.cat([gradient.reshape(-1) for gradient in gradients])) / ranks
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+@torch.no_grad()
+def average_buffers(players: Iterable[nn.Module]) -> None:
+    """Replace each buffer of floating-point numbers by its mean over the ranks.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    ranks = this_shard().ranks
+    if ranks == 1:
+        return
+    buffers = [each for player in players for each in player.buffers() if each.is_floating_point() and each.numel()]
+    for each in buffers:
+        each.copy_(total(each) / ranks)
+
+
+def largest(value: int) -> int:
+    """The largest of the numbers that the ranks give.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    if this_shard().ranks == 1:
+        return value
+    values = torch.tensor(value)
+    _reach(dist.all_reduce, values, op=dist.ReduceOp.MAX)
+    return int(values)
+
+
+def wait_for_all() -> None:
+    """Go on when every rank has come here.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    largest(0)
+
+
+def from_main(text: str) -> str:
+    """What the main process says; the others' words are not heard.
+
+    Raises:
+        RunFailed: When another rank has ended.
+    """
+    if this_shard().ranks == 1:
+        return text
+    said = text.encode() if is_main() else b""
+    size = largest(len(said))
+    return bytes(total(torch.tensor([*said.ljust(size, b"\0")])).tolist()).rstrip(b"\0").decode()
+
+
+@contextmanager
+def together() -> Generator[None, None, None]:
+    """Let input that one rank cannot use end all of them; the first such rank is the one to say why.
+
+    Raises:
+        BadInput: What was raised inside.
+    """
+    problem: BadInput | None = None
+    try:
+        yield
+    except BadInput as found:
+        problem = found
+    shard = this_shard()
+    if shard.ranks > 1:
+        failed = gather(torch.tensor([int(problem is not None)])).tolist()
+        if any(failed) and shard.rank != failed.index(1):
+            sys.exit(BadInput.exit_code)
+    if problem is not None:
+        raise problem
+
+
+def _reach(collective: Callable[..., Made], *arguments: Any, **options: Any) -> Made:
+    try:
+        return collective(*arguments, **options)
+    except RuntimeError as problem:
+        first = str(problem).splitlines()[0]
+        raise RunFailed(
+            f"another process of this run has ended or cannot be reached ({first}); what was saved is intact, "
+            "and the run can go on with --resume"
+        ) from problem
