@@ -5,9 +5,11 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -78,27 +80,40 @@ def train(
         config = str(Path(config) / "config.yaml")
     from ganframe.presets import load  # noqa: PLC0415  nothing here is needed to print --help
 
-    loaded = load(config, overrides)
-    from ganframe.distributed import is_main  # noqa: PLC0415  imports torch
-    from ganframe.loggers import ProgressBar  # noqa: PLC0415  imports torch
-    from ganframe.training import train as run_training  # noqa: PLC0415  imports torch
+    with _processes() as together:
+        with together:
+            loaded = load(config, overrides)
+        from ganframe.loggers import ProgressBar  # noqa: PLC0415  imports torch
+        from ganframe.training import train as run_training  # noqa: PLC0415  imports torch
 
-    console.quiet = not is_main()
-    try:
-        with loaded.document.errors():
-            folder = run_training(
-                loaded.experiment,
-                out=out,
-                resume=resume,
-                allow_changes=allow_changes,
-                name=Path(config).stem,
-                hooks=[ProgressBar(console)],
-            )
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; the run can go on with --resume") from None
-    _say(f"run      {folder.path}")
-    _say(f"samples  {folder.samples}")
-    _say(f"report   {folder.report}")
+        try:
+            with loaded.document.errors():
+                folder = run_training(
+                    loaded.experiment,
+                    out=out,
+                    resume=resume,
+                    allow_changes=allow_changes,
+                    name=Path(config).stem,
+                    hooks=[ProgressBar(console)],
+                )
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; the run can go on with --resume") from None
+        _say(f"run      {folder.path}")
+        _say(f"samples  {folder.samples}")
+        _say(f"report   {folder.report}")
+
+
+@contextlib.contextmanager
+def _processes() -> Generator[contextlib.AbstractContextManager[None]]:
+    """Join the processes that torchrun started, of which the first alone talks to the user."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield contextlib.nullcontext()  # so that a mistake in a config is found before torch is imported
+        return
+    from ganframe.distributed import is_main, process_group, together  # noqa: PLC0415  imports torch
+
+    with process_group():
+        console.quiet = not is_main()
+        yield together()
 
 
 @app.command()

@@ -58,6 +58,11 @@ class Randomness:
         generator = self.whole().generator(purpose, device)
         return self.shard.of(torch.rand(self._all(shape), generator=generator, device=device))
 
+    def integers(self, purpose: str, high: int, count: int) -> list[int]:
+        """Draws from {0, ..., high - 1}, one for each example of the batch."""
+        drawn = torch.randint(high, self._all((count,)), generator=self.whole().generator(purpose))
+        return self.shard.of(drawn).tolist()
+
     def _all(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (shape[0] * self.shard.ranks, *shape[1:])
 

@@ -29,7 +29,7 @@ POINT_JUDGE = {"type": "mlp", "hidden": [8]}
 DIGITS = {"type": "dcgan", "channels": 4, "latent": 8}
 DIGIT_JUDGE = {"type": "dcgan", "channels": 4}
 PATCHES = {"type": "patchgan", "channels": 4, "receptive_field": 16}
-EMOJI = {"type": "fluent-emoji", "resolution": 16}
+EMOJI = {"type": "fluent-emoji"}
 
 GAMES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "adversarial": [

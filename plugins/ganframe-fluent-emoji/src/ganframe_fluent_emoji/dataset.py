@@ -46,5 +46,5 @@ class TwoDomains:
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """A batch with these examples of A."""
-        partners = torch.randint(len(self.b), (len(indices),), generator=randomness.generator("real_b"))
+        partners = randomness.integers("real_b", len(self.b), len(indices))
         return {"real_a": as_float(self.a[torch.as_tensor(indices)]), "real_b": as_float(self.b[partners])}

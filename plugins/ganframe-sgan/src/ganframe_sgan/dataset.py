@@ -40,8 +40,8 @@ class PartlyLabelledData:
         batch = self.data.fetch(indices, randomness)
         if self.labelled is None:
             return {"real": batch["real"], "labelled": batch["real"], "label": batch["label"]}
-        draws = torch.randint(len(self.labelled), (len(indices),), generator=randomness.generator("labelled"))
-        known = self.data.fetch([self.labelled[draw] for draw in draws.tolist()], randomness.at("labelled"))
+        draws = randomness.integers("labelled", len(self.labelled), len(indices))
+        known = self.data.fetch([self.labelled[draw] for draw in draws], randomness.at("labelled"))
         return {"real": batch["real"], "labelled": known["real"], "label": known["label"]}
 
 

@@ -1,0 +1,98 @@
+"""Trains small experiments on as many ranks as torchrun starts, and saves the weights that each rank ends with.
+
+    torchrun --nproc-per-node 2 tests/guarantees/sharing.py CASES.json FOLDER
+
+Everything is in float64, so that what differs between numbers of ranks is an error and no rounding.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ganframe import Experiment, distributed
+from ganframe.assembly import Assembly, assemble
+from ganframe.data import Batches
+from ganframe.plugins import run_manager
+from ganframe.randomness import Randomness
+from ganframe.run import Run, RunFolder
+from ganframe.trainer import Trainer
+
+STEPS = 2
+
+
+class Doubled:
+    """A data set in float64."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
+        batch = self.dataset.fetch(indices, randomness)
+        return {name: each.double() if each.is_floating_point() else each for name, each in batch.items()}
+
+
+def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
+    """The state of the players, averages, augmentations and terms after two steps."""
+    experiment = Experiment.model_validate(case)
+    assembly = assemble(experiment)
+    for player in assembly.game.players.values():
+        # While they train, what dropout draws and what batch normalisation knows of the batch is a rank's own.
+        for module in player.modules():
+            if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
+                module.eval()
+    run = Run(
+        experiment=experiment,
+        folder=RunFolder(folder),
+        assembly=assembly,
+        optimizers=assembly.optimizers(),
+        averages=None,
+        hooks=run_manager(*{id(live): live for _, live in assembly.components() if _hears(live)}.values()),
+    )
+    shard = distributed.this_shard()
+    size = experiment.train.batch_size // shard.ranks
+    batches = Batches(Doubled(experiment.data.build()), size, Randomness(0).at("data"), assembly.device, 0, shard)
+    trainer = Trainer(run, batches)
+    for _ in range(STEPS):
+        trainer.step()
+    return _state(assembly)
+
+
+def _hears(live: object) -> bool:
+    return any(hasattr(getattr(type(live), name, None), "ganframe_impl") for name in dir(type(live)))
+
+
+def _state(assembly: Assembly) -> dict[str, Tensor]:
+    parts = {f"player {name}": each.state_dict() for name, each in assembly.game.players.items()}
+    parts |= {f"term {name}": each.state_dict() for name, each in assembly.objective.stateful().items()}
+    parts |= {"augmentations": assembly.augmentations.state_dict(), "memory": assembly.game.memory}
+    return {
+        f"{part} {key}": value.detach().clone().contiguous()
+        for part, state in parts.items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def main() -> None:
+    cases, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    with distributed.process_group():
+        rank = distributed.this_shard().rank
+        for name, case in cases.items():
+            save_file(weights(case, folder), folder / f"{name}.{rank}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
