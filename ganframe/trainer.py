@@ -14,6 +14,7 @@ from ganframe.data import Batches
 from ganframe.errors import NotFinite, within
 from ganframe.game import Round, Turn
 from ganframe.objective import Moment, Plan, Sum
+from ganframe.precision import autocast
 from ganframe.randomness import Randomness
 from ganframe.readings import Readings
 from ganframe.run import Run
@@ -59,7 +60,7 @@ class Trainer:
         shard = distributed.this_shard()
         self.batch_size = train.batch_size // shard.ranks
         self.randomness = Randomness(run.experiment.seed, shard=shard)
-        self.autocast = torch.autocast(run.device.type, torch.bfloat16, enabled=train.precision == "bf16")
+        self.autocast = autocast(train.precision, run.device)
         self._batches = batches.starting_at(run.step * self.batches_per_step)
 
     def done(self) -> bool:
