@@ -41,6 +41,9 @@ class Train(Settings):
     compile: bool = False
     """Compile each player with `torch.compile`. Turns that differentiate through a player, as those with a gradient
     penalty do, run uncompiled: with `every: 16` that is one in sixteen."""
+    shard: bool = False
+    """On several devices, spread parameters, gradients and optimizer state over them (FSDP), for networks that do not
+    fit one. Turns that differentiate through a player, as those with a gradient penalty do, gather it meanwhile."""
     channels_last: bool = False
     """Keep images and convolution weights in channels-last memory order."""
     ema: Ema | None = None
