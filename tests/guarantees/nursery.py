@@ -5,10 +5,13 @@ The child stops, or hurts itself, at a place that it is told, and says in shared
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import json
 import mmap
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -37,7 +40,7 @@ class Job:
         place: Where it happens, as `Places` calls it; nowhere when empty.
         number: At which time, counted from 1, that the child comes to the place.
         what: What happens: `hold` stops it there for good; `signal N` sends it that signal; `error N` fails the write
-            with that error number, and every one after it.
+            with that error number, and every one after it; `vanish` removes the run folder, that of `--out`.
     """
 
     arguments: tuple[str, ...]
@@ -192,6 +195,8 @@ class Places:
                 time.sleep(1)
         if what == "signal":
             os.kill(os.getpid(), int(number))
+        if what == "vanish":
+            shutil.rmtree(self._job.arguments[self._job.arguments.index("--out") + 1])
 
 
 def _do(job: Job, status: memoryview, folder: Path) -> int:
@@ -210,6 +215,14 @@ def _do(job: Job, status: memoryview, folder: Path) -> int:
     return 0
 
 
+def _import_what_it_had(names: Path) -> None:
+    """Children take longer to import than to run, so each leaves its modules to those after it."""
+    for name in names.read_text().splitlines() if names.is_file() else ():
+        if name not in sys.modules:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
+
 def _serve(folder: Path) -> None:
     import matplotlib.backends.backend_agg  # noqa: PLC0415
     import matplotlib.backends.backend_svg  # noqa: F401, PLC0415
@@ -225,12 +238,14 @@ def _serve(folder: Path) -> None:
             try:
                 code = _do(job, status, folder)
             finally:
+                (folder / "modules").write_text("\n".join(sys.modules))
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
         print(child, flush=True)
         _, ended = os.waitpid(child, 0)
         status[4] = 1
+        _import_what_it_had(folder / "modules")
         print(os.waitstatus_to_exitcode(ended), flush=True)
 
 
