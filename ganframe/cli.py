@@ -9,7 +9,9 @@ import contextlib
 import errno
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -19,8 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ganframe.errors import BadInput, Interrupted, RunFailed
-from ganframe.interruption import termination_raises
+from ganframe.errors import BadInput, Interrupted, RunFailed, Terminated
 from ganframe.plugins import installed
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ DeviceOption = Annotated[str, typer.Option(help="A torch device, or auto.")]
 def main() -> None:
     """Run the command line."""
     try:
-        with termination_raises():
+        with _termination_raises():
             installed().add_commands(app)
             app()
     except (BadInput, RunFailed) as problem:
@@ -60,6 +61,23 @@ def main() -> None:
         _fail(": ".join(filter(None, (problem.filename, problem.strerror))), RunFailed.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", Interrupted.exit_code)
+
+
+@contextlib.contextmanager
+def _termination_raises() -> Generator[None, None, None]:
+    """Let SIGTERM end what is inside as an exception, so that it is cleaned up and reported like any other."""
+
+    def end(*_: object) -> NoReturn:
+        raise Terminated("terminated")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -118,7 +118,7 @@ def mounted(folder: Path, *options: str) -> Iterator[Path]:
 
 if MOUNTS:
 
-    @pytest.mark.parametrize("pages", [1, 12, 30, 55, *(pytest.param(pages, marks=slow) for pages in range(2, 80, 3))])
+    @pytest.mark.parametrize("pages", [1, 16, 30, *(pytest.param(pages, marks=slow) for pages in range(2, 30))])
     def test_a_file_system_that_is_too_small(
         pages: int, nursery: Nursery, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures
     ) -> None:
