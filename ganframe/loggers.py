@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
+from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -122,12 +124,31 @@ class Log:
             self._file.close()
 
 
-def read_log(path: Path) -> list[dict[str, float]]:
-    """The lines of a log; none when there is no log."""
+def read_log(path: Path, most: int | None = None) -> list[dict[str, float]]:
+    """The lines of a log, also while it is written; none when there is no log.
+
+    Args:
+        path: The log.
+        most: How many lines to give. Where there are more, a line stands for several: it has the means of their
+            values, with step and images of the last.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    with path.open("rb") as file:
+        count = sum(1 for _ in file)
+        file.seek(0)
+        whole = (line for line in itertools.islice(file, count) if line.endswith(b"\n"))
+        if most is None or count <= most:
+            return [json.loads(line) for line in whole]
+        size = -(-count // most)
+        parts = itertools.groupby(enumerate(whole), key=lambda numbered: numbered[0] // size)
+        return [_mean([json.loads(line) for _, line in part]) for _, part in parts]
+
+
+def _mean(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for line in lines for name in line)
+    means = {name: fmean(line[name] for line in lines if name in line) for name in names}
+    return means | {name: lines[-1][name] for name in ("step", "images")}
 
 
 def _short(value: float) -> float:
