@@ -7,11 +7,12 @@ in one rename, so a folder with a name of digits is always complete.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, writing
+from ganframe.notices import notice
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -37,6 +39,9 @@ def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
 
     Returns:
         The folder of the new checkpoint.
+
+    Raises:
+        RunFailed: When it cannot be written; those before it are whole.
     """
     files: dict[str, bytes] = {}
     structure: dict[str, Any] = {}
@@ -48,22 +53,25 @@ def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
     files[STATE] = json.dumps({"step": step, "rooms": structure}).encode()
     files[MANIFEST] = _manifest({name: _digest(content) for name, content in files.items()})
 
-    target = folder / f"{step:09d}"
+    target = folder / _name(step)
     draft = folder / f".{target.name}.draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        for name, content in files.items():
-            _write(draft / name, content)
-    except OSError:
-        shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the room
-        raise
-    _sync_folder(draft)
-    shutil.rmtree(target, ignore_errors=True)
-    draft.rename(target)
-    _sync_folder(folder)
-    for old in complete(folder)[keep:]:
-        shutil.rmtree(old)
+    with writing(folder):
+        folder.mkdir(exist_ok=True)  # not its parents: a run whose folder has vanished is over
+        for left_by_a_kill in folder.glob(".*.draft"):
+            _remove(left_by_a_kill)
+        draft.mkdir()
+        try:
+            for name, content in files.items():
+                _write(draft / name, content)
+            _sync_folder(draft)
+            _remove(target)
+            draft.rename(target)
+        except BaseException:
+            _remove(draft)  # a full disk needs the room
+            raise
+        _sync_folder(folder)
+        for old in complete(folder)[keep:]:
+            _remove(old)
     return target
 
 
@@ -80,17 +88,21 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
         The step, and the state by part.
 
     Raises:
-        BadInput: When a file is missing or its content has changed.
+        BadInput: When a file is missing or its content has changed, or this is not the checkpoint that its name says.
     """
+    manifest = checkpoint / MANIFEST
     try:
-        digests = _listed((checkpoint / MANIFEST).read_bytes())
-        files = {name: (checkpoint / name).read_bytes() for name in digests}
-    except (OSError, ValueError, TypeError, KeyError) as problem:
-        raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(checkpoint / MANIFEST)) from None
-    for name, content in files.items():
-        if _digest(content) != digests[name]:
+        digests = _listed(_read(manifest))
+    except (ValueError, TypeError, KeyError) as problem:
+        raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(manifest)) from None
+    files: dict[str, bytes] = {}
+    for name, digest in digests.items():
+        files[name] = _read(checkpoint / name)
+        if _digest(files[name]) != digest:
             raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
     state = json.loads(files[STATE])
+    if checkpoint.name != _name(state["step"]):
+        raise BadInput(f"this is the checkpoint of step {state['step']}", place=str(checkpoint))
     rooms = {
         room: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
         for room, tree in state["rooms"].items()
@@ -98,13 +110,63 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
     return state["step"], rooms
 
 
-def load_latest(folder: Path) -> Iterator[tuple[int, dict[str, Any]] | BadInput]:
-    """Try the checkpoints of a run from the latest on: each a state, or what is wrong with it."""
-    for checkpoint in complete(folder):
+def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """Read the latest checkpoint that is whole, and say which later ones are not.
+
+    Returns:
+        What `load` returns; None where there is no checkpoint.
+
+    Raises:
+        BadInput: When there are checkpoints, and all of them are damaged.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInput("this should be the folder of checkpoints", place=str(folder))
+    found = complete(folder)
+    for checkpoint in found:
         try:
-            yield load(checkpoint)
+            return load(checkpoint)
         except BadInput as problem:
-            yield problem
+            notice("skipped a damaged checkpoint", str(problem))
+    if found:
+        raise BadInput("every checkpoint of this run is damaged", place=str(folder))
+    return None
+
+
+def set_aside(folder: Path, after: int) -> None:
+    """Rename the checkpoints of later steps to `STEP.damaged`, so that they do not count among those to keep.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        after: The step of the latest one that is whole.
+
+    Raises:
+        RunFailed: When they cannot be renamed.
+    """
+    for checkpoint in complete(folder):
+        if int(checkpoint.name) > after:
+            damaged = checkpoint.with_name(f"{checkpoint.name}.damaged")
+            with writing(checkpoint):
+                _remove(damaged)
+                checkpoint.rename(damaged)
+
+
+def _name(step: int) -> str:
+    return f"{step:09d}"
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise BadInput(f"this file of a checkpoint cannot be read: {problem.strerror}", place=str(path)) from None
 
 
 def _digest(content: bytes) -> str:
@@ -155,10 +217,20 @@ def _with_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there, so that nobody sees half of it."""
+    """Write a file beside its place and move it there, so that nobody sees half of it.
+
+    Raises:
+        RunFailed: When it cannot be written; what was there before still is.
+    """
     draft = path.with_name(f".{path.name}.draft")
-    _write(draft, content)
-    draft.replace(path)
+    with writing(path):
+        try:
+            _write(draft, content)
+            draft.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
 
 
 def _write(path: Path, content: bytes) -> None:

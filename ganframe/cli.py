@@ -6,9 +6,12 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -18,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ganframe.errors import BadInput, Interrupted, RunFailed
+from ganframe.errors import BadInput, Interrupted, RunFailed, Terminated
 from ganframe.plugins import installed
 
 app = typer.Typer(
@@ -34,6 +37,9 @@ app.add_typer(plugins_app, name="plugins")
 # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
 console = Console(highlight=False, emoji=False)
 
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+"""What a write can end with without the name of its file."""
+
 ConfigArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
 SetOption = Annotated[list[str], typer.Option("--set", help="Override: a.b=c, with a YAML value. Repeatable.")]
@@ -44,16 +50,34 @@ DeviceOption = Annotated[str, typer.Option(help="A torch device, or auto.")]
 def main() -> None:
     """Run the command line."""
     try:
-        installed().add_commands(app)
-        app()
+        with _termination_raises():
+            installed().add_commands(app)
+            app()
     except (BadInput, RunFailed) as problem:
         _fail(str(problem), problem.exit_code)
     except OSError as problem:
-        if problem.filename is None:
+        if problem.filename is None and problem.errno not in DISK_ERRORS:
             raise
-        _fail(f"{problem.filename}: {problem.strerror}", RunFailed.exit_code)
+        _fail(": ".join(filter(None, (problem.filename, problem.strerror))), RunFailed.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", Interrupted.exit_code)
+
+
+@contextlib.contextmanager
+def _termination_raises() -> Generator[None, None, None]:
+    """Let SIGTERM end what is inside as an exception, so that it is cleaned up and reported like any other."""
+
+    def end(*_: object) -> NoReturn:
+        raise Terminated("terminated")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -9,7 +9,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class Averages:
-    """Exponential moving averages of parameters and buffers; of buffers of whole numbers the latest value.
+    """Exponential moving averages of parameters and buffers.
+
+    Of buffers of whole numbers, and of those that are no part of a network's state, such as masks, the latest value.
 
     Args:
         players: The networks to average, by name.
@@ -24,14 +26,17 @@ class Averages:
         }
         for average in self._averages.values():
             average.requires_grad_(False)
+        self._averaged = {name: set(player.state_dict()) for name, player in players.items()}
 
     def update(self) -> None:
         """Take in the players as they are now."""
         for name, average in self._averages.items():
             average.update_parameters(self._sources[name])
-            for mine, theirs in zip(average.module.buffers(), self._sources[name].buffers(), strict=True):
-                if not mine.is_floating_point():
-                    mine.copy_(theirs)  # a mean of whole numbers would be rounded
+            named = average.module.named_buffers()
+            for (buffer, mine), theirs in zip(named, self._sources[name].buffers(), strict=True):
+                # A mean of whole numbers would be rounded, and that of a mask's infinities be no number.
+                if not mine.is_floating_point() or buffer not in self._averaged[name]:
+                    mine.copy_(theirs)
 
     @property
     def players(self) -> dict[str, nn.Module]:

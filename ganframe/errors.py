@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -53,6 +54,22 @@ class RunFailed(Exception):
     """A run that could not go on; what it had saved is intact."""
 
     exit_code = 1
+
+
+@contextmanager
+def writing(path: os.PathLike[str]) -> Generator[None, None, None]:
+    """End the run where the file system refuses a file, and say which one: an error of a full disk does not.
+
+    Args:
+        path: What is written inside.
+
+    Raises:
+        RunFailed: When the file system refuses.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise RunFailed(f"{path}: cannot be written: {problem.strerror}") from problem
 
 
 class NotFinite(RunFailed):

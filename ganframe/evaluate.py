@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -47,27 +47,38 @@ class Evaluation:
             self._dataset = (data.held_out() or data).build()
         self._randomness = Randomness(seed).at("evaluation")
 
-    def measure(self, game: Game, device: torch.device) -> dict[str, float]:
+    def measure(
+        self, game: Game, device: torch.device, before_round: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
         """The results of every metric by `metric/name`.
 
         Args:
             game: The game, with the players to be measured.
             device: Where the players are.
+            before_round: Called before each round; it may raise to leave off.
         """
         results: dict[str, float] = {}
         for index, config in enumerate(self._metrics):
             metric = config.build(self._data)
-            self.fill(metric, config, game, device)
+            self.fill(metric, config, game, device, before_round)
             known = any(config.type_name() == other.type_name() for other in self._metrics[:index])
             name = f"{config.type_name()}-{index + 1}" if known else config.type_name()
             results |= {f"{name}/{key}": value for key, value in metric.compute().items()}
         return results
 
-    def fill(self, metric: Metric, config: MetricConfig, game: Game, device: torch.device) -> None:
+    def fill(
+        self,
+        metric: Metric,
+        config: MetricConfig,
+        game: Game,
+        device: torch.device,
+        before_round: Callable[[], None] = lambda: None,
+    ) -> None:
         """Give a metric its examples. Several ranks take the rounds in turn, and each is given what all have made."""
         shard = distributed.this_shard()
         with sampling_mode(game, self._randomness, device):
             for first in range(0, config.samples, BATCH * shard.ranks):
+                before_round()
                 made = self._made(first // BATCH + shard.rank, config.tensors(), game, device)
                 whole = {name: distributed.gather(each) for name, each in made.items()}
                 for start in range(first, min(first + BATCH * shard.ranks, config.samples), BATCH):

@@ -5,21 +5,27 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from ganframe import distributed
 from ganframe.errors import Terminated
 
 
+class LeftOff(Exception):
+    """What was under way was left off, because the run was asked to stop."""
+
+
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM is noted; a second one acts at once, as if this were not here.
+    """While entered, the first SIGINT or SIGTERM is noted; a second one acts at once.
 
     Outside of the main thread, which alone may listen to signals, nothing is noted.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        """The signal that came."""
+        """The signal that came to this process, or of which another one told it."""
+        self.at_once = False
+        """Whether a second one came."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -31,20 +37,29 @@ class Interruption:
 
     def __exit__(self, *_: object) -> None:
         """Listen no more."""
-        self._restore()
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.asked = number
-        self._restore()
-
-    def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._before = {}
 
-    def agree(self) -> None:
-        """Let a signal that any process of the run was sent count for all."""
-        self.asked = distributed.largest(self.asked or 0) or None
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.asked is not None:
+            self.at_once = True
+            _end(number)
+        self.asked = number
+
+    def is_asked(self) -> bool:
+        """Whether any process of the run was asked to stop; each of them has to call this at the same time."""
+        agreed = distributed.largest(self.asked or 0)
+        self.asked = self.asked or agreed or None
+        return agreed > 0
+
+    def leave_off(self) -> None:
+        """Leave off what is under way, where the run was asked to stop; see `is_asked`.
+
+        Raises:
+            LeftOff: When it was.
+        """
+        if self.is_asked():
+            raise LeftOff
 
     def go(self) -> None:
         """End the run, where that was asked for.
@@ -53,7 +68,11 @@ class Interruption:
             KeyboardInterrupt: After SIGINT.
             Terminated: After SIGTERM.
         """
-        if self.asked == signal.SIGINT:
-            raise KeyboardInterrupt
         if self.asked is not None:
-            raise Terminated("terminated; the run can go on with --resume")
+            _end(self.asked)
+
+
+def _end(number: int) -> NoReturn:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise Terminated("terminated; the run can go on with --resume")

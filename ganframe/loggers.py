@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
-from typing import IO
+from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from ganframe.errors import writing
 from ganframe.hookspecs import hookimpl
 from ganframe.run import Run
 
@@ -25,22 +29,23 @@ class JsonlLogger:
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self._scalars: IO[str] | None = None
+        self._scalars: Log | None = None
+        self._metrics: Log | None = None
         self._begun = (0.0, 0)
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
         """Open the logs."""
-        for path in (run.folder.scalars, run.folder.metrics):
-            keep_until(path, run.step)
-        self._scalars = run.folder.scalars.open("a", encoding="utf-8", buffering=1)
+        self._scalars, self._metrics = Log(run.folder.scalars), Log(run.folder.metrics)
         self._begun = (time.monotonic(), run.images)
+        self.on_checkpoint_load(run)
 
     @hookimpl
     def on_checkpoint_load(self, run: Run) -> None:
         """Drop what was written past the checkpoint."""
-        for path in (run.folder.scalars, run.folder.metrics):
-            keep_until(path, run.step)
+        if self._scalars and self._metrics:
+            self._scalars.keep_until(run.step)
+            self._metrics.keep_until(run.step if run.looked else run.step - 1)
 
     @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:
@@ -49,38 +54,101 @@ class JsonlLogger:
             began, images = self._begun
             speed = (run.images - images) / max(time.monotonic() - began, 1e-9)
             line = {"step": step, "images": run.images, "images per second": round(speed, 1)}
-            self._scalars.write(_line(line | {name: _short(each) for name, each in scalars.items()}))
+            self._scalars.append(line | {name: _short(each) for name, each in scalars.items()})
 
     @hookimpl
     def on_evaluation(self, run: Run, step: int, results: Mapping[str, float]) -> None:
         """Write the results of a measurement."""
-        with run.folder.metrics.open("a", encoding="utf-8") as file:
-            file.write(_line({"step": step, "images": run.images, **results}))
+        if self._metrics:
+            self._metrics.append({"step": step, "images": run.images, **results})
+
+    @hookimpl
+    def on_checkpoint_save(self) -> None:
+        """See that the disk has the lines of every step that the checkpoint is past."""
+        for log in (self._scalars, self._metrics):
+            if log:
+                log.sync()
 
     @hookimpl
     def on_run_end(self) -> None:
-        """Close the log."""
-        if self._scalars:
-            self._scalars.close()
+        """Close the logs."""
+        for log in (self._scalars, self._metrics):
+            if log:
+                log.close()
 
 
-def read_log(path: Path) -> list[dict[str, float]]:
-    """The lines of a log; none when there is no log."""
+class Log:
+    """A file of JSON lines in the order of steps, of which a reader may read every whole line at any time.
+
+    Args:
+        path: The file; made with its first line.
+
+    Raises:
+        RunFailed: When a line cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: FileIO | None = None
+
+    def append(self, values: Mapping[str, float]) -> None:
+        """Write a line."""
+        left = memoryview((json.dumps(values) + "\n").encode())
+        with writing(self.path):
+            if self._file is None:
+                self._file = FileIO(self.path, "a")
+            while left:  # a disk that is nearly full takes a part
+                left = left[self._file.write(left) :]
+
+    def keep_until(self, step: int) -> None:
+        """Cut off the lines of later steps, and one that was not written to its end."""
+        if not self.path.is_file():
+            return
+        with writing(self.path), self.path.open("r+b") as file:
+            kept = 0
+            for line in file:
+                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                    break
+                kept += len(line)
+            file.truncate(kept)
+
+    def sync(self) -> None:
+        """See that the disk has every line."""
+        if self._file is not None:
+            with writing(self.path):
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def read_log(path: Path, most: int | None = None) -> list[dict[str, float]]:
+    """The lines of a log, also while it is written; none when there is no log.
+
+    Args:
+        path: The log.
+        most: How many lines to give. Where there are more, a line stands for several: it has the means of their
+            values, with step and images of the last.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    with path.open("rb") as file:
+        count = sum(1 for _ in file)
+        file.seek(0)
+        whole = (line for line in itertools.islice(file, count) if line.endswith(b"\n"))
+        if most is None or count <= most:
+            return [json.loads(line) for line in whole]
+        size = -(-count // most)
+        parts = itertools.groupby(enumerate(whole), key=lambda numbered: numbered[0] // size)
+        return [_mean([json.loads(line) for _, line in part]) for _, part in parts]
 
 
-def keep_until(path: Path, step: int) -> None:
-    """Drop the lines of a log that were written after a step."""
-    kept = [line for line in read_log(path) if line["step"] <= step]
-    if path.is_file():
-        path.write_text("".join(map(_line, kept)), encoding="utf-8")
-
-
-def _line(values: Mapping[str, float]) -> str:
-    return json.dumps(values) + "\n"
+def _mean(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for line in lines for name in line)
+    means = {name: fmean(line[name] for line in lines if name in line) for name in names}
+    return means | {name: lines[-1][name] for name in ("step", "images")}
 
 
 def _short(value: float) -> float:

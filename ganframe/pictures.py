@@ -26,13 +26,12 @@ def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) 
     Args:
         tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. Several image tensors stand
             side by side, an example a row.
-        path: The file.
+        path: The file, in a folder that there is.
         columns: Cells in a row of a grid; about as many as rows when None.
 
     Raises:
         BadInput: When a tensor is neither.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     values = {name: each.detach().float().cpu() for name, each in tensors.items()}
     if not drawable(values):
         raise _undrawable(values)

@@ -19,6 +19,12 @@ PICTURES = 8
 """Pictures over time that the report shows at the most."""
 POINTS = 400
 """Points of a curve at the most."""
+ROWS = 200
+"""Rows of the table of metrics at the most."""
+LINES = 20_000
+"""Lines of a log that are looked at; of a longer one, means of neighbours."""
+LARGE = 100_000
+"""Bytes of a picture above which a smaller copy stands in the report."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -39,7 +45,7 @@ def write_report(folder: RunFolder) -> Path:
     Returns:
         The file.
     """
-    log, metrics = read_log(folder.scalars), read_log(folder.metrics)
+    log, metrics = read_log(folder.scalars, LINES), read_log(folder.metrics)
     pictures = sorted(folder.pictures.glob("*.png")) if folder.pictures.is_dir() else []
     environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
     config = (folder.path / "config.yaml").read_text(encoding="utf-8")
@@ -71,7 +77,7 @@ def _progress(log: Sequence[Mapping[str, float]]) -> str:
 
 
 def _last(folder: RunFolder) -> str:
-    return f"<div class='last'>{_image(folder.samples)}</div>" if folder.samples.is_file() else ""
+    return f"<div class='last'>{_image(folder.samples, 1000)}</div>" if folder.samples.is_file() else ""
 
 
 def _over_time(pictures: Sequence[Path]) -> str:
@@ -79,17 +85,31 @@ def _over_time(pictures: Sequence[Path]) -> str:
         return ""
     count = min(PICTURES, len(pictures))
     chosen = [pictures[round(index * (len(pictures) - 1) / (count - 1))] for index in range(count)]
-    figures = (f"<figure>{_image(path)}<figcaption>step {int(path.stem):,}</figcaption></figure>" for path in chosen)
+    figures = (
+        f"<figure>{_image(path, 450)}<figcaption>step {int(path.stem):,}</figcaption></figure>" for path in chosen
+    )
     return f"<div class='over-time'>{''.join(figures)}</div>"
 
 
-def _image(path: Path) -> str:
-    return f"<img alt='samples' src='data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}'>"
+def _image(path: Path, side: int) -> str:
+    kind, content = ("png", path.read_bytes()) if path.stat().st_size <= LARGE else ("jpeg", _smaller(path, side))
+    return f"<img alt='samples' src='data:image/{kind};base64,{base64.b64encode(content).decode()}'>"
+
+
+def _smaller(path: Path, side: int) -> bytes:
+    from PIL.PngImagePlugin import PngImageFile  # noqa: PLC0415  only a report with large pictures needs it
+
+    stream = io.BytesIO()
+    with PngImageFile(path) as picture:  # not Image.open, which refuses grids of many large images
+        picture.thumbnail((side, side))
+        picture.convert("RGB").save(stream, format="jpeg", quality=85)
+    return stream.getvalue()
 
 
 def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
     if not lines:
         return ""
+    lines = lines[:: -(-len(lines) // ROWS)] if len(lines) > ROWS else lines
     names = [name for name in lines[-1] if name != "step"]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     rows = "".join(

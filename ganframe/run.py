@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
 import re
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from ganframe.checkpoint import write_whole
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.experiment import Experiment
 from ganframe.plugins import installed
 from ganframe.yamlio import dump_yaml, load_experiment
@@ -42,24 +45,38 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> RunFolder:
-        """Make the folder of a new run, with the config as resolved and the environment.
+        """Make the folder of a new run, with the config as resolved and the environment: all of it or nothing.
 
         Raises:
-            BadInput: When something stands there already, or the folder cannot be written.
+            BadInput: When something stands there already, or no folder can be made there.
+            RunFailed: When the disk is full.
         """
         if path.exists():
             remedy = "Choose another --out, or add --resume to go on with the run that is there."
             raise BadInput("this run folder exists already", place=str(path), remedy=remedy)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+        shutil.rmtree(draft, ignore_errors=True)  # left by a kill of a process with the same number
         try:
-            path.mkdir(parents=True)
-            write_whole(path / "config.yaml", dump_yaml(experiment.dump()).encode())
-            write_whole(path / "environment.json", json.dumps(environment(), indent=1).encode())
+            draft.mkdir(parents=True)
         except OSError as problem:
-            raise BadInput(f"the run folder cannot be written: {problem.strerror}", place=str(path)) from None
+            message = f"the run folder cannot be made: {problem.strerror}"
+            if problem.errno == errno.ENOSPC:
+                raise RunFailed(f"{path}: {message}") from None
+            raise BadInput(message, place=str(path), remedy="Choose another --out.") from None
+        try:
+            write_whole(draft / "config.yaml", dump_yaml(experiment.dump()).encode())
+            write_whole(draft / "environment.json", json.dumps(environment(), indent=1).encode())
+            with writing(path):
+                draft.rename(path)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         return cls(path)
 
-    def change(self, experiment: Experiment) -> None:
-        """Go on with another config; the one before is kept as `config-before-N.yaml`."""
+    def adopt(self, experiment: Experiment) -> None:
+        """Go on with this config; one that differs is kept as `config-before-N.yaml`."""
+        if not self.experiment().differences(experiment):
+            return
         number = len(list(self.path.glob("config-before-*.yaml"))) + 1
         write_whole(self.path / f"config-before-{number}.yaml", (self.path / "config.yaml").read_bytes())
         write_whole(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
@@ -148,6 +165,7 @@ class Run:
         step: Steps done.
         images: Real examples seen.
         resumed: Whether the run goes on from a checkpoint.
+        looked: Whether what is due at this step was drawn and measured.
         reported: What hooks have reported of this step.
         rollbacks: How often the run went back to a checkpoint after numbers that were not finite.
     """
@@ -161,6 +179,7 @@ class Run:
     step: int = 0
     images: int = 0
     resumed: bool = False
+    looked: bool = True
     rollbacks: int = 0
     reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
 

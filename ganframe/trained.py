@@ -142,17 +142,16 @@ def load(run: Path | str, *, device: str = "auto") -> Trained:
     except BadInput as problem:  # the device is this function's argument, not a setting of the config
         raise BadInput(problem.message, remedy=problem.remedy) from None
     assembly = assemble(experiment, chosen)
-    for found in load_latest(folder.checkpoints):
-        if isinstance(found, BadInput):
-            continue
-        step, rooms = found
-        for name, player in assembly.game.players.items():
-            player.load_state_dict(rooms[f"player.{name}"])
-        if experiment.train.ema is not None:
-            averages = Averages(sample_makers(assembly.game), 0.0)
-            averages.load_state_dict(rooms["averages"])
-            assembly.game.seat(assembly.game.players | averages.players)
-        for player in assembly.game.players.values():
-            player.eval().requires_grad_(False)
-        return Trained(folder, experiment, assembly.game, assembly.device, step)
-    raise BadInput("this run has no checkpoint that can be read", place=str(folder.checkpoints))
+    found = load_latest(folder.checkpoints)
+    if found is None:
+        raise BadInput("this run has no checkpoint yet", place=str(folder.path))
+    step, rooms = found
+    for name, player in assembly.game.players.items():
+        player.load_state_dict(rooms[f"player.{name}"])
+    if experiment.train.ema is not None:
+        averages = Averages(sample_makers(assembly.game), 0.0)
+        averages.load_state_dict(rooms["averages"])
+        assembly.game.seat(assembly.game.players | averages.players)
+    for player in assembly.game.players.values():
+        player.eval().requires_grad_(False)
+    return Trained(folder, experiment, assembly.game, assembly.device, step)

@@ -95,7 +95,7 @@ class Trainer:
         try:
             scalars = readings.read()
         except NotFinite as problem:
-            raise NotFinite(f"step {run.step}, {problem}{_spoilt(drawn)}") from None
+            raise NotFinite(f"step {run.step + 1}, {problem}{_spoilt(drawn)}") from None
         distributed.average_buffers(self.game.players.values())
         run.step += 1
         run.images += self.images_per_step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -9,10 +10,10 @@ from ganframe import distributed
 from ganframe.assembly import Assembly, assemble, sample_makers
 from ganframe.data import Batches
 from ganframe.ema import Averages
-from ganframe.errors import BadInput, NotFinite, within
+from ganframe.errors import BadInput, NotFinite, within, writing
 from ganframe.evaluate import Evaluation
 from ganframe.experiment import Experiment
-from ganframe.interruption import Interruption
+from ganframe.interruption import Interruption, LeftOff
 from ganframe.pictures import draw, drawable
 from ganframe.plugins import listens, run_manager
 from ganframe.protocols import Dataset
@@ -20,7 +21,7 @@ from ganframe.randomness import Randomness
 from ganframe.report import write_report
 from ganframe.run import Run, RunFolder, default_folder
 from ganframe.sampling import sampling_mode, sampling_round
-from ganframe.state import restore, roll_back, save_checkpoint
+from ganframe.state import check_finite, restore, roll_back, save_checkpoint
 from ganframe.trainer import Trainer, is_due, private_randomness
 
 
@@ -68,7 +69,10 @@ def train(
         with private_randomness(assembly.device):
             run = _start(experiment, folder, assembly, [*loggers, *hooks])
             if resume:
-                restore(run)
+                with distributed.together():
+                    restore(run)
+                if distributed.is_main():
+                    folder.adopt(experiment)
             _train(run, dataset, evaluation)
     return folder
 
@@ -113,8 +117,6 @@ def _reopened(experiment: Experiment, out: Path | str | None, allow_changes: Col
             + " ".join(f"--allow-changes {path}" for path in refused)
             + ".",
         )
-    if changed and distributed.is_main():
-        folder.change(experiment)
     return folder
 
 
@@ -153,44 +155,70 @@ def _listeners(assembly: Assembly) -> list[object]:
 
 
 def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
-    experiment = run.experiment
-    total = experiment.train.images
-    tenth = max(total // 10, 1)
-    evaluate_every = (experiment.evaluate and experiment.evaluate.every_images) or total
-    error: BaseException | None = None
+    interruption = Interruption()
     try:
         run.hooks.hook.on_run_start(run=run)
-        if experiment.train.on_nonfinite == "rollback" and not run.resumed:
+        if run.experiment.train.on_nonfinite == "rollback" and not run.resumed:
             save_checkpoint(run)
         trainer = Trainer(run, _batches(run, dataset))
-        with Interruption() as interruption:
+        with interruption:
+            if not run.looked:
+                _complete_step(run, run.images - trainer.images_per_step, dataset, evaluation, interruption)
             while not trainer.done():
                 before = run.images
                 try:
                     trainer.step()
+                    _complete_step(run, before, dataset, evaluation, interruption)
                 except NotFinite as problem:
                     roll_back(run, problem)
                     trainer = Trainer(run, _batches(run, dataset))
-                    continue
-                interruption.agree()
-                done = trainer.done()
-                if done or is_due(experiment.snapshot.every_images or tenth, before, run.images):
-                    snapshot(run, dataset)
-                if experiment.evaluate and (done or is_due(evaluate_every, before, run.images)):
-                    results = evaluation.measure(run.sampling_game(), run.device)
-                    run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
-                save_every = experiment.checkpoint.every_images or tenth
-                if done or interruption.asked or is_due(save_every, before, run.images):
-                    save_checkpoint(run)
-                if not done:
-                    interruption.go()
     except BaseException as problem:
-        error = problem
+        # What fails after a failure, such as once a disk is full, is not to stand in front of it.
+        with contextlib.suppress(Exception):
+            run.hooks.hook.on_run_end(run=run, error=problem)
+        if distributed.is_main() and not interruption.at_once:
+            with contextlib.suppress(Exception):
+                write_report(run.folder)
         raise
-    finally:
-        run.hooks.hook.on_run_end(run=run, error=error)
-        if distributed.is_main():
-            write_report(run.folder)
+    run.hooks.hook.on_run_end(run=run, error=None)
+    if distributed.is_main():
+        write_report(run.folder)
+
+
+def _complete_step(run: Run, before: int, dataset: Dataset, evaluation: Evaluation, interruption: Interruption) -> None:
+    """Draw, measure and save what is due after a step.
+
+    Args:
+        run: The run.
+        before: Images seen before the step.
+        dataset: The data.
+        evaluation: What to measure.
+        interruption: Whether the run was asked to end: it does so with a checkpoint, and leaves a measurement that is
+            under way for when it goes on.
+    """
+    experiment = run.experiment
+    tenth = max(experiment.train.images // 10, 1)
+    done = run.images >= experiment.train.images
+    measure_every = (experiment.evaluate and experiment.evaluate.every_images) or experiment.train.images
+    draws = done or is_due(experiment.snapshot.every_images or tenth, before, run.images)
+    measures = experiment.evaluate is not None and (done or is_due(measure_every, before, run.images))
+    saves = done or not run.looked or is_due(experiment.checkpoint.every_images or tenth, before, run.images)
+    if draws or measures:
+        check_finite(run)
+    run.looked = True
+    if draws:
+        snapshot(run, dataset)
+    if measures:
+        try:
+            results = evaluation.measure(run.sampling_game(), run.device, interruption.leave_off)
+        except LeftOff:
+            run.looked = False
+        else:
+            run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
+    if saves or interruption.is_asked():
+        save_checkpoint(run)
+    if (not done or not run.looked) and interruption.is_asked():
+        interruption.go()
 
 
 def _batches(run: Run, dataset: Dataset) -> Batches:
@@ -210,6 +238,8 @@ def snapshot(run: Run, dataset: Dataset) -> None:
     if not distributed.is_main() or not drawable(tensors):
         return
     picture = run.folder.pictures / f"{run.step:09d}.png"
+    with writing(picture.parent):
+        picture.parent.mkdir(exist_ok=True)  # not its parents: a run whose folder has vanished is over
     draw(tensors, picture)
     draw(tensors, run.folder.samples)
     run.hooks.hook.on_snapshot(run=run, step=run.step, tensors=tensors, picture=picture)

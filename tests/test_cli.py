@@ -149,7 +149,7 @@ def test_a_damaged_checkpoint_is_passed_over(cli, digits_run, tmp_path):
     spoil(earlier / "player.generator.safetensors")
     outcome = cli("sample", run)
     assert (outcome.code, outcome.out) == (2, "")
-    assert f"{run / 'checkpoints'}: this run has no checkpoint that can be read" in outcome.err
+    assert f"{run / 'checkpoints'}: every checkpoint of this run is damaged" in outcome.err
 
 
 def spoil(file: Path) -> None:

@@ -168,7 +168,7 @@ def test_what_is_not_finite_is_named_in_the_same_step(config: Path, tmp_path: Pa
 
     with pytest.raises(RunFailed) as problem:
         train(load_config(str(config)), out=tmp_path / "run", hooks=[Spoil()])
-    assert f"step 0, {message}" in str(problem.value)
+    assert f"step 1, {message}" in str(problem.value)
     assert (tmp_path / "run" / "report.html").is_file()
 
 

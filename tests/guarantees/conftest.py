@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import platform
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from harness import CONFIGS, Job, Nursery, Undisturbed, lines
 
 FILE = Path(__file__).parents[2] / "docs" / "explanation" / "guarantees.json"
 
@@ -44,6 +47,30 @@ def figures(request: pytest.FixtureRequest) -> Figures:
     """The figures of the test's module."""
     module = Path(request.node.fspath).stem.removeprefix("test_")
     return Figures(request.config.stash[found_key].setdefault(module, {}))
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Forks runs."""
+    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Undisturbed]:
+    """A run of a config in `CONFIGS` that nobody disturbs."""
+
+    @functools.cache
+    def run(name: str) -> Undisturbed:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        config, seen = folder / "config.yaml", folder / "seen"
+        config.write_text(CONFIGS[name])
+        ended = nursery.run(Job(("train", str(config), "--out", str(folder / "run")), seen=str(seen)))
+        assert (ended.code, ended.err) == (0, "")
+        return Undisturbed(config, folder / "run", lines(seen))
+
+    return run
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -61,7 +61,7 @@ def experiment(monkeypatch):
 
 
 def state(folder):
-    _, rooms = next(load_latest(folder.checkpoints))
+    _, rooms = load_latest(folder.checkpoints)
     return {room: tree for room, tree in rooms.items() if room.startswith("player.") or room == "memory"}
 
 

@@ -1,0 +1,89 @@
+"""Killed with `kill -9` at any moment and resumed, a run ends as if nothing had happened: weights, optimizers,
+averages, regularizers, augmentations and pictures are bit-identical, and the logs have neither holes nor duplicates.
+
+Runs of six kinds (plain, lazy R1 with LeCam, path length and ADA, spectral norm, batch norm, CycleGAN with its image
+pool, a fade-in that a hook drives) are killed at random moments and in the middle of every kind of write, resumed, and
+compared with a run of the same config that nobody disturbed.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Figures
+from harness import CONFIGS, Nursery, Undisturbed, assert_same, lines
+from nursery import Job
+
+slow = pytest.mark.slow
+
+
+def command(config: Path, out: Path) -> tuple[str, ...]:
+    """What starts the run, or goes on with it where there is one."""
+    return ("train", str(config), "--out", str(out), *(["--resume"] if out.is_dir() else []))
+
+
+def finish(nursery: Nursery, whole: Undisturbed, run: Path, seen: Path) -> None:
+    ended = nursery.run(Job(command(whole.config, run), seen=str(seen)))
+    assert (ended.code, ended.err) == (0, "")
+    assert_same(run, whole.run)
+    data = {line["step"]: line["data"] for line in lines(seen)}
+    assert data == {line["step"]: line["data"] for line in whole.seen}
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [pytest.param(name, seed, marks=[slow] if seed else []) for name in CONFIGS for seed in range(4)],
+)
+def test_at_a_random_moment(
+    name: str,
+    seed: int,
+    nursery: Nursery,
+    undisturbed: Callable[[str], Undisturbed],
+    tmp_path: Path,
+    figures: Figures,
+) -> None:
+    """Several kills a run: one before its first checkpoint, the others wherever they fall."""
+    moments, whole, run, seen = random.Random(seed), undisturbed(name), tmp_path / "run", tmp_path / "seen"
+    kills, saving = 2 if seed == 0 else 5, 0
+    for _ in range(kills):
+        child = nursery.start(Job(command(whole.config, run), seen=str(seen)))
+        steps = moments.randrange(len(whole.seen) // 3)
+        assert child.wait_until(lambda child=child, steps=steps: child.steps >= steps)
+        time.sleep(moments.random() * 0.02)
+        child.send(signal.SIGKILL)
+        child.end()
+        saving += child.saving
+    finish(nursery, whole, run, seen)
+    figures.count("runs killed", kills)
+    figures.count("of them inside a checkpoint", saving)
+
+
+@pytest.mark.parametrize("place", ["write", "rename", "renamed", "remove", "log", "snapshot", "restore"])
+@pytest.mark.parametrize(
+    ("name", "count"), [("plain", 3), *(pytest.param(name, 3, marks=slow) for name in ["CycleGAN", "progressive"])]
+)
+def test_in_the_middle_of(
+    place: str,
+    name: str,
+    count: int,
+    nursery: Nursery,
+    undisturbed: Callable[[str], Undisturbed],
+    tmp_path: Path,
+    figures: Figures,
+) -> None:
+    """The child stops in the middle of a write, or before or after a file is moved, and is killed there."""
+    chance, whole, run, seen = random.Random(f"{place} {name}"), undisturbed(name), tmp_path / "run", tmp_path / "seen"
+    for _ in range(count):
+        number = chance.randrange(1, {"log": 10, "snapshot": 2, "restore": 2, "remove": 4}.get(place, 20))
+        child = nursery.start(Job(command(whole.config, run), seen=str(seen), place=place, number=number, what="hold"))
+        if child.wait_until(lambda child=child: child.held):
+            child.send(signal.SIGKILL)
+            figures.count("runs killed")
+            figures.count("of them inside a checkpoint", child.saving)
+        child.end()
+    finish(nursery, whole, run, seen)
