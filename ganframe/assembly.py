@@ -102,12 +102,9 @@ def assemble(experiment: Experiment, device: torch.device | None = None) -> Asse
         message = "one round cannot be shared by turns that are repeated within a step"
         raise BadInput(message, path=("game", "share_round"), remedy="Leave one of the two settings out.")
     if experiment.train.shard:
-        for path, clashes in {
-            ("train", "compile"): experiment.train.compile,
-            ("game", "share_round"): experiment.game.share_round,
-        }.items():
-            if clashes:
-                raise BadInput("does not go together with train.shard", path=path, remedy="Leave one of the two out.")
+        clashes = {("train", "compile"): experiment.train.compile, ("game", "share_round"): experiment.game.share_round}
+        for path in [path for path, clash in clashes.items() if clash]:
+            raise BadInput("does not go together with train.shard", path=path, remedy="Leave one of the two out.")
     objective = Objective(experiment, game)
     for term in objective.terms:
         if isinstance(term.live, nn.Module):

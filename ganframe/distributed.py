@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -164,7 +164,7 @@ def average_buffers(players: Iterable[nn.Module]) -> None:
 
 def whole(value: Tensor) -> Tensor:
     """All of a tensor, of which each rank may have some rows; every rank has to ask."""
-    return value.full_tensor() if _is_sharded(value) else value  # pyright: ignore[reportCallIssue]
+    return cast(Any, value).full_tensor() if _is_sharded(value) else value
 
 
 def like(value: Tensor, model: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ gathered when it is used and let go of afterwards, so that no device ever holds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -26,10 +26,18 @@ def shard(network: nn.Module, device: torch.device) -> None:
         device: Where this rank computes.
     """
     mesh = init_device_mesh(device.type, (distributed.this_shard().ranks,))
-    for child in network.children():
-        if any(True for _ in child.parameters()):
-            fully_shard(child, mesh=mesh)
+    for part in _parts(network):
+        fully_shard(part, mesh=mesh)
     fully_shard(network, mesh=mesh)
+
+
+def _parts(network: nn.Module) -> Iterator[nn.Module]:
+    """The children that have parameters; those of a list, which is never called, in its place."""
+    for child in network.children():
+        if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
+            yield from _parts(child)
+        elif any(True for _ in child.parameters()):
+            yield child
 
 
 @contextmanager
