@@ -57,7 +57,7 @@ class RunFolder:
             BadInput: When something stands there already, or no folder can be made there.
             RunFailed: When the disk is full.
         """
-        if path.exists():
+        if path.exists() or path.is_symlink():
             remedy = "Choose another --out, or add --resume to go on with the run that is there."
             raise BadInput("this run folder exists already", place=str(path), remedy=remedy)
         draft = path.with_name(f".{path.name}.{os.getpid()}.draft")

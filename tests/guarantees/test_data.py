@@ -70,9 +70,11 @@ def entries(run: Path) -> list[dict[str, object]]:
     return [{name: value for name, value in line.items() if name != "time"} for line in lines]
 
 
-def measured(arguments: list[str]) -> tuple[int, str, float]:
+def measured(arguments: list[str], **environment: str) -> tuple[int, str, float]:
     """Exit code, messages and peak memory in MiB of a command."""
-    process = subprocess.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        arguments, env=ENVIRONMENT | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
