@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-
-from .images import Trap, zipped
+from images import Trap, zipped
 
 DEEP = 50_000
 """Brackets of a depth bomb."""

@@ -23,6 +23,8 @@ import numpy as np
 import pytest
 import torch
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
+from images import BROKEN, GOOD, write_corpus
+from memory import ENVIRONMENT, measured
 from PIL import Image
 from torch import Tensor
 
@@ -33,14 +35,11 @@ from ganframe.distributed import WHOLE
 from ganframe.quarantine import Quarantine
 from ganframe.randomness import Randomness
 
-from .images import BROKEN, GOOD, write_corpus
-
 # Four workers on fewer cores.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 SEED = Randomness(3)
 CPU = torch.device("cpu")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 CONFIG = """
 game:
   type: adversarial
@@ -68,19 +67,6 @@ def entries(run: Path) -> list[dict[str, object]]:
     """The quarantine of a run, without the times."""
     lines = [json.loads(line) for line in (run / "quarantine.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "time"} for line in lines]
-
-
-def measured(arguments: list[str], **environment: str) -> tuple[int, str, float]:
-    """Exit code, messages and peak memory in MiB of a command."""
-    process = subprocess.Popen(
-        arguments, env=ENVIRONMENT | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    return process.returncode, errors, usage.ru_maxrss / 1024
 
 
 # What the files of a folder are worth.

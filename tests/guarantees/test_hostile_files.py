@@ -19,16 +19,15 @@ from html.parser import HTMLParser
 from importlib import metadata
 from pathlib import Path
 
+import hostile
 import pytest
 import safetensors.torch
+from memory import measured
 from PIL import Image
 
 from ganframe import load_config, train
 from ganframe.plugins import installed
 from ganframe.run import default_folder
-
-from . import hostile
-from .test_data import measured
 
 CONFIG = """\
 game:
