@@ -38,7 +38,7 @@ def gradient_norm(x: Tensor, squared: bool = False) -> Tensor:
     check_floating("x", x)
     if x.ndim == 0:
         raise wrong("x", "at least 1 dimension (N, ...)", "shape ()")
-    y = fwd(dense(x)) if use_triton(x) else reference.squared_norm(x)
+    y = fwd(dense(x)) if use_triton(x, "gradient_norm") else reference.squared_norm(x)
     if squared:
         return y
     positive = y > 0

@@ -48,7 +48,7 @@ def minibatch_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 
         raise wrong("group_size", f"a divisor of the batch of {N}, or at least {N}", group_size)
     if num_channels < 1 or C % num_channels:
         raise wrong("num_channels", f"a divisor of the {C} channels of x", num_channels)
-    if not use_triton(x):
+    if not use_triton(x, "minibatch_stddev"):
         return reference.minibatch_stddev(x, group, num_channels)
     return fwd(dense(x), group, num_channels)
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ganframe_kernels.checks import check_device, check_floating, check_rank, check_shape, wrong
-from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.layout import is_channels_last
 from ganframe_kernels.modulated_conv2d import reference
 from ganframe_kernels.modulated_conv2d.convolution import Resampling, convolve
@@ -62,7 +61,7 @@ def modulated_conv2d(
     if noise is not None:
         check_floating("noise", noise)
         check_device("noise", noise, x.device)
-    if fused_modconv and _reference_only(x):
+    if fused_modconv and _reference_only():
         y, demod = reference.modulated_conv2d(x, weight, styles, resampling, demodulate), None
     else:
         y, demod = _convolved(x, weight, styles, resampling, demodulate, styled=False)
@@ -125,7 +124,7 @@ def modulated_conv2d_act(
         ValueError: A shape, a device or an option does not fit.
     """
     x, resampling = _checked(x, weight, styles, up, down, padding, resample_filter, flip_weight)
-    if fused_modconv and _reference_only(x):
+    if fused_modconv and _reference_only():
         # The style is in x already, and still in the norm.
         demod = demodulation(weight, styles) if styled and demodulate else None
         y = reference.modulated_conv2d(
@@ -188,9 +187,9 @@ def _pointwise(x: Tensor, weights: Tensor) -> Tensor:
     return (weights @ x.flatten(2)).unflatten(2, x.shape[2:])
 
 
-def _reference_only(x: Tensor) -> bool:
+def _reference_only() -> bool:
     """Whether the grouped form is asked for: the other one needs no Triton, and is the faster one everywhere."""
-    return not use_triton(x) and os.environ.get("GANFRAME_KERNELS") == "reference"
+    return os.environ.get("GANFRAME_KERNELS") == "reference"
 
 
 def _checked(

@@ -236,7 +236,7 @@ def _resample(
             (f[None, :], (ux, 1), (dx, 1), (left, right, 0, 0), flip_filter, float(gain)),
             (f[:, None], (1, uy), (1, dy), (0, 0, top, bottom), flip_filter, 1.0),
         ]
-    if impl == "ref" or not use_triton(x):
+    if impl == "ref" or not use_triton(x, "upfirdn2d", ux, uy, dx, dy, height, width):
         for arguments in passes:
             x = reference.upfirdn2d(x, *arguments)
         return x if b is None and options == IDENTITY else bias_act_reference.bias_act(x, b, *options)
