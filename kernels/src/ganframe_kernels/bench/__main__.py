@@ -1,7 +1,7 @@
 """Prints how fast the operations and whole training steps are here, and writes it as JSON where asked.
 
-    python -m ganframe_kernels.bench [--op NAME ...] [--dtype NAME ...] [--layout NCHW|NHWC ...] [--steps | --no-steps]
-                                     [--nvidia FOLDER] [--minutes M] [--json FILE]
+    python -m ganframe_kernels.bench [--op NAME ...] [--dtype NAME ...] [--layout NCHW|NHWC ...] [--no-steps]
+                                     [--no-operations] [--nvidia FOLDER] [--minutes M] [--json FILE]
 
 On a GPU: PyTorch eager, torch.compile, torch.compile with CUDA graphs, and the kernels; NVIDIA's own operations beside
 them, where the folder is given that holds their `torch_utils`. Elsewhere only PyTorch is timed, at a sixteenth of the
@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         _check(result, options)
     else:
         _time_steps(result, options, device, deadline)
-    _time_operations(result, options, device, deadline)
+    if options.operations:
+        _time_operations(result, options, device, deadline)
     if device.type == "cuda":
         print("\nTargets:", *lines(targets(result.as_json())), sep="\n  ")
     if options.json:
@@ -74,6 +75,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--layout", nargs="*", default=["NCHW", "NHWC"] if on_gpu else ["NCHW"], choices=["NCHW", "NHWC"]
     )
     parser.add_argument("--steps", action=argparse.BooleanOptionalAction, help="whole steps; by default without --op")
+    parser.add_argument("--operations", action=argparse.BooleanOptionalAction, default=True, help="single operations")
     parser.add_argument("--repeats", type=int, help="calls that are timed; 100 on a GPU (20 of steps), 5 elsewhere")
     parser.add_argument("--nvidia", type=Path, metavar="FOLDER", help="the folder that holds NVIDIA's torch_utils")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many minutes")
@@ -90,7 +92,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _check(result: Result, options: argparse.Namespace) -> None:
     print("There is no GPU here: PyTorch alone is timed, on the CPU, and the kernels are checked in the interpreter.")
-    for case in options.cases:
+    for case in options.cases if options.operations else ():
         result.checks += filter(None, (checked(case, layout) for layout in case.layouts if layout in options.layout))
     if options.steps:
         print("Whole steps run for correctness alone, with tiny networks.")
