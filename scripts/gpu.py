@@ -48,7 +48,7 @@ class Part:
 def _pytest(name: str, seconds: int, *arguments: str) -> tuple[str | Path, ...]:
     """Tests, which end in time to write their report."""
     report = FOLDER / f"{name}.xml"
-    return PYTHON, "-m", "pytest", *arguments, f"--session-timeout={seconds}", "--junitxml", report
+    return PYTHON, "-m", "pytest", *arguments, f"--session-timeout={seconds}", "--junit-xml", report
 
 
 PARTS = (
