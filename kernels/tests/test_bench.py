@@ -21,7 +21,7 @@ from ganframe_kernels.bench.report import Result, row_lines, step_lines
 from ganframe_kernels.bench.runner import Row, StepRow, able, checked, checked_steps, timed
 from ganframe_kernels.bench.steps import SYSTEMS
 from ganframe_kernels.bench.targets import lines, targets
-from ganframe_kernels.bench.timing import Time, copies, interleaved
+from ganframe_kernels.bench.timing import Time, copied, interleaved
 
 PLACES = [(case, layout) for case in CASES for layout in case.layouts]
 
@@ -160,7 +160,7 @@ def test_the_clock_runs_while_a_function_does():
 
 def test_copies_keep_layout_and_gradients():
     x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
-    ((copy, nothing),) = copies([x, None], torch.device("cpu"))
+    ((copy, nothing),) = copied([x, None], torch.device("cpu"))
     assert nothing is None
     assert torch.equal(copy, x)
     assert copy.stride() == x.stride()
@@ -268,7 +268,8 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
 def test_what_the_time_does_not_suffice_for_is_said(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("GANFRAME_KERNELS", "auto")
     file = tmp_path / "results.json"
-    assert bench.main(["--op", "patch_loss", "--minutes", "0", "--json", str(file)]) == 0
+    arguments = ["--op", "patch_loss", "--dtype", "float32", "--layout", "NCHW"]
+    assert bench.main([*arguments, "--minutes", "0", "--json", str(file)]) == 0
     content = json.loads(file.read_text())
     assert content["rows"] == []
     assert content["left out"] == ["patch_loss: bce, float32, NCHW"]

@@ -10,6 +10,7 @@ import torch
 from ganframe_kernels.dispatch import has_triton
 from ganframe_kernels.instance_norm import InstanceNormAct2d, instance_norm_act
 from ganframe_kernels.testing import (
+    ARCHITECTURES,
     TOLERANCE,
     Case,
     assert_close,
@@ -91,6 +92,11 @@ def test_check(check):
 @pytest.mark.slow
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _inputs(shapes: dict[str, tuple[int, ...]], *, innermost: bool = False) -> dict[str, Tensor]:

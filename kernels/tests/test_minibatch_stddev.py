@@ -7,7 +7,15 @@ from functools import partial
 import pytest
 import torch
 from ganframe_kernels.minibatch_stddev import group_stddev, minibatch_stddev
-from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation, slow_checks
+from ganframe_kernels.testing import (
+    ARCHITECTURES,
+    Case,
+    assert_compiles_ahead,
+    checks,
+    default_device,
+    implementation,
+    slow_checks,
+)
 from torch import Tensor
 
 CASES = [
@@ -34,6 +42,11 @@ def test_slow_check(check):
 
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _features(*shape: int) -> Tensor:

@@ -196,3 +196,14 @@ def test_the_checks_find_a_wrong_gradient():
         check_first_order(case)
     with pytest.raises(AssertionError, match="output 1: error"):
         check_third_order(case)
+
+
+def test_the_checks_find_a_result_that_was_never_written():
+    def function(x):
+        if os.environ["GANFRAME_KERNELS"] == "reference":
+            return x * 0
+        # Memory is often 0, and then nobody sees that only the first row was written.
+        return torch.cat([x[:1] * 0, torch.empty_like(x[1:])])
+
+    with pytest.raises(AssertionError, match="output 0: error nan"):
+        check_third_order(Case("unwritten", function, {"x": (2, 3)}, {"x": (2, 3)}))

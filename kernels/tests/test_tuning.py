@@ -13,17 +13,16 @@ import torch
 from ganframe_kernels import ops, tune, tuning
 from ganframe_kernels.bench.cases import CASES
 from ganframe_kernels.dispatch import use_triton
-from ganframe_kernels.testing import implementation
+from ganframe_kernels.testing import default_device, implementation
 from ganframe_kernels.tuning import REFERENCE, Tables, key, load, recording, tuned, using
 
-CPU = torch.device("cpu")
+DEVICE = torch.device(default_device())
 
 
 @pytest.fixture(autouse=True)
 def on_a_named_device(monkeypatch):
     monkeypatch.setattr(tuning, "device_name", lambda kind, index: "sm90 triton3.7")
     monkeypatch.setenv("GANFRAME_KERNELS", "auto")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 
 def test_what_the_package_ships_is_empty_until_a_gpu_has_measured():
@@ -56,7 +55,7 @@ def test_a_configuration_takes_the_place_of_the_heuristic():
 
 
 def test_auto_takes_the_reference_where_it_was_faster():
-    x = torch.ones(4, 3, 5, 5)
+    x = torch.ones(4, 3, 5, 5, device=DEVICE)
     with recording() as asked:
         assert use_triton(x, "some_op", 2)
     assert asked.implementations == ["some_op, eager sm90 triton3.7 float32 contiguous 2x2x3x3x1"]
@@ -75,7 +74,7 @@ def test_every_operation_asks_once_under_its_own_name():
     for case in CASES:
         names = {"instance_norm_act": "instance_norm", "adain": "instance_norm", "spectral_norm_sigma": "spectral_norm"}
         with recording() as asked, implementation("auto"):
-            case.call(*case.make(case.small, torch.float32, "NCHW", CPU))
+            case.call(*case.make(case.small, torch.float32, "NCHW", DEVICE))
         if case.op not in ("filtered_lrelu", "modulated_conv2d", "conv2d_resample", "demodulation"):
             name = names.get(case.op, case.op.removesuffix("_bias_act"))
             assert [each.partition(",")[0] for each in asked.implementations] == [name]
@@ -89,7 +88,7 @@ def test_what_is_compiled_has_entries_of_its_own_and_keeps_one_graph(monkeypatch
         graphs.append(any("ganframe_kernels" in str(node.target) for node in graph.graph.nodes))
         return graph
 
-    x = torch.randn(4, 6, 8, 8)
+    x = torch.randn(4, 6, 8, 8, device=DEVICE)
     with recording() as asked:
         ops.bias_act(x)
     (eager,) = asked.implementations
@@ -164,12 +163,12 @@ def test_tuning_finds_the_fastest_configuration_and_implementation(case, referen
         return {name: reference if name == "reference" else distance(call, preferred) for name, call in calls.items()}
 
     preferred = {"BLOCK": 512, "num_warps": 8}
-    found = tune.tune(case, torch.float32, "NCHW", CPU, clock)
+    found = tune.tune(case, torch.float32, "NCHW", DEVICE, clock)
     assert list(found.configurations.values()) == [preferred, preferred]
     names = [name.partition(" sm90")[0] for name in found.implementations]
     assert names == (["gradient_norm, eager", "gradient_norm, compiled"] if reference < 1 else [])
     with using(found):
-        assert use_triton(case.make(case.shape, torch.float32, "NCHW", CPU)[0], "gradient_norm") == (reference > 1)
+        assert use_triton(case.make(case.shape, torch.float32, "NCHW", DEVICE)[0], "gradient_norm") == (reference > 1)
 
 
 @pytest.mark.filterwarnings("default")
@@ -189,7 +188,7 @@ def test_tuning_leaves_out_what_cannot_run_or_is_wrong(case, monkeypatch):
     def clock(calls):
         return {name: distance(call, {"BLOCK": 64}) for name, call in calls.items()}
 
-    found = tune.tune(case, torch.float32, "NCHW", CPU, clock)
+    found = tune.tune(case, torch.float32, "NCHW", DEVICE, clock)
     assert not any(name.startswith("gradient_norm sm90") for name in found.configurations)
 
 

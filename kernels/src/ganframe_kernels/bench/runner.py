@@ -13,7 +13,7 @@ from torch import Tensor
 from ganframe_kernels.bench.cases import PASSES, Case, Inputs
 from ganframe_kernels.bench.contenders import GRAPHS, OPERATIONS, STEPS, compiling, implementation, prepared
 from ganframe_kernels.bench.steps import System, Turns
-from ganframe_kernels.bench.timing import Time, copies, interleaved
+from ganframe_kernels.bench.timing import Time, copied, interleaved
 from ganframe_kernels.dispatch import has_triton, interpreted
 
 Call = Callable[[int], object]
@@ -81,7 +81,7 @@ class StepRow:
 
 @dataclass(frozen=True)
 class Check:
-    """How far the kernels are from the reference, without a GPU.
+    """How far the kernels are from the reference.
 
     Attributes:
         op: The operation or system.
@@ -111,7 +111,7 @@ def timed(
     """
     torch.compiler.reset()
     shape = shape_on(case, device)
-    inputs = copies(case.make(shape, dtype, layout, device), device)
+    inputs = copied(case.make(shape, dtype, layout, device), device)
     functions = _functions(case, device, nvidia)
     size = inputs[0][0].numel() * inputs[0][0].element_size()  # pyright: ignore[reportOptionalMemberAccess]
     for what, passes in zip(PASSES, case.passes, strict=True):
@@ -168,17 +168,19 @@ def able(makers: Mapping[str, Callable[[], Call]]) -> tuple[dict[str, Call], dic
 
 
 def checked(case: Case, layout: str) -> Check | None:
-    """The kernels in Triton's interpreter against the reference; None where there is no interpreter."""
-    if not (has_triton() and interpreted()):
+    """The kernels against the reference at a tiny size, on a GPU or in Triton's interpreter; None without both."""
+    device = _able_device()
+    if device is None:
         return None
-    inputs = case.make(case.small, torch.float32, layout, torch.device("cpu"))
+    inputs = case.make(case.small, torch.float32, layout, device)
     present = [each for each in inputs if each is not None]
     results: dict[str, list[Tensor]] = {}
     for mode in ("reference", "triton"):
         with implementation(mode):
             y = case.call(*inputs)
             torch.manual_seed(0)
-            slopes = torch.autograd.grad(y, present, torch.randn(y.shape), allow_unused=True, materialize_grads=True)
+            dy = torch.randn(y.shape, device=device)
+            slopes = torch.autograd.grad(y, present, dy, allow_unused=True, materialize_grads=True)
             results[mode] = [y, *slopes]
     pairs = zip(results["triton"], results["reference"], strict=True)
     error = max(
@@ -188,11 +190,12 @@ def checked(case: Case, layout: str) -> Check | None:
 
 
 def checked_steps(system: System) -> Iterator[Check]:
-    """Each kind of step at a tiny size, by kernels in the interpreter, against the reference, in float64."""
-    if not (has_triton() and interpreted()):
+    """Each kind of step at a tiny size, by kernels against the reference, in float64; none where kernels cannot run."""
+    device = _able_device()
+    if device is None:
         return
     torch.manual_seed(0)
-    kinds = system.build(2, system.small, torch.device("cpu"), torch.float64)
+    kinds = system.build(2, system.small, device, torch.float64)
     for what, turns in kinds.items():
         error = 0.0
         for turn in turns:
@@ -207,6 +210,13 @@ def checked_steps(system: System) -> Iterator[Check]:
             pairs = zip(found["triton"], found["reference"], strict=True)
             error = max(error, *(float((mine - theirs).abs().max()) / scale for mine, theirs in pairs))
         yield Check(system.name, what, "NHWC", error)
+
+
+def _able_device() -> torch.device | None:
+    """Where kernels can run."""
+    if has_triton() and interpreted():
+        return torch.device("cpu")
+    return torch.device("cuda") if has_triton() and torch.cuda.is_available() else None
 
 
 def shape_on(case: Case, device: torch.device) -> tuple[int, ...]:
@@ -242,7 +252,9 @@ def _call(name: str, function: Callable[..., Tensor], what: str, inputs: Sequenc
                 return run(*inputs[number % len(inputs)])
 
         return forward
-    graphs = [_graph(function, each, name, twice=what == "double backward") for each in inputs]
+    # A CUDA graph writes each result over the one before.
+    copies = inputs[:1] if name.endswith("graphs") else inputs
+    graphs = [_graph(function, each, name, twice=what == "double backward") for each in copies]
 
     def backward(number: int) -> object:
         outputs, leaves, slopes = graphs[number % len(graphs)]

@@ -36,7 +36,7 @@ class Turn:
     ) -> None:
         self.loss, self.draw, self.moves, self.rests = loss, draw, moves, rests
         self.parameters = list(chain.from_iterable(player.parameters() for player in moves))
-        self.optimizer = torch.optim.Adam(self.parameters, lr=1e-5, betas=(0.0, 0.99), foreach=True)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=1e-5, betas=(0.0, 0.99), fused=True)
 
     def gradients(self, loss: Callable[..., Tensor]) -> Tensor:
         """Leave the gradients of a loss, which is that of the turn or its compiled form, in the parameters."""
@@ -76,9 +76,9 @@ class System:
     by_graphs: bool = False
 
 
-def _precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 on a GPU."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+def _precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """bfloat16 on a GPU, for parameters of float32; those of float64 are for checks."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and dtype == torch.float32)
 
 
 def _placed(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -103,23 +103,23 @@ def stylegan2_turns(
         return torch.randn(batch, *shape, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
 
     def judge(real: Tensor, latent: Tensor) -> Tensor:
-        with _precision(device):
+        with _precision(device, dtype):
             of_real, of_fake = discriminator(real), discriminator(generator(latent))
             return ops.patch_loss(of_real, True, "bce") + ops.patch_loss(of_fake, False, "bce")
 
     def judge_flatly(real: Tensor, latent: Tensor) -> Tensor:
-        with _precision(device):
+        with _precision(device, dtype):
             of_real, of_fake = discriminator(real), discriminator(generator(latent))
             (slope,) = torch.autograd.grad(of_real.sum(), real, create_graph=True)
             loss = ops.patch_loss(of_real, True, "bce") + ops.patch_loss(of_fake, False, "bce")
             return loss + 5 * ops.gradient_norm(slope, squared=True).mean()
 
     def make(latent: Tensor) -> Tensor:
-        with _precision(device):
+        with _precision(device, dtype):
             return ops.patch_loss(discriminator(generator(latent)), True, "bce")
 
     def make_evenly(latent: Tensor) -> Tensor:
-        with _precision(device):
+        with _precision(device, dtype):
             w = generator.mapped(latent)
             image = generator.synthesize(w)
             # In the order of its axes, whatever the layout of the image, so that every contender draws the same.
@@ -157,7 +157,7 @@ def cyclegan_turns(
         return x.contiguous(memory_format=torch.channels_last)
 
     def make(a: Tensor, b: Tensor) -> Tensor:
-        with _precision(device):
+        with _precision(device, dtype):
             fake_b, fake_a = a_to_b(a), b_to_a(b)
             cycles = F.l1_loss(b_to_a(fake_b), a) + F.l1_loss(a_to_b(fake_a), b)
             identities = F.l1_loss(a_to_b(b), b) + F.l1_loss(b_to_a(a), a)
@@ -165,7 +165,7 @@ def cyclegan_turns(
             return sum(judged, 10 * cycles + 5 * identities)
 
     def judge(a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Tensor:
-        with _precision(device):
+        with _precision(device, dtype):
             sides = ((of_a, a, True), (of_a, fake_a, False), (of_b, b, True), (of_b, fake_b, False))
             return torch.stack([ops.patch_loss(of(x), real, "least_squares") for of, x, real in sides]).sum() / 2
 

@@ -83,14 +83,14 @@ def _summary(taken: Sequence[float]) -> Time:
     return Time(statistics.median(taken), deciles[1], deciles[7])
 
 
-def copies(inputs: Sequence[Tensor | None], device: torch.device) -> list[tuple[Tensor | None, ...]]:
+def copied(inputs: Sequence[Tensor | None], device: torch.device) -> list[tuple[Tensor | None, ...]]:
     """Enough copies of the inputs that going round them misses the cache; one on the CPU."""
     size = sum(each.numel() * each.element_size() for each in inputs if each is not None)
     count = 1 if device.type == "cpu" else max(1, -(-CACHE // max(size, 1)))
-    return [_copied(inputs) for _ in range(min(count, 64))]
+    return [_copy(inputs) for _ in range(min(count, 64))]
 
 
-def _copied(inputs: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+def _copy(inputs: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     return tuple(
         None
         if each is None
