@@ -262,7 +262,7 @@ def _named(case: Case, found: dict[str, Callable[[Case], None]]) -> Iterator[Cal
 
 
 def checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
-    """Every check of every case, to be called without arguments; `__name__` names it."""
+    """Every check of every case, opcheck of the first; to be called without arguments, and `__name__` names it."""
     every = list[Callable[[], None]]()
     for case in cases:
         dtypes = {str(t).removeprefix("torch."): partial(check_dtype, dtype=t) for t in TOLERANCE}
@@ -278,16 +278,15 @@ def checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
                 **dtypes,
                 **layouts,
                 "empty batch": check_empty_batch,
-                "opcheck": check_opcheck,
                 "compile": check_compile,
                 "compile penalty": check_compile_penalty,
             },
         )
-    return every
+    return [*every, *_named(cases[0], {"opcheck": check_opcheck})]
 
 
 def slow_checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
-    """The checks that take minutes: every entry of the Jacobians, and the compiler that users have."""
+    """The checks that take minutes: every entry of the Jacobians, the compiler of users, opcheck of each case."""
     every = list[Callable[[], None]]()
     for case in cases:
         every += _named(
@@ -296,6 +295,7 @@ def slow_checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
                 "first order, every entry": partial(check_first_order, fast_mode=False),
                 "second order, every entry": partial(check_second_order, fast_mode=False),
                 "inductor": partial(check_compile, backend="inductor"),
+                "opcheck": check_opcheck,
             },
         )
     return every
