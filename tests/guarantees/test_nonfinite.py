@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import Figures
 from ganframe_gaussians import Ring
 from harness import PLAIN, assert_same, complete, flat, latest_state, load, scalars
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load_config, train
+from ganframe.ema import Averages
 from ganframe.experiment import Experiment
 from ganframe.game import Turn
 from ganframe.run import Run
@@ -289,3 +291,18 @@ def test_a_run_that_went_back_is_resumed_as_if_it_had_not_stopped(
         train(configured(), out=cut, hooks=[PoisonUntilRollback("loss", math.nan, 13), Fails(stop)])
     train(configured(), out=cut, hooks=[PoisonUntilRollback("loss", math.nan, 13)], resume=True)
     assert_same(cut, whole)
+
+
+def test_a_constant_that_is_infinite_on_purpose_is_no_part_of_the_state() -> None:
+    """A mask keeps its infinities in the average, where a mean of them would be no number."""
+    network = torch.nn.Linear(2, 2)
+    network.register_buffer("mask", torch.tensor([0.0, -math.inf]), persistent=False)
+    network.register_buffer("mean", torch.zeros(2))
+    averages = Averages({"generator": network}, decay=0.5)
+    for _ in range(3):
+        network.mean += 1
+        averages.update()
+    found = dict(averages.players["generator"].named_buffers())
+    assert found["mask"].tolist() == [0.0, -math.inf]
+    assert found["mean"].tolist() == [2.25, 2.25]
+    assert "generator.module.mask" not in averages.state_dict()
