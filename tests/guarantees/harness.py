@@ -55,6 +55,7 @@ _MLP = "{type: mlp, hidden: [16], latent: 4}"
 
 CONFIGS = {
     "plain": PLAIN,
+    "short": PLAIN.replace("images: 320", "images: 80").replace("1_000_000", "40"),
     "lazy R1": _IMAGES.format(
         generator=_MLP,
         discriminator="{type: mlp, hidden: [16]}",

@@ -135,7 +135,7 @@ class Places:
 
         from ganframe import checkpoint, loggers, report, state, training  # noqa: PLC0415
 
-        save, write, rename = checkpoint.save, checkpoint._write, Path.rename
+        save, write, rename, come = checkpoint.save, checkpoint._write, Path.rename, self.come
 
         def saving(*given: Any, **named: Any) -> Path:
             self._status[1] = 1
@@ -156,9 +156,12 @@ class Places:
             return moved
 
         class File(FileIO):
-            def write(file, line: memoryview) -> int:
-                done = FileIO.write(file, line[: max(len(line) // 2, 1)])
-                self.come("log")
+            halfway = False
+
+            def write(self, line: memoryview) -> int:
+                self.halfway = not self.halfway
+                done = FileIO.write(self, line[: len(line) // 2] if self.halfway else line)
+                come("log")
                 return done
 
         checkpoint._write, Path.rename = writing, renaming
