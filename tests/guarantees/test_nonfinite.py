@@ -25,6 +25,8 @@ from ganframe.experiment import Experiment
 from ganframe.game import Turn
 from ganframe.run import Run
 
+slow = pytest.mark.slow
+
 SETTINGS = ("train.images=160", "checkpoint.every_images=40", "train.on_nonfinite=rollback")
 """Twenty steps, with a checkpoint after each fifth."""
 
@@ -124,6 +126,9 @@ BEFORE_IT_IS_USED = {
 }
 
 
+OTHERS = sorted({*AT_ONCE, *BEFORE_IT_IS_USED} - {"loss", "average of generator"})
+
+
 def assert_finite_throughout(run: Path, rollbacks: int) -> None:
     """No step is missing, and no checkpoint holds a number that is not finite."""
     assert [line["step"] for line in scalars(run)] == list(range(1, 21))
@@ -133,7 +138,7 @@ def assert_finite_throughout(run: Path, rollbacks: int) -> None:
         assert all(bool(each.isfinite().all()) for each in leaves if isinstance(each, Tensor))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, pytest.param(math.inf, marks=slow)])
 @pytest.mark.parametrize(
     ("what", "step", "said", "back"),
     [
@@ -163,7 +168,7 @@ def test_a_run_goes_back_from_what_is_not_finite(
     figures.count("injections, all of them found and named")
 
 
-@pytest.mark.parametrize("what", [*AT_ONCE, *BEFORE_IT_IS_USED])
+@pytest.mark.parametrize("what", ["loss", "average of generator", *(pytest.param(what, marks=slow) for what in OTHERS)])
 def test_or_it_stops(what: str, configured: Callable[..., Experiment], tmp_path: Path, figures: Figures) -> None:
     step, said = (13, AT_ONCE[what]) if what in AT_ONCE else (15, BEFORE_IT_IS_USED[what])
     with pytest.raises(RunFailed) as problem:

@@ -84,7 +84,12 @@ def test_at_random_moments(
 
 @pytest.mark.parametrize(
     ("place", "visit"),
-    [("start", 1), ("write", 1), ("evaluation", 1), ("evaluation", 4), ("snapshot", 1), ("save", 1), ("rename", 2)],
+    [
+        ("start", 1),
+        ("evaluation", 1),
+        ("rename", 2),
+        *(pytest.param(*case, marks=slow) for case in [("write", 1), ("evaluation", 4), ("snapshot", 1), ("save", 1)]),
+    ],
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=slow)])
 def test_in_the_middle_of(
