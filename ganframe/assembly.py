@@ -10,7 +10,7 @@ from torch import nn
 
 from ganframe.builtin import Adam
 from ganframe.config import Component, OptimizerConfig
-from ganframe.distributed import local_device
+from ganframe.distributed import local_device, this_shard
 from ganframe.errors import BadInput, within
 from ganframe.experiment import Experiment
 from ganframe.game import Game
@@ -37,6 +37,11 @@ class Assembly:
     objective: Objective
     augmentations: nn.ModuleList
     device: torch.device
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the processes of the run share the parameters among them."""
+        return self.experiment.train.shard and this_shard().ranks > 1
 
     @property
     def batches_per_step(self) -> int:
@@ -96,13 +101,20 @@ def assemble(experiment: Experiment, device: torch.device | None = None) -> Asse
     if experiment.game.share_round and any(turn.repeats > 1 for turn in game.turns):
         message = "one round cannot be shared by turns that are repeated within a step"
         raise BadInput(message, path=("game", "share_round"), remedy="Leave one of the two settings out.")
+    if experiment.train.shard:
+        clashes = {("train", "compile"): experiment.train.compile, ("game", "share_round"): experiment.game.share_round}
+        for path in [path for path, clash in clashes.items() if clash]:
+            raise BadInput("does not go together with train.shard", path=path, remedy="Leave one of the two out.")
     objective = Objective(experiment, game)
     for term in objective.terms:
         if isinstance(term.live, nn.Module):
             term.live.to(device)
     players = build_players(game, Randomness(experiment.seed))
-    game.seat({name: _place(player, device, experiment.train.channels_last) for name, player in players.items()})
-    return Assembly(experiment, game, objective, build_augmentations(experiment, game).to(device), device)
+    assembly = Assembly(experiment, game, objective, build_augmentations(experiment, game).to(device), device)
+    # Players that one device may have no room for go there in parts.
+    home = torch.device("cpu") if assembly.sharded else device
+    game.seat({name: _place(player, home, experiment.train.channels_last) for name, player in players.items()})
+    return assembly
 
 
 def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -138,7 +138,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         return
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for each in parameters:
-        if each.grad is not None:
+        if each.grad is not None and not _is_sharded(each):  # the gradients of those are means already
             by_dtype.setdefault(each.grad.dtype, []).append(each.grad)
     for gradients in by_dtype.values():
         flat = total(torch.cat([gradient.reshape(-1) for gradient in gradients])) / ranks
@@ -160,6 +160,25 @@ def average_buffers(players: Iterable[nn.Module]) -> None:
     buffers = [each for player in players for each in player.buffers() if each.is_floating_point() and each.numel()]
     for each in buffers:
         each.copy_(total(each) / ranks)
+
+
+def whole(value: Tensor) -> Tensor:
+    """All of a tensor, of which each rank may have some rows; every rank has to ask."""
+    return cast(Any, value).full_tensor() if _is_sharded(value) else value
+
+
+def like(value: Tensor, model: Tensor) -> Tensor:
+    """Of a tensor that every rank has, the rows that this rank has of `model`; all of it where that is all of it."""
+    if not _is_sharded(model):
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor  # noqa: PLC0415  takes as long as the rest of ganframe
+
+    assert isinstance(model, DTensor)
+    return distribute_tensor(value, model.device_mesh, model.placements, src_data_rank=None)
+
+
+def _is_sharded(value: Tensor) -> bool:
+    return hasattr(value, "full_tensor")  # of a DTensor, whose class takes long to import
 
 
 def largest(value: int) -> int:

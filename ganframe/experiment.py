@@ -35,11 +35,15 @@ class Train(Settings):
     """Examples in one forward pass; several devices share them equally, so that their number changes no result."""
     accumulate: PositiveInt = 1
     """Forward and backward passes whose gradients are averaged into one optimizer step."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Autocast precision of forward passes; parameters stay in fp32."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 where the device computes in it
+    natively, and fp32 elsewhere."""
     compile: bool = False
     """Compile each player with `torch.compile`. Turns that differentiate through a player, as those with a gradient
     penalty do, run uncompiled: with `every: 16` that is one in sixteen."""
+    shard: bool = False
+    """On several devices, spread parameters, gradients and optimizer state over them (FSDP), for networks that do not
+    fit one. Turns that differentiate through a player, as those with a gradient penalty do, gather it meanwhile."""
     channels_last: bool = False
     """Keep images and convolution weights in channels-last memory order."""
     ema: Ema | None = None

@@ -42,7 +42,8 @@ class Readings:
             gradients += moved
         self._values += [value.detach() for each in observed for value in each.values()]
         # The public get_total_norm takes twice as long over small networks.
-        self._values += torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        self._values += map(distributed.whole, norms)
         self._turns.append((turn, names, players, 1 / len(observed)))
 
     def note(self, values: Mapping[str, Tensor]) -> None:

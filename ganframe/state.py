@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ def save_checkpoint(run: Run) -> None:
     rooms |= {"optimizers": _optimizer_states(run), "memory": run.game.memory, "hooks": state}
     rooms["progress"] = {"images": run.images, "rollbacks": run.rollbacks, "looked": run.looked}
     rooms["settings"] = {"optimizers": _optimizer_settings(run)}
+    rooms = _whole(rooms)
     if distributed.is_main():
         save(run.folder.checkpoints, run.step, rooms, run.experiment.checkpoint.keep)
 
@@ -103,7 +104,7 @@ def roll_back(run: Run, problem: NotFinite) -> None:
 
 def _load(name: str, live: Any, state: Mapping[str, Any]) -> None:
     try:
-        live.load_state_dict(state)
+        live.load_state_dict(_laid_out(state, live.state_dict()))
     except (RuntimeError, ValueError, KeyError) as problem:
         lines = str(problem).splitlines()
         raise _does_not_fit(name, lines[min(1, len(lines) - 1)].strip()) from None
@@ -137,7 +138,27 @@ def _lay_out(optimizer: Any) -> None:
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                own = distributed.like(value, parameter)
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(own)
+
+
+def _whole(tree: Any) -> Any:
+    """The state with all of every tensor, of which each rank may have a part."""
+    if isinstance(tree, Tensor):
+        return distributed.whole(tree)
+    if isinstance(tree, Mapping):
+        return {name: _whole(each) for name, each in cast(Mapping[str, Any], tree).items()}
+    if isinstance(tree, (list, tuple)):
+        return [_whole(each) for each in cast(list[Any], tree)]
+    return tree
+
+
+def _laid_out(state: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved state, of which each rank has what it has of the present one."""
+    return {
+        name: distributed.like(value, model) if isinstance(model := present.get(name), Tensor) else value
+        for name, value in state.items()
+    }
 
 
 def _rooms(run: Run) -> dict[str, Any]:

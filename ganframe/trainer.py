@@ -14,6 +14,7 @@ from ganframe.data import Batches
 from ganframe.errors import NotFinite, within
 from ganframe.game import Round, Turn
 from ganframe.objective import Moment, Plan, Sum
+from ganframe.precision import autocast
 from ganframe.randomness import Randomness
 from ganframe.readings import Readings
 from ganframe.run import Run
@@ -45,6 +46,7 @@ class Trainer:
         self.total_images = train.images
         self.channels_last = train.channels_last
         self.compiled = train.compile
+        self.sharded = run.assembly.sharded
         self.augmentations = run.assembly.augmentations
         self.schedules = Schedules(run.assembly.components())
         self.optimizer_configs = {
@@ -59,7 +61,7 @@ class Trainer:
         shard = distributed.this_shard()
         self.batch_size = train.batch_size // shard.ranks
         self.randomness = Randomness(run.experiment.seed, shard=shard)
-        self.autocast = torch.autocast(run.device.type, torch.bfloat16, enabled=train.precision == "bf16")
+        self.autocast = autocast(train.precision, run.device)
         self._batches = batches.starting_at(run.step * self.batches_per_step)
 
     def done(self) -> bool:
@@ -133,9 +135,15 @@ class Trainer:
         self.run.hooks.hook.on_turn_end(run=self.run, turn=turn, rounds=rounds)
 
     def _mode(self, plan: Plan) -> contextlib.AbstractContextManager[object]:
-        # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
-        twice = self.game.differentiates_twice or plan.differentiates_twice
-        return torch.compiler.set_stance("force_eager") if self.compiled and twice else contextlib.nullcontext()
+        if self.game.differentiates_twice or plan.differentiates_twice:
+            if self.sharded:
+                from ganframe.sharding import gathered  # noqa: PLC0415  takes as long as the rest of ganframe
+
+                return gathered(self.game.players.values())
+            if self.compiled:
+                # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
+                return torch.compiler.set_stance("force_eager")
+        return contextlib.nullcontext()
 
     def _prepare(self, batch: Batch) -> Batch:
         if not self.channels_last:

@@ -126,6 +126,8 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
         averages = Averages(
             sample_makers(assembly.game), 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images)
         )
+    if assembly.sharded:
+        _shard(assembly, averages)
     if experiment.train.compile:
         for player in assembly.game.players.values():
             player.compile()
@@ -137,6 +139,14 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
         averages=averages,
         hooks=run_manager(*_listeners(assembly), *hooks),
     )
+
+
+def _shard(assembly: Assembly, averages: Averages | None) -> None:
+    from ganframe.sharding import shard  # noqa: PLC0415  takes as long as the rest of ganframe
+
+    for network in (*assembly.game.players.values(), *(averages.players.values() if averages else ())):
+        shard(network, assembly.device)
+    assembly.game.seat(assembly.game.players)
 
 
 def _listeners(assembly: Assembly) -> list[object]:
@@ -220,14 +230,12 @@ def _batches(run: Run, dataset: Dataset) -> Batches:
 
 def snapshot(run: Run, dataset: Dataset) -> None:
     """Draw what the averaged players make of the same inputs each time, where it is something to look at."""
-    if not distributed.is_main():
-        return
     game = run.sampling_game()
     randomness = Randomness(run.experiment.seed).at("snapshot")
     with sampling_mode(game, randomness, run.device):
         round = sampling_round(game, dataset, run.experiment.snapshot.count, randomness, run.device)
         tensors = {name: round[name] for name in game.pictures}
-    if not drawable(tensors):
+    if not distributed.is_main() or not drawable(tensors):
         return
     picture = run.folder.pictures / f"{run.step:09d}.png"
     with writing(picture.parent):

@@ -122,7 +122,7 @@ SETTINGS = {
         "device: cpu",
         "precision: fp8",
         "FILE:8:37: train.precision: ",
-        ["'fp32' or 'bf16'", "given: 'fp8'"],
+        ["'auto', 'fp32' or 'bf16'", "given: 'fp8'"],
     ),
     "no such device": ("device: cpu", "device: abacus", "FILE:8:37: train.device: ", ["'abacus'", "cpu or auto"]),
     "missing setting of a shorthand": ("digits", "image-folder", "FILE:7:1: data.path: ", ["missing"]),

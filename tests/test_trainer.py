@@ -15,6 +15,7 @@ from ganframe import Experiment, RunFailed, hookimpl, load_config, train
 from ganframe.assembly import assemble
 from ganframe.checkpoint import complete, load
 from ganframe.game import Turn
+from ganframe.precision import autocast
 from ganframe.randomness import Randomness
 from ganframe.run import Run
 
@@ -202,6 +203,14 @@ def test_faster_modes_train_the_same_thing(
     faster, _ = run(config, tmp_path / "fast", "train.images=48", fast)
     for mine, theirs in zip(plain.scalars, faster.scalars, strict=True):
         assert mine == pytest.approx(theirs, rel=0.02, abs=0.02)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_automatic_precision_is_bf16_only_where_it_is_native(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    for precision, expected in (("auto", native), ("bf16", True), ("fp32", False)):
+        with autocast(precision, torch.device("cpu")):
+            assert torch.is_autocast_enabled("cpu") == expected
 
 
 def test_the_loss_goes_down_where_only_the_judge_learns(config: Path, tmp_path: Path) -> None:

@@ -188,12 +188,23 @@ def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
     assert all(each.grad is None for name in frozen for each in case.game.players[name].parameters())
 
 
+def mean_over_examples(config: LossConfig) -> None:
+    """Over a batch the loss is the mean of that over its halves, unless its class is `batch_coupled`."""
+    real, fake = ((SEEDED.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
+    halves = [slice(0, BATCH // 2), slice(BATCH // 2, BATCH)]
+    for score in () if config.batch_coupled else _sides(config):
+        whole = score(_verdict(real), _verdict(fake))
+        parts = [score(_verdict(real[half]), _verdict(fake[half])) for half in halves]
+        assert torch.allclose(whole, torch.stack(parts).mean(), rtol=1e-9, atol=1e-9), "say `batch_coupled = True`"
+
+
 CHECKS = {
     "loss": {
         "finite at extreme logits": finite_at_extremes,
         "float64 gradcheck": gradients_are_right,
         "the discriminator pulls reals and fakes apart": discriminator_pulls_apart,
         "the generator raises fake logits": generator_raises_fakes,
+        "a mean over examples": mean_over_examples,
     },
     "label policy": {"targets stay in range and are seeded": targets_stay_in_range},
     "regularizer": {

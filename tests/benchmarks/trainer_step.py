@@ -26,6 +26,7 @@ from ganframe.assembly import assemble
 from ganframe.data import Batches
 from ganframe.experiment import Experiment
 from ganframe.plugins import run_manager
+from ganframe.precision import autocast
 from ganframe.randomness import Randomness
 from ganframe.run import Run, RunFolder
 from ganframe.trainer import Trainer
@@ -87,13 +88,13 @@ def handwritten_block(settings: Experiment) -> Callable[[], None]:
         torch.optim.Adam(player.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
         for player in (generator, discriminator)
     ]
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.train.precision == "bf16")
+    context = autocast(settings.train.precision, device)
 
     def step() -> None:
         chosen = images[torch.randint(len(images), (BATCH,))].to(device, non_blocking=True)
         real = chosen.float().div_(127.5).sub_(1).to(memory_format=torch.channels_last)
         latent = torch.randn(BATCH, *latent_shape, device=device)
-        with autocast:
+        with context:
             fake = generator(latent)
             of_real, of_fake = discriminator(real).logits, discriminator(fake.detach()).logits
             loss = softplus(-of_real).mean() + softplus(of_fake).mean()
@@ -102,7 +103,7 @@ def handwritten_block(settings: Experiment) -> Callable[[], None]:
         optimizers[1].zero_grad()
         for parameter in discriminator.parameters():
             parameter.requires_grad = False
-        with autocast:
+        with context:
             loss = softplus(-discriminator(fake).logits).mean()
         loss.backward()
         optimizers[0].step()

@@ -23,6 +23,7 @@ from ganframe.data import Batches
 from ganframe.plugins import run_manager
 from ganframe.randomness import Randomness
 from ganframe.run import Run, RunFolder
+from ganframe.sharding import shard
 from ganframe.trainer import Trainer
 
 STEPS = 2
@@ -51,6 +52,10 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         for module in player.modules():
             if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
                 module.eval()
+    if assembly.sharded:
+        for player in assembly.game.players.values():
+            shard(player, assembly.device)
+        assembly.game.seat(assembly.game.players)
     run = Run(
         experiment=experiment,
         folder=RunFolder(folder),
@@ -59,9 +64,9 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         averages=None,
         hooks=run_manager(*{id(live): live for _, live in assembly.components() if _hears(live)}.values()),
     )
-    shard = distributed.this_shard()
-    size = experiment.train.batch_size // shard.ranks
-    batches = Batches(Doubled(experiment.data.build()), size, Randomness(0).at("data"), assembly.device, 0, shard)
+    part = distributed.this_shard()
+    size = experiment.train.batch_size // part.ranks
+    batches = Batches(Doubled(experiment.data.build()), size, Randomness(0).at("data"), assembly.device, 0, part)
     trainer = Trainer(run, batches)
     for _ in range(STEPS):
         trainer.step()
@@ -73,11 +78,15 @@ def _hears(live: object) -> bool:
 
 
 def _state(assembly: Assembly) -> dict[str, Tensor]:
+    for player in assembly.game.players.values():
+        held = sum(each.to_local().numel() for each in player.parameters()) if assembly.sharded else 0
+        # Rows are dealt out whole, so that a rank may have a few more than its share.
+        assert held <= 0.8 * sum(each.numel() for each in player.parameters())
     parts = {f"player {name}": each.state_dict() for name, each in assembly.game.players.items()}
     parts |= {f"term {name}": each.state_dict() for name, each in assembly.objective.stateful().items()}
     parts |= {"augmentations": assembly.augmentations.state_dict(), "memory": assembly.game.memory}
     return {
-        f"{part} {key}": value.detach().clone().contiguous()
+        f"{part} {key}": distributed.whole(value).detach().clone().contiguous()
         for part, state in parts.items()
         for key, value in state.items()
         if isinstance(value, Tensor)

@@ -2,8 +2,8 @@
 
 For every loss, penalty and label policy that is installed, for ADA's controller and for unrolling, two steps on 2 and
 on 4 gloo ranks are compared with two steps of one process over the whole batch, in float64: weights, buffers, running
-statistics and pools of past fakes, on every rank. Whole runs are started with torchrun, end when a rank is killed, and
-go on with another number of ranks.
+statistics and pools of past fakes, on every rank; with sharded parameters too. Whole runs are started with torchrun,
+end when a rank is killed, and go on with another number of ranks.
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ HOSTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """Where a term cannot join the plain game over points: the experiment that it joins, and what it must be told."""
 
 
-def case(kind: str, name: str) -> dict[str, Any]:
+SHARDED = ("feature-matching", "path-length", "r1", "wgan-gp")
+
+
+def case(kind: str, name: str, *, shard: bool = False) -> dict[str, Any]:
     """A small experiment with this component in it."""
     host, settings = HOSTS.get(name, (PLAIN, {}))
     component = {"type": name, **settings}
@@ -105,7 +108,7 @@ def case(kind: str, name: str) -> dict[str, Any]:
         host = {**DIGITS, "augmentations": [{"type": "ada", "interval": 3}]}
     elif name == "unrolled":
         host = {**PLAIN, "game": {"type": "unrolled", "of": PLAIN["game"], "steps": 2}}
-    train = {"images": 1000, "batch_size": SIZE, "device": "cpu"}
+    train = {"images": 1000, "batch_size": SIZE, "device": "cpu", "shard": shard}
     turns = {"discriminator", "generator"}
     if host["game"]["type"] == "cycle":
         turns = {"discriminators", "generators"}
@@ -115,8 +118,9 @@ def case(kind: str, name: str) -> dict[str, Any]:
 
 
 def cases() -> dict[str, dict[str, Any]]:
+    sharded = {f"{name}, sharded": case("regularizer", name, shard=True) for name in SHARDED}
     wanted = [*_types("loss", "regularizer", "label policy"), ("augmentation", "ada"), ("game", "unrolled")]
-    return {name: case(kind, name) for kind, name in wanted}
+    return {name: case(kind, name) for kind, name in wanted} | sharded
 
 
 def _types(*kinds: str) -> list[tuple[str, str]]:
@@ -248,6 +252,15 @@ def test_a_run_is_the_same_on_any_number_of_ranks(ranks: int, config: Path, alon
     mine, theirs = (json.loads((run / "metrics.jsonl").read_text()) for run in (tmp_path / "run", alone))
     assert mine == pytest.approx(theirs, rel=0.05)
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_sharded_run_goes_on_without_sharding(config: Path, alone: Path, tmp_path: Path) -> None:
+    run, half = tmp_path / "run", ("--set", "train.images=1_600", "--set", "train.shard=true")
+    code, errors = finish(torchrun(2, "-m", "ganframe", "train", config, "--out", run, *half))
+    assert code == 0, errors
+    train(load_config(str(config)), out=run, resume=True, allow_changes=["train.images", "train.shard"])
+    assert_as_alone(run, alone)
 
 
 @pytest.mark.parametrize(
