@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterator, Sequence
 
@@ -83,6 +84,7 @@ class Batches:
                     batch_size=None,
                     num_workers=self.workers,
                     pin_memory=self.device.type == "cuda",
+                    worker_init_fn=_leave_signals_to_the_run,
                 )
             )
         for batch in batches:
@@ -98,6 +100,11 @@ class _Source(TorchDataset[dict[str, Tensor]]):
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         draws = Randomness(self.randomness.seed, self.randomness.counters, self.order.shard).at("batch", number)
         return self.dataset.fetch(self.order.batch(number), draws)
+
+
+def _leave_signals_to_the_run(_worker: int) -> None:
+    """Terminals and schedulers signal whole groups of processes; the run still needs the batches of its last step."""
+    os.setsid()
 
 
 class _Numbers(torch.utils.data.Sampler[int]):

@@ -181,6 +181,11 @@ class Child:
         return self._status[0]
 
     @property
+    def begun(self) -> bool:
+        """Whether the command line has begun."""
+        return bool(self._status[5])
+
+    @property
     def saving(self) -> bool:
         """Whether it is inside `checkpoint.save`."""
         return bool(self._status[1])

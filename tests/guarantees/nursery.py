@@ -203,7 +203,7 @@ class Places:
 
 
 def _do(job: Job, status: memoryview, folder: Path) -> int:
-    from ganframe.cli import main  # noqa: PLC0415
+    from ganframe import cli  # noqa: PLC0415
 
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -211,8 +211,9 @@ def _do(job: Job, status: memoryview, folder: Path) -> int:
     installed().manager.register(Witness(status, job.seen), "witness")
     Places(job, status).prepare()
     sys.argv = ["ganframe", *job.arguments]
+    cli.installed = lambda: status.__setitem__(5, 1) or installed()  # the first that `main` does
     try:
-        main()
+        cli.main()
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0

@@ -66,7 +66,7 @@ def test_at_random_moments(
     for number in (signal.SIGINT, signal.SIGTERM) * 2:
         child = nursery.start(Job(arguments(whole, run), seen=str(seen)))
         steps = moments.randrange(9)
-        assert child.wait_until(lambda child=child, steps=steps: child.steps >= steps and run.is_dir())
+        assert child.wait_until(lambda child=child, steps=steps: child.begun and child.steps >= steps and run.is_dir())
         time.sleep(moments.random() * 0.02)
         asked = time.monotonic()
         child.send(number)
