@@ -50,11 +50,13 @@ DeviceOption = Annotated[str, typer.Option(help="A torch device, or auto.")]
 def main() -> None:
     """Run the command line."""
     try:
-        with _termination_raises():
+        with _signals_raise():
             installed().add_commands(app)
             app()
     except (BadInput, RunFailed) as problem:
         _fail(str(problem), problem.exit_code)
+    except _Signalled as signalled:
+        _fail(str(signalled.problem), signalled.problem.exit_code)
     except OSError as problem:
         if problem.filename is None and problem.errno not in DISK_ERRORS:
             raise
@@ -63,21 +65,29 @@ def main() -> None:
         _fail("interrupted", Interrupted.exit_code)
 
 
-@contextlib.contextmanager
-def _termination_raises() -> Generator[None, None, None]:
-    """Let SIGTERM end what is inside as an exception, so that it is cleaned up and reported like any other."""
+class _Signalled(BaseException):
+    """A signal that came while no run was under way; no plugin's `except Exception` can hold it up."""
 
-    def end(*_: object) -> NoReturn:
-        raise Terminated("terminated")
+    def __init__(self, problem: RunFailed) -> None:
+        self.problem = problem
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Generator[None, None, None]:
+    """Let SIGINT and SIGTERM end what is inside as an exception, so that it is cleaned up and reported."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise _Signalled(Interrupted("interrupted") if number == signal.SIGINT else Terminated("terminated"))
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 import traceback
@@ -102,7 +103,7 @@ def _from_workers(source: Source, number: int, workers: int, pin_memory: bool) -
         batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,
-        worker_init_fn=_leave_interrupts_to_the_run,
+        worker_init_fn=_leave_signals_to_the_run,
     )
     others = multiprocessing.active_children()
     with _deaths_are_noticed_where_a_batch_is_awaited():
@@ -136,9 +137,9 @@ def _end(code: int) -> str:
     return f"was killed by {name}" + (", as happens when memory runs out" if name == "SIGKILL" else "")
 
 
-def _leave_interrupts_to_the_run(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the run still needs the batches of the step that it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals_to_the_run(_worker: int) -> None:
+    """Terminals and schedulers signal whole groups of processes; the run still needs the batches of its last step."""
+    os.setsid()
 
 
 @contextmanager

@@ -44,7 +44,8 @@ def check_finite(run: Run) -> None:
         NotFinite: Names the parts of the state, and their tensors.
     """
     spoilt: dict[str, list[str]] = {}
-    for part, name, value in _held(run):
+    for part, name, held in _held(run):
+        value = distributed.whole(held)
         # The least and the largest number tell, in a thirtieth of the time that it takes to ask each.
         if value.is_floating_point() and value.numel() and not torch.stack(value.aminmax()).isfinite().all():
             spoilt.setdefault(part, []).append(name)

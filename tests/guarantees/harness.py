@@ -55,6 +55,7 @@ _MLP = "{type: mlp, hidden: [16], latent: 4}"
 
 CONFIGS = {
     "plain": PLAIN,
+    "short": PLAIN.replace("images: 320", "images: 80").replace("1_000_000", "40"),
     "lazy R1": _IMAGES.format(
         generator=_MLP,
         discriminator="{type: mlp, hidden: [16]}",
@@ -178,6 +179,11 @@ class Child:
     def steps(self) -> int:
         """Steps that the child has taken."""
         return self._status[0]
+
+    @property
+    def begun(self) -> bool:
+        """Whether the command line has begun."""
+        return bool(self._status[5])
 
     @property
     def saving(self) -> bool:

@@ -135,7 +135,7 @@ class Places:
 
         from ganframe import checkpoint, loggers, report, state, training  # noqa: PLC0415
 
-        save, write, rename = checkpoint.save, checkpoint._write, Path.rename
+        save, write, rename, come = checkpoint.save, checkpoint._write, Path.rename, self.come
 
         def saving(*given: Any, **named: Any) -> Path:
             self._status[1] = 1
@@ -156,9 +156,12 @@ class Places:
             return moved
 
         class File(FileIO):
-            def write(file, line: memoryview) -> int:
-                done = FileIO.write(file, line[: max(len(line) // 2, 1)])
-                self.come("log")
+            halfway = False
+
+            def write(self, line: memoryview) -> int:
+                self.halfway = not self.halfway
+                done = FileIO.write(self, line[: len(line) // 2] if self.halfway else line)
+                come("log")
                 return done
 
         checkpoint._write, Path.rename = writing, renaming
@@ -200,7 +203,7 @@ class Places:
 
 
 def _do(job: Job, status: memoryview, folder: Path) -> int:
-    from ganframe.cli import main  # noqa: PLC0415
+    from ganframe import cli  # noqa: PLC0415
 
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -208,8 +211,9 @@ def _do(job: Job, status: memoryview, folder: Path) -> int:
     installed().manager.register(Witness(status, job.seen), "witness")
     Places(job, status).prepare()
     sys.argv = ["ganframe", *job.arguments]
+    cli.installed = lambda: status.__setitem__(5, 1) or installed()  # the first that `main` does
     try:
-        main()
+        cli.main()
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0

@@ -135,6 +135,10 @@ def _spoil(checkpoint: Path) -> None:
     file.write_bytes(content)
 
 
+def _lose_its_manifest(checkpoint: Path) -> None:
+    (checkpoint / "manifest.json").unlink()
+
+
 def _be_a_file(checkpoint: Path) -> None:
     shutil.rmtree(checkpoint)
     checkpoint.write_text("")
@@ -145,7 +149,7 @@ def _be_a_file(checkpoint: Path) -> None:
     [
         (_spoil, "player.generator.safetensors: the content of this file has changed"),
         (_be_a_file, "manifest.json: this file of a checkpoint cannot be read: Not a directory"),
-        (lambda checkpoint: (checkpoint / "manifest.json").unlink(), "manifest.json: this file of a checkpoint cannot"),
+        pytest.param(_lose_its_manifest, "manifest.json: this file of a checkpoint cannot", marks=pytest.mark.slow),
     ],
     ids=["changed", "a file", "no manifest"],
 )

@@ -8,11 +8,15 @@ compared with a run of the same config that nobody disturbed.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Figures
@@ -20,6 +24,10 @@ from harness import CONFIGS, Nursery, Undisturbed, assert_same, lines
 from nursery import Job
 
 slow = pytest.mark.slow
+
+OTHER_PLACES = ("renamed", "remove", "snapshot", "restore")
+KINDS = [name for name in CONFIGS if name != "short"]
+QUIET: dict[str, Any] = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "stdout": subprocess.DEVNULL}
 
 
 def command(config: Path, out: Path) -> tuple[str, ...]:
@@ -37,7 +45,7 @@ def finish(nursery: Nursery, whole: Undisturbed, run: Path, seen: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "seed"),
-    [pytest.param(name, seed, marks=[slow] if seed else []) for name in CONFIGS for seed in range(4)],
+    [pytest.param(name, seed, marks=[slow] if seed else []) for name in KINDS for seed in range(4)],
 )
 def test_at_a_random_moment(
     name: str,
@@ -49,7 +57,7 @@ def test_at_a_random_moment(
 ) -> None:
     """Several kills a run: one before its first checkpoint, the others wherever they fall."""
     moments, whole, run, seen = random.Random(seed), undisturbed(name), tmp_path / "run", tmp_path / "seen"
-    kills, saving = 2 if seed == 0 else 5, 0
+    kills, saving = 1 if seed == 0 else 5, 0
     for _ in range(kills):
         child = nursery.start(Job(command(whole.config, run), seen=str(seen)))
         steps = moments.randrange(len(whole.seen) // 3)
@@ -63,9 +71,11 @@ def test_at_a_random_moment(
     figures.count("of them inside a checkpoint", saving)
 
 
-@pytest.mark.parametrize("place", ["write", "rename", "renamed", "remove", "log", "snapshot", "restore"])
 @pytest.mark.parametrize(
-    ("name", "count"), [("plain", 3), *(pytest.param(name, 3, marks=slow) for name in ["CycleGAN", "progressive"])]
+    "place", ["write", "rename", "log", *(pytest.param(each, marks=slow) for each in OTHER_PLACES)]
+)
+@pytest.mark.parametrize(
+    ("name", "count"), [("plain", 2), *(pytest.param(name, 4, marks=slow) for name in ["CycleGAN", "progressive"])]
 )
 def test_in_the_middle_of(
     place: str,
@@ -87,3 +97,21 @@ def test_in_the_middle_of(
             figures.count("of them inside a checkpoint", child.saving)
         child.end()
     finish(nursery, whole, run, seen)
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(9, marks=slow)])
+def test_through_a_real_command_line(
+    kills: int, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures
+) -> None:
+    """Processes of their own share nothing: not even the order in which Python lays out its sets of names."""
+    moments, whole, run = random.Random(kills), undisturbed("plain"), tmp_path / "run"
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, "-m", "ganframe", *command(whole.config, run)], **QUIET)
+        while not run.is_dir() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.random())
+        process.kill()
+        process.wait()
+        figures.count("runs killed")
+    subprocess.run([sys.executable, "-m", "ganframe", *command(whole.config, run)], check=True, **QUIET)
+    assert_same(run, whole.run)

@@ -70,7 +70,7 @@ def test_memory_and_open_files_do_not_grow(steps: int, tmp_path: Path, figures: 
     figures.worst("growth of open files", max(watch.files[2:]) - watch.files[2])
 
 
-@pytest.mark.parametrize("count", [30_000, pytest.param(1_000_000, marks=slow)])
+@pytest.mark.parametrize("count", [21_000, pytest.param(1_000_000, marks=slow)])
 def test_the_report_of_a_long_run_is_small(
     count: int, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures
 ) -> None:
@@ -88,11 +88,11 @@ def test_the_report_of_a_long_run_is_small(
             log.write(json.dumps(line) + "\n")
     measured = [json.dumps({"step": step, "images": step * 64, "fid/fid": 9.5}) for step in range(5_000)]
     folder.metrics.write_text("\n".join(measured) + "\n")
-    noise = np.random.default_rng(0).integers(0, 256, (2560, 2560, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)
     Image.fromarray(noise).save(folder.samples, compress_level=1)
     for step in range(100):
         os.link(folder.samples, folder.pictures / f"{step:09d}.png")
-    assert folder.samples.stat().st_size > 10_000_000
+    assert folder.samples.stat().st_size > 7_000_000
     size = write_report(folder).stat().st_size
     assert size < 5_000_000
     text = folder.report.read_text()

@@ -13,15 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import Figures
 from ganframe_gaussians import Ring
 from harness import PLAIN, assert_same, complete, flat, latest_state, load, scalars
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load_config, train
+from ganframe.ema import Averages
 from ganframe.experiment import Experiment
 from ganframe.game import Turn
 from ganframe.run import Run
+
+slow = pytest.mark.slow
 
 SETTINGS = ("train.images=160", "checkpoint.every_images=40", "train.on_nonfinite=rollback")
 """Twenty steps, with a checkpoint after each fifth."""
@@ -122,6 +126,9 @@ BEFORE_IT_IS_USED = {
 }
 
 
+OTHERS = sorted({*AT_ONCE, *BEFORE_IT_IS_USED} - {"loss", "average of generator"})
+
+
 def assert_finite_throughout(run: Path, rollbacks: int) -> None:
     """No step is missing, and no checkpoint holds a number that is not finite."""
     assert [line["step"] for line in scalars(run)] == list(range(1, 21))
@@ -131,7 +138,7 @@ def assert_finite_throughout(run: Path, rollbacks: int) -> None:
         assert all(bool(each.isfinite().all()) for each in leaves if isinstance(each, Tensor))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, pytest.param(math.inf, marks=slow)])
 @pytest.mark.parametrize(
     ("what", "step", "said", "back"),
     [
@@ -161,7 +168,7 @@ def test_a_run_goes_back_from_what_is_not_finite(
     figures.count("injections, all of them found and named")
 
 
-@pytest.mark.parametrize("what", [*AT_ONCE, *BEFORE_IT_IS_USED])
+@pytest.mark.parametrize("what", ["loss", "average of generator", *(pytest.param(what, marks=slow) for what in OTHERS)])
 def test_or_it_stops(what: str, configured: Callable[..., Experiment], tmp_path: Path, figures: Figures) -> None:
     step, said = (13, AT_ONCE[what]) if what in AT_ONCE else (15, BEFORE_IT_IS_USED[what])
     with pytest.raises(RunFailed) as problem:
@@ -289,3 +296,18 @@ def test_a_run_that_went_back_is_resumed_as_if_it_had_not_stopped(
         train(configured(), out=cut, hooks=[PoisonUntilRollback("loss", math.nan, 13), Fails(stop)])
     train(configured(), out=cut, hooks=[PoisonUntilRollback("loss", math.nan, 13)], resume=True)
     assert_same(cut, whole)
+
+
+def test_a_constant_that_is_infinite_on_purpose_is_no_part_of_the_state() -> None:
+    """A mask keeps its infinities in the average, where a mean of them would be no number."""
+    network = torch.nn.Linear(2, 2)
+    network.register_buffer("mask", torch.tensor([0.0, -math.inf]), persistent=False)
+    network.register_buffer("mean", torch.zeros(2))
+    averages = Averages({"generator": network}, decay=0.5)
+    for _ in range(3):
+        network.mean += 1
+        averages.update()
+    found = dict(averages.players["generator"].named_buffers())
+    assert found["mask"].tolist() == [0.0, -math.inf]
+    assert found["mean"].tolist() == [2.25, 2.25]
+    assert "generator.module.mask" not in averages.state_dict()
