@@ -38,7 +38,7 @@ docs: install
 	$(RUN)mkdocs build --strict
 
 gpu: install
-	$(RUN)python -m pytest -m gpu --junitxml gpu-results/tests.xml && $(RUN)python -m pytest kernels --junitxml gpu-results/kernels.xml && $(RUN)python -m ganframe_kernels.bench --json gpu-results/kernels.json && $(RUN)python tests/benchmarks/trainer_step.py --device cuda --json gpu-results/trainer_step.json
+	$(RUN)python scripts/gpu.py
 
 schema: install
 	$(RUN)ganframe schema --out ganframe.schema.json

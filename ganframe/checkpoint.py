@@ -12,10 +12,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -26,6 +30,17 @@ from ganframe.notices import notice
 MANIFEST = "manifest.json"
 STATE = "state.json"
 _REFERENCE = "$tensor"
+
+
+@dataclass(frozen=True)
+class _State:
+    step: int
+    rooms: dict[str, Any]
+
+
+# Not the parser of the standard library, which fails at what is nested deeply.
+_STATE: TypeAdapter[_State] = TypeAdapter(_State)
+_LIST: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
@@ -78,7 +93,7 @@ def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
 def complete(folder: Path) -> list[Path]:
     """The checkpoints of a run, the latest first."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((path for path in found if path.name.isdigit()), key=lambda path: int(path.name), reverse=True)
+    return sorted((path for path in found if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
 
 
 def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
@@ -100,14 +115,37 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
         files[name] = _read(checkpoint / name)
         if _digest(files[name]) != digest:
             raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
-    state = json.loads(files[STATE])
-    if checkpoint.name != _name(state["step"]):
-        raise BadInput(f"this is the checkpoint of step {state['step']}", place=str(checkpoint))
-    rooms = {
-        room: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
-        for room, tree in state["rooms"].items()
-    }
-    return state["step"], rooms
+    try:
+        state = _STATE.validate_json(files[STATE])
+        rooms = {
+            room: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
+            for room, tree in state.rooms.items()
+        }
+    except (ValueError, TypeError, KeyError, SafetensorError) as problem:
+        # The digests say that nothing was changed since, not that it was a run that wrote it.
+        reason = str(problem).splitlines()[0]
+        raise BadInput(f"this is not a checkpoint as a run writes it: {reason}", place=str(checkpoint)) from None
+    if checkpoint.name != _name(state.step):
+        raise BadInput(f"this is the checkpoint of step {state.step}", place=str(checkpoint))
+    return state.step, rooms
+
+
+@contextmanager
+def what_fits(folder: Path) -> Generator[None, None, None]:
+    """Say that a checkpoint which can be read is of another run, where its parts do not fit those that take them back.
+
+    Args:
+        folder: The run's folder of checkpoints.
+
+    Raises:
+        BadInput: In the place of any error of that kind.
+    """
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as problem:
+        reason = " ".join(str(problem).split())
+        message = f"the checkpoint does not fit the run's config: {type(problem).__name__}: {reason}"
+        raise BadInput(message, place=str(folder)) from problem
 
 
 def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
@@ -181,7 +219,7 @@ def _manifest(digests: Mapping[str, str]) -> bytes:
 
 def _listed(content: bytes) -> dict[str, str]:
     """The digests that a manifest lists; a manifest of which any byte has changed is a ValueError."""
-    digests: dict[str, str] = json.loads(content)["files"]
+    digests = _LIST.validate_json(content)["files"]
     if _manifest(digests) != content:
         raise ValueError("its manifest has changed since it was written")
     outside = [name for name in digests if Path(name).name != name]

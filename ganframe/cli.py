@@ -310,10 +310,14 @@ def plugins(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     rows = [
-        (each.name, each.package, each.version, "" if not each.error else f"BROKEN: {each.error}")
+        (each.name, each.package, each.version, (f"BROKEN: {each.error}; " if each.error else "") + each.location())
         for each in installed().plugins
     ]
-    _print_table(("plugin", "package", "version", ""), rows)
+    # In whole lines, so that the paths can be copied or piped.
+    lines = [("plugin", "package", "version", "loaded from"), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        _say("   ".join(map(str.ljust, line, widths)).rstrip())
     kind = ""
     for cls, package in installed().registry:
         if cls.kind != kind:

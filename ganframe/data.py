@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import zipfile
+import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from ganframe.distributed import WHOLE, Shard
+from ganframe.errors import BadInput
+from ganframe.loading import Source, fetch
 from ganframe.protocols import Dataset
+from ganframe.quarantine import Quarantine
 from ganframe.randomness import Randomness
 
 
@@ -58,6 +63,7 @@ class Batches:
         device: Where batches go.
         workers: Loader processes; the batches do not depend on it.
         shard: Which part of each global batch to take.
+        quarantine: Where files that cannot be read are listed; nowhere when None.
     """
 
     def __init__(
@@ -68,57 +74,28 @@ class Batches:
         device: torch.device,
         workers: int = 0,
         shard: Shard = WHOLE,
+        quarantine: Quarantine | None = None,
     ) -> None:
-        self.source = _Source(dataset, Order(len(dataset), batch_size, randomness, shard), randomness)
-        self.device, self.workers = device, workers
+        self.source = Source(dataset, Order(len(dataset), batch_size, randomness, shard), randomness)
+        self.device, self.workers, self.quarantine = device, workers, quarantine
 
-    def starting_at(self, number: int) -> Iterator[dict[str, Tensor]]:
-        """An endless iterator over the batches from `number` on."""
-        if self.workers == 0:
-            batches = map(self.source.__getitem__, _count(number))
-        else:
-            batches = iter(
-                DataLoader(
-                    self.source,
-                    sampler=_Numbers(number),
-                    batch_size=None,
-                    num_workers=self.workers,
-                    pin_memory=self.device.type == "cuda",
-                    worker_init_fn=_leave_signals_to_the_run,
-                )
-            )
-        for batch in batches:
-            yield {name: each.to(self.device, non_blocking=True) for name, each in batch.items()}
+    def starting_at(self, number: int) -> Generator[dict[str, Tensor], None, None]:
+        """The batches from `number` on, without end. Closing the generator ends its loader workers.
 
-
-class _Source(TorchDataset[dict[str, Tensor]]):
-    """Batches by number, as a map-style dataset that loader workers can share."""
-
-    def __init__(self, dataset: Dataset, order: Order, randomness: Randomness) -> None:
-        self.dataset, self.order, self.randomness = dataset, order, randomness
-
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        draws = Randomness(self.randomness.seed, self.randomness.counters, self.order.shard).at("batch", number)
-        return self.dataset.fetch(self.order.batch(number), draws)
-
-
-def _leave_signals_to_the_run(_worker: int) -> None:
-    """Terminals and schedulers signal whole groups of processes; the run still needs the batches of its last step."""
-    os.setsid()
-
-
-class _Numbers(torch.utils.data.Sampler[int]):
-    def __init__(self, start: int) -> None:
-        self.start = start
-
-    def __iter__(self) -> Iterator[int]:
-        return _count(self.start)
-
-
-def _count(start: int) -> Iterator[int]:
-    while True:
-        yield start
-        start += 1
+        Raises:
+            BadInput: When the data set cannot go on with its files.
+            RunFailed: When the data set fails, or a loader worker dies.
+        """
+        if self.quarantine is not None:
+            self.quarantine.reopen(number)
+        batches = fetch(self.source, number, self.workers, pin_memory=self.device.type == "cuda")
+        with closing(batches):
+            for place, (batch, refusals, failure) in enumerate(batches, number):
+                if self.quarantine is not None:
+                    self.quarantine.take(place, refusals)
+                if failure is not None:
+                    raise failure
+                yield {name: each.to(self.device, non_blocking=True) for name, each in batch.items()}
 
 
 class TensorData:
@@ -145,3 +122,28 @@ class TensorData:
 def as_float(values: Tensor) -> Tensor:
     """uint8 pixels as floats in [-1, 1]; anything else as it is."""
     return values.float().div_(127.5).sub_(1) if values.dtype == torch.uint8 else values
+
+
+LARGEST_ARRAYS = 2**31
+"""Bytes that the arrays of a file may take once they are unpacked."""
+
+
+def read_arrays(file: Path, *names: str) -> list[np.ndarray]:
+    """Arrays of an `.npz` file, none of them of Python objects.
+
+    Args:
+        file: The file.
+        names: Which arrays.
+
+    Raises:
+        BadInput: When the file is missing, is none of that kind, lacks an array, or has more than `LARGEST_ARRAYS`.
+    """
+    try:
+        with zipfile.ZipFile(file) as packed:
+            size = sum(each.file_size for each in packed.infolist())
+        if size > LARGEST_ARRAYS:
+            raise ValueError(f"they take {size:,} bytes")
+        with np.load(file, allow_pickle=False) as arrays:
+            return [arrays[name] for name in names]
+    except (OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as problem:
+        raise BadInput(f"these arrays cannot be read: {problem}", place=str(file)) from None

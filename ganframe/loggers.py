@@ -10,13 +10,16 @@ from collections.abc import Collection, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from statistics import fmean
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, TypeAdapter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from ganframe.errors import writing
 from ganframe.hookspecs import hookimpl
+from ganframe.jsonio import parse_json
 from ganframe.run import Run
 
 
@@ -124,6 +127,16 @@ class Log:
             self._file.close()
 
 
+def _placed(line: dict[str, int | float]) -> dict[str, int | float]:
+    if not line.keys() >= {"step", "images"}:
+        raise ValueError("a line has a `step` and its `images`")
+    return line
+
+
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | float
+LINE: TypeAdapter[dict[str, float]] = TypeAdapter(Annotated[dict[str, Number], AfterValidator(_placed)])
+
+
 def read_log(path: Path, most: int | None = None) -> list[dict[str, float]]:
     """The lines of a log, also while it is written; none when there is no log.
 
@@ -131,18 +144,22 @@ def read_log(path: Path, most: int | None = None) -> list[dict[str, float]]:
         path: The log.
         most: How many lines to give. Where there are more, a line stands for several: it has the means of their
             values, with step and images of the last.
+
+    Raises:
+        BadInput: When a line is not as a run writes it.
     """
     if not path.is_file():
         return []
     with path.open("rb") as file:
         count = sum(1 for _ in file)
         file.seek(0)
-        whole = (line for line in itertools.islice(file, count) if line.endswith(b"\n"))
+        numbered = enumerate(itertools.islice(file, count), start=1)
+        whole = (parse_json(line, LINE, f"{path}:{number}") for number, line in numbered if line.endswith(b"\n"))
         if most is None or count <= most:
-            return [json.loads(line) for line in whole]
+            return list(whole)
         size = -(-count // most)
-        parts = itertools.groupby(enumerate(whole), key=lambda numbered: numbered[0] // size)
-        return [_mean([json.loads(line) for _, line in part]) for _, part in parts]
+        parts = itertools.groupby(enumerate(whole), key=lambda placed: placed[0] // size)
+        return [_mean([line for _, line in part]) for _, part in parts]
 
 
 def _mean(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:

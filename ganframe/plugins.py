@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,6 +34,11 @@ class Plugin:
     version: str
     module: str
     error: str = ""
+
+    def location(self) -> str:
+        """The file that is loaded, found without running it; empty where there is none."""
+        spec = find_spec(self.module.partition(":")[0].partition(".")[0])
+        return spec.origin or "" if spec else ""
 
 
 @dataclass

@@ -109,6 +109,8 @@ class Dataset(Protocol):
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """A batch: for each name of the spec a tensor with these examples.
 
+        Where a file cannot be read, `ganframe.quarantine.refuse` it and give another example in its place.
+
         Args:
             indices: Which examples, each in `range(len(self))`.
             randomness: The only source of random draws, such as flips.

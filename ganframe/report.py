@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ LINES = 20_000
 """Lines of a log that are looked at; of a longer one, means of neighbours."""
 LARGE = 100_000
 """Bytes of a picture above which a smaller copy stands in the report."""
+LARGEST = 1e100
+"""What a larger number is drawn as."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -39,15 +41,20 @@ figure { display: inline-block; margin: 0 1rem 1rem 0 } figcaption { color: #666
 def write_report(folder: RunFolder) -> Path:
     """Write the report of a run, finished or not, from its files.
 
+    Nothing in them becomes an element or an attribute of the page.
+
     Args:
         folder: The run.
 
     Returns:
         The file.
+
+    Raises:
+        BadInput: When a file is not as a run writes it.
     """
     log, metrics = read_log(folder.scalars, LINES), read_log(folder.metrics)
-    pictures = sorted(folder.pictures.glob("*.png")) if folder.pictures.is_dir() else []
-    environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+    found = folder.pictures.glob("*.png") if folder.pictures.is_dir() else ()
+    pictures = sorted(path for path in found if path.stem.isdecimal())
     config = (folder.path / "config.yaml").read_text(encoding="utf-8")
     sections = [
         ("Samples", _last(folder)),
@@ -56,7 +63,7 @@ def write_report(folder: RunFolder) -> Path:
         ("Curves", _curves(log)),
         ("Samples over time", _over_time(pictures)),
         ("Config", f"<pre>{html.escape(config)}</pre>"),
-        ("Environment", _table(environment)),
+        ("Environment", _table(folder.environment())),
     ]
     name = html.escape(folder.path.name)
     body = "".join(f"<h2>{title}</h2>\n{content}\n" for title, content in sections if content)
@@ -72,7 +79,7 @@ def _progress(log: Sequence[Mapping[str, float]]) -> str:
     if not log:
         return "<p>No step was logged yet.</p>"
     last = log[-1]
-    speed = f"{last['images per second']:,.0f}"
+    speed = f"{last.get('images per second', 0):,.0f}"
     return f"<p>{last['step']:,.0f} steps, {last['images']:,.0f} images, {speed} images a second.</p>"
 
 
@@ -147,16 +154,29 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
     for index, (title, names) in enumerate(groups.items()):
         axes = figure.add_subplot(rows, 2, index + 1)
         for name in names:
-            points = [(line["images"], line[name]) for line in log if name in line]
+            points = [(_drawn(line["images"]), _drawn(line[name])) for line in log if name in line]
             thin = points[:: -(-len(points) // POINTS)]
-            axes.plot(*zip(*thin, strict=True), label=name.split("/", 1)[1], linewidth=0.9)
-        axes.set_title(title, fontsize=9)
+            axes.plot(*zip(*thin, strict=True), linewidth=0.9)
+        axes.set_title(title, fontsize=9, parse_math=False)
         axes.tick_params(labelsize=7)
-        axes.legend(fontsize=7)
+        for text in axes.legend(axes.lines, [_label(name) for name in names], fontsize=7).get_texts():
+            text.set_parse_math(False)
     stream = io.StringIO()
-    with rc_context({"svg.hashsalt": "ganframe", "svg.fonttype": "none"}):
+    with rc_context({"svg.hashsalt": "ganframe", "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that a font lacks or that take much room
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()[stream.getvalue().index("<svg") :]
+
+
+def _drawn(value: float) -> float:
+    # Matplotlib finds no ticks for the largest floats.
+    return min(max(value, -LARGEST), LARGEST)
+
+
+def _label(name: str) -> str:
+    # A label that begins with an underscore is left out of a legend.
+    what = name.split("/", 1)[1]
+    return f" {what}" if what.startswith("_") else what
 
 
 def _panel(name: str) -> str:

@@ -13,13 +13,15 @@ import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
+from pydantic import TypeAdapter
 
 from ganframe.checkpoint import write_whole
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.experiment import Experiment
+from ganframe.jsonio import read_json
 from ganframe.plugins import installed
 from ganframe.yamlio import dump_yaml, load_experiment
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from ganframe.ema import Averages
     from ganframe.game import Game
     from ganframe.protocols import Optimizer
+
+
+Environment = dict[str, str | dict[str, str]]
+ENVIRONMENT: TypeAdapter[Environment] = TypeAdapter(Environment)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class RunFolder:
             BadInput: When something stands there already, or no folder can be made there.
             RunFailed: When the disk is full.
         """
-        if path.exists():
+        if path.exists() or path.is_symlink():
             remedy = "Choose another --out, or add --resume to go on with the run that is there."
             raise BadInput("this run folder exists already", place=str(path), remedy=remedy)
         draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
@@ -86,11 +92,41 @@ class RunFolder:
         """The folder of an existing run.
 
         Raises:
-            BadInput: When there is no run.
+            BadInput: When there is no run, or it has links that lead out of it: a run may come from anybody, and its
+                files are read, shown in reports and written over.
         """
         if not (path / "config.yaml").is_file():
             raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
+        root = path.resolve()
+        for each in sorted(path.rglob("*")):
+            if each.is_symlink() and not Path(os.path.realpath(each)).is_relative_to(root):
+                remedy = "Put what it leads to in its place, if you trust it."
+                raise BadInput("this link leads out of the run folder", place=str(each), remedy=remedy)
+            if not (each.is_file() or each.is_dir()):
+                raise BadInput("this is neither a file nor a folder", place=str(each), remedy="Remove it.")
         return cls(path)
+
+    def environment(self) -> Environment:
+        """The versions with which the run was begun, or last resumed.
+
+        Raises:
+            BadInput: When they are not as a run writes them.
+        """
+        return read_json(self.path / "environment.json", ENVIRONMENT)
+
+    def change_environment(self) -> list[str]:
+        """Note the versions of now; those before are kept as `environment-before-N.json`.
+
+        Returns:
+            What differs: "torch 2.8.0 instead of 2.7.1".
+        """
+        before, now = self.environment(), environment()
+        changes = _changes(before, now)
+        if changes:
+            number = len(list(self.path.glob("environment-before-*.json"))) + 1
+            write_whole(self.path / f"environment-before-{number}.json", json.dumps(before, indent=1).encode())
+            write_whole(self.path / "environment.json", json.dumps(now, indent=1).encode())
+        return changes
 
     def experiment(self) -> Experiment:
         """The config of the run.
@@ -130,6 +166,10 @@ class RunFolder:
         """The log of metrics, a line of JSON a measurement."""
         return self.path / "metrics.jsonl"
 
+    def quarantine(self, rank: int = 0) -> Path:
+        """The files of the data that a rank could not read, a line of JSON each."""
+        return self.path / (f"quarantine-{rank}.jsonl" if rank else "quarantine.jsonl")
+
 
 def default_folder(name: str) -> Path:
     """`runs/NAME-TIME/`, which no other run has."""
@@ -139,7 +179,24 @@ def default_folder(name: str) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def environment() -> dict[str, Any]:
+def _changes(before: Environment, now: Environment) -> list[str]:
+    """The versions that differ, those of the machine left out."""
+    older, newer = (_flat({name: each for name, each in all_.items() if name != "platform"}) for all_ in (before, now))
+    return [
+        f"{name} {newer.get(name, 'not installed')} instead of {older.get(name, 'not installed')}"
+        for name in dict.fromkeys([*older, *newer])
+        if older.get(name) != newer.get(name)
+    ]
+
+
+def _flat(versions: Environment) -> dict[str, str]:
+    flat = dict[str, str]()
+    for name, each in versions.items():
+        flat |= {name: each} if isinstance(each, str) else each
+    return flat
+
+
+def environment() -> Environment:
     """Versions of everything that a run's numbers may depend on."""
     libraries = ("torch", "numpy", "pydantic", "safetensors")
     return {

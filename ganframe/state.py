@@ -78,7 +78,7 @@ def restore(run: Run) -> None:
     run.step = step
     run.game.memory = {name: each.to(run.device) for name, each in rooms["memory"].items()}
     progress = rooms["progress"]
-    run.images, run.rollbacks, run.looked = progress["images"], progress["rollbacks"], progress["looked"]
+    run.images, run.rollbacks, run.looked = int(progress["images"]), int(progress["rollbacks"]), progress["looked"]
     run.resumed = True
     run.hooks.hook.on_checkpoint_load(run=run, state=rooms["hooks"])
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganframe.assembly import assemble, choose_device, sample_makers
-from ganframe.checkpoint import load_latest
+from ganframe.assembly import Assembly, assemble, choose_device, sample_makers
+from ganframe.checkpoint import load_latest, what_fits
 from ganframe.ema import Averages
 from ganframe.errors import BadInput
 from ganframe.experiment import Experiment
@@ -146,12 +147,17 @@ def load(run: Path | str, *, device: str = "auto") -> Trained:
     if found is None:
         raise BadInput("this run has no checkpoint yet", place=str(folder.path))
     step, rooms = found
+    with what_fits(folder.checkpoints):
+        _take_back(experiment, assembly, rooms)
+    for player in assembly.game.players.values():
+        player.eval().requires_grad_(False)
+    return Trained(folder, experiment, assembly.game, assembly.device, step)
+
+
+def _take_back(experiment: Experiment, assembly: Assembly, rooms: Mapping[str, Any]) -> None:
     for name, player in assembly.game.players.items():
         player.load_state_dict(rooms[f"player.{name}"])
     if experiment.train.ema is not None:
         averages = Averages(sample_makers(assembly.game), 0.0)
         averages.load_state_dict(rooms["averages"])
         assembly.game.seat(assembly.game.players | averages.players)
-    for player in assembly.game.players.values():
-        player.eval().requires_grad_(False)
-    return Trained(folder, experiment, assembly.game, assembly.device, step)

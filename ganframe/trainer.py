@@ -68,6 +68,10 @@ class Trainer:
         """Whether the run has seen all its images."""
         return self.run.images >= self.total_images
 
+    def close(self) -> None:
+        """End the loader workers, which a run that failed would wait for otherwise."""
+        self._batches.close()
+
     def step(self) -> dict[str, float]:
         """Take every turn of one step.
 

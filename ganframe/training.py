@@ -8,15 +8,19 @@ from pathlib import Path
 
 from ganframe import distributed
 from ganframe.assembly import Assembly, assemble, sample_makers
+from ganframe.checkpoint import what_fits
 from ganframe.data import Batches
 from ganframe.ema import Averages
 from ganframe.errors import BadInput, NotFinite, within, writing
 from ganframe.evaluate import Evaluation
 from ganframe.experiment import Experiment
 from ganframe.interruption import Interruption, LeftOff
+from ganframe.loggers import read_log
+from ganframe.notices import notice
 from ganframe.pictures import draw, drawable
 from ganframe.plugins import listens, run_manager
 from ganframe.protocols import Dataset
+from ganframe.quarantine import Quarantine
 from ganframe.randomness import Randomness
 from ganframe.report import write_report
 from ganframe.run import Run, RunFolder, default_folder
@@ -69,10 +73,11 @@ def train(
         with private_randomness(assembly.device):
             run = _start(experiment, folder, assembly, [*loggers, *hooks])
             if resume:
-                with distributed.together():
+                with distributed.together(), what_fits(folder.checkpoints):
                     restore(run)
                 if distributed.is_main():
                     folder.adopt(experiment)
+                    _note_versions(folder)
             _train(run, dataset, evaluation)
     return folder
 
@@ -117,7 +122,16 @@ def _reopened(experiment: Experiment, out: Path | str | None, allow_changes: Col
             + " ".join(f"--allow-changes {path}" for path in refused)
             + ".",
         )
+    # What cannot be read is refused before anything is changed.
+    for log in (folder.scalars, folder.metrics):
+        read_log(log, most=1000)
+    folder.environment()
     return folder
+
+
+def _note_versions(folder: RunFolder) -> None:
+    for change in folder.change_environment():
+        notice("this run goes on under other versions", change)
 
 
 def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks: Sequence[object]) -> Run:
@@ -156,6 +170,7 @@ def _listeners(assembly: Assembly) -> list[object]:
 
 def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
     interruption = Interruption()
+    trainer: Trainer | None = None
     try:
         run.hooks.hook.on_run_start(run=run)
         if run.experiment.train.on_nonfinite == "rollback" and not run.resumed:
@@ -171,6 +186,7 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
                     _complete_step(run, before, dataset, evaluation, interruption)
                 except NotFinite as problem:
                     roll_back(run, problem)
+                    trainer.close()
                     trainer = Trainer(run, _batches(run, dataset))
     except BaseException as problem:
         # What fails after a failure, such as once a disk is full, is not to stand in front of it.
@@ -180,6 +196,9 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
             with contextlib.suppress(Exception):
                 write_report(run.folder)
         raise
+    finally:
+        if trainer is not None:
+            trainer.close()
     run.hooks.hook.on_run_end(run=run, error=None)
     if distributed.is_main():
         write_report(run.folder)
@@ -225,7 +244,8 @@ def _batches(run: Run, dataset: Dataset) -> Batches:
     """The batches of a run; after a rollback those that are yet to come differ from those that were."""
     train, shard = run.experiment.train, distributed.this_shard()
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
-    return Batches(dataset, train.batch_size // shard.ranks, randomness, run.device, train.workers, shard)
+    quarantine = Quarantine(run.folder.quarantine(shard.rank))
+    return Batches(dataset, train.batch_size // shard.ranks, randomness, run.device, train.workers, shard, quarantine)
 
 
 def snapshot(run: Run, dataset: Dataset) -> None:

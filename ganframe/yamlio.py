@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -12,21 +12,36 @@ from typing import Any, cast
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
-from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
+from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, StreamMark
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from ganframe.errors import BadInput, Path, dotted
 from ganframe.experiment import Experiment
+
+MOST_CHARACTERS, MOST_VALUES, DEEPEST = 1_000_000, 100_000, 50
+"""Limits of a config: its length, its values with all aliases written out, and how deep they are nested."""
+SHOWN = 200
+"""Characters of a wrong value that a message shows at the most."""
+LONGEST_NUMBER = 1024
+"""Bits of a whole number in a config at the most."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge", "timestamp")}
 
 
 class _Constructor(RoundTripConstructor):
-    """Takes a date for the text that it is in YAML 1.2."""
+    """Takes a date for the text that it is in YAML 1.2, and no number that takes long to write out."""
+
+    def _whole(self, node: Node) -> Any:
+        value = self.construct_yaml_int(node)
+        if value.bit_length() > LONGEST_NUMBER:
+            raise ConstructorError(None, None, f"a whole number has at most {LONGEST_NUMBER} bits", node.start_mark)
+        return value
 
 
+_Constructor.add_constructor(f"{_TAG}int", _Constructor._whole)  # pyright: ignore[reportPrivateUsage]
 _Constructor.add_constructor(f"{_TAG}timestamp", RoundTripConstructor.construct_yaml_str)
 
 
@@ -64,7 +79,7 @@ class Document:
         for given, override in self.overrides.items():
             inside, around = path[: len(given)] == given, given[: len(path)] == path
             if inside or (around and key not in _marks(node)):
-                return f"--set {override}"
+                return _argument(override)
         mark = _marks(node).get(key)
         return None if mark is None else f"{self.file}:{mark[0] + 1}:{mark[1] + 1}"
 
@@ -133,7 +148,17 @@ def _given(value: object) -> str:
         return f" (given: {str(value).lower()})"
     if value is None:
         return " (given: nothing)"
-    return f" (given: {value!r})" if isinstance(value, (str, int, float)) else ""
+    if not isinstance(value, (str, int, float)):
+        return ""
+    return f" (given: {_beginning(repr(value))})"
+
+
+def _argument(override: str) -> str:
+    return f"--set {_beginning(override)}"
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 @dataclass
@@ -168,7 +193,8 @@ def read_document(file: FilePath) -> Document:
         BadInput: When it cannot be read or parsed, or has tags that make objects.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8") as stream:
+            text = stream.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         raise BadInput(f"this config cannot be read: {reason}", place=str(file)) from None
@@ -189,6 +215,7 @@ def _parse(text: str, place: str, *, marked: bool) -> Any:
     yaml = YAML()
     yaml.Constructor = _Constructor
     try:
+        _check_growth(text, where)
         node = cast(Node | None, yaml.compose(io.StringIO(text)))
         for each in _nodes(node):
             if str(each.tag) not in _PLAIN_TAGS:
@@ -201,8 +228,44 @@ def _parse(text: str, place: str, *, marked: bool) -> Any:
         raise BadInput(f"the key {key!r} stands here for the second time", place=where(problem.problem_mark)) from None
     except MarkedYAMLError as problem:
         raise BadInput(f"this is not YAML: {problem.problem}", place=where(problem.problem_mark)) from None
-    except (YAMLError, ValueError) as problem:
-        raise BadInput(f"this is not YAML: {str(problem).splitlines()[0]}", place=place) from None
+    except BadInput:
+        raise
+    except Exception as problem:  # the library has no one kind of error for values that do not fit their tags
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise BadInput(f"this is not YAML: {reason}", place=place) from None
+
+
+def _check_growth(text: str, where: Callable[[StreamMark | None], str]) -> None:
+    """Refuse a text that would take much more memory or depth than its length says."""
+    if len(text) > MOST_CHARACTERS:
+        raise BadInput(f"a config has at most {MOST_CHARACTERS:,} characters", place=where(None))
+    sizes = dict[str, int]()
+    open_anchors, open_sizes = list[str | None](), [0]
+    for event in YAML().parse(io.StringIO(text)):
+        at = where(event.start_mark)
+        if isinstance(event, CollectionStartEvent):
+            open_anchors.append(event.anchor)
+            open_sizes.append(1)
+        elif isinstance(event, CollectionEndEvent):
+            _close(open_anchors.pop(), sizes, open_sizes)
+        elif isinstance(event, AliasEvent):
+            if event.anchor in open_anchors:
+                raise BadInput(f"the alias *{event.anchor} stands for something that it is a part of", place=at)
+            open_sizes[-1] += sizes.get(str(event.anchor), 1)
+        elif isinstance(event, ScalarEvent):
+            open_sizes.append(1)
+            _close(event.anchor, sizes, open_sizes)
+        if len(open_anchors) > DEEPEST:
+            raise BadInput(f"settings are nested more than {DEEPEST} deep", place=at)
+        if open_sizes[-1] > MOST_VALUES:
+            raise BadInput(f"a config has at most {MOST_VALUES:,} values, its aliases written out", place=at)
+
+
+def _close(anchor: str | None, sizes: dict[str, int], open_sizes: list[int]) -> None:
+    size = open_sizes.pop()
+    open_sizes[-1] += size
+    if anchor is not None:
+        sizes[anchor] = size
 
 
 def _nodes(root: Node | None) -> Iterator[Node]:
@@ -223,7 +286,7 @@ def _nodes(root: Node | None) -> Iterator[Node]:
 
 def _apply(document: Document, override: str) -> None:
     """Put the value of a `--set` into a document."""
-    place = f"--set {override}"
+    place = _argument(override)
     name, equals, text = override.partition("=")
     parts = name.split(".")
     if not equals or not all(parts):

@@ -7,6 +7,7 @@ import torch
 from ganframe_kernels.adain import AdaIN, adain
 from ganframe_kernels.dispatch import has_triton
 from ganframe_kernels.testing import (
+    ARCHITECTURES,
     TOLERANCE,
     Case,
     assert_close,
@@ -43,6 +44,11 @@ def test_check(check):
 @pytest.mark.slow
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _composed(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from ganframe_kernels.bias_act import ACTIVATIONS, bias_act
 from ganframe_kernels.testing import (
+    ARCHITECTURES,
     TOLERANCE,
     Case,
     assert_compiles_ahead,
@@ -50,8 +51,8 @@ def test_compiles_ahead():
 
 
 @pytest.mark.slow
-def test_compiles_ahead_for_every_dtype():
-    assert_compiles_ahead(__file__, dtypes=tuple(TOLERANCE))
+def test_compiles_ahead_for_every_architecture_and_dtype():
+    assert_compiles_ahead(__file__, ARCHITECTURES, tuple(TOLERANCE))
 
 
 TRUTH = {

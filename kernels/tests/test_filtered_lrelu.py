@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from ganframe_kernels.filtered_lrelu import filtered_lrelu
-from ganframe_kernels.testing import Case, assert_close, checks, implementation, slow_checks
+from ganframe_kernels.testing import (
+    ARCHITECTURES,
+    Case,
+    assert_close,
+    assert_compiles_ahead,
+    checks,
+    default_device,
+    implementation,
+    slow_checks,
+)
 from ganframe_kernels.upfirdn2d import setup_filter
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +25,15 @@ def resampled(x: Tensor, b: Tensor) -> Tensor:
     return filtered_lrelu(x, fu.to(x.device), fd.to(x.device), b, up=2, down=2, padding=[1, 0, 0, 1], clamp=4.1)
 
 
-CASES = [Case("resampled", resampled, shapes={"x": (2, 2, 2, 3), "b": (2,)}, large={})]
+def fused(x: Tensor, b: Tensor) -> Tensor:
+    fu, fd = torch.arange(1.0, 13.0) / 20, torch.tensor([1.0, 0.5, -0.25, 2.0, 0.1])
+    return filtered_lrelu(x, fu.to(x.device), fd.to(x.device), b, up=2, down=3, padding=[9, 8, 7, 10], clamp=4.1)
+
+
+CASES = [
+    Case("fused", fused, {"x": (2, 2, 3, 4), "b": (2,)}, large={"x": (16, 256, 128, 128), "b": (256,)}),
+    Case("resampled", resampled, {"x": (2, 2, 2, 3), "b": (2,)}, large={"x": (16, 64, 64, 64), "b": (64,)}),
+]
 
 
 @pytest.mark.parametrize("check", checks(CASES), ids=lambda check: check.__name__)
@@ -28,6 +45,50 @@ def test_check(check):
 @pytest.mark.parametrize("check", slow_checks(CASES), ids=lambda check: check.__name__)
 def test_slow_check(check):
     check()
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES, (torch.bfloat16, torch.float16))
+
+
+# Tiles of 16 x 16: several of them, whose edges fall inside of the image and out of it.
+@pytest.mark.parametrize("flip_filter", [True, False])
+@pytest.mark.parametrize(
+    ("size", "up", "down", "padding"),
+    [
+        ((37, 20), 1, 1, (0, 0, 0, 0)),
+        ((19, 21), 2, 1, (3, 4, -2, 5)),
+        ((24, 23), 3, 2, (-3, 1, 6, -4)),
+        ((40, 9), 1, 4, 6),
+    ],
+)
+def test_tiles_join(size, up, down, padding, flip_filter):
+    torch.manual_seed(0)
+    x = torch.randn(1, 2, *size, dtype=torch.float64, device=default_device()).requires_grad_()
+    b, fu, fd = torch.randn(2, device=x.device), torch.randn(5, device=x.device), torch.randn(4, device=x.device)
+    found = {}
+    for name in ("reference", "triton"):
+        with implementation(name):
+            y = filtered_lrelu(x, fu, fd, b, up, down, padding, slope=0.3, clamp=2, flip_filter=flip_filter)
+            torch.manual_seed(1)
+            (dx,) = torch.autograd.grad(y, x, torch.randn_like(y))
+        found[name] = [y, dx]
+    assert_close(found["triton"], found["reference"], 1e-12)
+
+
+def test_separable_filters_take_one_pass_and_others_three(monkeypatch):
+    launched = list[str]()
+    for module in ("filtered_lrelu", "bias_act", "upfirdn2d"):
+        name = f"ganframe_kernels.{module}.triton.launch"
+        monkeypatch.setattr(name, lambda kernel, *_, **__: launched.append(kernel.fn.__module__.split(".")[1]))
+    x = torch.zeros(1, 2, 8, 8, dtype=torch.bfloat16, device=default_device())
+    f = torch.ones(3, device=x.device)
+    with implementation("triton"):
+        filtered_lrelu(x, f, None, torch.zeros(2, device=x.device), up=2, down=2, padding=1)
+        assert launched == ["filtered_lrelu"]
+        filtered_lrelu(x, f[None] * f[:, None], f, torch.zeros(2, device=x.device), up=2, down=2, padding=2)
+    assert launched == ["filtered_lrelu", "bias_act", "upfirdn2d", "upfirdn2d", "upfirdn2d"]
 
 
 @pytest.mark.parametrize("flip_filter", [True, False])

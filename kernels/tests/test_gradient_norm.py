@@ -7,7 +7,15 @@ from functools import partial
 import pytest
 import torch
 from ganframe_kernels.gradient_norm import gradient_norm
-from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation, slow_checks
+from ganframe_kernels.testing import (
+    ARCHITECTURES,
+    Case,
+    assert_compiles_ahead,
+    checks,
+    default_device,
+    implementation,
+    slow_checks,
+)
 from torch import Tensor, nn
 
 CASES = [
@@ -29,6 +37,11 @@ def test_slow_check(check):
 
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _gradients(*shape: int) -> Tensor:
@@ -62,6 +75,16 @@ def test_penalty_of_a_network(mode):
 
 
 @pytest.mark.parametrize("mode", ["reference", "triton"])
+def test_several_tensors_are_normed_together(mode):
+    x = _gradients(3, 2, 4, 4), _gradients(3, 5)[:, 1:], _gradients(3)
+    flat = torch.cat([each.reshape(3, -1) for each in x], dim=1)
+    with implementation(mode):
+        torch.testing.assert_close(gradient_norm(x), torch.linalg.vector_norm(flat, dim=1))
+        torch.testing.assert_close(gradient_norm(x, squared=True), flat.square().sum(1))
+        torch.testing.assert_close(gradient_norm(list(x[:1])), gradient_norm(x[0]))
+
+
+@pytest.mark.parametrize("mode", ["reference", "triton"])
 def test_zero_gradients_have_finite_derivatives(mode):
     x = torch.zeros(2, 3, device=default_device()).requires_grad_()
     with implementation(mode):
@@ -83,6 +106,13 @@ def test_half_types_do_not_overflow(mode):
     ("x", "error", "message"),
     [
         (1.0, TypeError, "x: expected a torch.Tensor; given float"),
+        ([1.0], TypeError, r"x\[0\]: expected a torch.Tensor; given float"),
+        ([], ValueError, "x: expected a tensor, or at least one of several; given none"),
+        (
+            [torch.ones(2, 3), torch.ones(4)],
+            ValueError,
+            r"the batch of x\[1\]: expected shape \(2,\); given shape \(4,\)",
+        ),
         (torch.zeros(2, 3, dtype=torch.int64), TypeError, "x: expected one of .*; given torch.int64"),
         (torch.zeros(()), ValueError, r"x: expected at least 1 dimension \(N, ...\); given shape \(\)"),
     ],

@@ -10,6 +10,7 @@ import torch
 from ganframe_kernels.dispatch import has_triton
 from ganframe_kernels.instance_norm import InstanceNormAct2d, instance_norm_act
 from ganframe_kernels.testing import (
+    ARCHITECTURES,
     TOLERANCE,
     Case,
     assert_close,
@@ -93,6 +94,11 @@ def test_compiles_ahead():
     assert_compiles_ahead(__file__)
 
 
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
+
+
 def _inputs(shapes: dict[str, tuple[int, ...]], *, innermost: bool = False) -> dict[str, Tensor]:
     case = Case("", instance_norm_act, shapes, {})
     inputs = case.tensors()
@@ -155,9 +161,9 @@ def _agrees(inputs: dict[str, Tensor], **options: object) -> None:
     [
         ("", "swish", 1, True),
         ("many_splits", "swish", 0, True),
-        ("many_splits", "swish", 1, False),
+        pytest.param("many_splits", "swish", 1, False, marks=pytest.mark.slow),
         ("many_splits", "lrelu", 3, True),
-        ("many_tiles", "swish", 1, True),
+        pytest.param("many_tiles", "swish", 1, True, marks=pytest.mark.slow),
         ("many_tiles", "lrelu", 3, False),
     ],
 )

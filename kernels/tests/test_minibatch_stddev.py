@@ -6,8 +6,16 @@ from functools import partial
 
 import pytest
 import torch
-from ganframe_kernels.minibatch_stddev import minibatch_stddev
-from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation, slow_checks
+from ganframe_kernels.minibatch_stddev import group_stddev, minibatch_stddev
+from ganframe_kernels.testing import (
+    ARCHITECTURES,
+    Case,
+    assert_compiles_ahead,
+    checks,
+    default_device,
+    implementation,
+    slow_checks,
+)
 from torch import Tensor
 
 CASES = [
@@ -34,6 +42,11 @@ def test_slow_check(check):
 
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _features(*shape: int) -> Tensor:
@@ -66,6 +79,21 @@ def test_values(shape, group_size, shares, mode):
         assert torch.equal(y[:, : shape[1]], x)
         expected = _looped(x, group, shares)[:, :, None, None].expand(-1, -1, *shape[2:])
         torch.testing.assert_close(y[:, shape[1] :], expected)
+        with implementation(mode):
+            alone = group_stddev(x.contiguous(memory_format=layout), group_size, shares)
+        torch.testing.assert_close(alone, expected[..., 0, 0])
+
+
+def test_the_numbers_alone_have_gradients_of_every_order_and_no_copy_of_x():
+    x = _features(4, 2, 1, 3).requires_grad_()
+    with implementation("triton"):
+        assert torch.autograd.gradcheck(lambda x: group_stddev(x, 2), x)
+        assert torch.autograd.gradgradcheck(lambda x: group_stddev(x, 2), x)
+    with implementation("reference"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "cat", None)
+        assert group_stddev(x.float(), 2).dtype == torch.float32
+    with pytest.raises(ValueError, match="num_channels: expected a divisor of the 2 channels of x; given 3"):
+        group_stddev(x, 2, 3)
 
 
 @pytest.mark.parametrize("mode", ["reference", "triton"])

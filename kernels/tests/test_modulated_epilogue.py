@@ -9,6 +9,7 @@ import torch
 from ganframe_kernels.modulated_epilogue import modulated_epilogue
 from ganframe_kernels.modulated_epilogue import triton as launchers
 from ganframe_kernels.testing import (
+    ARCHITECTURES,
     TOLERANCE,
     Case,
     assert_close,
@@ -85,8 +86,8 @@ def test_compiles_ahead():
 
 
 @pytest.mark.slow
-def test_compiles_ahead_for_every_dtype():
-    assert_compiles_ahead(__file__, dtypes=tuple(TOLERANCE))
+def test_compiles_ahead_for_every_architecture_and_dtype():
+    assert_compiles_ahead(__file__, ARCHITECTURES, tuple(TOLERANCE))
 
 
 @pytest.mark.parametrize(

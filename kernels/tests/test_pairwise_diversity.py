@@ -7,7 +7,15 @@ from functools import partial
 import pytest
 import torch
 from ganframe_kernels.pairwise_diversity import pairwise_diversity
-from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation, slow_checks
+from ganframe_kernels.testing import (
+    ARCHITECTURES,
+    Case,
+    assert_compiles_ahead,
+    checks,
+    default_device,
+    implementation,
+    slow_checks,
+)
 
 CASES = [
     Case("sum", pairwise_diversity, shapes={"x": (3, 2, 3, 1)}, large={"x": (64, 3, 128, 128)}),
@@ -28,6 +36,11 @@ def test_slow_check(check):
 
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _batch(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:

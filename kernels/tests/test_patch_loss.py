@@ -7,7 +7,15 @@ from functools import partial
 import pytest
 import torch
 from ganframe_kernels.patch_loss import KINDS, patch_loss, receptive_field
-from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation, slow_checks
+from ganframe_kernels.testing import (
+    ARCHITECTURES,
+    Case,
+    assert_compiles_ahead,
+    checks,
+    default_device,
+    implementation,
+    slow_checks,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,6 +73,11 @@ def test_slow_check(check):
 
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _scores(*shape: int) -> Tensor:

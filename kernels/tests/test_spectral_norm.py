@@ -8,7 +8,15 @@ from functools import partial
 import pytest
 import torch
 from ganframe_kernels.spectral_norm import spectral_norm_sigma
-from ganframe_kernels.testing import Case, assert_compiles_ahead, checks, default_device, implementation, slow_checks
+from ganframe_kernels.testing import (
+    ARCHITECTURES,
+    Case,
+    assert_compiles_ahead,
+    checks,
+    default_device,
+    implementation,
+    slow_checks,
+)
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -57,6 +65,11 @@ def test_slow_check(check):
 
 def test_compiles_ahead():
     assert_compiles_ahead(__file__)
+
+
+@pytest.mark.slow
+def test_compiles_ahead_for_every_architecture():
+    assert_compiles_ahead(__file__, ARCHITECTURES)
 
 
 def _weights(*shapes: tuple[int, ...]) -> list[Tensor]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from ganframe_kernels.conv2d_resample import conv2d_resample
 from ganframe_kernels.testing import (
+    ARCHITECTURES,
     TOLERANCE,
     Case,
     assert_compiles_ahead,
@@ -76,8 +77,8 @@ def test_compiles_ahead():
 
 
 @pytest.mark.slow
-def test_compiles_ahead_for_every_dtype():
-    assert_compiles_ahead(__file__, dtypes=tuple(TOLERANCE))
+def test_compiles_ahead_for_every_architecture_and_dtype():
+    assert_compiles_ahead(__file__, ARCHITECTURES, tuple(TOLERANCE))
 
 
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)

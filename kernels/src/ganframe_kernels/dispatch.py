@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 from torch import Tensor
 
+from ganframe_kernels.tuning import reference_is_faster
+
 _HAS_TRITON = find_spec("triton") is not None
 
 
@@ -20,11 +22,17 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def use_triton(x: Tensor) -> bool:
+def use_triton(x: Tensor, op: str, *options: int) -> bool:
     """Whether an op whose main input is x runs its Triton kernels.
 
     The environment variable GANFRAME_KERNELS decides: `reference`, `triton`, or `auto` (the default), which takes
-    Triton where it is installed and x is on CUDA or Triton's interpreter is on.
+    Triton where it is installed and x is on CUDA or Triton's interpreter is on, unless the reference was measured to be
+    faster there: see `ganframe_kernels.tuning`.
+
+    Args:
+        x: The main input.
+        op: The name of the operation.
+        options: Whatever its speed depends on beside x.
 
     Raises:
         RuntimeError: GANFRAME_KERNELS is `triton` and the kernels cannot run, or has another value.
@@ -34,7 +42,7 @@ def use_triton(x: Tensor) -> bool:
         return False
     able = has_triton() and (x.is_cuda or interpreted())
     if mode == "auto":
-        return able
+        return able and not reference_is_faster(op, x, options)
     if mode != "triton":
         raise RuntimeError(f"GANFRAME_KERNELS: expected reference, triton or auto; given {mode!r}")
     if not has_triton():

@@ -8,7 +8,7 @@ from ganframe_kernels.conv2d_resample import conv2d_resample
 from ganframe_kernels.filtered_lrelu import filtered_lrelu
 from ganframe_kernels.gradient_norm import gradient_norm
 from ganframe_kernels.instance_norm import InstanceNormAct2d, instance_norm_act
-from ganframe_kernels.minibatch_stddev import minibatch_stddev
+from ganframe_kernels.minibatch_stddev import group_stddev, minibatch_stddev
 from ganframe_kernels.modulated_conv2d import demodulation, modulated_conv2d, modulated_conv2d_act
 from ganframe_kernels.modulated_epilogue import modulated_epilogue
 from ganframe_kernels.pairwise_diversity import pairwise_diversity
@@ -34,6 +34,7 @@ __all__ = [
     "filter2d",
     "filtered_lrelu",
     "gradient_norm",
+    "group_stddev",
     "instance_norm_act",
     "minibatch_stddev",
     "modulated_conv2d",

@@ -46,6 +46,16 @@ def test_far_from_the_limit_it_is_the_plain_formula_with_lambda():
     assert weight * penalty(samples, MinibatchDiversity(limit=1e7)).item() == pytest.approx(plain, rel=1e-6)
 
 
+def test_without_a_limit_it_is_the_plain_formula():
+    samples, config = draws(5, 3, 4, 4).requires_grad_(), MinibatchDiversity(limit=None)
+    plain = -sum((a - b).square().mean() for a, b in itertools.combinations(samples, 2)) / 10
+    found = penalty(samples, config)
+    torch.testing.assert_close(found, plain)
+    torch.testing.assert_close(torch.autograd.grad(found, samples), torch.autograd.grad(plain, samples))
+    assert penalty(samples[:1], config).item() == 0
+    assert torch.autograd.gradgradcheck(lambda x: penalty(x, config), draws(4, 3).requires_grad_())
+
+
 def test_it_is_bounded_for_outputs_without_bound():
     samples = draws(6, 4)
     assert penalty(samples * 1e6, MinibatchDiversity(limit=0.7)).item() == pytest.approx(-0.7)

@@ -1,9 +1,11 @@
-"""Prints how fast the operations are here, and writes it as JSON where asked.
+"""Prints how fast the operations and whole training steps are here, and writes it as JSON where asked.
 
-    python -m ganframe_kernels.bench [--op NAME ...] [--dtype NAME ...] [--layout NCHW|NHWC ...] [--json FILE]
+    python -m ganframe_kernels.bench [--op NAME ...] [--dtype NAME ...] [--layout NCHW|NHWC ...] [--no-steps]
+                                     [--no-operations] [--nvidia FOLDER] [--minutes M] [--json FILE]
 
-On a GPU: PyTorch eager, torch.compile, torch.compile with CUDA graphs, and the kernels. Elsewhere only PyTorch is
-timed, at a sixteenth of the size, and the kernels are checked in Triton's interpreter, whose times would mean nothing.
+On a GPU: PyTorch eager, torch.compile, torch.compile with CUDA graphs, and the kernels; NVIDIA's own operations beside
+them, where the folder is given that holds their `torch_utils`. Elsewhere only PyTorch is timed, at a sixteenth of the
+size, and the kernels are checked in Triton's interpreter, whose times would mean nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -18,9 +21,12 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is imported
 
+from ganframe_kernels.bench import nvidia
 from ganframe_kernels.bench.cases import CASES
-from ganframe_kernels.bench.report import check_lines, environment, row_lines, write_json
-from ganframe_kernels.bench.runner import Check, Row, checked, timed
+from ganframe_kernels.bench.report import Result, check_lines, environment, row_lines, step_lines
+from ganframe_kernels.bench.runner import checked, checked_steps, timed, timed_steps
+from ganframe_kernels.bench.steps import SYSTEMS
+from ganframe_kernels.bench.targets import lines, targets
 from ganframe_kernels.bench.timing import copy_ceiling
 
 
@@ -28,8 +34,31 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark.
 
     Returns:
-        1 where a kernel is further from its reference than 1e-4, else 0.
+        1 where a kernel is further from its reference than 1e-4, or fails on a GPU, else 0.
     """
+    options = _options(arguments)
+    deadline = time.monotonic() + 60 * options.minutes
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    result = Result(environment(device), copy_ceiling(device))
+    print("\n".join(f"{name}: {value}" for name, value in result.environment.items()))
+    print(f"copy ceiling: {result.ceiling:,.0f} GB/s\n")
+    if device.type == "cpu":
+        _check(result, options)
+    else:
+        _time_steps(result, options, device, deadline)
+    if options.operations:
+        _time_operations(result, options, device, deadline)
+    if device.type == "cuda":
+        print("\nTargets:", *lines(targets(result.as_json())), sep="\n  ")
+    if options.json:
+        result.write(options.json)
+        print(f"wrote {options.json}")
+    failed = any("kernels" in name for row in (*result.rows, *result.steps) for name in row.failures)
+    return int(failed or any(check.error > 1e-4 for check in result.checks))
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    on_gpu = torch.cuda.is_available()
     parser = argparse.ArgumentParser(
         prog="python -m ganframe_kernels.bench",
         description=__doc__,
@@ -37,39 +66,75 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--op", nargs="*", choices=sorted({case.op for case in CASES}), help="only these operations")
     parser.add_argument(
-        "--dtype", nargs="*", default=["bfloat16", "float32"], choices=["bfloat16", "float16", "float32"]
+        "--dtype",
+        nargs="*",
+        default=["bfloat16", "float32"] if on_gpu else ["float32"],
+        choices=["bfloat16", "float16", "float32"],
     )
-    parser.add_argument("--layout", nargs="*", default=["NCHW", "NHWC"], choices=["NCHW", "NHWC"])
-    parser.add_argument("--repeats", type=int, help="calls that are timed; 100 on a GPU, 5 elsewhere")
+    parser.add_argument(
+        "--layout", nargs="*", default=["NCHW", "NHWC"] if on_gpu else ["NCHW"], choices=["NCHW", "NHWC"]
+    )
+    parser.add_argument("--steps", action=argparse.BooleanOptionalAction, help="whole steps; by default without --op")
+    parser.add_argument("--operations", action=argparse.BooleanOptionalAction, default=True, help="single operations")
+    parser.add_argument("--repeats", type=int, help="calls that are timed; 100 on a GPU (20 of steps), 5 elsewhere")
+    parser.add_argument("--nvidia", type=Path, metavar="FOLDER", help="the folder that holds NVIDIA's torch_utils")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many minutes")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     options = parser.parse_args(arguments)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    options.steps = options.op is None if options.steps is None else options.steps
+    options.cases = [case for case in CASES if options.op is None or case.op in options.op]
+    try:
+        options.nvidia = options.nvidia and nvidia.functions(options.nvidia)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def _check(result: Result, options: argparse.Namespace) -> None:
+    print("There is no GPU here: PyTorch alone is timed, on the CPU, and the kernels are checked in the interpreter.")
+    for case in options.cases if options.operations else ():
+        result.checks += filter(None, (checked(case, layout) for layout in case.layouts if layout in options.layout))
+    if options.steps:
+        print("Whole steps run for correctness alone, with tiny networks.")
+        for system in SYSTEMS:
+            result.checks += checked_steps(system)
+    print("\n".join(check_lines(result.checks)), end="\n\n")
+    # The interpreter must not take part in what is timed.
+    os.environ["GANFRAME_KERNELS"] = "reference"
+
+
+def _time_steps(result: Result, options: argparse.Namespace, device: torch.device, deadline: float) -> None:
+    for system in SYSTEMS if options.steps else ():
+        if time.monotonic() > deadline:
+            result.left_out.append(system.name)
+            continue
+        for row in timed_steps(system, device, options.repeats or 20):
+            result.steps.append(row)
+            print("\n".join(step_lines([row])), flush=True)
+            _keep(result, options)
+
+
+def _time_operations(result: Result, options: argparse.Namespace, device: torch.device, deadline: float) -> None:
+    """Time every case in the first dtype before any in the second."""
     repeats = options.repeats or (100 if device.type == "cuda" else 5)
-    cases = [case for case in CASES if not options.op or case.op in options.op]
-    facts = environment(device)
-    print("\n".join(f"{name}: {value}" for name, value in facts.items()))
-    ceiling = copy_ceiling(device)
-    print(f"copy ceiling: {ceiling:,.0f} GB/s\n")
-    checks: list[Check] = []
-    rows: list[Row] = []
-    if device.type == "cpu":
-        print(
-            "There is no GPU here: PyTorch alone is timed, on the CPU, and the kernels are checked in the interpreter."
-        )
-        checks = [found for case in cases for layout in options.layout if (found := checked(case, layout))]
-        print("\n".join(check_lines(checks)), end="\n\n")
-        # The interpreter must not take part in what is timed.
-        os.environ["GANFRAME_KERNELS"] = "reference"
-    for case in cases:
-        for dtype in options.dtype:
-            for layout in options.layout:
-                found = list(timed(case, getattr(torch, dtype), layout, device, repeats))
-                print("\n".join(row_lines(found, ceiling)), flush=True)
-                rows += found
+    for dtype in options.dtype:
+        for case in options.cases:
+            for layout in case.layouts:
+                if layout not in options.layout:
+                    continue
+                if time.monotonic() > deadline:
+                    result.left_out.append(f"{case.op}: {case.name}, {dtype}, {layout}")
+                    continue
+                rows = list(timed(case, getattr(torch, dtype), layout, device, repeats, options.nvidia))
+                result.rows += rows
+                print("\n".join(row_lines(rows, result.ceiling)), flush=True)
+                _keep(result, options)
+
+
+def _keep(result: Result, options: argparse.Namespace) -> None:
+    """Write what there is: whoever stops the benchmark keeps it."""
     if options.json:
-        write_json(options.json, facts, ceiling, rows, checks)
-        print(f"wrote {options.json}")
-    return int(any(check.error > 1e-4 for check in checks))
+        result.write(options.json)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
-"""Times the cases in every mode, and checks the kernels where there is no GPU to time them on."""
+"""Times operations and whole steps in every form, and checks the kernels where there is no GPU to time them on."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganframe_kernels.bench.cases import Case, Inputs
-from ganframe_kernels.bench.timing import Time, copies, interleaved
+from ganframe_kernels.bench.cases import PASSES, Case, Inputs
+from ganframe_kernels.bench.contenders import GRAPHS, OPERATIONS, STEPS, compiling, implementation, prepared
+from ganframe_kernels.bench.steps import System, Turns
+from ganframe_kernels.bench.timing import Time, copied, interleaved
 from ganframe_kernels.dispatch import has_triton, interpreted
 
-PASSES = ("forward", "backward", "double backward")
+Call = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class Row:
         dtype: Its dtype.
         layout: NCHW or NHWC.
         what: Forward, backward or double backward.
-        times: By contender: `eager`, `compile`, `compile, graphs`, `kernels`.
+        bound: What limits the kernels; see `Case`.
+        times: By contender: `eager`, `compile`, `compile, graphs`, `kernels`, `nvidia`.
         gigabytes: The fewest bytes that the pass must move, in 1e9.
-        peak: Most bytes that were allocated at once by forward and backward, by contender; empty without CUDA.
+        peak: Most bytes that forward and backward allocated at once, by contender; of the backward's row, on CUDA.
+        failures: What went wrong, by contender that could not be timed.
     """
 
     op: str
@@ -40,9 +43,36 @@ class Row:
     dtype: str
     layout: str
     what: str
+    bound: str
     times: dict[str, Time]
     gigabytes: float
     peak: dict[str, int]
+    failures: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """The times of one kind of step of one system, in channels_last, with bfloat16 by autocast.
+
+    Attributes:
+        system: Whose step it is.
+        what: `plain`, or which penalties it has.
+        batch: Examples of a step.
+        times: By contender: `eager`, `compile`, `kernels`, `kernels, compile`, and with CUDA graphs.
+        peak: Most bytes that the step allocated at once, by contender.
+        failures: What went wrong, by contender that could not be timed.
+    """
+
+    system: str
+    what: str
+    batch: int
+    times: dict[str, Time]
+    peak: dict[str, int]
+    failures: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
         """The row as plain data."""
@@ -51,10 +81,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Check:
-    """How far the kernels are from the reference, without a GPU.
+    """How far the kernels are from the reference.
 
     Attributes:
-        op: The operation.
+        op: The operation or system.
         case: Which case of it.
         layout: NCHW or NHWC.
         error: Largest |kernel - reference| / largest |reference|, over the result and its gradients.
@@ -66,41 +96,91 @@ class Check:
     error: float
 
 
-def contenders(device: torch.device) -> tuple[str, ...]:
-    """Who is timed here: kernels and CUDA graphs only on a GPU."""
-    return ("eager", "compile", "compile, graphs", "kernels") if device.type == "cuda" else ("eager", "compile")
+def timed(
+    case: Case, dtype: torch.dtype, layout: str, device: torch.device, repeats: int, nvidia: Any = None
+) -> Iterator[Row]:
+    """The times of each pass.
 
-
-def timed(case: Case, dtype: torch.dtype, layout: str, device: torch.device, repeats: int) -> Iterator[Row]:
-    """The times of each pass."""
-    shape = case.shape if device.type == "cuda" else _smaller(case.shape)
-    inputs = copies(case.make(shape, dtype, layout, device), device)
-    names = contenders(device)
-    functions = {name: _contender(case.function, name) for name in names}
+    Args:
+        case: What is timed.
+        dtype: Of all inputs.
+        layout: NCHW or NHWC.
+        device: Where.
+        repeats: Calls that are timed.
+        nvidia: NVIDIA's functions, by name, where they take part.
+    """
+    torch.compiler.reset()
+    shape = shape_on(case, device)
+    inputs = copied(case.make(shape, dtype, layout, device), device)
+    functions = _functions(case, device, nvidia)
     size = inputs[0][0].numel() * inputs[0][0].element_size()  # pyright: ignore[reportOptionalMemberAccess]
     for what, passes in zip(PASSES, case.passes, strict=True):
-        # What torch.compile makes cannot be differentiated twice.
-        able = [name for name in names if what != "double backward" or not name.startswith("compile")]
-        if passes is not None:
-            calls = {name: _call(functions[name], what, inputs, name) for name in able}
-            times = interleaved(calls, device, repeats=repeats)
-            peak = {name: _peak(functions[name], inputs[0], name) for name in able} if device.type == "cuda" else {}
-            dtype_name = str(dtype).removeprefix("torch.")
-            yield Row(case.op, case.name, shape, dtype_name, layout, what, times, passes * size / 1e9, peak)
+        if passes is None:
+            continue
+        with compiling():
+            makers = {name: partial(_call, name, each, what, inputs) for name, each in functions.items()}
+            calls, failures = able(makers)
+            times = interleaved(calls, device, repeats=repeats, ahead=case.bound != "launches")
+            peak = dict[str, int]()
+            if what == "backward" and device.type == "cuda":
+                peak = {name: _most(partial(_both, name, functions[name], inputs[0])) for name in calls}
+        yield Row(
+            case.op,
+            case.name,
+            shape,
+            str(dtype).removeprefix("torch."),
+            layout,
+            what,
+            case.bound,
+            times,
+            passes * size / 1e9,
+            peak,
+            failures,
+        )
+
+
+def timed_steps(system: System, device: torch.device, repeats: int) -> Iterator[StepRow]:
+    """The times of each kind of step."""
+    torch.compiler.reset()
+    kinds = system.build(system.batch, system.shape, device, torch.float32)
+    for what, turns in kinds.items():
+        names = (*STEPS, *(GRAPHS if system.by_graphs else ()))
+        with compiling():
+            calls, failures = able({name: partial(_step, turns, name) for name in names})
+            peak = {name: _most(partial(call, 0)) for name, call in calls.items()} if device.type == "cuda" else {}
+            times = interleaved(calls, device, repeats=repeats, ahead=False)
+        yield StepRow(system.name, what, system.batch, times, peak, failures)
+
+
+def able(makers: Mapping[str, Callable[[], Call]]) -> tuple[dict[str, Call], dict[str, str]]:
+    """The calls that can be made, each tried once, and what was wrong with the others."""
+    calls, failures = dict[str, Call](), dict[str, str]()
+    for name, make in makers.items():
+        try:
+            call = make()
+            call(0)
+        # Whatever stops one contender, such as memory or a compiler, must not stop the others.
+        except Exception as error:
+            failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+        else:
+            calls[name] = call
+    return calls, failures
 
 
 def checked(case: Case, layout: str) -> Check | None:
-    """The kernels in Triton's interpreter against the reference; None where there is no interpreter."""
-    if not (has_triton() and interpreted()):
+    """The kernels against the reference at a tiny size, on a GPU or in Triton's interpreter; None without both."""
+    device = _able_device()
+    if device is None:
         return None
-    inputs = case.make(case.small, torch.float32, layout, torch.device("cpu"))
+    inputs = case.make(case.small, torch.float32, layout, device)
     present = [each for each in inputs if each is not None]
     results: dict[str, list[Tensor]] = {}
     for mode in ("reference", "triton"):
-        with _mode(mode):
-            y = case.function(*inputs)
+        with implementation(mode):
+            y = case.call(*inputs)
             torch.manual_seed(0)
-            slopes = torch.autograd.grad(y, present, torch.randn(y.shape), allow_unused=True, materialize_grads=True)
+            dy = torch.randn(y.shape, device=device)
+            slopes = torch.autograd.grad(y, present, dy, allow_unused=True, materialize_grads=True)
             results[mode] = [y, *slopes]
     pairs = zip(results["triton"], results["reference"], strict=True)
     error = max(
@@ -109,70 +189,125 @@ def checked(case: Case, layout: str) -> Check | None:
     return Check(case.op, case.name, layout, error)
 
 
-def _smaller(shape: Sequence[int]) -> tuple[int, ...]:
-    """A sixteenth of a size, for the CPU."""
-    return (max(shape[0] // 16, 1), *shape[1:])
+def checked_steps(system: System) -> Iterator[Check]:
+    """Each kind of step at a tiny size, by kernels against the reference, in float64; none where kernels cannot run."""
+    device = _able_device()
+    if device is None:
+        return
+    torch.manual_seed(0)
+    kinds = system.build(2, system.small, device, torch.float64)
+    for what, turns in kinds.items():
+        error = 0.0
+        for turn in turns:
+            found = dict[str, list[Tensor]]()
+            for mode in ("reference", "triton"):
+                torch.manual_seed(1)
+                turn.optimizer.zero_grad()
+                with implementation(mode):
+                    loss = turn.gradients(turn.loss)
+                found[mode] = [loss, *(torch.zeros_like(p) if p.grad is None else p.grad for p in turn.parameters)]
+            scale = max(float(each.abs().max()) for each in found["reference"])
+            pairs = zip(found["triton"], found["reference"], strict=True)
+            error = max(error, *(float((mine - theirs).abs().max()) / scale for mine, theirs in pairs))
+        yield Check(system.name, what, "NHWC", error)
 
 
-def _contender(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
-    if name == "compile":
-        return torch.compile(function, fullgraph=True)
-    if name == "compile, graphs":
-        return torch.compile(function, fullgraph=True, mode="reduce-overhead")
-    return function
+def _able_device() -> torch.device | None:
+    """Where kernels can run."""
+    if has_triton() and interpreted():
+        return torch.device("cpu")
+    return torch.device("cuda") if has_triton() and torch.cuda.is_available() else None
 
 
-def _call(function: Callable[..., Tensor], what: str, inputs: Sequence[Inputs], name: str) -> Callable[[int], object]:
-    mode = "auto" if name == "kernels" else "reference"
+def shape_on(case: Case, device: torch.device) -> tuple[int, ...]:
+    """The shape of the main input: that of the case on a GPU, a sixteenth of it elsewhere."""
+    return case.shape if device.type == "cuda" else (max(case.shape[0] // 16, 1), *case.shape[1:])
 
-    def forward(number: int) -> object:
-        with _mode(mode), torch.no_grad():
-            return function(*inputs[number % len(inputs)])
 
+def call_of(case: Case, name: str, what: str, inputs: Sequence[Inputs]) -> Call:
+    """What makes a pass of a case, of copy after copy of the inputs, for a contender but NVIDIA's."""
+    return _call(name, _function(case, name), what, inputs)
+
+
+def _functions(case: Case, device: torch.device, nvidia: Any) -> dict[str, Callable[..., Tensor]]:
+    """What each contender calls."""
+    names = OPERATIONS if device.type == "cuda" else OPERATIONS[:2]
+    functions = {name: _function(case, name) for name in names}
+    if nvidia is not None and case.nvidia is not None:
+        functions["nvidia"] = partial(case.nvidia, nvidia)
+    return functions
+
+
+def _function(case: Case, name: str) -> Callable[..., Tensor]:
+    return case.call if case.baseline is None or name == "kernels" else case.baseline
+
+
+def _call(name: str, function: Callable[..., Tensor], what: str, inputs: Sequence[Inputs]) -> Call:
+    """What makes a pass, of copy after copy of the inputs."""
     if what == "forward":
+        run = prepared(function, name)
+
+        def forward(number: int) -> object:
+            with torch.no_grad():
+                return run(*inputs[number % len(inputs)])
+
         return forward
-    graphs = [_graph(function, each, mode, twice=what == "double backward") for each in inputs]
+    # A CUDA graph writes each result over the one before.
+    copies = inputs[:1] if name.endswith("graphs") else inputs
+    graphs = [_graph(function, each, name, twice=what == "double backward") for each in copies]
 
     def backward(number: int) -> object:
         outputs, leaves, slopes = graphs[number % len(graphs)]
-        with _mode(mode):
+        with implementation("auto" if name == "kernels" else "reference"):
             return torch.autograd.grad(outputs, leaves, slopes, retain_graph=True, allow_unused=True)
 
     return backward
 
 
 def _graph(
-    function: Callable[..., Tensor], inputs: Inputs, mode: str, *, twice: bool
+    function: Callable[..., Tensor], inputs: Inputs, name: str, *, twice: bool
 ) -> tuple[Tensor, list[Tensor], Tensor]:
     """A result with its graph, what it is differentiated by, and the gradient that comes in."""
     leaves = [each for each in inputs if each is not None]
-    with _mode(mode):
-        y = function(*inputs)
-        dy = torch.randn_like(y).requires_grad_(twice)
-        if not twice:
-            return y, leaves, dy
-        (dx,) = torch.autograd.grad(y, leaves[:1], dy, create_graph=True)
+    if not twice:
+        y = prepared(function, name)(*inputs)
+        return y, leaves, torch.randn_like(y)
+
+    def slope(dy: Tensor, x: Tensor, *others: Tensor | None) -> Tensor:
+        (dx,) = torch.autograd.grad(function(x, *others), x, dy, create_graph=True)
+        return dx
+
+    with torch.no_grad(), implementation("reference"):
+        dy = torch.randn_like(function(*inputs)).requires_grad_()
+    dx = prepared(slope, name)(dy, *inputs)
     return dx, [*leaves, dy], torch.randn_like(dx)
 
 
-def _peak(function: Callable[..., Tensor], inputs: Inputs, name: str) -> int:
+def _step(turns: Turns, name: str) -> Call:
+    """A whole step."""
+    losses = [prepared(turn.loss, name) for turn in turns]
+
+    def step(number: int) -> None:
+        # The backward of a loss runs operators as well.
+        with implementation("auto" if name.startswith("kernels") else "reference"):
+            for turn, loss in zip(turns, losses, strict=True):
+                turn.take(loss)
+
+    return step
+
+
+def _both(name: str, function: Callable[..., Tensor], inputs: Inputs) -> None:
+    """Forward and backward, once."""
+    y, leaves, dy = _graph(function, inputs, name, twice=False)
+    with implementation("auto" if name == "kernels" else "reference"):
+        torch.autograd.grad(y, leaves, dy, allow_unused=True)
+
+
+def _most(call: Callable[[], object]) -> int:
+    """Most bytes that were allocated at once, beyond those before the call."""
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
-    with _mode("auto" if name == "kernels" else "reference"):
-        y = function(*inputs)
-        torch.autograd.grad(y, [each for each in inputs if each is not None], torch.ones_like(y), allow_unused=True)
+    call()
+    torch.cuda.synchronize()
     return torch.cuda.max_memory_allocated() - before
-
-
-@contextmanager
-def _mode(mode: str) -> Generator[None, None, None]:
-    before = os.environ.get("GANFRAME_KERNELS")
-    os.environ["GANFRAME_KERNELS"] = mode
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["GANFRAME_KERNELS"]
-        else:
-            os.environ["GANFRAME_KERNELS"] = before

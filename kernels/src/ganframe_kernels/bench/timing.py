@@ -14,6 +14,10 @@ CACHE = 256 * 2**20
 """Bytes after which no cache of today's GPUs still holds the first of them."""
 
 
+AHEAD = 1_000_000
+"""Cycles for which a GPU is kept busy while the CPU launches: about half a millisecond."""
+
+
 @dataclass(frozen=True)
 class Time:
     """Milliseconds of one call.
@@ -30,7 +34,12 @@ class Time:
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[int], object]], device: torch.device, *, repeats: int, warmup: int = 3
+    functions: Mapping[str, Callable[[int], object]],
+    device: torch.device,
+    *,
+    repeats: int,
+    warmup: int = 3,
+    ahead: bool = True,
 ) -> dict[str, Time]:
     """Time functions one after the other, again and again, so that whatever drifts meets all of them.
 
@@ -39,6 +48,8 @@ def interleaved(
         device: Where they run.
         repeats: Calls that are timed.
         warmup: Calls before those, in which kernels are compiled.
+        ahead: Whether the CPU may get ahead of a GPU, which then never waits for a launch: the time of the kernels
+            alone. Otherwise the GPU is idle at first, and launches count.
     """
     for number in range(warmup):
         for function in functions.values():
@@ -46,12 +57,14 @@ def interleaved(
     taken: dict[str, list[float]] = {name: [] for name in functions}
     for number in range(repeats):
         for name, function in functions.items():
-            taken[name].append(_milliseconds(function, number, device))
+            taken[name].append(_milliseconds(function, number, device, ahead))
     return {name: _summary(each) for name, each in taken.items()}
 
 
-def _milliseconds(function: Callable[[int], object], number: int, device: torch.device) -> float:
+def _milliseconds(function: Callable[[int], object], number: int, device: torch.device, ahead: bool) -> float:
     if device.type == "cuda":
+        if ahead:
+            torch.cuda._sleep(AHEAD)  # pyright: ignore[reportPrivateUsage]
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         function(number)
@@ -70,14 +83,14 @@ def _summary(taken: Sequence[float]) -> Time:
     return Time(statistics.median(taken), deciles[1], deciles[7])
 
 
-def copies(inputs: Sequence[Tensor | None], device: torch.device) -> list[tuple[Tensor | None, ...]]:
+def copied(inputs: Sequence[Tensor | None], device: torch.device) -> list[tuple[Tensor | None, ...]]:
     """Enough copies of the inputs that going round them misses the cache; one on the CPU."""
     size = sum(each.numel() * each.element_size() for each in inputs if each is not None)
     count = 1 if device.type == "cpu" else max(1, -(-CACHE // max(size, 1)))
-    return [_copied(inputs) for _ in range(min(count, 64))]
+    return [_copy(inputs) for _ in range(min(count, 64))]
 
 
-def _copied(inputs: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+def _copy(inputs: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     return tuple(
         None
         if each is None

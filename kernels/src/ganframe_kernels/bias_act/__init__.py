@@ -52,7 +52,7 @@ def bias_act(
     check_floating("x", x)
     check_choice("impl", impl, ("cuda", "ref"))
     options = resolve(x.device, x.shape, b, dim, act, alpha, gain, clamp)
-    if impl == "ref" or not use_triton(x):
+    if impl == "ref" or not use_triton(x, "bias_act"):
         return reference.bias_act(x, b, *options)
     return fwd(dense(x) if options[0] == 1 else x.contiguous(), b, *options)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
+from ganframe_kernels.autograd import Grads, operator
 from ganframe_kernels.bias_act import bias_act
-from ganframe_kernels.checks import check_choice, check_floating, check_rank, wrong
+from ganframe_kernels.checks import check_choice, check_device, check_floating, check_rank, check_shape, wrong
+from ganframe_kernels.dispatch import interpreted, use_triton
+from ganframe_kernels.filtered_lrelu.shapes import Options, high_shape, result_shape
+from ganframe_kernels.layout import is_channels_last
 from ganframe_kernels.upfirdn2d import sides, upfirdn2d, upfirdn2d_bias_act
 
 __all__ = ["filtered_lrelu"]
@@ -32,8 +37,8 @@ def filtered_lrelu(
     """Add a bias, upsample, compute `clamp(gain * lrelu(x))`, and downsample.
 
     Karras et al. 2021, arXiv:2106.12423, section 3.2, with the arguments of the function of this name in StyleGAN3's
-    code. Three passes: the bias, the upsampling with the activation, the downsampling. Its gradients, of every order,
-    are those of `bias_act` and `upfirdn2d`.
+    code. One pass where the filters are separable, or None, and x is contiguous and of a half type. Otherwise three:
+    the bias, the upsampling with the activation, the downsampling.
 
     Args:
         x: Shape (N, C, H, W). The result has its dtype, and is channels_last where x is.
@@ -62,7 +67,19 @@ def filtered_lrelu(
             raise wrong(name, "a factor of at least 1", factor)
     if slope < 0:
         raise wrong("slope", "a slope of at least 0", slope)
+    if clamp is not None and clamp < 0:
+        raise wrong("clamp", "None or at least 0", clamp)
+    if b is not None:
+        check_floating("b", b)
+        check_shape("b", b, (x.shape[1],))
+        check_device("b", b, x.device)
     padding = sides(padding)
+    options = Options(
+        up, down, padding, flip_filter, float(gain), float(slope), None if clamp is None else float(clamp)
+    )
+    filters = _separable(fu, x), _separable(fd, x)
+    if impl == "cuda" and _fits(x, *filters, options) and use_triton(x, "filtered_lrelu", up, down):
+        return fwd(x.contiguous(), *filters, b, *options)
     if b is not None:
         x = bias_act(x, b, impl=impl)
     if impl == "ref":
@@ -73,3 +90,108 @@ def filtered_lrelu(
             x, fu, None, up, 1, padding, flip_filter, up**2, act="lrelu", alpha=slope, act_gain=gain, clamp=clamp
         )
     return upfirdn2d(x, fd, down=down, flip_filter=flip_filter, impl=impl)
+
+
+def _separable(f: Tensor | None, x: Tensor) -> Tensor | None:
+    """The taps along each axis, or None where they are none, or no constants for x."""
+    if f is None:
+        return torch.ones(1, device=x.device)
+    fits = f.ndim == 1 and f.numel() > 0 and f.is_floating_point() and f.device == x.device and not f.requires_grad
+    return f.contiguous() if fits else None
+
+
+def _fits(x: Tensor, fu: Tensor | None, fd: Tensor | None, options: Options) -> bool:
+    """Whether the kernels take it; what is wrong with the arguments is left to `upfirdn2d` to say."""
+    # In the interpreter, which proves the kernels, products are exact in every type.
+    if fu is None or fd is None or is_channels_last(x) or not (x.element_size() == 2 or interpreted()):
+        return False
+    return min(high_shape(x, fu, options)) >= fd.shape[0]
+
+
+# The operators. The result F(x) is piecewise linear: its derivative at x and the adjoint of that are linear in their
+# first argument and constant in x, so that gradients of every order are made of these two. x is contiguous.
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
+    ctx.options = inputs[-7:]
+    ctx.save_for_backward(*inputs[-11:-7])
+
+
+def _result_fake(x: Tensor, fu: Tensor, fd: Tensor, b: Tensor | None, *options: Any) -> Tensor:
+    return x.new_empty(result_shape(x, fu, fd, Options(*options)))
+
+
+def _adjoint_backward(ctx: Any, v: Tensor) -> Grads:
+    return derivative(v, *ctx.saved_tensors, *ctx.options), *(None,) * 11
+
+
+@operator(fake=lambda g, x, *_: torch.empty_like(x), setup_context=_setup, backward=_adjoint_backward)
+def adjoint(
+    g: Tensor,
+    x: Tensor,
+    fu: Tensor,
+    fd: Tensor,
+    b: Tensor | None,
+    up: int,
+    down: int,
+    padding: Sequence[int],
+    flip_filter: bool,
+    gain: float,
+    slope: float,
+    clamp: float | None,
+) -> Tensor:
+    """The gradient of sum(g * F(x)) by x."""
+    from ganframe_kernels.filtered_lrelu import triton  # noqa: PLC0415  Triton may be absent
+
+    return triton.up(g, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))
+
+
+def _derivative_backward(ctx: Any, g: Tensor) -> Grads:
+    return adjoint(g, *ctx.saved_tensors, *ctx.options), *(None,) * 11
+
+
+@operator(fake=lambda v, *rest: _result_fake(*rest), setup_context=_setup, backward=_derivative_backward)
+def derivative(
+    v: Tensor,
+    x: Tensor,
+    fu: Tensor,
+    fd: Tensor,
+    b: Tensor | None,
+    up: int,
+    down: int,
+    padding: Sequence[int],
+    flip_filter: bool,
+    gain: float,
+    slope: float,
+    clamp: float | None,
+) -> Tensor:
+    """The derivative of F at x, along v."""
+    from ganframe_kernels.filtered_lrelu import triton  # noqa: PLC0415  Triton may be absent
+
+    return triton.down(v, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))
+
+
+def _fwd_backward(ctx: Any, dy: Tensor) -> Grads:
+    *_, b = ctx.saved_tensors
+    dx = adjoint(dy, *ctx.saved_tensors, *ctx.options)
+    return dx, None, None, None if b is None else dx.sum([0, 2, 3]).to(b.dtype), *(None,) * 7
+
+
+@operator(fake=_result_fake, setup_context=_setup, backward=_fwd_backward)
+def fwd(
+    x: Tensor,
+    fu: Tensor,
+    fd: Tensor,
+    b: Tensor | None,
+    up: int,
+    down: int,
+    padding: Sequence[int],
+    flip_filter: bool,
+    gain: float,
+    slope: float,
+    clamp: float | None,
+) -> Tensor:
+    """See `filtered_lrelu`."""
+    from ganframe_kernels.filtered_lrelu import triton  # noqa: PLC0415  Triton may be absent
+
+    return triton.down(None, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))

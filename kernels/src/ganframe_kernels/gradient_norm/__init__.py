@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganframe_kernels.autograd import Grads, operator
-from ganframe_kernels.checks import check_floating, wrong
+from ganframe_kernels.checks import check_floating, check_shape, wrong
 from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.gradient_norm import reference
 from ganframe_kernels.layout import dense, dense_like
@@ -17,14 +17,15 @@ from ganframe_kernels.precision import compute_dtype
 __all__ = ["gradient_norm"]
 
 
-def gradient_norm(x: Tensor, squared: bool = False) -> Tensor:
+def gradient_norm(x: Tensor | list[Tensor] | tuple[Tensor, ...], squared: bool = False) -> Tensor:
     """Compute the Euclidean norm of each sample, over all axes but the first.
 
     R1 and R2 (Mescheder et al. 2018, arXiv:1801.04406) take its square, WGAN-GP (Gulrajani et al. 2017,
-    arXiv:1704.00028) the norm. Over several tensors, such as images and their labels, add the squares.
+    arXiv:1704.00028) the norm.
 
     Args:
-        x: Gradients (N, ...), any shape and layout.
+        x: Gradients (N, ...), any shape and layout; or several, such as those by images and by their labels, whose
+            norm is taken together.
         squared: Whether the squared norm is wanted; it has a gradient everywhere. The norm has none at 0, and gets 0
             there, as torch.linalg.vector_norm does, but in all orders.
 
@@ -32,17 +33,29 @@ def gradient_norm(x: Tensor, squared: bool = False) -> Tensor:
         (N,): float64 for float64, float32 for all else, since sums of squares leave the range of the half types.
 
     Raises:
-        TypeError: x is not a floating tensor.
-        ValueError: x has no batch axis.
+        TypeError: x is not a floating tensor, nor are all of several.
+        ValueError: x has no batch axis, or several have not the same batch, or there is none.
     """
-    check_floating("x", x)
-    if x.ndim == 0:
-        raise wrong("x", "at least 1 dimension (N, ...)", "shape ()")
-    y = fwd(dense(x)) if use_triton(x) else reference.squared_norm(x)
+    if not isinstance(x, (list, tuple)):
+        y = _squared("x", x)
+    else:
+        squares = [_squared(f"x[{i}]", each) for i, each in enumerate(x)]
+        if not squares:
+            raise wrong("x", "a tensor, or at least one of several", "none")
+        for i, each in enumerate(squares):
+            check_shape(f"the batch of x[{i}]", each, tuple(squares[0].shape))
+        y = squares[0] if len(squares) == 1 else torch.stack(squares).sum(0)
     if squared:
         return y
     positive = y > 0
     return torch.where(positive, torch.where(positive, y, 1).sqrt(), 0)
+
+
+def _squared(argument: str, x: Tensor) -> Tensor:
+    check_floating(argument, x)
+    if x.ndim == 0:
+        raise wrong(argument, "at least 1 dimension (N, ...)", "shape ()")
+    return fwd(dense(x)) if use_triton(x, "gradient_norm") else reference.squared_norm(x)
 
 
 # The operators: fwd is <x, x> for each sample, inner <x, y>, and scaled 2 g x: gradients of every order are made of

@@ -147,7 +147,7 @@ def norm_act(
     if not 0 <= padding < min(x.shape[2:]) and padding != 0:
         raise wrong("padding", f"0 to {min(x.shape[2:]) - 1}, for planes of {tuple(x.shape[2:])}", padding)
     options = (act, float(alpha), float(eps), padding)
-    if not use_triton(x):
+    if not use_triton(x, "instance_norm"):
         return reference.norm_act(x, scale, shift, residual, *options)
     return fwd(dense(x), scale, shift, residual, *options)[0]
 

@@ -13,7 +13,7 @@ from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.layout import dense, is_channels_last
 from ganframe_kernels.minibatch_stddev import reference
 
-__all__ = ["minibatch_stddev"]
+__all__ = ["group_stddev", "minibatch_stddev"]
 
 
 def minibatch_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 1) -> Tensor:
@@ -36,6 +36,35 @@ def minibatch_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 
         TypeError: x is not a floating tensor.
         ValueError: x has another rank or no channels or pixels, or an option does not fit it.
     """
+    group = _group(x, group_size, num_channels)
+    if not use_triton(x, "minibatch_stddev"):
+        return reference.minibatch_stddev(x, group, num_channels)
+    return fwd(dense(x), group, num_channels)
+
+
+def group_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 1) -> Tensor:
+    """Compute the numbers that `minibatch_stddev` appends to x, alone, for discriminators that use them otherwise.
+
+    Args:
+        x: See `minibatch_stddev`, as for group_size and num_channels.
+        group_size: Samples in a group.
+        num_channels: How many numbers there are for each sample.
+
+    Returns:
+        (N, num_channels), in x's dtype.
+
+    Raises:
+        TypeError: See `minibatch_stddev`.
+        ValueError: See `minibatch_stddev`.
+    """
+    group = _group(x, group_size, num_channels)
+    if not use_triton(x, "minibatch_stddev"):
+        return reference.group_stddev(x, group, num_channels)
+    return fwd(dense(x), group, num_channels)[:, x.shape[1] :, 0, 0]
+
+
+def _group(x: Tensor, group_size: int | None, num_channels: int) -> int:
+    """The number of samples in a group, after all checks."""
     check_floating("x", x)
     check_rank("x", x, "NCHW")
     N, C = x.shape[:2]
@@ -48,9 +77,7 @@ def minibatch_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 
         raise wrong("group_size", f"a divisor of the batch of {N}, or at least {N}", group_size)
     if num_channels < 1 or C % num_channels:
         raise wrong("num_channels", f"a divisor of the {C} channels of x", num_channels)
-    if not use_triton(x):
-        return reference.minibatch_stddev(x, group, num_channels)
-    return fwd(dense(x), group, num_channels)
+    return group
 
 
 # The operators. x is dense; other tensors are brought to its layout.

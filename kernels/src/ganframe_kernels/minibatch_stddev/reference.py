@@ -10,12 +10,17 @@ from ganframe_kernels.precision import compute_dtype
 
 
 def minibatch_stddev(x: Tensor, group: int, channels: int) -> Tensor:
-    """Append the deviations to x. Axes of the statistic: group, which group, share, channel of it, height, width."""
+    """Append the deviations to x."""
+    deviations = group_stddev(x, group, channels)[:, :, None, None]
+    return torch.cat([x, deviations.expand(-1, -1, *x.shape[2:])], 1)
+
+
+def group_stddev(x: Tensor, group: int, channels: int) -> Tensor:
+    """Compute the deviations. Axes on the way: group, which group, share, channel of it, height, width."""
     N, C, H, W = x.shape
     y = x.to(compute_dtype(x.dtype)).reshape(group, N // group, channels, C // channels, H, W)
     y = (y - y.mean(0)).square().mean(0)
-    y = (y + 1e-8).sqrt().mean([2, 3, 4])
-    return torch.cat([x, y[:, :, None, None].repeat(group, 1, H, W).to(x.dtype)], 1)
+    return (y + 1e-8).sqrt().mean([2, 3, 4]).repeat(group, 1).to(x.dtype)
 
 
 def bwd(dy: Tensor, x: Tensor, group: int, channels: int) -> Grads:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ganframe_kernels.checks import check_device, check_floating, check_rank, check_shape, wrong
-from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.layout import is_channels_last
 from ganframe_kernels.modulated_conv2d import reference
 from ganframe_kernels.modulated_conv2d.convolution import Resampling, convolve
@@ -51,18 +50,18 @@ def modulated_conv2d(
         resample_filter: The low-pass filter for up and down, from `upfirdn2d.setup_filter`. None is the identity.
         demodulate: Whether to divide by the norm.
         flip_weight: True correlates, as torch.nn.functional.conv2d does; False convolves.
-        fused_modconv: Taken for compatibility. Both values give the same result in the same way.
+        fused_modconv: Whether the reference builds the weights of each sample. Otherwise it too scales input and
+            output of one convolution, which the other implementations always do. The result is the same.
 
     Raises:
         TypeError: x, weight, styles or noise is not a floating tensor.
         ValueError: A shape, a device or an option does not fit.
     """
-    del fused_modconv
     x, resampling = _checked(x, weight, styles, up, down, padding, resample_filter, flip_weight)
     if noise is not None:
         check_floating("noise", noise)
         check_device("noise", noise, x.device)
-    if _reference_only(x):
+    if fused_modconv and _reference_only():
         y, demod = reference.modulated_conv2d(x, weight, styles, resampling, demodulate), None
     else:
         y, demod = _convolved(x, weight, styles, resampling, demodulate, styled=False)
@@ -92,6 +91,7 @@ def modulated_conv2d_act(
     gain: float = sqrt(2),
     clamp: float | None = None,
     styled: bool = False,
+    fused_modconv: bool = True,
 ) -> Tensor:
     """Compute a layer of StyleGAN2: `modulated_conv2d`, then `modulated_epilogue` in one pass with its demodulation.
 
@@ -117,13 +117,14 @@ def modulated_conv2d_act(
         gain: Factor of the activation.
         clamp: The activation is kept within -clamp and clamp.
         styled: Whether x has been multiplied by styles already, by next_style of the layer before.
+        fused_modconv: See `modulated_conv2d`.
 
     Raises:
         TypeError: A tensor is not floating.
         ValueError: A shape, a device or an option does not fit.
     """
     x, resampling = _checked(x, weight, styles, up, down, padding, resample_filter, flip_weight)
-    if _reference_only(x):
+    if fused_modconv and _reference_only():
         # The style is in x already, and still in the norm.
         demod = demodulation(weight, styles) if styled and demodulate else None
         y = reference.modulated_conv2d(
@@ -186,9 +187,9 @@ def _pointwise(x: Tensor, weights: Tensor) -> Tensor:
     return (weights @ x.flatten(2)).unflatten(2, x.shape[2:])
 
 
-def _reference_only(x: Tensor) -> bool:
+def _reference_only() -> bool:
     """Whether the grouped form is asked for: the other one needs no Triton, and is the faster one everywhere."""
-    return not use_triton(x) and os.environ.get("GANFRAME_KERNELS") == "reference"
+    return os.environ.get("GANFRAME_KERNELS") == "reference"
 
 
 def _checked(

@@ -87,7 +87,7 @@ def modulated_epilogue(
         float(gain),
         None if clamp is None else float(clamp),
     )
-    if not use_triton(x) or (noise is not None and noise.requires_grad):
+    if not use_triton(x, "modulated_epilogue") or (noise is not None and noise.requires_grad):
         return reference.modulated_epilogue(x, *arguments)
     return fwd(dense(x), *arguments)
 

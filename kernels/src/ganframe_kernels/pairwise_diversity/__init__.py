@@ -40,7 +40,7 @@ def pairwise_diversity(x: Tensor, reduction: Literal["sum", "mean"] = "sum") -> 
     if x.ndim == 0:
         raise wrong("x", "at least 1 dimension (N, ...)", "shape ()")
     check_choice("reduction", reduction, ("sum", "mean"))
-    if not use_triton(x):
+    if not use_triton(x, "pairwise_diversity"):
         return reference.pairwise_diversity(x, reduction)
     return fwd(dense(x), reduction)
 

@@ -76,7 +76,7 @@ def patch_loss(
     options = (bool(real), kind, reduction)
     # Label policies do not learn their targets: the kernels have no gradient for them. And offsets are int32.
     learned = target is not None and target.requires_grad
-    if learned or logits.numel() >= 2**31 or not use_triton(logits):
+    if learned or logits.numel() >= 2**31 or not use_triton(logits, "patch_loss"):
         return reference.patch_loss(logits, other, target, *options)
     return fwd(dense(logits), other, None if target is None else target.contiguous(), *options)
 

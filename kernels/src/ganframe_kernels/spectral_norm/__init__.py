@@ -53,7 +53,7 @@ def spectral_norm_sigma(
     if eps <= 0:
         raise wrong("eps", "more than 0", eps)
     matrices = [w.flatten(1) for w in weights]
-    if not use_triton(weights[0]):
+    if not use_triton(weights[0], "spectral_norm", len(weights)):
         return reference.spectral_norm_sigma(matrices, us, vs, iterations, eps)
     sizes = [size for W in matrices for size in W.shape]
     flat = torch.cat([W.reshape(-1) for W in matrices])

@@ -48,7 +48,7 @@ def setup_filter(
     Raises:
         ValueError: f has more than two axes, or none of its taps.
     """
-    taps = torch.as_tensor(1.0 if f is None else f, dtype=torch.float32)
+    taps = torch.as_tensor(1.0 if f is None else f, dtype=torch.float32, device=device)
     if taps.ndim > 2 or taps.numel() == 0:
         raise wrong("f", "a number, (taps,) or (height, width), none of them 0", f"shape {tuple(taps.shape)}")
     taps = taps.reshape(1) if taps.ndim == 0 else taps
@@ -62,7 +62,7 @@ def setup_filter(
         taps = taps / taps.sum()
     if flip_filter:
         taps = taps.flip(*range(taps.ndim))
-    return (taps * gain ** (taps.ndim / 2)).to(device)
+    return taps * gain ** (taps.ndim / 2)
 
 
 def upfirdn2d(
@@ -236,7 +236,7 @@ def _resample(
             (f[None, :], (ux, 1), (dx, 1), (left, right, 0, 0), flip_filter, float(gain)),
             (f[:, None], (1, uy), (1, dy), (0, 0, top, bottom), flip_filter, 1.0),
         ]
-    if impl == "ref" or not use_triton(x):
+    if impl == "ref" or not use_triton(x, "upfirdn2d", ux, uy, dx, dy, height, width):
         for arguments in passes:
             x = reference.upfirdn2d(x, *arguments)
         return x if b is None and options == IDENTITY else bias_act_reference.bias_act(x, b, *options)

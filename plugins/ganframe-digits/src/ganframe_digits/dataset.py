@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganframe.data import TensorData
+from ganframe.data import TensorData, read_arrays
 
 FILE = Path(__file__).parent / "data" / "digits.npz"
 
@@ -20,8 +20,7 @@ def load(split: str, examples: int | None = None) -> TensorData:
         examples: How many, equally many of each class; all when None.
     """
     prefix = split.replace("-", "_")
-    with np.load(FILE, allow_pickle=False) as arrays:
-        images, labels = arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"]
+    images, labels = read_arrays(FILE, f"{prefix}_images", f"{prefix}_labels")
     if examples is not None:
         chosen = np.sort(np.concatenate([np.flatnonzero(labels == digit)[: examples // 10] for digit in range(10)]))
         images, labels = images[chosen], labels[chosen]

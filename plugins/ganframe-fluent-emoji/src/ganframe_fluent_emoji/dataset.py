@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ganframe.data import TensorData, as_float
+from ganframe.data import TensorData, as_float, read_arrays
 from ganframe.protocols import Dataset
 from ganframe.randomness import Randomness
 from ganframe_fluent_emoji import FluentEmoji
@@ -20,10 +19,10 @@ FILE = Path(__file__).parent / "data" / "fluent_emoji_32.npz"
 
 def load(config: FluentEmoji) -> Dataset:
     """The emoji of a split, in memory."""
-    with np.load(FILE, allow_pickle=False) as arrays:
-        chosen = arrays["held_out"] == (config.split == "held-out")
-        line = torch.from_numpy(repeat(arrays["line"][chosen], "n h w -> n 3 h w"))
-        colour = torch.from_numpy(rearrange(arrays["colour"][chosen], "n h w c -> n c h w"))
+    held_out, lines, colours = read_arrays(FILE, "held_out", "line", "colour")
+    chosen = held_out == (config.split == "held-out")
+    line = torch.from_numpy(repeat(lines[chosen], "n h w -> n 3 h w"))
+    colour = torch.from_numpy(rearrange(colours[chosen], "n h w c -> n c h w"))
     if config.paired:
         return TensorData({"source": line, "target": colour})
     return TwoDomains(line[::2], colour[1::2])

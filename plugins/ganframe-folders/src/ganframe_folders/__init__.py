@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from ganframe import hookimpl
 from ganframe.config import Component, DatasetConfig
@@ -25,6 +25,8 @@ class _Images(DatasetConfig):
     """How an oblong image becomes square: `centre` cuts the largest centred square, `none` squeezes the whole image."""
     flip: bool = False
     """Mirror each example left to right with probability 1/2."""
+    max_unreadable: float = Field(default=0.01, ge=0, le=1)
+    """Share of the files that may be unreadable; for such a one, the next in order that can be read is given."""
 
     @property
     def image(self) -> TensorSpec:

@@ -28,7 +28,7 @@ def find_images(folder: Path, setting: str) -> list[Path]:
         remedy = f"Give the folder that it is in: {folder.parent}."
         raise BadInput("this is a file, not a folder of images", place=str(folder), path=(setting,), remedy=remedy)
     try:
-        files = [file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
+        files = [file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _may_be_read(file)]
     except OSError as problem:
         raise BadInput(f"cannot be read: {problem.strerror}", place=str(folder), path=(setting,)) from None
     visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
@@ -36,6 +36,11 @@ def find_images(folder: Path, setting: str) -> list[Path]:
         remedy = f"Images are files that end in {', '.join(SUFFIXES)}."
         raise BadInput("there are no images in this folder", place=str(folder), path=(setting,), remedy=remedy)
     return sorted(visible, key=lambda file: file.relative_to(folder).parts)
+
+
+def _may_be_read(file: Path) -> bool:
+    # A link that leads nowhere is an image that is missing; a pipe is none, and would be waited for.
+    return file.is_file() or (file.is_symlink() and not file.exists())
 
 
 def find_classes(folder: Path, files: Sequence[Path]) -> list[str]:

@@ -11,18 +11,44 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ganframe.errors import BadInput
+from ganframe.quarantine import Tolerance
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What Pillow may take a file for, whatever its name says. It would start another program for some other formats."""
 
 
-def check_headers(files: Iterable[Path]) -> None:
+def check_headers(files: Iterable[Path], tolerance: Tolerance) -> None:
     """Look at the start of each file, without decoding the pixels.
 
     Raises:
-        BadInput: When a file is no image, or one so large that it may be a decompression bomb.
+        BadInput: When more than may be are no images, or so large that they may be decompression bombs.
     """
+    broken: list[Unreadable] = []
     for file in files:
-        with _opened(file):
-            pass
+        try:
+            with _opened(file):
+                pass
+        except Unreadable as problem:
+            broken.append(problem)
+    if len(broken) > tolerance.most:
+        listed = "; ".join(map(str, broken[:3])) + (f"; and {len(broken) - 3:,} more" if len(broken) > 3 else "")
+        raise tolerance.exceeded(len(broken), listed)
+
+
+class Unreadable(Exception):
+    """An image file that cannot be read.
+
+    Args:
+        file: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, file: Path, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(file, reason)
+
+    def __str__(self) -> str:
+        return f"{self.file} ({self.reason})"
 
 
 @dataclass(frozen=True)
@@ -46,13 +72,12 @@ class Reader:
         and every other mode (palette, CMYK, ...) is converted to RGB or grey.
 
         Raises:
-            BadInput: When the file is no image, is broken or truncated, or has a mode that no rule converts.
+            Unreadable: When the file is no image, is broken or truncated, or has a mode that no rule converts.
         """
         with _opened(file) as image:
-            upright = ImageOps.exif_transpose(image)
-            flat = _flat(upright, "L" if self.channels == 1 else "RGB")
-            side = (self.resolution, self.resolution)
-            small = (_centre(flat) if self.crop else flat).resize(side, Image.Resampling.LANCZOS)
+            ImageOps.exif_transpose(image, in_place=True)
+            flat = _flat(_centre(image) if self.crop else image, "L" if self.channels == 1 else "RGB")
+            small = flat.resize((self.resolution, self.resolution), Image.Resampling.LANCZOS)
         pixels = np.asarray(small)
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -75,7 +100,9 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB").convert(mode)
+    # By way of RGB, the only way that Pillow knows from CMYK; without the copy that it makes of what is RGB already.
+    colour = image if image.mode == "RGB" else image.convert("RGB")
+    return colour if mode == "RGB" else colour.convert(mode)
 
 
 @contextlib.contextmanager
@@ -83,17 +110,17 @@ def _opened(file: Path) -> Generator[Image.Image]:
     """Open an image; whatever goes wrong until it is closed is the file's fault."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow says of odd files that it can read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(file)
-        with opened as image:
-            yield image
+            with Image.open(file, formats=FORMATS) as image:
+                yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
-        message = f"the image has more than {limit} pixels and may be a decompression bomb"
-        raise BadInput(message, place=str(file), remedy="Make it smaller, or remove it.") from None
+        raise Unreadable(file, f"the image has more than {limit} pixels and may be a decompression bomb") from None
     except Image.UnidentifiedImageError:
-        remedy = "Replace or remove it."
-        raise BadInput("this is no image that can be read", place=str(file), remedy=remedy) from None
+        reason = "this is no image that can be read" if file.stat().st_size else "this file is empty"
+        raise Unreadable(file, reason) from None
+    except OSError as problem:
+        raise Unreadable(file, f"the image cannot be read: {problem.strerror or problem}") from None
     except Exception as problem:  # Pillow's decoders raise errors of many kinds
-        message = f"the image cannot be read: {problem}"
-        raise BadInput(message, place=str(file), remedy="Replace or remove it.") from None
+        raise Unreadable(file, f"the image cannot be read: {problem or type(problem).__name__}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
 from ganframe.game import Round, Side
@@ -37,10 +38,4 @@ def _penalty(verdict: Verdict) -> Tensor:
     gradients = torch.autograd.grad(
         verdict.logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True
     )
-    squared = [_wide(each).square().reshape(len(each), -1).sum(1) for each in gradients]
-    return torch.stack(squared).sum(0).mean() / 2
-
-
-def _wide(gradient: Tensor) -> Tensor:
-    """At least float32: under autocast the fakes, and so their gradients, may be bf16."""
-    return gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+    return gradient_norm(gradients, squared=True).mean() / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import torch
+from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
 from ganframe import distributed
@@ -27,27 +28,22 @@ class AtPoints(nn.Module):
         """Where to look, for each tensor of a sample; without a graph."""
         raise NotImplementedError
 
-    def cost(self, norms: Tensor) -> Tensor:
-        """The cost of gradient norms `(B,)`, one for each example."""
+    def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """The cost `(B,)` of each example's gradients, which are `(B, ...)`."""
         raise NotImplementedError
 
     def forward(self, round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        costs = (self.cost(self._norms(round, contest)).mean() for contest in round.contests)
+        costs = (self.cost(self._gradients(round, contest)).mean() for contest in round.contests)
         return sum(costs, torch.zeros((), device=round.device))
 
-    def _norms(self, round: Round, contest: Contest) -> Tensor:
+    def _gradients(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
         points = tuple(each.requires_grad_() for each in self.points(round, contest))
         real = round.verdict(contest, "real")
         sample = points if isinstance(real.sample, tuple) else points[0]
         logits = round.judge(contest.discriminator, sample, real.condition).logits
         scores = logits.reshape(round.size, -1).mean(1)
-        gradients = torch.autograd.grad(
-            scores.sum(), points, create_graph=True, allow_unused=True, materialize_grads=True
-        )
-        flat = torch.cat([each.reshape(round.size, -1) for each in gradients], dim=1)
-        # vector_norm has the gradient 0 at 0, where the root of a sum of squares has none.
-        return torch.linalg.vector_norm(flat.to(torch.promote_types(flat.dtype, torch.float32)), dim=1)
+        return torch.autograd.grad(scores.sum(), points, create_graph=True, allow_unused=True, materialize_grads=True)
 
 
 class FlatBetween(AtPoints):
@@ -59,9 +55,9 @@ class FlatBetween(AtPoints):
         reals, fakes = (_parts(round.verdict(contest, side)) for side in ("real", "fake"))
         return tuple(_between(fake, real, share) for real, fake in zip(reals, fakes, strict=True))
 
-    def cost(self, norms: Tensor) -> Tensor:
+    def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
         """||grad C||^2."""
-        return norms.square()
+        return gradient_norm(gradients, squared=True)
 
 
 class UnitSlopeAround(AtPoints):
@@ -80,9 +76,9 @@ class UnitSlopeAround(AtPoints):
         parts = _parts(round.verdict(contest, "real"))
         return tuple(self._noisy(round, f"dragan {contest.name} {index}", each) for index, each in enumerate(parts))
 
-    def cost(self, norms: Tensor) -> Tensor:
+    def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
         """(||grad C|| - 1)^2."""
-        return (norms - 1).square()
+        return (gradient_norm(gradients) - 1).square()
 
     def _noisy(self, round: Round, purpose: str, real: Tensor) -> Tensor:
         noise = round.randomness.uniform(purpose, tuple(real.shape), real.device).to(real.dtype)

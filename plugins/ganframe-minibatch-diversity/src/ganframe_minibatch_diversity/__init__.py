@@ -29,9 +29,10 @@ class MinibatchDiversity(RegularizerConfig):
     numbers; a number or a schedule."""
     sample: str = "fake"
     """Name of the tensor whose samples should differ, batch axis first."""
-    limit: float = Field(default=1.0, gt=0)
+    limit: float | None = Field(default=1.0, gt=0)
     """Mean squared distance per element beyond which a pair earns little more, in squared data units. The mean over
-    pairs of real examples is a good value; about 0.5 for digits in [-1, 1]."""
+    pairs of real examples is a good value; about 0.5 for digits in [-1, 1]. None is the formula as it stands, which a
+    generator whose outputs have no bound of their own can lower without end."""
 
     def tensors(self) -> tuple[str, ...]:
         """See base class."""

@@ -1,8 +1,9 @@
-"""The diversity of a batch in O(N^2 + N D) memory, for N samples of D numbers."""
+"""The diversity of a batch in O(N^2 + N D) memory, or less, for N samples of D numbers."""
 
 from __future__ import annotations
 
 import torch
+from ganframe_kernels.pairwise_diversity import pairwise_diversity
 from torch import Tensor, nn
 
 from ganframe.game import Round
@@ -12,19 +13,23 @@ class Diversity(nn.Module):
     """-2/(N (N - 1)) sum_{i<j} limit (1 - exp(-d_ij / limit)) with d_ij = ||x_i - x_j||^2 / D.
 
     For distances far below the limit this is the mean of -d_ij; it never falls below -limit. Each pair saturates by
-    itself, so that one outlier cannot earn what the whole batch should.
+    itself, so that one outlier cannot earn what the whole batch should. Without a limit it is the mean of -d_ij, which
+    needs no distance of a single pair: it takes O(N D) time, and no memory beside the samples.
 
     Args:
         sample: Name of the tensor.
-        limit: The mean squared distance per element at which a pair has 63% of what it can earn.
+        limit: The mean squared distance per element at which a pair has 63% of what it can earn, or None.
     """
 
-    def __init__(self, sample: str, limit: float) -> None:
+    def __init__(self, sample: str, limit: float | None) -> None:
         super().__init__()
         self.sample, self.limit = sample, limit
 
     def forward(self, round: Round) -> Tensor:
         """The penalty, a scalar in (-limit, 0]; 0 for a batch of one."""
+        if self.limit is None:
+            samples = round[self.sample]
+            return -pairwise_diversity(samples, reduction="mean") / max(samples[0].numel(), 1)
         distances = mean_squared_distances(round[self.sample])
         earned = -self.limit * torch.expm1(-distances / self.limit)
         pairs = len(distances) * (len(distances) - 1)

@@ -6,10 +6,8 @@ B samples of a batch, C channels, G samples of a group, M groups.
 from __future__ import annotations
 
 import torch
+from ganframe_kernels.minibatch_stddev import group_stddev
 from torch import Tensor, nn
-
-EPSILON = 1e-8
-"""Added to a variance, so that its root has a gradient also where all samples are equal."""
 
 
 class Closeness(nn.Module):
@@ -39,7 +37,8 @@ class Closeness(nn.Module):
 class Deviation(nn.Module):
     """The standard deviation over a group of samples, averaged over positions and an equal share of the channels.
 
-    Sample i belongs to group i mod M. The deviation is that of the group itself (over G, not G - 1).
+    Sample i belongs to group i mod M. The deviation is that of the group itself (over G, not G - 1), with 1e-8 added to
+    the variance, so that it has a gradient also where all samples are equal.
 
     Args:
         group_size: Samples in a group; the whole batch when None.
@@ -56,9 +55,8 @@ class Deviation(nn.Module):
         size = len(features)
         group = divisor(size, self.group_size or size)
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
-        grouped = wide.reshape(group, size // group, self.shares, -1)
-        variance = (grouped - grouped.mean(0)).square().mean(0)
-        return (variance + EPSILON).sqrt().mean(2).repeat(group, 1)
+        planes = wide if wide.ndim == 4 else wide.reshape(*wide.shape[:2], -1, 1)
+        return group_stddev(planes, group, self.shares)
 
 
 def divisor(size: int, limit: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
 from ganframe import distributed, hookimpl
@@ -69,6 +70,4 @@ def path_lengths(round: Round, sample: str, latent: str) -> Tensor:
     (jacobian,) = torch.autograd.grad(
         (made * noise).sum(), source, create_graph=True, allow_unused=True, materialize_grads=True
     )
-    wide = jacobian.to(torch.promote_types(jacobian.dtype, torch.float32)).flatten(1)
-    # vector_norm has the gradient 0 at 0, where the root of a sum of squares has none.
-    return torch.linalg.vector_norm(wide, dim=1)
+    return gradient_norm(jacobian)

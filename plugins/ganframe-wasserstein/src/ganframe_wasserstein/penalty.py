@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
 from ganframe.game import Contest, Round
@@ -35,9 +36,7 @@ def _penalty(round: Round, contest: Contest) -> Tensor:
     logits = round.judge(contest.discriminator, sample, real.condition).logits
     scores = logits.reshape(round.size, -1).mean(1)
     gradients = torch.autograd.grad(scores.sum(), between, create_graph=True, allow_unused=True, materialize_grads=True)
-    flat = torch.cat([each.reshape(round.size, -1) for each in gradients], dim=1)
-    # vector_norm has the gradient 0 at 0, where the root of a sum of squares has none.
-    return (torch.linalg.vector_norm(flat, dim=1) - 1).square().mean()
+    return (gradient_norm(gradients) - 1).square().mean()
 
 
 def _parts(sample: Sample | None) -> tuple[Tensor, ...]:

@@ -1,0 +1,1 @@
+"""Networks whose whole training steps are timed, out of the operations of this package."""

@@ -1,0 +1,193 @@
+"""Finds the launch configurations that are fastest on the GPU at hand, and where the reference beats the kernels.
+
+    python -m ganframe_kernels.tune --json FILE [--op NAME ...] [--dtype NAME ...] [--layout NAME ...] [--minutes M]
+
+What it finds joins what the file holds. `GANFRAME_KERNELS_TUNED=FILE` makes the operations use it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganframe_kernels.bench.cases import CASES, Case
+from ganframe_kernels.bench.contenders import implementation
+from ganframe_kernels.bench.runner import Call, able
+from ganframe_kernels.bench.timing import interleaved
+from ganframe_kernels.tuning import REFERENCE, Tables, recording, using
+
+Clock = Callable[[Mapping[str, Call]], Mapping[str, float]]
+"""Milliseconds of each call."""
+
+GAIN = 0.97
+"""Share of the time at which a change is worth having; closer times may be noise."""
+
+WARPS = 16
+"""Most warps of a program."""
+
+
+def tune(case: Case, dtype: torch.dtype, layout: str, device: torch.device, clock: Clock) -> Tables:
+    """What is fastest for one case, by its forward and backward together.
+
+    Args:
+        case: The operation and its sizes.
+        dtype: Of all inputs.
+        layout: NCHW or NHWC.
+        device: Where it runs.
+        clock: Measures calls.
+    """
+    torch.compiler.reset()
+    inputs = case.make(case.shape, dtype, layout, device)
+    kernels = partial(_both, case.call, inputs, "triton")
+    with recording() as asked:
+        expected = kernels(0)
+    found = Tables()
+    for key, start in asked.configurations.items():
+        best = _descend(key, start, found, kernels, expected, clock)
+        if best != start:
+            found.configurations[key] = best
+    with recording() as asked:
+        _both(case.call, inputs, "auto", 0)
+    # A case that calls several operations does not tell which of them is slow.
+    if len(set(asked.implementations)) == 1:
+        (key,) = set(asked.implementations)
+        for word, function in (("eager", case.call), ("compiled", torch.compile(case.call))):
+            makers = {"reference": partial(_maker, function, inputs, REFERENCE), "kernels": lambda: kernels}
+            calls, _ = able(makers)
+            with using(found):
+                times = clock(calls)
+            if "reference" in times and times["reference"] < GAIN * times.get("kernels", float("inf")):
+                found.implementations[key.replace(", eager ", f", {word} ")] = REFERENCE
+    return found
+
+
+def _both(function: Callable[..., Tensor], inputs: Sequence[Tensor | None], name: str, number: int) -> list[Tensor]:
+    """The result and its gradients by all inputs."""
+    del number
+    with implementation(name):
+        y = function(*inputs)
+        leaves = [each for each in inputs if each is not None]
+        return [y, *torch.autograd.grad(y, leaves, torch.ones_like(y), allow_unused=True, materialize_grads=True)]
+
+
+def _maker(function: Callable[..., Tensor], inputs: Sequence[Tensor | None], name: str) -> Call:
+    return partial(_both, function, inputs, name)
+
+
+def _descend(
+    key: str, start: Mapping[str, int], found: Tables, call: Call, expected: Sequence[Tensor], clock: Clock
+) -> dict[str, int]:
+    """Double or halve one parameter after the other, while that helps."""
+    best, tried = dict(start), [dict(start)]
+    while True:
+        configurations = {str(each): each for each in _neighbours(best) if each not in tried}
+        tried += configurations.values()
+        makers = {
+            name: partial(_checked, _configured(key, each, found, call), expected)
+            for name, each in configurations.items()
+        }
+        # What the device cannot run, for want of registers or shared memory, is left out.
+        calls, _ = able(makers)
+        if not calls:
+            return best
+        times = clock({"now": _configured(key, best, found, call), **calls})
+        fastest = min(calls, key=lambda name: times[name])
+        if times[fastest] > GAIN * times["now"]:
+            return best
+        best = configurations[fastest]
+
+
+def _neighbours(configuration: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    for name, value in configuration.items():
+        for other in (2 * value, value // 2):
+            if other >= 1 and (name != "num_warps" or other <= WARPS):
+                yield {**configuration, name: other}
+
+
+def _configured(key: str, configuration: Mapping[str, int], found: Tables, call: Call) -> Call:
+    """The call under a configuration for one key, and what was found for the others."""
+    tables = found | Tables({key: dict(configuration)})
+
+    def configured(number: int) -> object:
+        with using(tables):
+            return call(number)
+
+    return configured
+
+
+def _checked(call: Call, expected: Sequence[Tensor]) -> Call:
+    """The call itself, if its results are those expected.
+
+    Raises:
+        ArithmeticError: They are not.
+    """
+    for mine, theirs in zip(call(0), expected, strict=True):  # pyright: ignore[reportArgumentType]
+        scale = theirs.float().abs().max().clamp(min=1e-6)
+        if not bool((mine.float() - theirs.float()).abs().max() <= 2e-2 * scale):
+            raise ArithmeticError("another result")
+    return call
+
+
+def _medians(device: torch.device, calls: Mapping[str, Call]) -> Mapping[str, float]:
+    return {name: found.median for name, found in interleaved(calls, device, repeats=20).items()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Tune the operations, and write what was found after each case.
+
+    Returns:
+        0, or 2 where there is no GPU.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m ganframe_kernels.tune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", type=Path, required=True, help="the table to begin or to go on with")
+    parser.add_argument("--op", nargs="*", choices=sorted({case.op for case in CASES}), help="only these operations")
+    parser.add_argument("--dtype", nargs="*", default=["bfloat16"], choices=["bfloat16", "float16", "float32"])
+    parser.add_argument("--layout", nargs="*", default=["NCHW", "NHWC"], choices=["NCHW", "NHWC"])
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many minutes")
+    options = parser.parse_args(arguments)
+    if not torch.cuda.is_available():
+        print("no CUDA device: there is nothing to tune", file=sys.stderr)  # noqa: T201
+        return 2
+    deadline = time.monotonic() + 60 * options.minutes
+    device = torch.device("cuda")
+    for case, dtype, layout in _places(options):
+        if time.monotonic() > deadline:
+            break
+        found = tune(case, getattr(torch, dtype), layout, device, partial(_medians, device))
+        text = f"{case.op}: {case.name}, {dtype}, {layout}: {found.configurations} {list(found.implementations)}"
+        print(text, flush=True)  # noqa: T201
+        join(options.json, found)
+    return 0
+
+
+def _places(options: argparse.Namespace) -> Iterator[tuple[Case, str, str]]:
+    for dtype in options.dtype:
+        for case in CASES:
+            for layout in case.layouts:
+                if layout in options.layout and (options.op is None or case.op in options.op):
+                    yield case, dtype, layout
+
+
+def join(file: Path, found: Tables) -> None:
+    """Add what was found to the file's tables; of two entries with one key the new one stays.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
+    before = Tables.read(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else Tables()
+    (before | found).write(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
