@@ -140,6 +140,7 @@ def _end(code: int) -> str:
 def _leave_signals_to_the_run(_worker: int) -> None:
     """Terminals and schedulers signal whole groups of processes; the run still needs the batches of its last step."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
