@@ -267,7 +267,7 @@ def test_out_does_not_write_over_anything(trained: Path, tmp_path: Path, refused
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("name", ["../x", "x/../../y", "/tmp/x", "X;rm", "os"])
+@pytest.mark.parametrize("name", ["../x", "x/../../y", "/x", "X;rm", "os"])
 def test_a_plugin_that_is_called_after_a_path(name: str, tmp_path: Path, refused) -> None:
     refused("plugins", "new", name, "--out", tmp_path)
     assert list(tmp_path.iterdir()) == []
