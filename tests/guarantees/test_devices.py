@@ -244,7 +244,8 @@ def assert_as_alone(run: Path, alone: Path) -> None:
     assert state["progress"] == wanted["progress"]
 
 
-@pytest.mark.parametrize("ranks", RANKS)
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 4])
 def test_a_run_is_the_same_on_any_number_of_ranks(ranks: int, config: Path, alone: Path, tmp_path: Path) -> None:
     code, errors = finish(torchrun(ranks, "-m", "ganframe", "train", config, "--out", tmp_path / "run"))
     assert code == 0, errors
@@ -287,6 +288,7 @@ def test_a_killed_rank_ends_the_run_and_another_number_goes_on(
     figures.count("runs of which a rank was killed, gone on with as if nothing had been")
 
 
+@pytest.mark.slow
 def test_a_signal_ends_all_ranks_with_a_checkpoint_of_the_same_step(config: Path, alone: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = torchrun(2, "-m", "ganframe", "train", config, "--out", run, "--set", "checkpoint.every_images=160")
@@ -304,7 +306,7 @@ def test_a_signal_ends_all_ranks_with_a_checkpoint_of_the_same_step(config: Path
     ("settings", "said"),
     [
         (["train.batch_size=15"], "train.batch_size: a batch of 15 cannot be shared equally by 2 processes"),
-        (["losses.0.type=hinges"], "unknown loss 'hinges'"),
+        pytest.param(["losses.0.type=hinges"], "unknown loss 'hinges'", marks=pytest.mark.slow),
     ],
 )
 def test_bad_input_is_said_once(settings: list[str], said: str, config: Path, tmp_path: Path) -> None:
