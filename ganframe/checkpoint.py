@@ -222,7 +222,7 @@ def _listed(content: bytes) -> dict[str, str]:
     digests = _LIST.validate_json(content)["files"]
     if _manifest(digests) != content:
         raise ValueError("its manifest has changed since it was written")
-    outside = [name for name in digests if Path(name).name != name]
+    outside = [name for name in digests if Path(name).name != name or "\0" in name]
     if outside:
         raise ValueError(f"its manifest lists what lies elsewhere: {outside[0]!r}")
     return digests

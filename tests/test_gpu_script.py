@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,10 @@ def run(gpu: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, parts: Sequence
 def test_a_part_that_fails_or_hangs_does_not_keep_the_next_from_running(
     gpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    # What a part has started ends with it: this child would say so after the part is gone.
+    mark = tmp_path / "child-went-on"
+    code = f"import pathlib, time; time.sleep(4); pathlib.Path({str(mark)!r}).touch()"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     parts = [
         python(gpu, "fails", "print('why'); raise SystemExit(3)"),
         python(gpu, "hangs", child, seconds=2),
@@ -92,6 +96,8 @@ def test_a_part_that_fails_or_hangs_does_not_keep_the_next_from_running(
         lines, ["failed: exit code 3", "failed: stopped after 2 s", "left out: there is no no", "done"], strict=True
     ):
         assert verdict in line
+    time.sleep(4)
+    assert not mark.exists()
     assert (tmp_path / "results" / "fails.log").read_text() == "why\n"
     assert (tmp_path / "results" / "works.log").read_text() == "last\n"
 

@@ -65,7 +65,8 @@ def test_the_networks_make_images_and_judge_them():
         assert cyclegan.PatchGAN()(image).shape == (1, 1, 30, 30)
 
 
-@pytest.mark.parametrize("system", [SYSTEMS[0], pytest.param(SYSTEMS[1], marks=pytest.mark.slow)], ids=lambda s: s.name)
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_whole_steps_agree_with_those_of_the_references(system):
     found = list(checked_steps(system))
     assert [check.case for check in found] == list(system.build(1, system.small, torch.device("cpu"), torch.float64))

@@ -106,8 +106,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_a_checkpoint_that_no_run_wrote(attack: str, run: Path, canary: Path, refused) -> None:
     hostile.checkpoints(canary)[attack](run)
     before = tree(run)
-    for command, *more in (OF_RUNS[0], OF_RUNS[3]):
-        assert str(run) in refused(command, run, *more)
+    assert str(run) in refused("sample", run)
+    said = refused("train", run, "--resume")
+    assert str(run) in said or "what the run has learnt does not fit this config" in said
     assert tree(run) == before
 
 
@@ -266,7 +267,7 @@ def test_out_does_not_write_over_anything(trained: Path, tmp_path: Path, refused
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("name", ["../x", "x/../../y", "/tmp/x", "X;rm", "os"])
+@pytest.mark.parametrize("name", ["../x", "x/../../y", "/x", "X;rm", "os"])
 def test_a_plugin_that_is_called_after_a_path(name: str, tmp_path: Path, refused) -> None:
     refused("plugins", "new", name, "--out", tmp_path)
     assert list(tmp_path.iterdir()) == []

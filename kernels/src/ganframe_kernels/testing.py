@@ -265,7 +265,9 @@ def checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
     """Every check of every case, opcheck of the first; to be called without arguments, and `__name__` names it."""
     every = list[Callable[[], None]]()
     for case in cases:
-        dtypes = {str(t).removeprefix("torch."): partial(check_dtype, dtype=t) for t in TOLERANCE}
+        # The third order takes in float64.
+        narrow = (dtype for dtype in TOLERANCE if dtype != torch.float64)
+        dtypes = {str(t).removeprefix("torch."): partial(check_dtype, dtype=t) for t in narrow}
         layouts = {"strided": partial(check_layout, change=strided)}
         if len(next(iter(case.shapes.values()))) == 4:
             layouts["channels last"] = partial(check_layout, change=channels_last)

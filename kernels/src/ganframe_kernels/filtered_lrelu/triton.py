@@ -21,7 +21,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ganframe_kernels.bias_act.triton import clamped, unclamped
-from ganframe_kernels.filtered_lrelu.shapes import Options, high_shape, result_shape
+from ganframe_kernels.filtered_lrelu.shapes import Options, result_shape
 from ganframe_kernels.launch import accumulator, launch
 from ganframe_kernels.tuning import tuned
 
@@ -117,7 +117,7 @@ def down_kernel(
 
 @triton.jit
 def up_kernel(
-    G, X, FU, FD, B, DX, channels, height, width, high_height, high_width, out_height, out_width, left, top,
+    G, X, FU, FD, B, DX, channels, height, width, out_height, out_width, left, top,
     UP: tl.constexpr, DOWN: tl.constexpr, TAPS_U: tl.constexpr, TAPS_D: tl.constexpr, FLIP: tl.constexpr,
     GAIN: tl.constexpr, SLOPE: tl.constexpr, CLAMP: tl.constexpr, PRECISION: tl.constexpr, ACC: tl.constexpr,
     BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_I: tl.constexpr, BLOCK_O: tl.constexpr,
@@ -138,9 +138,8 @@ def up_kernel(
     g, _ = _piece(G + n.to(tl.int64) * out_height * out_width, o_y, o_x, out_height, out_width, ACC)
     d_y = _down(FD, o_y[None, :], p_y[:, None], DOWN, TAPS_D, FLIP, ACC)
     d_x = _down(FD, o_x[:, None], p_x[None, :], DOWN, TAPS_D, FLIP, ACC)
+    # No o reaches a p outside of the higher resolution.
     a = slope * _product(d_y, g, d_x, PRECISION, ACC)
-    inside = ((p_y >= 0) & (p_y < high_height))[:, None] & ((p_x >= 0) & (p_x < high_width))[None, :]
-    a = tl.where(inside, a, 0.0)
     u_y = _up(FU, p_y[None, :], i_y[:, None], top, UP, TAPS_U, FLIP, ACC)
     u_x = _up(FU, p_x[:, None], i_x[None, :], left, UP, TAPS_U, FLIP, ACC)
     dx = _product(u_y, a, u_x, PRECISION, ACC)
@@ -192,7 +191,7 @@ def up(g: Tensor, x: Tensor, fu: Tensor, fd: Tensor, b: Tensor | None, options: 
     }
     tiles = triton.cdiv(H, config["BLOCK"]) * triton.cdiv(W, config["BLOCK"])
     launch(
-        up_kernel, (N * C, tiles), g.contiguous(), x, fu, fd, b, dx, C, H, W, *high_shape(x, fu, options), *g.shape[2:],
+        up_kernel, (N * C, tiles), g.contiguous(), x, fu, fd, b, dx, C, H, W, *g.shape[2:],
         options.padding[0], options.padding[2],
         **_constants(x, fu, fd, options), **blocks, **config,
     )  # fmt: skip
