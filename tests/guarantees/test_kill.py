@@ -25,7 +25,8 @@ from nursery import Job
 
 slow = pytest.mark.slow
 
-OTHER_PLACES = ("renamed", "remove", "snapshot", "restore")
+OTHER_PLACES = ("rename", "renamed", "remove", "snapshot", "restore")
+FAST = ("plain", "CycleGAN", "progressive")
 KINDS = [name for name in CONFIGS if name != "short"]
 QUIET: dict[str, Any] = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "stdout": subprocess.DEVNULL}
 
@@ -45,7 +46,11 @@ def finish(nursery: Nursery, whole: Undisturbed, run: Path, seen: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "seed"),
-    [pytest.param(name, seed, marks=[slow] if seed else []) for name in KINDS for seed in range(4)],
+    [
+        pytest.param(name, seed, marks=[] if seed == 0 and name in FAST else [slow])
+        for name in KINDS
+        for seed in range(4)
+    ],
 )
 def test_at_a_random_moment(
     name: str,
@@ -71,9 +76,7 @@ def test_at_a_random_moment(
     figures.count("of them inside a checkpoint", saving)
 
 
-@pytest.mark.parametrize(
-    "place", ["write", "rename", "log", *(pytest.param(each, marks=slow) for each in OTHER_PLACES)]
-)
+@pytest.mark.parametrize("place", ["write", "log", *(pytest.param(each, marks=slow) for each in OTHER_PLACES)])
 @pytest.mark.parametrize(
     ("name", "count"), [("plain", 2), *(pytest.param(name, 4, marks=slow) for name in ["CycleGAN", "progressive"])]
 )
@@ -99,7 +102,7 @@ def test_in_the_middle_of(
     finish(nursery, whole, run, seen)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(9, marks=slow)])
+@pytest.mark.parametrize("kills", [pytest.param(10, marks=slow)])
 def test_through_a_real_command_line(
     kills: int, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures
 ) -> None:

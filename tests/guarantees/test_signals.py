@@ -145,7 +145,8 @@ def test_a_second_signal_leaves_at_once_with_the_last_checkpoint_whole(
     assert_same(run, whole.run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=slow)])
+@slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_real_command_line_with_loader_workers(
     number: int, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures
 ) -> None:
