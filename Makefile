@@ -17,9 +17,9 @@ install: .venv/.installed
 demo: install
 	$(RUN)ganframe train conditional-dcgan-digits
 
-# Kernels run in Triton's interpreter, which is chosen for a whole process.
+# Kernels run in Triton's interpreter, which is chosen for a whole process. Tests share the cores by files, a thread each.
 test: install
-	$(RUN)python -m pytest && $(RUN)python -m pytest kernels
+	export OMP_NUM_THREADS=1 && $(RUN)python -m pytest -n auto --dist loadfile && $(RUN)python -m pytest -n auto --dist loadfile kernels
 
 test-slow: install
 	$(RUN)python -m pytest -m slow && $(RUN)python -m pytest -m slow kernels
