@@ -41,7 +41,7 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def gathered(players: Iterable[nn.Module]) -> Generator[None, None, None]:
+def in_one_piece(players: Iterable[nn.Module]) -> Generator[None, None, None]:
     """Keep the parameters of sharded players in one piece while inside, and average their gradients at the end.
 
     FSDP reduces gradients as the first backward pass ends, which is too early where a penalty takes a second one.

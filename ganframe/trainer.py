@@ -141,9 +141,9 @@ class Trainer:
     def _mode(self, plan: Plan) -> contextlib.AbstractContextManager[object]:
         if self.game.differentiates_twice or plan.differentiates_twice:
             if self.sharded:
-                from ganframe.sharding import gathered  # noqa: PLC0415  takes as long as the rest of ganframe
+                from ganframe.sharding import in_one_piece  # noqa: PLC0415  takes as long as the rest of ganframe
 
-                return gathered(self.game.players.values())
+                return in_one_piece(self.game.players.values())
             if self.compiled:
                 # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
                 return torch.compiler.set_stance("force_eager")
