@@ -122,9 +122,7 @@ class Adam(OptimizerConfig):
 
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
         """See base class."""
-        import torch  # noqa: PLC0415  configs stay free of torch
-
-        return torch.optim.Adam(parameters, **self.settings(0, 1), eps=self.eps, fused=_can_fuse(parameters))
+        return _adam(parameters, **self.settings(0, 1), eps=self.eps)
 
     def settings(self, images: int, total: int) -> dict[str, Any]:
         """See base class."""
@@ -142,12 +140,8 @@ class AdamW(Adam):
 
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
         """See base class."""
-        import torch  # noqa: PLC0415  configs stay free of torch
-
-        settings = self.settings(0, 1)
-        return torch.optim.AdamW(
-            parameters, **settings, eps=self.eps, weight_decay=self.weight_decay, fused=_can_fuse(parameters)
-        )
+        decay: dict[str, Any] = {"weight_decay": self.weight_decay, "decoupled_weight_decay": True}
+        return _adam(parameters, **self.settings(0, 1), eps=self.eps, **decay)
 
 
 class RMSprop(OptimizerConfig):
@@ -181,8 +175,14 @@ class SGD(OptimizerConfig):
         return torch.optim.SGD(parameters, **self.settings(0, 1), momentum=self.momentum)
 
 
-def _can_fuse(parameters: Sequence[nn.Parameter]) -> bool:
-    return all(each.device.type in ("cpu", "cuda") and each.is_floating_point() for each in parameters)
+def _adam(parameters: Sequence[nn.Parameter], **settings: Any) -> Optimizer:
+    import torch  # noqa: PLC0415  configs stay free of torch
+
+    from ganframe.fused_adam import FusedAdam  # noqa: PLC0415  configs stay free of torch
+
+    kinds = {(each.device.type, each.dtype) for each in parameters}
+    fits = len(kinds) == 1 and all(device in ("cpu", "cuda") and kind.is_floating_point for device, kind in kinds)
+    return FusedAdam(parameters, **settings) if fits else torch.optim.Adam(parameters, **settings)
 
 
 class Jsonl(LoggerConfig):

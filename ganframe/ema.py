@@ -43,6 +43,15 @@ class Averages:
         """The averaged networks, by name."""
         return {name: average.module for name, average in self._averages.items()}
 
+    def tensors(self) -> list[Tensor]:
+        """The averages of all players, and the latest values that stand beside them."""
+        return [
+            each
+            for player in self.players.values()
+            for each in player.state_dict().values()
+            if each.is_floating_point()
+        ]
+
     def state_dict(self) -> dict[str, Tensor]:
         """Averages and counts of all players."""
         return {

@@ -354,7 +354,7 @@ class Round(Mapping[str, Any]):
     def _make(self, name: str) -> Any:
         if name in self.game.makers and name not in self._batch:
             maker = getattr(self.game, name)
-            if not self._shared:
+            if not self._shared or self._makers_at_work:
                 return maker(self)
             # What a maker reads keeps its graph, also while a discriminator moves.
             self._makers_at_work += 1
@@ -396,8 +396,10 @@ class Round(Mapping[str, Any]):
             if side in self._input_gradients:
                 sample = _each(sample, _by_itself)
             self._verdicts[key] = self.judge(contest.discriminator, sample, given)
-        self.logits[contest.name, side] = self._verdicts[key].logits.detach()
-        return self._verdicts[key]
+        verdict = self._verdicts[key]
+        if (contest.name, side) not in self.logits:
+            self.logits[contest.name, side] = verdict.logits.detach()
+        return verdict
 
     def pending(self, contest: Contest, side: Side) -> Verdict:
         """The verdict, computed when something of it is read."""

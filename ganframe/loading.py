@@ -47,10 +47,11 @@ class Source(TorchDataset[Fetched]):
     """
 
     def __init__(self, dataset: Dataset, order: Order, randomness: Randomness) -> None:
-        self.dataset, self.order, self.randomness = dataset, order, randomness
+        self.dataset, self.order = dataset, order
+        self.randomness = Randomness(randomness.seed, randomness.counters, order.shard)
 
     def __getitem__(self, number: int) -> Fetched:
-        draws = Randomness(self.randomness.seed, self.randomness.counters, self.order.shard).at("batch", number)
+        draws = self.randomness.at("batch", number)
         with collecting() as refusals:
             try:
                 batch = self.dataset.fetch(self.order.batch(number), draws)

@@ -1,4 +1,4 @@
-"""The scalars of a step: gathered where they are computed, read in one transfer, refused when not finite."""
+"""The numbers of a step: gathered where they are computed, read in one transfer, refused when not finite."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from ganframe.errors import NotFinite
 
 
 class Readings:
-    """Terms and gradient norms of the turns of one step.
+    """Terms and gradient norms of the turns of one step, and the norms of what they moved.
 
     Reading a number from a device waits for it, so nothing is read before the step is over.
+
+    Attributes:
+        moved_is_finite: Whether all that has moved has a finite norm, once it is read.
     """
 
     def __init__(self) -> None:
         self._turns: list[tuple[str, list[str], list[str], float]] = []
         self._values: list[Tensor] = []
+        self._moved: list[Tensor] = []
         self._noted: dict[str, Tensor] = {}
+        self.moved_is_finite = True
 
     def take(
         self, turn: str, observed: Sequence[Mapping[str, Tensor]], parameters: Mapping[str, Iterable[nn.Parameter]]
@@ -41,10 +46,12 @@ class Readings:
             players += [player] * len(moved)
             gradients += moved
         self._values += [value.detach() for each in observed for value in each.values()]
-        # The public get_total_norm takes twice as long over small networks.
-        norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-        self._values += map(distributed.whole, norms)
+        self._values += _norms(gradients)
         self._turns.append((turn, names, players, 1 / len(observed)))
+
+    def moved(self, tensors: Sequence[Tensor]) -> None:
+        """Note what the step has moved, after its turns."""
+        self._moved += _norms(tensors)
 
     def note(self, values: Mapping[str, Tensor]) -> None:
         """Note what hooks report, as it is."""
@@ -56,24 +63,42 @@ class Readings:
         Raises:
             NotFinite: When a term or a gradient is not finite: names the turn, the terms and the players.
         """
-        numbers = _numbers([*self._values, *self._noted.values()])
+        numbers = _numbers([*self._values, *self._moved, *self._noted.values()])
+        finite = math.isfinite(sum(numbers))  # one that is not makes the sum so
         scalars: dict[str, float] = {}
         done = 0
         for turn, names, players, share in self._turns:
             middle, end = done + len(names), done + len(names) + len(players)
             terms, norms = numbers[done:middle], numbers[middle:end]
             done = end
-            if not all(map(math.isfinite, numbers[middle - len(names) : end])):
-                bad_terms = {name for name, number in zip(names, terms, strict=True) if not math.isfinite(number)}
-                bad_players = {name for name, number in zip(players, norms, strict=True) if not math.isfinite(number)}
-                what = [f"the term {name!r}" for name in sorted(bad_terms)]
-                what += [f"the gradient of the player {name!r}" for name in sorted(bad_players)]
-                raise NotFinite(f"turn {turn!r}: not finite: {'; '.join(what)}")
+            if not finite:
+                _check(turn, zip(names, terms, strict=True), zip(players, norms, strict=True))
             found: dict[str, float] = {"gradient norm": math.hypot(*norms)}
             for name, number in zip(names, terms, strict=True):
                 found[name] = found.get(name, 0.0) + number * share
             scalars |= {f"{turn}/{name}": value for name, value in found.items()}
-        return scalars | dict(zip(self._noted, numbers[done:], strict=True))
+        end = done + len(self._moved)
+        self.moved_is_finite = finite or all(map(math.isfinite, numbers[done:end]))
+        return scalars | dict(zip(self._noted, numbers[end:], strict=True))
+
+
+def _check(turn: str, terms: Iterable[tuple[str, float]], norms: Iterable[tuple[str, float]]) -> None:
+    what = [f"the term {name!r}" for name in _not_finite(terms)]
+    what += [f"the gradient of the player {name!r}" for name in _not_finite(norms)]
+    if what:
+        raise NotFinite(f"turn {turn!r}: not finite: {'; '.join(what)}")
+
+
+def _not_finite(numbers: Iterable[tuple[str, float]]) -> list[str]:
+    return sorted({name for name, number in numbers if not math.isfinite(number)})
+
+
+def _norms(tensors: Sequence[Tensor]) -> Iterable[Tensor]:
+    if not tensors:
+        return ()
+    # The public get_total_norm takes twice as long over small networks.
+    norms = torch._foreach_norm(list(tensors))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+    return map(distributed.whole, norms)
 
 
 def _numbers(values: Sequence[Tensor]) -> list[float]:

@@ -19,6 +19,7 @@ from ganframe.randomness import Randomness
 from ganframe.readings import Readings
 from ganframe.run import Run
 from ganframe.schedules import Schedules
+from ganframe.state import check_finite
 
 if TYPE_CHECKING:
     from ganframe.protocols import Sample
@@ -55,6 +56,8 @@ class Trainer:
         self.parameters = {
             turn.name: {player: self.game.trainable([player]) for player in turn.moves} for turn in self.game.turns
         }
+        moved = {id(each): each for by in self.parameters.values() for own in by.values() for each in own}
+        self.moved = [*moved.values(), *(run.averages.tensors() if run.averages else ())]
         self.share_round = run.experiment.game.share_round
         # What turns share is made in the first of them, whatever a later one differentiates by.
         self.leaves = frozenset(name for each in run.experiment.regularizers for name in each.leaves())
@@ -79,7 +82,7 @@ class Trainer:
             The scalars of the step, by `turn/name`.
 
         Raises:
-            NotFinite: When a loss or gradient is not finite, after the turns and before anything is averaged or saved.
+            NotFinite: When a loss, a gradient, or a weight or average that moved is not finite.
         """
         run = self.run
         drawn = [self._prepare(next(self._batches)) for _ in range(self.batches_per_step)]
@@ -94,17 +97,20 @@ class Trainer:
                     self._open(batch, turn.name, repeat, index) for index, batch in enumerate(drawn[part])
                 ]
                 self._take(turn, repeat, rounds, readings)
+        distributed.average_buffers(self.game.players.values())
+        if run.averages is not None:
+            run.averages.update()
+        readings.moved(self.moved)
         readings.note(run.reported)
         run.reported = {}
         try:
             scalars = readings.read()
         except NotFinite as problem:
             raise NotFinite(f"step {run.step + 1}, {problem}{_spoilt(drawn)}") from None
-        distributed.average_buffers(self.game.players.values())
         run.step += 1
         run.images += self.images_per_step
-        if run.averages is not None:
-            run.averages.update()
+        if not readings.moved_is_finite:
+            check_finite(run)
         run.hooks.hook.on_step_end(run=run, step=run.step, scalars=scalars)
         return scalars
 
