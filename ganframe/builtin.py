@@ -126,8 +126,9 @@ class Adam(OptimizerConfig):
 
     def settings(self, images: int, total: int) -> dict[str, Any]:
         """See base class."""
-        betas = tuple(value_at(beta, images, total) for beta in self.betas)
-        return super().settings(images, total) | {"betas": betas}
+        beta1, beta2 = self.betas
+        betas = value_at(beta1, images, total), value_at(beta2, images, total)
+        return {"lr": value_at(self.lr, images, total), "betas": betas}
 
 
 class AdamW(Adam):

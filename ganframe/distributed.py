@@ -147,7 +147,6 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
             gradient.copy_(part.view_as(gradient))
 
 
-@torch.no_grad()
 def average_buffers(players: Iterable[nn.Module]) -> None:
     """Replace each buffer of floating-point numbers by its mean over the ranks.
 
@@ -158,8 +157,9 @@ def average_buffers(players: Iterable[nn.Module]) -> None:
     if ranks == 1:
         return
     buffers = [each for player in players for each in player.buffers() if each.is_floating_point() and each.numel()]
-    for each in buffers:
-        each.copy_(total(each) / ranks)
+    with torch.no_grad():
+        for each in buffers:
+            each.copy_(total(each) / ranks)
 
 
 def whole(value: Tensor) -> Tensor:
