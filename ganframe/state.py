@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ganframe import distributed
+from ganframe import distributed, optimizer_state
 from ganframe.checkpoint import load_latest, save, set_aside
 from ganframe.errors import BadInput, NotFinite
 from ganframe.notices import notice
@@ -29,7 +29,8 @@ def save_checkpoint(run: Run) -> None:
     state: dict[str, object] = {}
     run.hooks.hook.on_checkpoint_save(run=run, state=state)
     rooms = {name: each.state_dict() for name, each in _rooms(run).items()}
-    rooms |= {"optimizers": _optimizer_states(run), "memory": run.game.memory, "hooks": state}
+    optimizers = {turn: optimizer_state.state_dict(optimizer) for turn, optimizer in run.optimizers.items()}
+    rooms |= {"optimizers": optimizers, "memory": run.game.memory, "hooks": state}
     rooms["progress"] = {"images": run.images, "rollbacks": run.rollbacks, "looked": run.looked}
     rooms["settings"] = {"optimizers": _optimizer_settings(run)}
     rooms = _whole(rooms)
@@ -119,28 +120,17 @@ def _does_not_fit(name: str, why: str) -> BadInput:
 
 def _load_optimizer(run: Run, turn: str, rooms: Mapping[str, Any]) -> None:
     """Take back an optimizer's state; its settings too, unless the config was changed since."""
-    optimizer, name = run.optimizers[turn], f"optimizer.{turn}"
+    name = f"optimizer.{turn}"
     if turn not in rooms["optimizers"]:
         raise _does_not_fit(name, "the run did not have it")
-    saved = rooms["optimizers"][turn]
     before, now = rooms["settings"]["optimizers"][turn], _optimizer_settings(run)[turn]
     if before["type"] != now["type"]:
         raise _does_not_fit(name, f"the run had {before['type']!r}, and this is {now['type']!r}")
-    settings = [{key: each for key, each in group.items() if key != "params"} for group in optimizer.param_groups]
-    _load(name, optimizer, saved | {"state": {int(key): each for key, each in saved["state"].items()}})
-    if before != now:
-        for group, wanted in zip(optimizer.param_groups, settings, strict=True):
-            group.update(wanted)
-    _lay_out(optimizer)
-
-
-def _lay_out(optimizer: Any) -> None:
-    """Give the state of each parameter the parameter's memory order, which fused steps take for granted."""
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                own = distributed.like(value, parameter)
-                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(own)
+    config = run.assembly.optimizer_configs()[turn]
+    try:
+        optimizer_state.load_state_dict(run.optimizers[turn], config, rooms["optimizers"][turn], settings=before == now)
+    except (RuntimeError, ValueError, KeyError, TypeError) as problem:
+        raise _does_not_fit(name, str(problem).splitlines()[0]) from None
 
 
 def _whole(tree: Any) -> Any:
@@ -168,15 +158,6 @@ def _rooms(run: Run) -> dict[str, Any]:
     terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful().items()}
     averages = {"averages": run.averages} if run.averages else {}
     return players | terms | averages | {"augmentations": run.assembly.augmentations}
-
-
-def _optimizer_states(run: Run) -> dict[str, Any]:
-    states = {name: optimizer.state_dict() for name, optimizer in run.optimizers.items()}
-    # JSON has no integer keys.
-    return {
-        name: state | {"state": {str(key): each for key, each in state["state"].items()}}
-        for name, state in states.items()
-    }
 
 
 def _optimizer_settings(run: Run) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -232,6 +233,27 @@ def with_room(room: str, value: object) -> Callable[[Path], None]:
     return restated(change)
 
 
+def optimizer(change: Callable[[Any], object]) -> Callable[[Path], None]:
+    """An attack on the state of the generator's optimizer."""
+
+    def changed(state: dict[str, object]) -> None:
+        change(cast(Any, rooms(state)["optimizers"])["generator"])
+
+    return restated(changed)
+
+
+def moment(tensor: torch.Tensor) -> Callable[[Path], None]:
+    """An attack with another tensor for the running mean of a gradient."""
+
+    def attack(run: Path) -> None:
+        file = last(run) / "optimizers.safetensors"
+        held = safetensors.torch.load(file.read_bytes())
+        name = next(name for name in held if "exp_avg" in name and "generator" in name)
+        replaced(file.name, safetensors.torch.save(held | {name: tensor}))(run)
+
+    return attack
+
+
 def checkpoints(canary: Path) -> dict[str, Callable[[Path], None]]:
     """Attacks on the last checkpoint of a run, all of them with digests that hold."""
     weights = "player.generator.safetensors"
@@ -254,6 +276,19 @@ def checkpoints(canary: Path) -> dict[str, Callable[[Path], None]]:
         "no players": without("player.generator"),
     }
     return attacks
+
+
+def optimizers() -> dict[str, Callable[[Path], None]]:
+    """Attacks on the optimizer in the last checkpoint of a run, whose kernels take shapes for granted."""
+    shapes = ((), (1,), (3,), (10**6,))
+    return {f"a moment of the shape {shape}": moment(torch.zeros(shape)) for shape in shapes} | {
+        "a moment that is text": optimizer(lambda saved: saved["state"]["0"].update(exp_avg="os.system")),
+        "a moment that is missing": optimizer(lambda saved: saved["state"]["0"].pop("exp_avg")),
+        "a state of no parameter": optimizer(lambda saved: saved["state"].update({"99": saved["state"]["0"]})),
+        "a learning rate that is text": optimizer(lambda saved: saved["param_groups"][0].update(lr="os.system")),
+        "betas that are one": optimizer(lambda saved: saved["param_groups"][0].update(betas=[0.5])),
+        "a parameter too many": optimizer(lambda saved: saved["param_groups"][0]["params"].append(99)),
+    }
 
 
 def manifests(canary: Path) -> dict[str, Callable[[Path], None]]:

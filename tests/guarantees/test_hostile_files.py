@@ -112,6 +112,16 @@ def test_a_checkpoint_that_no_run_wrote(attack: str, run: Path, canary: Path, re
     assert tree(run) == before
 
 
+@pytest.mark.parametrize("attack", some(hostile.optimizers(), 3))
+def test_an_optimizer_that_no_run_had(attack: str, run: Path, refused) -> None:
+    hostile.optimizers()[attack](run)
+    before = tree(run)
+    assert "what the run has learnt does not fit this config: optimizer generator: " in refused(
+        "train", run, "--resume"
+    )
+    assert tree(run) == before
+
+
 @pytest.mark.parametrize("attack", some(hostile.manifests(Path()), 5))
 def test_a_manifest_that_no_run_wrote(attack: str, run: Path, canary: Path, refused) -> None:
     hostile.manifests(canary)[attack](run)
