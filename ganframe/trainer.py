@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ class Trainer:
         self.batch_size = train.batch_size // shard.ranks
         self.randomness = Randomness(run.experiment.seed, shard=shard)
         self.autocast = autocast(train.precision, run.device)
-        self._batches = batches.starting_at(run.step * self.batches_per_step)
+        # Counted in images, which go on where the batch size is changed; upwards, to show none of them twice.
+        self._batches = batches.starting_at(math.ceil(run.images / train.batch_size))
 
     def done(self) -> bool:
         """Whether the run has seen all its images."""

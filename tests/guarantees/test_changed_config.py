@@ -6,7 +6,7 @@ Resumes under changed lengths, averages, learning rates, terms, networks, games 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,9 @@ from conftest import Figures
 from harness import PLAIN, flat, latest_state, scalars
 
 from ganframe import BadInput, hookimpl, load_config, train
+from ganframe.data import TensorData
 from ganframe.experiment import Experiment
+from ganframe.randomness import Randomness
 from ganframe.run import Run
 
 
@@ -115,6 +117,31 @@ def test_an_optimizer_keeps_what_a_hook_has_set(configured: Callable[..., Experi
     train(configured(), out=out, hooks=[Slower()])
     train(configured("train.images=64"), out=out, resume=True, allow_changes=["train.images"], hooks=[rates])
     assert rates.seen == [{"discriminator": 2e-4, "generator": 1e-5}] * 4
+
+
+@pytest.mark.parametrize(("batch_size", "skipped"), [(4, 0), (16, 0), (12, 4)])
+def test_data_go_on_where_they_were_with_batches_of_another_size(
+    batch_size: int,
+    skipped: int,
+    configured: Callable[..., Experiment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetched: list[int] = []
+    fetch = TensorData.fetch
+
+    def noted(data: TensorData, indices: Sequence[int], randomness: Randomness) -> dict[str, torch.Tensor]:
+        fetched.extend(indices)
+        return fetch(data, indices, randomness)
+
+    monkeypatch.setattr(TensorData, "fetch", noted)
+    train(configured("train.images=96"), out=tmp_path / "whole")
+    expected, fetched[:] = fetched[:], []
+    train(configured(), out=tmp_path / "changed")
+    changed = configured("train.images=80", f"train.batch_size={batch_size}")
+    train(changed, out=tmp_path / "changed", resume=True, allow_changes=["train"])
+    assert fetched == expected[:32] + expected[32 + skipped : len(fetched) + skipped]
+    assert len(fetched) >= 80
 
 
 def test_a_term_that_is_new_begins_without_a_past(
