@@ -1,12 +1,14 @@
 """Events are read back with TensorBoard's own reader, also after a resume."""
 
+import os
+
 import numpy as np
 import pytest
 from ganframe_tensorboard import TensorBoard
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ganframe import hookimpl
+from ganframe import RunFailed, hookimpl
 from ganframe.builtin import Jsonl
 from ganframe.loggers import read_log
 from ganframe.testing.runs import STEPS, tiny_run
@@ -81,3 +83,27 @@ def test_a_resumed_run_has_each_step_once(tmp_path, events):
     tiny_run(tmp_path / "run", loggers=[TensorBoard(every=1)], resume=True)
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 2
     assert steps(events(), "generator/stub") == list(range(1, STEPS + 1))
+
+
+def test_a_disk_that_is_full_ends_the_run_with_one_error(tmp_path):
+    """/dev/full takes no byte; the file of events is put there once the run is under way."""
+    logger = TensorBoard(every=1).build()
+
+    class Fills:
+        @hookimpl(tryfirst=True)
+        def on_step_end(self, step):
+            if step == 3:
+                full = os.open("/dev/full", os.O_WRONLY)
+                os.dup2(full, logger._events._file.fileno())
+                os.close(full)
+
+    class Config(TensorBoard):
+        def build(self):
+            return logger
+
+    class Filling(TensorBoard):
+        def build(self):
+            return Fills()
+
+    with pytest.raises(RunFailed, match=r"tensorboard/events.out.tfevents.*: cannot be written: No space left on"):
+        tiny_run(tmp_path / "run", loggers=[Config(), Filling()])

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+from torch.utils.tensorboard.summary import image, scalar
 
 from ganframe import hookimpl
 from ganframe.run import Run
+from ganframe_tensorboard.events import EventFile
 
 FOLDER = "tensorboard"
 """The folder of a run that holds the event files."""
@@ -27,18 +29,18 @@ class TensorBoardLogger:
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self._writer: SummaryWriter | None = None
+        self._events: EventFile | None = None
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
         """Begin an event file."""
-        self._writer = SummaryWriter(str(run.folder.path / FOLDER), purge_step=run.step + 1)
+        self._events = EventFile(run.folder.path / FOLDER, purge_step=run.step + 1)
 
     @hookimpl
     def on_checkpoint_load(self, run: Run) -> None:
         """Begin another event file where a run that is under way goes back."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
             self.on_run_start(run)
 
     @hookimpl
@@ -55,17 +57,17 @@ class TensorBoardLogger:
     @hookimpl
     def on_snapshot(self, step: int, picture: Path) -> None:
         """Write the picture."""
-        if self._writer is not None:
+        if self._events is not None:
             pixels = np.asarray(Image.open(picture).convert("RGB"))
-            self._writer.add_image("samples", pixels, step, dataformats="HWC")
+            self._events.add(image("samples", pixels, dataformats="HWC"), step)
 
     @hookimpl
     def on_run_end(self) -> None:
         """Close the event file."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
 
     def _write(self, step: int, values: Mapping[str, float]) -> None:
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+        if self._events is not None:
+            summaries = (scalar(name, value) for name, value in values.items())
+            self._events.add(Summary(value=[each for summary in summaries for each in summary.value]), step)
