@@ -8,6 +8,7 @@ compared with a run of the same config that nobody disturbed.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -106,15 +107,28 @@ def test_in_the_middle_of(
 def test_through_a_real_command_line(
     kills: int, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures
 ) -> None:
-    """Processes of their own share nothing: not even the order in which Python lays out its sets of names."""
+    """Processes of their own share nothing: not even the order in which Python lays out its sets of names.
+
+    They are killed after some steps of their own; one in five as it starts.
+    """
     moments, whole, run = random.Random(kills), undisturbed("plain"), tmp_path / "run"
-    for _ in range(kills):
+    log = run / "scalars.jsonl"
+    for number in range(kills):
+        before, steps = last_step(log), moments.randrange(1, 5)
         process = subprocess.Popen([sys.executable, "-m", "ganframe", *command(whole.config, run)], **QUIET)
-        while not run.is_dir() and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(moments.random())
+        while process.poll() is None and not (run.is_dir() if number % 5 == 0 else last_step(log) >= before + steps):
+            time.sleep(0.001)
+        time.sleep(moments.random() * 0.02)
+        assert process.poll() is None
         process.kill()
         process.wait()
         figures.count("runs killed")
+    assert last_step(log) > kills
     subprocess.run([sys.executable, "-m", "ganframe", *command(whole.config, run)], check=True, **QUIET)
     assert_same(run, whole.run)
+
+
+def last_step(log: Path) -> int:
+    """The last step of which a log has the whole line."""
+    whole = log.read_bytes().rpartition(b"\n")[0] if log.exists() else b""
+    return json.loads(whole.splitlines()[-1])["step"] if whole else 0
