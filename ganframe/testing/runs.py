@@ -1,21 +1,23 @@
-"""A run of a few steps with stand-ins, for checks that need one."""
+"""Runs for tests: a few steps with stand-ins, and the same run without and with a break."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ganframe.checkpoint import complete, load
 from ganframe.config import LoggerConfig, LossConfig
 from ganframe.errors import RunFailed
 from ganframe.experiment import Checkpoint, Experiment, Train
 from ganframe.hookspecs import hookimpl
 from ganframe.plugins import installed
 from ganframe.protocols import Loss
-from ganframe.run import Run, RunFolder
+from ganframe.run import RunFolder
 from ganframe.separable import SeparableLoss
 from ganframe.testing.stubs import StubData, StubGameConfig
 from ganframe.training import train
@@ -42,18 +44,47 @@ class StubLoss(LossConfig):
         return _Logistic()
 
 
-class _Stop(RunFailed):
-    pass
+class Stopped(RunFailed):
+    """A run that was broken off."""
 
 
-class _StopAfter:
+class StopAfter:
+    """A hook that breaks a run off.
+
+    Args:
+        step: The step after which it does.
+    """
+
     def __init__(self, step: int) -> None:
         self.step = step
 
     @hookimpl(trylast=True)
-    def on_step_end(self, run: Run, step: int) -> None:
+    def on_step_end(self, step: int) -> None:
+        """Break off, before anything of the step is saved."""
         if step == self.step:
-            raise _Stop("stopped in the middle")
+            raise Stopped(f"broken off after step {step}")
+
+
+def whole_and_resumed(
+    experiment: Experiment, folder: Path, *, stop_after: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train without a break, and once more with one; whatever a plugin keeps must come out the same.
+
+    Args:
+        experiment: What to train.
+        folder: Where the runs `whole` and `resumed` are made.
+        stop_after: The step after which the second run breaks off.
+
+    Returns:
+        What the last checkpoints of the two runs hold.
+    """
+    whole, resumed = folder / "whole", folder / "resumed"
+    train(experiment, out=whole)
+    with contextlib.suppress(Stopped):
+        train(experiment, out=resumed, hooks=[StopAfter(stop_after)])
+    train(experiment, out=resumed, resume=True)
+    (_, first), (_, second) = (load(complete(run / "checkpoints")[0]) for run in (whole, resumed))
+    return first, second
 
 
 def tiny_run(
@@ -83,6 +114,6 @@ def tiny_run(
         loggers=tuple(loggers),
     )
     try:
-        return train(experiment, out=out, resume=resume, hooks=[_StopAfter(stop_after)] if stop_after else [])
-    except _Stop:
+        return train(experiment, out=out, resume=resume, hooks=[StopAfter(stop_after)] if stop_after else [])
+    except Stopped:
         return None

@@ -12,11 +12,12 @@ import torch
 from ganframe_ada import ADA
 from torch import Tensor
 
-from ganframe import RunFailed, hookimpl, load_config, train
+from ganframe import hookimpl, load_config, train
 from ganframe.checkpoint import complete, load
 from ganframe.errors import BadInput
 from ganframe.loggers import read_log
 from ganframe.specs import TensorSpec
+from ganframe.testing.runs import StopAfter, Stopped
 
 JUDGES, MAKES = "discriminator", "generator"
 
@@ -122,16 +123,6 @@ snapshot: {every_images: 192, count: 4}
 """
 
 
-class StopAfter:
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    @hookimpl(trylast=True)
-    def on_step_end(self, step: int) -> None:
-        if step == self.step:
-            raise RunFailed("pulled the plug")
-
-
 class Record:
     def __init__(self) -> None:
         self.p: list[float] = []
@@ -160,7 +151,7 @@ def test_p_and_what_it_is_moved_by_survive_a_resume_bit_for_bit(config: str, tmp
     train(load_config(config), out=tmp_path / "whole", hooks=[record])
     assert len(set(record.p)) > 2, "p must move for the test to say something"
     resumed = tmp_path / "resumed"
-    with pytest.raises(RunFailed, match="pulled the plug"):
+    with pytest.raises(Stopped):
         train(load_config(config), out=resumed, hooks=[StopAfter(stop)])
     again = Record()
     train(load_config(config), out=resumed, resume=True, hooks=[again])

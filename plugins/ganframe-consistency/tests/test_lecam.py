@@ -11,11 +11,11 @@ from ganframe_consistency.lecam import Anchors
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import RunFailed, hookimpl, load_config, train
-from ganframe.checkpoint import complete, load
+from ganframe import load_config
 from ganframe.game import Contest, Game, Round, Turn
 from ganframe.protocols import Verdict
 from ganframe.randomness import Randomness
+from ganframe.testing.runs import whole_and_resumed
 
 CONFIG = """
 game:
@@ -144,24 +144,11 @@ def test_finite_for_large_logits(dtype: torch.dtype, size: float):
         assert all(bool(each.grad.isfinite().all()) for each in sides)
 
 
-class StopAfter:
-    @hookimpl(trylast=True)
-    def on_step_end(self, step: int) -> None:
-        if step == 7:
-            raise RunFailed("pulled the plug")
-
-
 def test_the_anchors_survive_a_resume_bit_for_bit(tmp_path: Path):
     """Every turn of the discriminator is taken in, also those in which the lazy term takes no part."""
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    experiment = load_config(str(file))
-    train(experiment, out=tmp_path / "whole")
-    with pytest.raises(RunFailed):
-        train(experiment, out=tmp_path / "parts", hooks=[StopAfter()])
-    train(experiment, out=tmp_path / "parts", resume=True)
-    (step, whole), (again, parts) = (load(complete(tmp_path / name / "checkpoints")[0]) for name in ("whole", "parts"))
-    assert step == again == 12
+    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
     kept, other = whole["term.lecam"], parts["term.lecam"]
     assert kept["shares"] == other["shares"] == {"discriminator": pytest.approx(1 - 0.99**24)}
     for side in ("real", "fake"):

@@ -10,10 +10,10 @@ from ganframe_feature_matching import HistoricalAveraging
 from ganframe_feature_matching.history import History
 from torch import Tensor, nn
 
-from ganframe import RunFailed, hookimpl, load_config, train
-from ganframe.checkpoint import complete, load
+from ganframe import load_config
 from ganframe.game import Contest, Game, Round, Turn
 from ganframe.randomness import Randomness
+from ganframe.testing.runs import whole_and_resumed
 
 CONFIG = """
 game:
@@ -137,23 +137,10 @@ def test_an_orbit_is_damped(weight: float, grows: bool):
         assert radius < 1
 
 
-class StopAfter:
-    @hookimpl(trylast=True)
-    def on_step_end(self, step: int) -> None:
-        if step == 7:
-            raise RunFailed("pulled the plug")
-
-
 def test_the_mean_survives_a_resume_bit_for_bit(tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    experiment = load_config(str(file))
-    train(experiment, out=tmp_path / "whole")
-    with pytest.raises(RunFailed):
-        train(experiment, out=tmp_path / "parts", hooks=[StopAfter()])
-    train(experiment, out=tmp_path / "parts", resume=True)
-    (step, whole), (again, parts) = (load(complete(tmp_path / name / "checkpoints")[0]) for name in ("whole", "parts"))
-    assert step == again == 12
+    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
     room = "term.historical-averaging"
     assert whole[room]["counts"] == parts[room]["counts"] == {"discriminator": 25, "generator": 13}
     for player, means in whole[room]["means"].items():

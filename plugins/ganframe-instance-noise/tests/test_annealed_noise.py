@@ -10,8 +10,9 @@ import torch
 from ganframe_instance_noise import InstanceNoise
 from pydantic import ValidationError
 
-from ganframe import RunFailed, hookimpl, load_config, train
+from ganframe import hookimpl, load_config, train
 from ganframe.builtin import Linear
+from ganframe.testing.runs import StopAfter, Stopped
 
 STEPS = 8
 
@@ -40,16 +41,6 @@ class Record:
             added = noise(torch.zeros(4000, 2), rounds[0].randomness.generator("probe"))
             self.sigma.append(noise.sigma)
             self.measured.append(added.std().item())
-
-
-class StopAfter:
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    @hookimpl(trylast=True)
-    def on_step_end(self, step: int) -> None:
-        if step == self.step:
-            raise RunFailed("pulled the plug")
 
 
 @pytest.fixture
@@ -83,7 +74,7 @@ def test_another_schedule_is_followed_too(config: str, tmp_path: Path, schedule:
 def test_a_resumed_run_goes_on_with_the_same_sigma(config: str, tmp_path: Path):
     whole, again = Record(), Record()
     train(load_config(config), out=tmp_path / "whole", hooks=[whole])
-    with pytest.raises(RunFailed, match="pulled the plug"):
+    with pytest.raises(Stopped):
         train(load_config(config), out=tmp_path / "run", hooks=[StopAfter(5)])
     train(load_config(config), out=tmp_path / "run", resume=True, hooks=[again])
     assert again.sigma == whole.sigma[-len(again.sigma) :]

@@ -12,11 +12,12 @@ from ganframe_path_length.paths import Paths, path_lengths
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, RunFailed, hookimpl, load_config, train
+from ganframe import BadInput, load_config, train
 from ganframe.assembly import assemble
 from ganframe.checkpoint import complete, load
 from ganframe.game import Contest, Game, Round, Turn, tensor
 from ganframe.randomness import Randomness
+from ganframe.testing.runs import whole_and_resumed
 
 double = {"dtype": torch.float64}
 CONFIG = """
@@ -178,23 +179,10 @@ def test_a_sample_that_does_not_depend_on_the_latent_costs_nothing():
     assert live().forward(round_of(Constant(draws(3, 2), (3,)), draws(4, 2))).item() == 0
 
 
-class StopAfter:
-    @hookimpl(trylast=True)
-    def on_step_end(self, step: int) -> None:
-        if step == 7:
-            raise RunFailed("pulled the plug")
-
-
 def test_the_mean_survives_a_resume_bit_for_bit(tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    experiment = load_config(str(file))
-    train(experiment, out=tmp_path / "whole")
-    with pytest.raises(RunFailed):
-        train(experiment, out=tmp_path / "parts", hooks=[StopAfter()])
-    train(experiment, out=tmp_path / "parts", resume=True)
-    (step, whole), (again, parts) = (load(complete(tmp_path / name / "checkpoints")[0]) for name in ("whole", "parts"))
-    assert step == again == 12
+    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
     assert whole["term.path-length"]["share"].item() == pytest.approx(1 - 0.99**6)
     for room in ("term.path-length", "player.generator"):
         assert all(torch.equal(each, parts[room][name]) for name, each in whole[room].items())

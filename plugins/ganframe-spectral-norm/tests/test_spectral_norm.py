@@ -10,9 +10,9 @@ from ganframe_spectral_norm.normalise import normalise
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, RunFailed, hookimpl, load_config, train
-from ganframe.checkpoint import complete, load
+from ganframe import BadInput, load_config, train
 from ganframe.specs import TensorSpec
+from ganframe.testing.runs import whole_and_resumed
 from ganframe.testing.stubs import StubDiscriminator, StubGenerator
 
 CONFIG = """
@@ -143,24 +143,11 @@ def test_finite_for_large_weights(dtype: torch.dtype, size: float):
         assert bool(layer.parametrizations.weight.original.grad.isfinite().all())
 
 
-class StopAfter:
-    @hookimpl(trylast=True)
-    def on_step_end(self, step: int) -> None:
-        if step == 6:
-            raise RunFailed("pulled the plug")
-
-
 def test_state_survives_a_resume_bit_for_bit(tmp_path: Path):
     """The vectors of the power iteration, under R1, with averaged players."""
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    experiment = load_config(str(file))
-    train(experiment, out=tmp_path / "whole")
-    with pytest.raises(RunFailed):
-        train(experiment, out=tmp_path / "parts", hooks=[StopAfter()])
-    train(experiment, out=tmp_path / "parts", resume=True)
-    (step, whole), (again, parts) = (load(complete(tmp_path / name / "checkpoints")[0]) for name in ("whole", "parts"))
-    assert step == again == 12
+    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=6)
     for room in ("player.discriminator", "player.generator", "averages"):
         assert any(name.endswith("_u") for name in whole[room])
         assert all(torch.equal(each, parts[room][name]) for name, each in whole[room].items())

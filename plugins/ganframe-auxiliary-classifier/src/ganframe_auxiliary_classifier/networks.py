@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from ganframe.errors import BadInput
 from ganframe.protocols import Verdict
 from ganframe.specs import SampleSpec, TensorSpec, parts
+from ganframe.wrapper import Wrapper
 from ganframe_auxiliary_classifier import ClassHead, Projection
 
 if TYPE_CHECKING:
     from ganframe.protocols import Sample
 
 
-class Classifying(nn.Module):
+class Classifying(Wrapper):
     """A discriminator and a linear classifier over one of its features, flattened.
 
     Args:
@@ -35,8 +36,8 @@ class Classifying(nn.Module):
     """
 
     def __init__(self, config: ClassHead, network: nn.Module, sample: SampleSpec, condition: TensorSpec | None) -> None:
-        super().__init__()
-        self.network, self.layer = network, config.layer
+        super().__init__(network)
+        self.layer = config.layer
         self.passes_condition = not config.hide_condition
         shown = condition if self.passes_condition else None
         shape = _feature_shape(config, network, sample, shown)
@@ -49,7 +50,7 @@ class Classifying(nn.Module):
         return dataclasses.replace(verdict, class_logits=self.classify(verdict.features[self.layer].flatten(1)))
 
 
-class Projecting(nn.Module):
+class Projecting(Wrapper):
     """A discriminator that knows of no condition, and the projection of one on a feature, summed over places.
 
     Class labels are embedded by a table, other conditions by a matrix; weights begin as draws from N(0, 0.02^2).
@@ -67,11 +68,11 @@ class Projecting(nn.Module):
     def __init__(
         self, config: Projection, network: nn.Module, sample: SampleSpec, condition: TensorSpec | None
     ) -> None:
-        super().__init__()
+        super().__init__(network)
         if condition is None:
             remedy = "Give the game a condition, such as `condition: label`, or use the inner discriminator alone."
             raise BadInput("'projection' projects a condition, but the game has none", remedy=remedy)
-        self.network, self.layer = network, config.layer
+        self.layer = config.layer
         channels = _feature_shape(config, network, sample, None)[0]
         self.embed = (
             nn.Linear(math.prod(condition.shape), channels, bias=False)

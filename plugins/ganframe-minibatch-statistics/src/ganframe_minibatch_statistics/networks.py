@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ganframe.errors import BadInput
 from ganframe.protocols import Verdict
 from ganframe.specs import SampleSpec, TensorSpec, parts
+from ganframe.wrapper import Wrapper
 from ganframe_minibatch_statistics import MinibatchDiscrimination, MinibatchStddev
 from ganframe_minibatch_statistics.statistics import Closeness, Deviation, pooled
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ganframe.protocols import Sample
 
 
-class WithStatistic(nn.Module):
+class WithStatistic(Wrapper):
     """A discriminator whose logits are also a linear function of its last features and their statistic.
 
     The features, averaged over their positions, and the statistic together are one more, last feature `(B, C + S)`.
@@ -33,8 +34,7 @@ class WithStatistic(nn.Module):
     """
 
     def __init__(self, network: nn.Module, statistic: nn.Module, width: int) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.statistic = statistic
         self.judge = nn.Linear(width, 1)
 
@@ -45,13 +45,6 @@ class WithStatistic(nn.Module):
         joined = torch.cat([pooled(last), self.statistic(last).to(last.dtype)], dim=1)
         more = self.judge(joined).reshape(-1, *(1,) * (verdict.logits.ndim - 1))
         return Verdict(verdict.logits + more, (*verdict.features, joined), verdict.class_logits)
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the discriminator offers."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("network"), name)
 
 
 def discrimination(

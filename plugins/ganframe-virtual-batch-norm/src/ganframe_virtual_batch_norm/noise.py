@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from ganframe.errors import BadInput
+from ganframe.wrapper import Wrapper
 
 LAYERS = (
     nn.Linear,
@@ -20,7 +19,7 @@ LAYERS = (
 )
 
 
-class Noisy(nn.Module):
+class Noisy(Wrapper):
     """A generator whose last layers read numbers that are disturbed, in training and in evaluation alike.
 
     How much is part of the state, so that a trained generator samples as it did at the end of its training.
@@ -36,8 +35,7 @@ class Noisy(nn.Module):
     """
 
     def __init__(self, network: nn.Module, layers: int, dropout: float, sigma: float) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.strength: Tensor
         self.register_buffer("strength", torch.tensor([dropout, sigma]))
         found = [each for each in network.modules() if isinstance(each, LAYERS)]
@@ -65,10 +63,6 @@ class Noisy(nn.Module):
     def sigma(self, value: float) -> None:
         self.strength[1] = value
 
-    def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
-        """What the generator makes."""
-        return self.network(source) if condition is None else self.network(source, condition)
-
     def _disturb(self, layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         features, *rest = given
         dropout, sigma = self.strength.unbind()
@@ -76,10 +70,3 @@ class Noisy(nn.Module):
         kept = torch.rand(features.shape, device=features.device) >= dropout
         noise = torch.randn(features.shape, device=features.device) * sigma
         return ((features * kept / (1 - dropout) + noise).to(features.dtype), *rest)
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the generator offers."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("network"), name)

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from ganframe.errors import BadInput
 from ganframe.specs import TensorSpec
+from ganframe.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from ganframe_virtual_batch_norm import VirtualBatchNorm
@@ -61,7 +62,7 @@ class VirtualNorm(nn.Module):
         return torch.cat([(reference / count).expand_as(means[:count]), (reference + means[count:]) / (count + 1)])
 
 
-class WithReference(nn.Module):
+class WithReference(Wrapper):
     """A generator that makes the reference samples beside each batch, for its virtual batch norms.
 
     Args:
@@ -71,8 +72,7 @@ class WithReference(nn.Module):
     """
 
     def __init__(self, network: nn.Module, latents: Tensor, classes: int | None) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.latents: Tensor
         self.register_buffer("latents", latents)
         self.classes = classes
@@ -85,13 +85,6 @@ class WithReference(nn.Module):
             labels = torch.arange(len(self.latents), device=condition.device) % self.classes
             given.append(torch.cat([labels.to(condition.dtype), condition]))
         return self.network(*given)[len(self.latents) :]
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the generator offers."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("network"), name)
 
 
 def with_reference(

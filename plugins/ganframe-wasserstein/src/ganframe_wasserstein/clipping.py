@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganframe import hookimpl
 from ganframe.game import Turn
-from ganframe.protocols import Verdict
 from ganframe.run import Run
-
-if TYPE_CHECKING:
-    from ganframe.protocols import Sample
+from ganframe.wrapper import Wrapper
 
 
-class Clipped(nn.Module):
+class Clipped(Wrapper):
     """A critic whose trainable parameters are put back into a box after each of its steps.
 
     Args:
@@ -25,14 +20,9 @@ class Clipped(nn.Module):
     """
 
     def __init__(self, network: nn.Module, bound: float) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.bound = bound
         self.clip()
-
-    def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
-        """What the critic says."""
-        return self.network(sample) if condition is None else self.network(sample, condition)
 
     def clip(self) -> None:
         """Move every trainable parameter to the nearest point of [-bound, bound]."""
@@ -46,10 +36,3 @@ class Clipped(nn.Module):
         """Clip after the steps in which the critic moved."""
         if any(run.game.players[name] is self for name in turn.moves):
             self.clip()
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the critic offers."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("network"), name)
