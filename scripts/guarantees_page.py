@@ -22,32 +22,31 @@ HEAD = """\
 
 Each promise is a file of tests in `tests/guarantees/` that injects the fault. A part of them runs with `make test`;
 `make guarantees` runs all of them and writes the figures below.
-
-| What is promised | How it is tested | Last measured |
-| --- | --- | --- |
 """
 
 
 def page() -> str:
     """The page as it should be."""
     measured = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
-    rows = [_row(module, measured.get(module.stem.removeprefix("test_"))) for module in sorted(TESTS.glob("test_*.py"))]
-    return HEAD + "".join(rows)
+    modules = sorted(TESTS.glob("test_*.py"))
+    return HEAD + "".join(_section(module, measured.get(module.stem.removeprefix("test_"))) for module in modules)
 
 
-def _row(module: Path, measured: dict[str, object] | None) -> str:
+def _section(module: Path, measured: dict[str, object] | None) -> str:
+    title = module.stem.removeprefix("test_").replace("_", " ").capitalize()
     promise, _, proof = (ast.get_docstring(ast.parse(module.read_text())) or "").partition("\n\n")
-    cells = (_line(promise), f"{_line(proof)} (`{module.name}`)".strip(), _figures(measured))
-    return f"| {' | '.join(cells)} |\n"
+    rows = {f"**How it is tested**<br>`{module.name}`": _line(proof)} | _figures(measured)
+    table = "".join(f"| {name} | {text} |\n" for name, text in rows.items())
+    return f"\n## {title}\n\n| What is promised | {_line(promise)} |\n| --- | --- |\n{table}"
 
 
-def _figures(measured: dict[str, object] | None) -> str:
+def _figures(measured: dict[str, object] | None) -> dict[str, str]:
     if measured is None:
-        return "not yet"
+        return {"**Last measured**": "not yet"}
     figures = measured["figures"]
     assert isinstance(figures, dict)
-    lines = [f"{what}: {_number(value)}" for what, value in figures.items()]
-    return "<br>".join([*lines, f"{measured['date']}, PyTorch {measured['torch']}, Python {measured['python']}"])
+    where = f"{measured['date']}, PyTorch {measured['torch']}, Python {measured['python']}"
+    return {"**Last measured**": where} | {_line(what): f"**{_number(value)}**" for what, value in figures.items()}
 
 
 def _number(value: float) -> str:
