@@ -145,12 +145,13 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
         return ""
     from matplotlib import rc_context  # noqa: PLC0415  slow to import, and only a report with curves needs it
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
     groups: dict[str, list[str]] = {}
     for name in sorted({name for line in log for name in line if "/" in name}):
         groups.setdefault(_panel(name), []).append(name)
     rows = -(-len(groups) // 2)
-    figure = Figure(figsize=(10, 2.6 * rows), layout="constrained")
+    figure = Figure(figsize=(10, 2.8 * rows), layout=ConstrainedLayoutEngine(h_pad=0.12))
     for index, (title, names) in enumerate(groups.items()):
         axes = figure.add_subplot(rows, 2, index + 1)
         for name in names:
@@ -158,6 +159,7 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
             thin = points[:: -(-len(points) // POINTS)]
             axes.plot(*zip(*thin, strict=True), linewidth=0.9)
         axes.set_title(title, fontsize=9, parse_math=False)
+        axes.set_xlabel("images", fontsize=7)
         axes.tick_params(labelsize=7)
         for text in axes.legend(axes.lines, [_label(name) for name in names], fontsize=7).get_texts():
             text.set_parse_math(False)
