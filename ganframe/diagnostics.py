@@ -32,7 +32,9 @@ def diagnose(log: Sequence[Mapping[str, float]]) -> list[Finding]:
     recent = log[-max(len(log) // 4, 1) :]
     if not recent:
         return []
-    means = {name: fmean(line[name] for line in recent if name in line) for name in recent[-1]}
+    # Not every line has every number: how often a discriminator is right is looked at now and then.
+    names = {name: None for line in recent for name in line}
+    means = {name: fmean(line[name] for line in recent if name in line) for name in names}
     findings: list[Finding] = []
     for name, real in means.items():
         judge, found, _ = name.partition(" accuracy on real")

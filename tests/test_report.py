@@ -55,3 +55,11 @@ def test_only_the_last_quarter_counts() -> None:
     for line in lines[300:]:
         line |= {"d/judge accuracy on real": 0.6, "d/judge accuracy on fake": 0.7}
     assert diagnose(lines) == []
+
+
+def test_what_is_logged_now_and_then_counts_although_the_last_line_lacks_it() -> None:
+    lines = log(**{"g/gradient norm": 0.5})
+    for line in lines[::2]:
+        line |= {"d/judge accuracy on real": 1.0, "d/judge accuracy on fake": 1.0}
+    (finding,) = diagnose(lines)
+    assert finding.title.startswith("Saturated discriminator (judge: right on 100%")
