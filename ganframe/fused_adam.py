@@ -15,20 +15,35 @@ KERNELS: Any = torch  # whose stubs lack these
 class FusedAdam(torch.optim.Adam):
     """`torch.optim.Adam` with `fused=True`: the same kernel, state and numbers, with less around them.
 
-    Over a small network what PyTorch does around the kernel takes four times as long as the kernel. Its step hooks and
+    Over a small network, what PyTorch does around the kernel takes several times as long as the kernel. Step hooks and
     the name of the step in profiles are part of that, and are not here; `on_turn_end` takes the place of the hooks.
 
     Args:
         parameters: What to move, all of it on one device and of one dtype.
-        settings: Those of `torch.optim.Adam`, `amsgrad` and `maximize` apart.
+        lr: Learning rate.
+        betas: Decay rates of the first and second moment, each in [0, 1).
+        eps: Added to the root of the second moment.
+        weight_decay: Decay of the weights.
+        decoupled_weight_decay: Whether weights decay as in AdamW, beside the gradient, or as a part of it.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], **settings: Any) -> None:
-        super().__init__(parameters, **settings, fused=True)
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        super().__init__(
+            parameters, lr, betas, eps, weight_decay, decoupled_weight_decay=decoupled_weight_decay, fused=True
+        )
         # The kernel is not told of a loss scale, so `torch.amp.GradScaler` has to divide the gradients by it.
         self._step_supports_amp_scaling = False
 
-    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  a closure would need the hooks' care
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  takes no closure
         """Move the parameters that have a gradient."""
         with torch.no_grad():
             for group in self.param_groups:
