@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import torch
+
 from ganframe import distributed
 from ganframe.assembly import Assembly, assemble, sample_makers
 from ganframe.checkpoint import what_fits
@@ -27,6 +29,9 @@ from ganframe.run import Run, RunFolder, default_folder
 from ganframe.sampling import sampling_mode, sampling_round
 from ganframe.state import check_finite, restore, roll_back, save_checkpoint
 from ganframe.trainer import Trainer, is_due, private_randomness
+
+VARIANTS = 64
+"""In how many ways the players of one class may be called until those that are new are no longer compiled."""
 
 
 def train(
@@ -143,8 +148,7 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
     if assembly.sharded:
         _shard(assembly, averages)
     if experiment.train.compile:
-        for player in assembly.game.players.values():
-            player.compile()
+        _compile(assembly)
     return Run(
         experiment=experiment,
         folder=folder,
@@ -153,6 +157,15 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks:
         averages=averages,
         hooks=run_manager(*_listeners(assembly), *hooks),
     )
+
+
+def _compile(assembly: Assembly) -> None:
+    # All players of a class share PyTorch's limit on variants (dtypes, frozen or not, training or not). What is met
+    # beyond it runs uncompiled, by slightly other numbers, and what that is would depend on where a run was resumed.
+    limits = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
+    limits.recompile_limit = max(limits.recompile_limit, VARIANTS)
+    for player in assembly.game.players.values():
+        player.compile()
 
 
 def _shard(assembly: Assembly, averages: Averages | None) -> None:
