@@ -48,7 +48,8 @@ Source = Literal["latent", "sample"]
 class Settings(BaseModel):
     """A frozen model that refuses unknown keys; field docstrings are its manual."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # Deferred: to list types, as `--help` does, nothing has to be validated.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
     @model_validator(mode="wrap")
     @classmethod
