@@ -103,7 +103,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
     allow_changes: Annotated[
         list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
-    ] = [],  # noqa: B006
+    ] = [],  # noqa: B006  as above
 ) -> None:
     """Train a config or preset.
 

@@ -35,6 +35,7 @@ def examples_match_the_spec(config: DatasetConfig) -> None:
 def picklable(config: DatasetConfig) -> None:
     """A loader worker gets the same examples."""
     dataset = config.build()
+    # As a worker gets it: bytes that this line makes itself, never those of a file.
     copy = pickle.loads(pickle.dumps(dataset))
     mine, theirs = (each.fetch([0], SEEDED) for each in (dataset, copy))
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
