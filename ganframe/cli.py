@@ -36,6 +36,8 @@ plugins_app = typer.Typer(help="List, write and check plugins.", invoke_without_
 app.add_typer(plugins_app, name="plugins")
 # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
 console = Console(highlight=False, emoji=False)
+pipe = Console(highlight=False, emoji=False, width=1000)
+"""Where tables go that no terminal shows: what is piped is searched, so its rows stay whole."""
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """What a write can end with without the name of its file."""
@@ -381,7 +383,10 @@ def _new(path: Path, *endings: str) -> Path:
 
 
 def _print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    table = Table(*header, box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 1))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 1))
+    rows = list(rows)
+    for title, *cells in zip(header, *rows, strict=True):
+        table.add_column(title, no_wrap=not any(" " in cell for cell in cells), overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    console.print(table)
+    (console if console.is_terminal else pipe).print(table)

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from ganframe.cli import console, main
+from ganframe.cli import main
 from ganframe.plugins import installed
 from ganframe.presets import load_config
 from ganframe.training import train
@@ -38,7 +38,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """Runs `ganframe` with these arguments, in this process."""
-    monkeypatch.setattr(console, "width", 300)
 
     def run(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["ganframe", *map(str, arguments)])

@@ -14,6 +14,7 @@ import pytest
 import safetensors
 import torch
 from PIL import Image
+from rich.console import Console
 
 import ganframe
 from ganframe.assembly import assemble
@@ -344,6 +345,17 @@ def test_presets(cli):
         assert package in shown[name]
         summary = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("summary: ")
         assert summary.strip("\"'") in shown[name]
+
+
+def test_a_narrow_terminal_breaks_no_name(cli, monkeypatch):
+    narrow = Console(force_terminal=True, color_system=None, width=80)
+    monkeypatch.setattr("ganframe.cli.console", narrow)
+    outcome = cli("presets")
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    words = outcome.out.split()
+    for name, (_, package) in installed().presets.items():
+        assert name in words
+        assert package in words
 
 
 def test_plugins(cli):
