@@ -17,6 +17,7 @@ from ganframe.game import Game
 from ganframe.objective import LossTerm, Objective
 from ganframe.protocols import Optimizer
 from ganframe.randomness import Randomness
+from ganframe.specs import DataSpec
 from ganframe.transforms import made_from
 
 
@@ -71,25 +72,31 @@ class Assembly:
 
     def optimizers(self) -> dict[str, Optimizer]:
         """A fresh optimizer for each turn."""
-        configs = self.optimizer_configs()
-        return {turn.name: configs[turn.name].build(self.game.trainable(turn.moves)) for turn in self.game.turns}
+        built = dict[str, Optimizer]()
+        for name, config in self.optimizer_configs().items():
+            (turn,) = (turn for turn in self.game.turns if turn.name == name)
+            with within("optimizers", name):
+                built[name] = config.build(self.game.trainable(turn.moves))
+        return built
 
 
-def assemble(experiment: Experiment, device: torch.device | None = None) -> Assembly:
+def assemble(experiment: Experiment, device: torch.device | None = None, data: DataSpec | None = None) -> Assembly:
     """Build the game, its players and the terms of an experiment, and check that they fit together.
 
     Args:
         experiment: The config.
         device: Where the players go; what the config says when None.
+        data: The tensors of the data; those that are found where the config says when None.
 
     Raises:
         BadInput: When a part does not fit, with its path in the config.
     """
     device = choose_device(experiment.train.device) if device is None else device
-    with within("data"):
-        spec = experiment.data.spec()
+    if data is None:
+        with within("data"):
+            data = experiment.data.spec()
     try:
-        game = experiment.game.build(spec)
+        game = experiment.game.build(data)
     except BadInput as problem:
         # A game speaks of its own settings, except where it is the data that lacks something.
         raise (problem if problem.path[:1] == ("data",) else problem.within("game")) from None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ganframe.config import (
+    Bounds,
     Component,
     LoggerConfig,
     OptimizerConfig,
@@ -110,12 +111,16 @@ class Piecewise(ScheduleConfig):
         return min(values), max(values)
 
 
+DecayRate = Annotated[Scheduled, Bounds(ge=0, lt=1)]
+"""How much of a running mean stays in a step."""
+
+
 class Adam(OptimizerConfig):
     """Adam, with the momentum that GANs use; fused where PyTorch can."""
 
     paper = "Kingma and Ba 2015, arXiv:1412.6980; betas after Radford et al. 2016, arXiv:1511.06434"
     type: Literal["adam"] = "adam"
-    betas: tuple[Scheduled, Scheduled] = (0.5, 0.999)
+    betas: tuple[DecayRate, DecayRate] = (0.5, 0.999)
     """Decay rates of the first and second moment; numbers in [0, 1) or schedules."""
     eps: float = Field(default=1e-8, gt=0)
     """Added to the root of the second moment."""
@@ -150,7 +155,7 @@ class RMSprop(OptimizerConfig):
 
     paper = "Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1"
     type: Literal["rmsprop"] = "rmsprop"
-    lr: Scheduled = 5e-5
+    lr: Annotated[Scheduled, Bounds(ge=0)] = 5e-5
     """Learning rate; a number or a schedule."""
     alpha: float = Field(default=0.99, ge=0, lt=1)
     """Decay rate of the squared gradient."""

@@ -111,6 +111,8 @@ def train(
 
     With --resume, CONFIG may be the run folder itself.
     """
+    if allow_changes and not resume:
+        raise BadInput("--allow-changes says how a run that goes on may differ", remedy="Add --resume.")
     if resume and (Path(config) / "config.yaml").is_file():
         out = out or Path(config)
         config = str(Path(config) / "config.yaml")

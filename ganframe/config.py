@@ -49,7 +49,9 @@ class Settings(BaseModel):
     """A frozen model that refuses unknown keys; field docstrings are its manual."""
 
     # Deferred: to list types, as `--help` does, nothing has to be validated.
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -218,10 +220,12 @@ class Bounds:
     Attributes:
         ge: The lowest value.
         le: The highest value.
+        lt: What every value is below.
     """
 
     ge: float = -math.inf
     le: float = math.inf
+    lt: float = math.inf
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Check once the number or schedule itself is known to be one."""
@@ -233,6 +237,8 @@ class Bounds:
             raise ValueError(f"{low:g} is below {self.ge:g}")
         if high > self.le:
             raise ValueError(f"{high:g} is above {self.le:g}")
+        if high >= self.lt:
+            raise ValueError(f"{high:g} is not below {self.lt:g}")
         return value
 
 
@@ -320,7 +326,7 @@ class TermConfig(Component):
     """Factor of the term in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
     """Take part in each k-th turn only, with the weight times k."""
-    turns: tuple[str, ...] | None = None
+    turns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Names of the turns that the term joins; when left out, those of a regularizer's side, or of a loss's contests."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """What the term reads of a verdict beside logits: `features`, `class_logits`."""
@@ -348,7 +354,7 @@ class LossConfig(TermConfig):
     """Whether larger logits mean more real; a loss that compares sets knows no direction."""
     boundary: ClassVar[float | None] = 0.0
     """The logit above which a sample counts as taken for real; None where the loss has no such point."""
-    contests: tuple[str, ...] | None = None
+    contests: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Names of the contests to score; all of the game's when left out."""
     labels: tuple[LabelPolicyConfig, ...] = ()
     """Label policies, applied in order to the discriminator's targets."""
@@ -508,7 +514,7 @@ class OptimizerConfig(Component):
     """What moves the parameters in a turn."""
 
     kind: ClassVar[str] = "optimizer"
-    lr: Scheduled = 2e-4
+    lr: Annotated[Scheduled, Bounds(ge=0)] = 2e-4
     """Learning rate; a number or a schedule."""
 
     def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:

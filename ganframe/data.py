@@ -76,6 +76,8 @@ class Batches:
         shard: Shard = WHOLE,
         quarantine: Quarantine | None = None,
     ) -> None:
+        if not len(dataset):
+            raise BadInput("there are no examples in the data", path=("data",))
         self.source = Source(dataset, Order(len(dataset), batch_size, randomness, shard), randomness)
         self.device, self.workers, self.quarantine = device, workers, quarantine
 

@@ -38,9 +38,9 @@ def diagnose(log: Sequence[Mapping[str, float]]) -> list[Finding]:
     findings: list[Finding] = []
     for name, real in means.items():
         judge, found, _ = name.partition(" accuracy on real")
-        if not found:
+        fake = means.get(f"{judge} accuracy on fake")
+        if not found or fake is None:
             continue
-        fake = means[f"{judge} accuracy on fake"]
         what = f"{judge.split('/')[-1]}: right on {real:.0%} of reals and {fake:.0%} of fakes at the end"
         if min(real, fake) > SATURATED:
             findings.append(

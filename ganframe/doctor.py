@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.util import find_spec
 
 from ganframe.plugins import installed
 
@@ -14,8 +13,12 @@ def examine() -> Iterator[tuple[bool, str]]:
     """Facts about the installation, each with whether it is well."""
     yield True, f"Python {sys.version.split()[0]}"
     yield from _torch()
-    kernels = find_spec("triton") is not None
-    yield True, f"Triton {metadata.version('triton')}" if kernels else "Triton is not installed; nothing here needs it"
+    # Not by its own name: builds for other platforms are distributed under theirs.
+    suppliers = metadata.packages_distributions().get("triton")
+    yield (
+        True,
+        f"Triton {metadata.version(suppliers[0])}" if suppliers else "Triton is not installed; nothing here needs it",
+    )
     for plugin in installed().plugins:
         if plugin.error:
             yield False, f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}): {plugin.error}"

@@ -15,7 +15,7 @@ from ganframe.data import Batches
 from ganframe.errors import BadInput, within
 from ganframe.experiment import Experiment
 from ganframe.game import Game, Round
-from ganframe.protocols import Metric
+from ganframe.protocols import Dataset, Metric
 from ganframe.randomness import Randomness
 from ganframe.sampling import sampling_mode
 from ganframe.trained import load
@@ -30,21 +30,21 @@ class Evaluation:
 
     Args:
         metrics: What to measure.
-        data: What the run trains on. Inputs of the game come from its held-out examples, where it has some.
+        data: What the run trains on.
         seed: The seed of the draws.
+        dataset: Where inputs of the game come from: held-out examples, where there are some.
 
     Raises:
-        BadInput: When the held-out data cannot be read, or a metric refuses the data.
+        BadInput: When a metric refuses the data.
     """
 
-    def __init__(self, metrics: tuple[MetricConfig, ...], data: DatasetConfig, seed: int) -> None:
+    def __init__(self, metrics: tuple[MetricConfig, ...], data: DatasetConfig, seed: int, dataset: Dataset) -> None:
         self._metrics = metrics
         self._data = data
+        self._dataset = dataset
         for index, metric in enumerate(metrics):
             with within("evaluate", "metrics", index):
                 metric.build(data)
-        with within("data"):
-            self._dataset = (data.held_out() or data).build()
         self._randomness = Randomness(seed).at("evaluation")
 
     def measure(
@@ -58,11 +58,13 @@ class Evaluation:
             before_round: Called before each round; it may raise to leave off.
         """
         results: dict[str, float] = {}
-        for index, config in enumerate(self._metrics):
+        taken: dict[str, int] = {}
+        for config in self._metrics:
             metric = config.build(self._data)
             self.fill(metric, config, game, device, before_round)
-            known = any(config.type_name() == other.type_name() for other in self._metrics[:index])
-            name = f"{config.type_name()}-{index + 1}" if known else config.type_name()
+            name = config.type_name()
+            taken[name] = taken.get(name, 0) + 1
+            name = name if taken[name] == 1 else f"{name}-{taken[name]}"
             results |= {f"{name}/{key}": value for key, value in metric.compute().items()}
         return results
 
@@ -115,4 +117,5 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
             check_metrics(experiment, trained.game)
     if experiment.evaluate is None:
         raise BadInput("this run's config has no metrics", place=str(run), remedy="Name one: --metric TYPE.")
-    return Evaluation(experiment.evaluate.metrics, experiment.data, seed).measure(trained.game, trained.device)
+    evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, seed, trained.dataset)
+    return evaluation.measure(trained.game, trained.device)

@@ -62,7 +62,7 @@ class Train(Settings):
 class Evaluate(Settings):
     """What to measure, and how often."""
 
-    metrics: tuple[MetricConfig, ...]
+    metrics: tuple[MetricConfig, ...] = Field(min_length=1)
     """The metrics, each over samples of its own."""
     every_images: PositiveInt | None = None
     """Images between measurements; only at the end when left out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,12 +17,15 @@ from ganframe.config import ScheduleConfig, TermConfig
 from ganframe.data import Batches
 from ganframe.errors import within
 from ganframe.experiment import Experiment
-from ganframe.game import Contest, Round
-from ganframe.objective import LossTerm, Moment
+from ganframe.game import Contest, Round, Turn
+from ganframe.objective import LossTerm, Moment, Plan
 from ganframe.randomness import Randomness
 
 TRIAL = 2
 """Examples in the round that is played to see shapes and count operations."""
+
+PERIOD = 10_000
+"""Turns that are looked at, at the most, for how often lazy terms meet."""
 
 Table = list[tuple[str, ...]]
 
@@ -58,16 +63,16 @@ def explain(experiment: Experiment) -> Explanation:
     }
     train = experiment.train
     steps = -(-train.images // assembly.images_per_step)
+    step = operations / TRIAL * train.batch_size * train.accumulate
     cost = (
-        f"{steps:,} steps of {assembly.images_per_step} images; "
-        f"{_giga(operations / TRIAL)} operations an image and step, "
-        f"{_giga(operations / TRIAL * train.images)} in all (multiplications and additions of matrix products)"
+        f"{steps:,} steps of {assembly.images_per_step} images; {_giga(step)} operations a step, "
+        f"{_giga(step * steps)} in all (multiplications and additions of matrix products)"
     )
     return Explanation(experiment.summary, tables, cost)
 
 
 def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
-    """Play every turn once on two examples: shapes of what was made, terms by turn, operations."""
+    """Play every turn on two examples: shapes of what was made, terms by turn, operations of a mean step."""
     game, experiment = assembly.game, assembly.experiment
     with within("data"):
         dataset = experiment.data.build()
@@ -77,18 +82,34 @@ def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], fl
     operations = 0.0
     memory = dict(game.memory)
     for turn in game.turns:
-        round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
-        moment = Moment(0, 0, experiment.train.images)
-        counter = _Operations()
-        round.enter(turn, leaves=assembly.objective.plan(turn, moment).leaves)
-        with game.moving(turn.moves), counter:
-            outcome = game.play(round, assembly.objective.at(turn, moment))
-            outcome.total.backward()
-        operations += counter.total * turn.repeats
-        active[turn.name] = list(outcome.terms)
-        shapes |= {name: _shape(each) for name, each in round.made().items()}
+        active[turn.name] = [term.name for term in assembly.objective.plan(turn, _moment(experiment, 0)).terms]
+        for moment, share in _moments(assembly, turn):
+            round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
+            counter = _Operations()
+            round.enter(turn, leaves=assembly.objective.plan(turn, moment).leaves)
+            with game.moving(turn.moves), counter:
+                game.play(round, assembly.objective.at(turn, moment)).total.backward()
+            operations += counter.total * turn.repeats * share
+            shapes |= {name: _shape(each) for name, each in round.made().items()}
     game.memory = memory
     return shapes, active, operations
+
+
+def _moments(assembly: Assembly, turn: Turn) -> list[tuple[Moment, float]]:
+    """A moment for each set of terms that takes part in a turn, and the share of turns in which it does."""
+    experiment, objective = assembly.experiment, assembly.objective
+    count = min(math.lcm(*(term.config.every for term in objective.terms)), PERIOD)
+    first: dict[Plan, Moment] = {}
+    times = Counter[Plan]()
+    for moment in (_moment(experiment, number) for number in range(count)):
+        plan = objective.plan(turn, moment)
+        first.setdefault(plan, moment)
+        times[plan] += 1
+    return [(first[plan], times[plan] / count) for plan in first if plan.terms]
+
+
+def _moment(experiment: Experiment, turn_count: int) -> Moment:
+    return Moment(turn_count, 0, experiment.train.images)
 
 
 class _Operations(TorchDispatchMode):

@@ -316,6 +316,7 @@ class Round(Mapping[str, Any]):
         self._shared = shared
         self._leaves = leaves
         self._makers_at_work = 0
+        self._judged = 0
         self._made: dict[str, Any] = {}
         self._verdicts: dict[tuple[str, str, str | None], Verdict] = {}
         self._input_gradients: frozenset[Side] = frozenset()
@@ -407,7 +408,11 @@ class Round(Mapping[str, Any]):
 
     def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> Verdict:
         """What a discriminator says of any sample, seen through the augmentations."""
-        seen = sample if self._augment is None else self._augment(sample, self.randomness)
+        seen = sample
+        if self._augment is not None:
+            # With draws of its own: what is the same for reals and fakes would tie their verdicts together.
+            seen = self._augment(sample, self.randomness.at("judged", self._judged))
+            self._judged += 1
         player = self.game.players[discriminator]
         given = (seen,) if condition is None else (seen, condition)
         weights = self.weights.get(discriminator)

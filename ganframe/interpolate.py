@@ -39,6 +39,10 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
     """The point at `share` of the way from `start` to `end`, both `(B, ...)`, along the circle through both."""
     flat_start, flat_end = start.flatten(1).double(), end.flatten(1).double()
     cosine = torch.nn.functional.cosine_similarity(flat_start, flat_end).clamp(-1, 1)
-    angle = cosine.acos()[:, None].clamp_min(1e-8)
-    mixed = ((1 - share) * angle).sin() / angle.sin() * flat_start + (share * angle).sin() / angle.sin() * flat_end
+    angle = cosine.acos()[:, None]
+    weights = [((1 - share) * angle).sin() / angle.sin(), (share * angle).sin() / angle.sin()]
+    # On one line with the origin, as latents of one number always are, there is no one circle: go straight.
+    straight = angle.sin() < 1e-6
+    first, second = (torch.where(straight, part, arc) for part, arc in zip((1 - share, share), weights, strict=True))
+    mixed = first * flat_start + second * flat_end
     return mixed.to(start.dtype).reshape(start.shape)

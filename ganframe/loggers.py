@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter
 from rich.console import Console
@@ -23,15 +23,40 @@ from ganframe.jsonio import parse_json
 from ganframe.run import Run
 
 
-class JsonlLogger:
-    """Appends to `scalars.jsonl` and `metrics.jsonl`; after a resume, lines past the checkpoint are dropped.
+class Unwritten:
+    """The latest value of each scalar since a log was written to: a lazy term has one in a few steps only.
 
     Args:
-        every: Write the scalars of each k-th step.
+        every: The log is written to at each k-th step.
     """
 
     def __init__(self, every: int) -> None:
         self.every = every
+        self.values: dict[str, float] = {}
+
+    def take(self, step: int, scalars: Mapping[str, float]) -> dict[str, float] | None:
+        """Take in a step's; all that are to be written where the log is due, else None."""
+        self.values |= scalars
+        if step % self.every:
+            return None
+        due, self.values = self.values, {}
+        return due
+
+
+def unwritten(state: Mapping[str, Any], key: str) -> dict[str, float]:
+    """What a log had not written when a checkpoint was saved; nothing where it was not there."""
+    return {name: float(value) for name, value in state.get(key, {}).items()}
+
+
+class JsonlLogger:
+    """Appends to `scalars.jsonl` and `metrics.jsonl`; after a resume, lines past the checkpoint are dropped.
+
+    Args:
+        every: Write at each k-th step.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._unwritten = Unwritten(every)
         self._scalars: Log | None = None
         self._metrics: Log | None = None
         self._begun = (0.0, 0)
@@ -41,23 +66,28 @@ class JsonlLogger:
         """Open the logs."""
         self._scalars, self._metrics = Log(run.folder.scalars), Log(run.folder.metrics)
         self._begun = (time.monotonic(), run.images)
-        self.on_checkpoint_load(run)
+        self._drop(run)
 
     @hookimpl
-    def on_checkpoint_load(self, run: Run) -> None:
+    def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
         """Drop what was written past the checkpoint."""
+        self._unwritten.values = unwritten(state, "jsonl")
+        self._drop(run)
+
+    def _drop(self, run: Run) -> None:
         if self._scalars and self._metrics:
             self._scalars.keep_until(run.step)
             self._metrics.keep_until(run.step if run.looked else run.step - 1)
 
     @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:
-        """Write a step's scalars."""
-        if self._scalars and step % self.every == 0:
+        """Write the latest scalars."""
+        due = self._unwritten.take(step, scalars)
+        if self._scalars and due is not None:
             began, images = self._begun
             speed = (run.images - images) / max(time.monotonic() - began, 1e-9)
             line = {"step": step, "images": run.images, "images per second": round(speed, 1)}
-            self._scalars.append(line | {name: _short(each) for name, each in scalars.items()})
+            self._scalars.append(line | {name: _short(each) for name, each in due.items()})
 
     @hookimpl
     def on_evaluation(self, run: Run, step: int, results: Mapping[str, float]) -> None:
@@ -66,8 +96,9 @@ class JsonlLogger:
             self._metrics.append({"step": step, "images": run.images, **results})
 
     @hookimpl
-    def on_checkpoint_save(self) -> None:
+    def on_checkpoint_save(self, state: dict[str, Any]) -> None:
         """See that the disk has the lines of every step that the checkpoint is past."""
+        state["jsonl"] = self._unwritten.values
         for log in (self._scalars, self._metrics):
             if log:
                 log.sync()
@@ -133,7 +164,13 @@ def _placed(line: dict[str, int | float]) -> dict[str, int | float]:
     return line
 
 
-Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | float
+def _drawable(value: float) -> float:
+    return min(max(value, -LARGEST), LARGEST)
+
+
+LARGEST = 1e100
+"""What a larger number is read as: sums of the largest floats overflow, and matplotlib finds no ticks for them."""
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | Annotated[float, AfterValidator(_drawable)]
 LINE: TypeAdapter[dict[str, float]] = TypeAdapter(Annotated[dict[str, Number], AfterValidator(_placed)])
 
 

@@ -196,6 +196,9 @@ class Objective:
         self.terms = list(_terms(experiment))
         for term in self.terms:
             term.check(game)
+            if not any(term.joins(game, turn) for turn in game.turns):
+                message = f"{term.name!r} joins no turn; the game has: {', '.join(turn.name for turn in game.turns)}"
+                raise BadInput(message, path=term.path)
         self._joining = {turn.name: [term for term in self.terms if term.joins(game, turn)] for turn in game.turns}
         self._intervals = {name: [term.config.every for term in terms] for name, terms in self._joining.items()}
         self._plans: dict[tuple[str, tuple[bool, ...]], Plan] = {}

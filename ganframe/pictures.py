@@ -49,7 +49,7 @@ def drawable(tensors: Mapping[str, Tensor]) -> bool:
     """Whether `draw` can make a picture of these tensors."""
     images = all(each.ndim == 4 and each.shape[1] in (1, 3) for each in tensors.values())
     points = all(each.ndim == 2 and each.shape[1] == 2 for each in tensors.values())
-    return images or points
+    return bool(tensors) and (images or points)
 
 
 def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:

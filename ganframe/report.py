@@ -8,12 +8,15 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ganframe.checkpoint import write_whole
 from ganframe.diagnostics import diagnose
+from ganframe.errors import BadInput
 from ganframe.loggers import read_log
 from ganframe.run import RunFolder
+
+T = TypeVar("T")
 
 PICTURES = 8
 """Pictures over time that the report shows at the most."""
@@ -25,8 +28,6 @@ LINES = 20_000
 """Lines of a log that are looked at; of a longer one, means of neighbours."""
 LARGE = 100_000
 """Bytes of a picture above which a smaller copy stands in the report."""
-LARGEST = 1e100
-"""What a larger number is drawn as."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -55,7 +56,7 @@ def write_report(folder: RunFolder) -> Path:
     log, metrics = read_log(folder.scalars, LINES), read_log(folder.metrics)
     found = folder.pictures.glob("*.png") if folder.pictures.is_dir() else ()
     pictures = sorted(path for path in found if path.stem.isdecimal())
-    config = (folder.path / "config.yaml").read_text(encoding="utf-8")
+    config = _text(folder.path / "config.yaml")
     sections = [
         ("Samples", _last(folder)),
         ("Metrics", _metrics(metrics)),
@@ -73,6 +74,13 @@ def write_report(folder: RunFolder) -> Path:
     )
     write_whole(folder.report, page.encode())
     return folder.report
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadInput("this is not UTF-8 text", place=str(file)) from None
 
 
 def _progress(log: Sequence[Mapping[str, float]]) -> str:
@@ -107,22 +115,30 @@ def _smaller(path: Path, side: int) -> bytes:
     from PIL.PngImagePlugin import PngImageFile  # noqa: PLC0415  only a report with large pictures needs it
 
     stream = io.BytesIO()
-    with PngImageFile(path) as picture:  # not Image.open, which refuses grids of many large images
-        picture.thumbnail((side, side))
-        picture.convert("RGB").save(stream, format="jpeg", quality=85)
+    try:
+        with PngImageFile(path) as picture:  # not Image.open, which refuses grids of many large images
+            picture.thumbnail((side, side))
+            picture.convert("RGB").save(stream, format="jpeg", quality=85)
+    except (SyntaxError, OSError, ValueError) as problem:
+        raise BadInput(f"this picture cannot be read: {problem}", place=str(path)) from None
     return stream.getvalue()
 
 
 def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
     if not lines:
         return ""
-    lines = lines[:: -(-len(lines) // ROWS)] if len(lines) > ROWS else lines
+    lines = _thinned(lines, ROWS)
     names = [name for name in lines[-1] if name != "step"]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     rows = "".join(
         "<tr>" + "".join(f"<td>{_number(line.get(name))}</td>" for name in names) + "</tr>" for line in lines
     )
     return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _thinned(values: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many of the values, in even steps, the last among them."""
+    return values[:: -max(-(-len(values) // most), 1)][::-1]
 
 
 def _number(value: float | None) -> str:
@@ -155,8 +171,8 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
     for index, (title, names) in enumerate(groups.items()):
         axes = figure.add_subplot(rows, 2, index + 1)
         for name in names:
-            points = [(_drawn(line["images"]), _drawn(line[name])) for line in log if name in line]
-            thin = points[:: -(-len(points) // POINTS)]
+            points = [(line["images"], line[name]) for line in log if name in line]
+            thin = _thinned(points, POINTS)
             axes.plot(*zip(*thin, strict=True), linewidth=0.9)
         axes.set_title(title, fontsize=9, parse_math=False)
         axes.set_xlabel("images", fontsize=7)
@@ -168,11 +184,6 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
         warnings.simplefilter("ignore")  # of names that a font lacks or that take much room
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()[stream.getvalue().index("<svg") :]
-
-
-def _drawn(value: float) -> float:
-    # Matplotlib finds no ticks for the largest floats.
-    return min(max(value, -LARGEST), LARGEST)
 
 
 def _label(name: str) -> str:

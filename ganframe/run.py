@@ -13,16 +13,17 @@ import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pluggy
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, TypeAdapter
 
 from ganframe.checkpoint import write_whole
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.experiment import Experiment
 from ganframe.jsonio import read_json
 from ganframe.plugins import installed
+from ganframe.specs import DataSpec, TensorSpec
 from ganframe.yamlio import dump_yaml, load_experiment
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ Environment = dict[str, str | dict[str, str]]
 ENVIRONMENT: TypeAdapter[Environment] = TypeAdapter(Environment)
 
 
+def _possible(spec: TensorSpec) -> TensorSpec:
+    if min(spec.shape, default=1) < 1 or (spec.classes is not None and spec.classes < 1):
+        raise ValueError("sides and classes are at least 1")
+    return spec
+
+
+SPEC: TypeAdapter[dict[str, TensorSpec]] = TypeAdapter(dict[str, Annotated[TensorSpec, AfterValidator(_possible)]])
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of a run.
@@ -50,8 +60,13 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment) -> RunFolder:
+    def create(cls, path: Path, experiment: Experiment, data: DataSpec) -> RunFolder:
         """Make the folder of a new run, with the config as resolved and the environment: all of it or nothing.
+
+        Args:
+            path: The folder, which is not there yet.
+            experiment: The config.
+            data: The tensors of the data, without which nobody who has the run alone could build its networks.
 
         Raises:
             BadInput: When something stands there already, or no folder can be made there.
@@ -71,6 +86,7 @@ class RunFolder:
             raise BadInput(message, place=str(path), remedy="Choose another --out.") from None
         try:
             write_whole(draft / "config.yaml", dump_yaml(experiment.dump()).encode())
+            write_whole(draft / "data.json", SPEC.dump_json(dict(data), indent=1))
             write_whole(draft / "environment.json", json.dumps(environment(), indent=1).encode())
             with writing(path):
                 draft.rename(path)
@@ -79,13 +95,14 @@ class RunFolder:
             raise
         return cls(path)
 
-    def adopt(self, experiment: Experiment) -> None:
+    def adopt(self, experiment: Experiment, data: DataSpec) -> None:
         """Go on with this config; one that differs is kept as `config-before-N.yaml`."""
         if not self.experiment().differences(experiment):
             return
         number = len(list(self.path.glob("config-before-*.yaml"))) + 1
         write_whole(self.path / f"config-before-{number}.yaml", (self.path / "config.yaml").read_bytes())
         write_whole(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
+        write_whole(self.path / "data.json", SPEC.dump_json(dict(data), indent=1))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -135,6 +152,14 @@ class RunFolder:
             BadInput: When the config cannot be read.
         """
         return load_experiment(self.path / "config.yaml").experiment
+
+    def data(self) -> DataSpec:
+        """The tensors of the data that the run trains on.
+
+        Raises:
+            BadInput: When they are not as a run writes them.
+        """
+        return read_json(self.path / "data.json", SPEC)
 
     @property
     def checkpoints(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -20,7 +20,7 @@ class Inputs(Mapping[str, Tensor]):
 
     Args:
         game: The game, for the names and shapes of its tensors.
-        dataset: Where tensors come from that are not given.
+        dataset: Opens the data, where tensors come from that are not given.
         size: Examples in the batch.
         randomness: Which examples of the data.
         device: Where the tensors go.
@@ -30,7 +30,7 @@ class Inputs(Mapping[str, Tensor]):
     def __init__(
         self,
         game: Game,
-        dataset: Dataset,
+        dataset: Callable[[], Dataset],
         size: int,
         randomness: Randomness,
         device: torch.device,
@@ -39,7 +39,7 @@ class Inputs(Mapping[str, Tensor]):
         self._spec = game.data
         self._given = {name: each.to(device) for name, each in given.items()}
         self._drawn: dict[str, Tensor] | None = None
-        self._batches = Batches(dataset, size, randomness, device)
+        self._dataset, self._randomness = dataset, randomness
         self._free = all(role.source is None for role in game.roles().values())
         self._size, self._device = size, device
 
@@ -54,7 +54,8 @@ class Inputs(Mapping[str, Tensor]):
         if self._free and self._drawn is None and spec.classes is not None and spec.shape == ():
             return balanced_labels(spec, self._size, self._device)
         if self._drawn is None:
-            self._drawn = next(self._batches.starting_at(0))
+            batches = Batches(self._dataset(), self._size, self._randomness, self._device)
+            self._drawn = next(batches.starting_at(0))
         return self._drawn[name]
 
     def __contains__(self, name: object) -> bool:
@@ -77,7 +78,7 @@ def balanced_labels(spec: TensorSpec, size: int, device: torch.device) -> Tensor
 
 def sampling_round(
     game: Game,
-    dataset: Dataset,
+    dataset: Callable[[], Dataset],
     size: int,
     randomness: Randomness,
     device: torch.device,
@@ -98,7 +99,8 @@ def sampling_mode(game: Game, randomness: Randomness, device: torch.device) -> G
         device: Where the players are.
     """
     players = list(game.players.values())
-    training = [player.training for player in players]
+    # Of each part by itself: one that its player holds in eval mode, such as a frozen backbone, is to stay there.
+    training = [(part, part.training) for player in players for part in player.modules()]
     # Not inference_mode: its tensors would crash a later judge that takes gradients.
     with torch.no_grad(), torch.random.fork_rng():
         randomness.seed_torch("sampling", device)
@@ -107,5 +109,5 @@ def sampling_mode(game: Game, randomness: Randomness, device: torch.device) -> G
         try:
             yield
         finally:
-            for player, before in zip(players, training, strict=True):
-                player.train(before)
+            for part, before in training:
+                part.training = before

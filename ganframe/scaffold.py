@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
+from ganframe.directory import PACKAGES
 from ganframe.errors import BadInput
+from ganframe.plugins import installed
 
 TEMPLATE = Path(__file__).parent / "template"
 
@@ -33,6 +35,12 @@ def write_plugin(name: str, inside: Path) -> Path:
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or find_spec(module) is not None:
         raise BadInput(f"the module name {module!r} is taken", remedy="Choose another name.")
+    kinds = ("generator", "discriminator", "loss")
+    owners = [installed().registry.packages.get((kind, name)) or PACKAGES.get((kind, name)) for kind in kinds]
+    owners += [plugin.package for plugin in installed().plugins if plugin.name == name]
+    owners += [package for preset, (_, package) in installed().presets.items() if preset == f"{name}-digits"]
+    if any(owners):
+        raise BadInput(f"the name {name!r} is taken by {next(filter(None, owners))}", remedy="Choose another name.")
     folder = inside / name
     if folder.exists():
         raise BadInput("this folder exists already", place=str(folder), remedy="Choose another name or --out.")

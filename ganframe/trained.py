@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from ganframe.assembly import Assembly, assemble, choose_device, sample_makers
 from ganframe.checkpoint import load_latest, what_fits
 from ganframe.ema import Averages
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, within
 from ganframe.experiment import Experiment
 from ganframe.game import Game
+from ganframe.protocols import Dataset
 from ganframe.randomness import Randomness
 from ganframe.run import RunFolder
 from ganframe.sampling import sampling_mode, sampling_round
@@ -33,7 +35,16 @@ class Trained:
 
     def __init__(self, folder: RunFolder, experiment: Experiment, game: Game, device: torch.device, step: int) -> None:
         self.folder, self.experiment, self.game, self.device, self.step = folder, experiment, game, device, step
-        self._dataset = (experiment.data.held_out() or experiment.data).build()
+
+    @functools.cached_property
+    def dataset(self) -> Dataset:
+        """The data that inputs come from, held out where there is some; opened when it is first asked for.
+
+        Raises:
+            BadInput: When the data is missing or cannot be read.
+        """
+        with within("data"):
+            return (self.experiment.data.held_out() or self.experiment.data).build()
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -93,7 +104,7 @@ class Trained:
             for start in range(0, count, batch_size):
                 part = {name: each[start : start + batch_size] for name, each in given.items()}
                 size = min(batch_size, count - start)
-                round = sampling_round(self.game, self._dataset, size, randomness.at(start), self.device, part)
+                round = sampling_round(self.game, lambda: self.dataset, size, randomness.at(start), self.device, part)
                 pieces.append({name: round[name].float().cpu() for name in names})
         return {name: torch.cat([piece[name] for piece in pieces]) for name in names}
 
@@ -112,16 +123,29 @@ class Trained:
             given[name] = torch.as_tensor(labels)
             if not bool(((given[name] >= 0) & (given[name] < classes)).all()):
                 raise BadInput(f"labels run from 0 to {classes - 1}")
+        if count < 1:
+            raise BadInput(f"{count} samples cannot be drawn")
         for name, each in given.items():
             if len(each) != count:
                 raise BadInput(f"{count} samples were asked for, but {name!r} has {len(each)} examples")
+            if name in self.game.makers and each.shape[1:] != (shape := self._made(name)):
+                raise BadInput(f"{name!r} has the shape {tuple(each.shape[1:])} and not {shape} for each example")
         return given
+
+    def _made(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor that the game makes, without the batch axis."""
+        randomness = Randomness(0)
+        with sampling_mode(self.game, randomness, self.device):
+            made = sampling_round(self.game, lambda: self.dataset, 1, randomness, self.device)[name]
+        return tuple(made.shape[1:])
 
     def label(self) -> tuple[str, int] | None:
         """Name and number of the class labels that samples are conditioned on; None where there are none."""
         for name in (contest.fake_condition for contest in self.game.contests):
-            classes = None if name is None else self.game.data[name].classes
-            if name is not None and classes is not None:
+            if name is None or name not in self.game.data:
+                continue  # a condition that the game makes itself is nobody's to choose
+            classes = self.game.data[name].classes
+            if classes is not None:
                 return name, classes
         return None
 
@@ -142,7 +166,7 @@ def load(run: Path | str, *, device: str = "auto") -> Trained:
         chosen = choose_device(device)
     except BadInput as problem:  # the device is this function's argument, not a setting of the config
         raise BadInput(problem.message, remedy=problem.remedy) from None
-    assembly = assemble(experiment, chosen)
+    assembly = assemble(experiment, chosen, folder.data())
     found = load_latest(folder.checkpoints)
     if found is None:
         raise BadInput("this run has no checkpoint yet", place=str(folder.path))

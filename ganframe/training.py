@@ -68,20 +68,25 @@ def train(
             folder = _reopened(experiment, out, allow_changes) if resume else None
             assembly = assemble(experiment)
             _check_shares(experiment)
+            assembly.optimizers()
+            if experiment.train.compile:
+                _check_compiler()
+            metrics = experiment.evaluate.metrics if experiment.evaluate else ()
             with within("data"):
                 dataset = experiment.data.build()
-            metrics = experiment.evaluate.metrics if experiment.evaluate else ()
-            evaluation = Evaluation(metrics, experiment.data, experiment.seed)
+                held_out = experiment.data.held_out() if metrics else None
+                measured = dataset if held_out is None else held_out.build()
+            evaluation = Evaluation(metrics, experiment.data, experiment.seed, measured)
             loggers = _loggers(experiment) if distributed.is_main() else []
         with distributed.together():
-            folder = folder or _created(experiment, Path(out) if out else default_folder(name))
+            folder = folder or _created(assembly, Path(out) if out else default_folder(name))
         with private_randomness(assembly.device):
             run = _start(experiment, folder, assembly, [*loggers, *hooks])
             if resume:
                 with distributed.together(), what_fits(folder.checkpoints):
                     restore(run)
                 if distributed.is_main():
-                    folder.adopt(experiment)
+                    folder.adopt(experiment, assembly.game.data)
                     _note_versions(folder)
             _train(run, dataset, evaluation)
     return folder
@@ -107,10 +112,24 @@ def _check_shares(experiment: Experiment) -> None:
         )
 
 
-def _created(experiment: Experiment, path: Path) -> RunFolder:
+def _check_compiler() -> None:
+    """Refuse to compile where nothing can."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415  only a run that compiles needs it
+    from torch._inductor.exc import InvalidCxxCompiler  # noqa: PLC0415
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        remedy = "Install one, such as g++, or leave it off."
+        raise BadInput("there is no C++ compiler here", path=("train", "compile"), remedy=remedy) from None
+
+
+def _created(assembly: Assembly, path: Path) -> RunFolder:
     """The folder of a new run, which the main process makes."""
     path = Path(distributed.from_main(str(path)))
-    return RunFolder.create(path, experiment) if distributed.is_main() else RunFolder(path)
+    if not distributed.is_main():
+        return RunFolder(path)
+    return RunFolder.create(path, assembly.experiment, assembly.game.data)
 
 
 def _reopened(experiment: Experiment, out: Path | str | None, allow_changes: Collection[str]) -> RunFolder:
@@ -266,7 +285,7 @@ def snapshot(run: Run, dataset: Dataset) -> None:
     game = run.sampling_game()
     randomness = Randomness(run.experiment.seed).at("snapshot")
     with sampling_mode(game, randomness, run.device):
-        round = sampling_round(game, dataset, run.experiment.snapshot.count, randomness, run.device)
+        round = sampling_round(game, lambda: dataset, run.experiment.snapshot.count, randomness, run.device)
         tensors = {name: round[name] for name in game.pictures}
     if not distributed.is_main() or not drawable(tensors):
         return

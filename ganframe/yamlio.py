@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -305,6 +306,8 @@ def _apply(document: Document, override: str) -> None:
             node[key] = CommentedMap()
         elif isinstance(node[key], str):
             node[key] = CommentedMap({"type": node[key]})
+        else:
+            node[key] = copy.deepcopy(node[key])  # an alias elsewhere may stand for the same, and is not to change
         node = cast(Any, node[key])
     document.overrides[tuple(path)] = override
 

@@ -124,6 +124,48 @@ SETTINGS = {
         "FILE:8:37: train.precision: ",
         ["'auto', 'fp32' or 'bf16'", "given: 'fp8'"],
     ),
+    "learning rate below zero": (
+        "data: digits",
+        "optimizers: {generator: {type: adam, lr: -1}}\ndata: digits",
+        "FILE:7:38: optimizers.generator.lr: ",
+        ["-1 is below 0"],
+    ),
+    "learning rate that falls below zero": (
+        "data: digits",
+        "optimizers: {generator: {type: sgd, lr: {type: linear, start: 1.0, end: -1.0}}}\ndata: digits",
+        "FILE:7:37: optimizers.generator.lr: ",
+        ["-1 is below 0"],
+    ),
+    "decay rate of one": (
+        "data: digits",
+        "optimizers: {generator: {type: adam, betas: [0.5, 1.0]}}\ndata: digits",
+        "FILE:7:51: optimizers.generator.betas.1: ",
+        ["1 is not below 1"],
+    ),
+    "infinity": (
+        "device: cpu",
+        "ema: {half_life_images: .inf}",
+        "FILE:8:43: train.ema.half_life_images: ",
+        ["finite"],
+    ),
+    "term in no turn": (
+        "[non-saturating]",
+        "[{type: non-saturating, turns: []}]",
+        "FILE:6:33: losses.0.turns: ",
+        ["at least 1"],
+    ),
+    "loss of no contest": (
+        "[non-saturating]",
+        "[{type: non-saturating, contests: []}]",
+        "FILE:6:33: losses.0.contests: ",
+        ["at least 1"],
+    ),
+    "nothing to measure": (
+        "data: digits",
+        "evaluate: {metrics: []}\ndata: digits",
+        "FILE:7:12: evaluate.metrics: ",
+        ["at least 1"],
+    ),
     "no such device": ("device: cpu", "device: abacus", "FILE:8:37: train.device: ", ["'abacus'", "cpu or auto"]),
     "missing setting of a shorthand": ("digits", "image-folder", "FILE:7:1: data.path: ", ["missing"]),
     "missing setting of a schedule": (
@@ -411,6 +453,12 @@ def tree(folder: Path) -> dict[Path, tuple[int, bytes]]:
 
 class TestRunFolders:
     """Commands that are given the wrong run."""
+
+    def test_changes_are_allowed_to_a_run_that_goes_on(self, cli, digits_run, tmp_path):
+        outcome = cli("train", digits_run / "config.yaml", "--out", tmp_path / "new", "--allow-changes", "seed")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "Add --resume" in outcome.err
+        assert not (tmp_path / "new").exists()
 
     def test_an_existing_run_is_not_touched(self, cli, digits_run):
         before = tree(digits_run)

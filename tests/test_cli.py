@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib import metadata
 from pathlib import Path
 from textwrap import dedent
 
@@ -18,6 +19,8 @@ from rich.console import Console
 
 import ganframe
 from ganframe.assembly import assemble
+from ganframe.explain import _trial
+from ganframe.interpolate import slerp
 from ganframe.pictures import GAP, draw, draw_each
 from ganframe.plugins import installed
 
@@ -163,6 +166,98 @@ def spoil(file: Path) -> None:
 def test_inputs_are_as_many_as_the_samples(digits_run, count):
     with pytest.raises(ganframe.BadInput, match=f"5 samples were asked for, but 'latent' has {count}"):
         ganframe.load(digits_run).sample(5, inputs={"latent": torch.zeros(count, 8)})
+
+
+def test_inputs_have_the_shape_that_the_game_makes(digits_run):
+    with pytest.raises(ganframe.BadInput, match=r"'latent' has the shape \(9,\) and not \(8,\)"):
+        ganframe.load(digits_run).sample(5, inputs={"latent": torch.zeros(5, 9)})
+
+
+def test_no_samples_at_all_are_refused(digits_run):
+    with pytest.raises(ganframe.BadInput, match="0 samples cannot be drawn"):
+        ganframe.load(digits_run).sample(0)
+
+
+def test_a_run_can_be_sampled_and_exported_without_its_data(cli, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(4):
+        Image.new("L", (16, 16), 50 * number).save(images / f"{number}.png")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"game: {{type: adversarial, generator: mlp, discriminator: mlp}}\nlosses: [hinge]\n"
+        f"data: {{type: image-folder, path: {images}, resolution: 16}}\ntrain: {{images: 8, batch_size: 4}}\n"
+    )
+    run = tmp_path / "run"
+    assert cli("train", config, "--out", run).code == 0
+    here = ganframe.load(run).sample(3)
+    shutil.rmtree(images)
+    assert torch.equal(ganframe.load(run).sample(3), here)
+    assert cli("export", run, "--out", tmp_path / "weights.safetensors").code == 0
+    outcome = cli("train", config, "--out", run, "--resume")
+    assert (outcome.code, "no such folder" in outcome.err) == (2, True)
+
+
+def test_a_condition_of_the_games_own_making_and_nothing_to_draw(cli, fake_plugin, digits_run, tmp_path):
+    fake_plugin(
+        "toy",
+        """
+        from dataclasses import replace
+        from typing import Literal
+
+        from ganframe import hookimpl
+        from ganframe.specs import TensorSpec
+        from ganframe_adversarial import AdversarialGame
+
+        class Coded(AdversarialGame):
+            'Judges fakes and reals beside a code.'
+
+            type: Literal["coded"] = "coded"
+
+            def build(self, data):
+                import torch
+
+                from ganframe.game import tensor
+                from ganframe_adversarial.game import Adversarial
+
+                class Game(Adversarial):
+                    pictures = ()
+
+                    def __init__(self, config, data):
+                        super().__init__(config, data)
+                        (contest,) = self.contests
+                        self.contests = (replace(contest, real_condition="code", fake_condition="code"),)
+
+                    def roles(self):
+                        roles = super().roles()
+                        judge = replace(roles["discriminator"], condition=TensorSpec((), classes=2))
+                        return roles | {"discriminator": judge}
+
+                    @tensor
+                    def code(self, round):
+                        "A class for each example."
+                        return torch.arange(round.size) % 2
+
+                return Game(self, data)
+
+        @hookimpl
+        def register_components(register):
+            register(Coded)
+        """,
+    )
+    settings = ("game.type=coded", "game.condition=null")
+    run = tmp_path / "run"
+    outcome = cli(
+        "train", digits_run / "config.yaml", "--out", run, *(part for each in settings for part in ("--set", each))
+    )
+    assert outcome.code == 0, outcome.err
+    assert not (run / "samples.png").exists()
+    assert ganframe.load(run).sample(4).shape == (4, 1, 28, 28)
+
+
+def test_on_one_line_with_the_origin_a_walk_goes_straight():
+    start, end = torch.tensor([[1.0], [3.0]]), torch.tensor([[-2.0], [1.0]])
+    assert torch.allclose(slerp(start, end, 0.25), torch.tensor([[0.25], [2.5]]))
 
 
 def test_interpolate(cli, digits_run, tmp_path):
@@ -429,11 +524,26 @@ def test_explain_counts_the_operations_of_a_step(cli, digits_run):
     first = products(generator, [1, 1]) + 2 * products(discriminator, [2, 3])
     # The generator's turn judges fakes alone, and differentiates down to the generator's weights.
     second = products(generator, [2, 3]) + products(discriminator, [2, 2])
-    assert (
-        f" {first + second:,} operations an image and step, {16 * (first + second) / 1e6:.3g} M in all" in outcome.out
-    )
+    step = f"{16 * (first + second) / 1e6:.3g} M"
+    assert f" 1 steps of 16 images; {step} operations a step, {step} in all" in outcome.out
+    # Four batches of 16 are two steps of a discriminator that moves twice.
     twice = cli("explain", config, "--set", "game.condition=null", "--set", "game.discriminator_steps=2")
-    assert f" {2 * first + second:,} operations an image and step" in twice.out
+    step = 16 * (2 * first + second)
+    assert f" 2 steps of 32 images; {step / 1e6:.3g} M operations a step, {2 * step / 1e6:.3g} M in all" in twice.out
+
+
+def test_explain_charges_a_lazy_term_for_the_steps_that_it_joins():
+    def operations(*penalties: str) -> float:
+        experiment = ganframe.load_config("ring", f"regularizers=[{', '.join(penalties)}]", "train.images=256")
+        return _trial(assemble(experiment))[2]
+
+    alone, always = operations(), operations("r1")
+    assert always > 1.1 * alone
+    assert operations("{type: r1, every: 4}") == pytest.approx(alone + (always - alone) / 4)
+    both = operations("{type: r1, every: 2}", "{type: r2, every: 3}")
+    # Together in one step of six, r1 by itself in two, r2 in one.
+    r2, together = operations("r2"), operations("r1", "r2")
+    assert both == pytest.approx((together + 2 * always + r2 + 2 * alone) / 6)
 
 
 def test_doctor(cli, monkeypatch):
@@ -443,6 +553,12 @@ def test_doctor(cli, monkeypatch):
     assert all(line.startswith("ok ") for line in outcome.out.splitlines())
     assert f"PyTorch {torch.__version__} on " in outcome.out
     assert f"{len(installed().presets)} presets" in outcome.out
+
+
+def test_doctor_knows_triton_by_whatever_distribution_supplies_it(cli, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"triton": ["pytest"]})
+    assert f"Triton {metadata.version('pytest')}\n" in cli("doctor").out
 
 
 def test_doctor_says_what_is_wrong(cli, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -166,6 +168,22 @@ def test_judging_with_other_weights_leaves_the_player_alone() -> None:
     round.weights["d_a"] = {name: torch.zeros_like(each) for name, each in judge.named_parameters()}
     assert bool((round.verdict(game.contests[0], "fake").logits == 0).all())
     assert bool(judge.layer.weight.any())
+
+
+def test_reals_and_fakes_are_augmented_by_draws_of_their_own() -> None:
+    game = TwoGenerators()
+    seen: list[Tensor] = []
+
+    def noisy(sample: Any, randomness: Randomness) -> Any:
+        seen.append(torch.randn(3, 2, generator=randomness.generator("noise")))
+        return sample + seen[-1]
+
+    round = Round(game, {"real": torch.ones(3, 2)}, size=3, device=CPU, randomness=Randomness(0), augment=noisy)
+    for turn in game.turns[:2]:
+        round.enter(turn)
+        for side in ("real", "fake"):
+            round.verdict(game.contests[0], side)
+    assert len({tuple(each.flatten().tolist()) for each in seen}) == 4
 
 
 def test_samples_can_be_differentiated_by_where_a_term_asks_for_it() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
 from ganframe.diagnostics import diagnose
-from ganframe.report import _curves
+from ganframe.loggers import read_log
+from ganframe.report import _curves, _metrics
 
 
 def log(lines: int = 400, **values: float) -> list[dict[str, float]]:
@@ -23,6 +26,26 @@ def test_a_series_that_is_logged_now_and_then_is_drawn_whole() -> None:
     assert "d: accuracy" in svg
     paths = [len(path) for path in re.findall(r'<path d="(M [^"]*)" clip-path', svg)]
     assert len(paths) == 2
+
+
+def test_the_last_measurement_is_in_the_table() -> None:
+    lines = [{"step": step, "images": step, "m/v": step / 1000} for step in range(1, 402)]
+    rows = _metrics(lines).split("<tr>")[2:]
+    assert len(rows) <= 200
+    assert "<td>401</td><td>0.401</td>" in rows[-1]
+
+
+def test_an_accuracy_of_one_side_alone_is_no_finding() -> None:
+    assert diagnose(log(**{"d/judge accuracy on real": 1.0})) == []
+
+
+def test_the_largest_numbers_are_read_and_drawn(tmp_path: Path) -> None:
+    file = tmp_path / "scalars.jsonl"
+    file.write_text("".join(json.dumps({"step": step, "images": step, "g/x": 1.7e308}) + "\n" for step in range(9)))
+    lines = read_log(file, 4)
+    assert [line["g/x"] for line in lines] == [1e100] * 3
+    assert "g: terms" in _curves(lines)
+    assert diagnose(lines) == []
 
 
 def test_no_curves_without_two_lines() -> None:

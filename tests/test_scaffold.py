@@ -125,6 +125,18 @@ def test_a_name_that_is_taken(cli, tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["mlp", "hinge", "wgan-clipping", "cosine-loss"])
+def test_a_name_that_a_package_has_already(cli, tmp_path, fake_plugin, name):
+    fake_plugin("cosine-loss", "")
+    outcome = cli("plugins", "new", name, "--out", tmp_path)
+    owner = {"mlp": "ganframe-mlp", "hinge": "ganframe-hinge", "wgan-clipping": "ganframe-wasserstein"}.get(name, name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert (
+        f"the name {name!r} is taken by {owner}" in outcome.err or f"{name.replace('-', '_')!r} is taken" in outcome.err
+    )
+    assert not (tmp_path / name).exists()
+
+
 def test_a_folder_that_exists_is_not_touched(cli, tmp_path):
     (tmp_path / "my-gan").mkdir()
     (tmp_path / "my-gan" / "notes").write_text("mine")

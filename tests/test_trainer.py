@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn.functional import softplus
 
-from ganframe import Experiment, RunFailed, hookimpl, load_config, train
+from ganframe import BadInput, Experiment, RunFailed, hookimpl, load_config, train
 from ganframe.assembly import assemble
 from ganframe.checkpoint import complete, load
+from ganframe.config import DatasetConfig, OptimizerConfig
+from ganframe.data import TensorData
 from ganframe.game import Turn
+from ganframe.loggers import read_log
+from ganframe.objective import Objective
 from ganframe.precision import autocast
+from ganframe.protocols import Optimizer
 from ganframe.randomness import Randomness
 from ganframe.run import Run
+from ganframe.specs import DataSpec, TensorSpec
+from ganframe.testing.runs import whole_and_resumed
 
 CONFIG = """
 game:
@@ -134,6 +143,121 @@ def test_a_schedule_sets_the_learning_rate_of_each_step(config: Path, tmp_path: 
 def test_a_lazy_term_joins_each_kth_turn(config: Path, tmp_path: Path) -> None:
     recorder, _ = run(config, tmp_path / "run", "train.images=80", "regularizers=[{type: r1, every: 2}]")
     assert ["discriminator/r1" in scalars for scalars in recorder.scalars] == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize("every", [2, 3, 16])
+def test_a_lazy_term_is_in_the_log_whatever_the_steps_of_either(config: Path, tmp_path: Path, every: int) -> None:
+    penalties = f"regularizers=[{{type: r1, every: {every}}}]"
+    loggers = "loggers=[{type: jsonl, every: 10}]"
+    recorder, _ = run(config, tmp_path / "run", "train.images=640", penalties, loggers)
+    lines = read_log(tmp_path / "run" / "scalars.jsonl")
+    for line in lines:
+        own = recorder.scalars[int(line["step"]) - 10 : int(line["step"])]
+        latest = [scalars["discriminator/r1"] for scalars in own if "discriminator/r1" in scalars][-1:]
+        assert [line[name] for name in line if name == "discriminator/r1"] == pytest.approx(latest, rel=1e-4)
+    assert any("discriminator/r1" in line for line in lines)
+
+
+def test_what_was_not_logged_yet_survives_a_resume(config: Path, tmp_path: Path) -> None:
+    settings = ("train.images=320", "regularizers=[{type: r1, every: 16}]", "checkpoint.every_images=288")
+    whole_and_resumed(load_config(str(config), *settings), tmp_path, stop_after=18)
+    *_, whole = read_log(tmp_path / "whole" / "scalars.jsonl")
+    *_, resumed = read_log(tmp_path / "resumed" / "scalars.jsonl")
+    assert whole["step"] == resumed["step"] == 20
+    assert whole["discriminator/r1"] == resumed["discriminator/r1"]
+
+
+class Opened(DatasetConfig):
+    """Counts how often it is opened."""
+
+    type: Literal["opened"] = "opened"
+    times: ClassVar[list[str]] = []
+
+    def spec(self) -> DataSpec:
+        return {"real": TensorSpec((1, 28, 28))}
+
+    def build(self) -> TensorData:
+        self.times.append("opened")
+        return TensorData({"real": torch.zeros(20, 1, 28, 28)})
+
+
+def test_the_data_is_opened_once(config: Path, tmp_path: Path) -> None:
+    Opened.times.clear()
+    train(load_config(str(config)).model_copy(update={"data": Opened()}), out=tmp_path / "run")
+    assert Opened.times == ["opened"]
+
+
+class Empty(Opened):
+    """Has no examples."""
+
+    type: Literal["empty"] = "empty"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def build(self) -> TensorData:
+        return TensorData({"real": torch.zeros(0, 1, 28, 28)})
+
+
+def test_data_without_examples_is_refused(config: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there are no examples in the data"):
+        train(load_config(str(config)).model_copy(update={"data": Empty()}), out=tmp_path / "run")
+
+
+def test_a_term_that_joins_no_turn_is_refused(config: Path) -> None:
+    experiment = load_config(str(config), "losses=[non-saturating, {type: hinge, turns: [generator]}]")
+    game = experiment.game.build({"real": TensorSpec((1, 28, 28))})
+    (contest,) = game.contests
+    game.contests = (contest, replace(contest, name="for the judge", generators=()))
+    hinge = experiment.losses[1].model_copy(update={"contests": ("for the judge",)})
+    with pytest.raises(BadInput, match="'hinge' joins no turn; the game has: discriminator, generator") as problem:
+        Objective(experiment.model_copy(update={"losses": (experiment.losses[0], hinge)}), game)
+    assert problem.value.path == ("losses", 1)
+
+
+class Refusing(OptimizerConfig):
+    """Refuses whatever it is to move."""
+
+    type: Literal["refusing"] = "refusing"
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        raise BadInput("too many parameters")
+
+
+def test_an_optimizer_that_cannot_be_built_leaves_no_folder(config: Path, tmp_path: Path) -> None:
+    experiment = load_config(str(config)).model_copy(update={"optimizers": {"generator": Refusing()}})
+    with pytest.raises(BadInput, match="too many parameters") as problem:
+        train(experiment, out=tmp_path / "run")
+    assert problem.value.path == ("optimizers", "generator")
+    assert not (tmp_path / "run").exists()
+
+
+def test_to_compile_without_a_compiler_is_refused(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_found() -> str:
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr("torch._inductor.cpp_builder.get_cpp_compiler", none_found)
+    with pytest.raises(BadInput, match=r"no C\+\+ compiler") as problem:
+        train(load_config(str(config), "train.compile=true"), out=tmp_path / "run")
+    assert problem.value.path == ("train", "compile")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_part_that_is_held_in_eval_mode_stays_there(config: Path, tmp_path: Path) -> None:
+    """A frozen backbone in a network: after a picture it is as before, as it is where no picture was drawn."""
+    modes: list[tuple[bool, bool]] = []
+
+    class Hold:
+        @hookimpl
+        def on_run_start(self, run: Run) -> None:
+            run.game.players["generator"].layers[0].eval()
+
+        @hookimpl
+        def on_step_end(self, run: Run) -> None:
+            layers = run.game.players["generator"].layers
+            modes.append((layers[0].training, layers[1].training))
+
+    train(load_config(str(config), "train.images=48", "snapshot.every_images=16"), out=tmp_path / "run", hooks=[Hold()])
+    assert modes == [(False, True)] * 3
 
 
 def test_the_average_is_the_exponential_one(config: Path, tmp_path: Path) -> None:

@@ -142,6 +142,15 @@ class TestOverrides:
     def test_a_folder_may_be_called_after_a_day(self, load):
         assert load("data={type: image-folder, path: 2026-11-22}").data.path == Path("2026-11-22")
 
+    def test_what_an_alias_stands_for_elsewhere_stays(self, tmp_path):
+        file = tmp_path / "config.yaml"
+        optimizers = "optimizers: {discriminator: &same {type: adam, lr: 1.0e-3, betas: [0, 0.9]}, generator: *same}"
+        file.write_text(CONFIG + optimizers)
+        loaded = load_experiment(file, ("optimizers.generator.lr=0.5", "optimizers.generator.betas.0=0.5"))
+        mine, theirs = (loaded.experiment.optimizers[name] for name in ("generator", "discriminator"))
+        assert (mine.lr, mine.betas) == (0.5, (0.5, 0.9))
+        assert (theirs.lr, theirs.betas) == (1e-3, (0, 0.9))
+
     def test_the_others_stay(self, load):
         assert load("seed=1").differences(load()) == ["seed"]
         assert load("losses.1.weight=3").differences(load()) == ["losses.1.weight"]
@@ -184,5 +193,7 @@ def test_a_preset_survives_being_written(tmp_path, preset):
 
 
 def test_differences_are_dotted_paths(load):
-    changed = load("train.images=65", "losses=[hinge]", "game.generator.latent=3", "evaluate={metrics: []}")
+    changed = load(
+        "train.images=65", "losses=[hinge]", "game.generator.latent=3", "evaluate={metrics: [label-agreement]}"
+    )
     assert changed.differences(load()) == ["evaluate", "game.generator.latent", "losses", "train.images"]

@@ -350,6 +350,7 @@ def links(secret: Path) -> dict[str, Callable[[Path], None]]:
 
     files = (
         "environment.json",
+        "data.json",
         "scalars.jsonl",
         "metrics.jsonl",
         "quarantine.jsonl",
@@ -398,4 +399,17 @@ def logs() -> dict[str, Callable[[Path], None]]:
         "an environment that is a list": write("environment.json", "[1]"),
         "an environment of numbers": write("environment.json", '{"torch": 3}'),
         "an environment that is a pickle": write("environment.json", pickle.dumps(1)),
+        "a config that is not text": write("config.yaml", b"\xff\xfe\n"),
     }
+
+
+SPECS: dict[str, bytes] = {
+    "nested deeply": b"[" * DEEP,
+    "without shapes": b'{"real": 3}',
+    "of a negative side": b'{"real": {"shape": [-1, 28, 28], "classes": null}}',
+    "of an empty side": b'{"real": {"shape": [1, 0, 28], "classes": null}}',
+    "of no class": b'{"real": {"shape": [1, 28, 28], "classes": null}, "label": {"shape": [], "classes": 0}}',
+    "without reals": b"{}",
+    "a pickle": pickle.dumps(1),
+}
+"""What a run says of its data, not as a run writes it."""

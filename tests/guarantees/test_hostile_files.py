@@ -37,7 +37,6 @@ game:
 losses: [non-saturating]
 data: digits
 train: {images: 32, batch_size: 16, device: cpu, ema: {half_life_images: 100}}
-evaluate: {metrics: []}
 snapshot: {count: 4}
 loggers: [{type: jsonl, every: 1}]
 """
@@ -164,6 +163,18 @@ def test_logs_that_no_run_wrote(attack: str, run: Path, refused) -> None:
     refused("report", run)
     refused("train", run, "--resume")
     assert tree(run) == before
+
+
+@pytest.mark.parametrize("spec", some(hostile.SPECS, 2))
+def test_a_spec_of_the_data_that_no_run_wrote(spec: str, run: Path, refused) -> None:
+    (run / "data.json").write_bytes(hostile.SPECS[spec])
+    for command in ("sample", "export"):
+        refused(command, run)
+
+
+def test_a_picture_that_is_none(run: Path, refused) -> None:
+    (run / "samples.png").write_bytes(b"x" * 200_000)
+    assert f"{run / 'samples.png'}: this picture cannot be read" in refused("report", run)
 
 
 LINES = ("[" * 1000, '{"file": "a", "reason": "b", "batch": "c", "time": "d"}', "[1]", '{"file": 1}', "import os", "{}")

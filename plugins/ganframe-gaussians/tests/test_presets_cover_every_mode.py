@@ -22,7 +22,7 @@ def test_every_mode_is_covered(name: str, modes: int, tmp_path: Path):
     trained = load(train(experiment, out=tmp_path / "run").path, device="cpu")
 
     def measured(samples: int) -> dict[str, float]:
-        evaluation = Evaluation((ModeCoverage(samples=samples),), experiment.data, experiment.seed)
+        evaluation = Evaluation((ModeCoverage(samples=samples),), experiment.data, experiment.seed, trained.dataset)
         return evaluation.measure(trained.game, trained.device)
 
     few, many = measured(2500), measured(100_000)

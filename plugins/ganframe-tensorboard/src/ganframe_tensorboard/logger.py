@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[repo
 from torch.utils.tensorboard.summary import image, scalar
 
 from ganframe import hookimpl
+from ganframe.loggers import Unwritten, unwritten
 from ganframe.run import Run
 from ganframe_tensorboard.events import EventFile
 
@@ -24,11 +26,11 @@ class TensorBoardLogger:
     After a resume, readers forget the events that were written past the checkpoint.
 
     Args:
-        every: Write the scalars of each k-th step.
+        every: Write scalars at each k-th step.
     """
 
     def __init__(self, every: int) -> None:
-        self.every = every
+        self._unwritten = Unwritten(every)
         self._events: EventFile | None = None
 
     @hookimpl
@@ -37,17 +39,24 @@ class TensorBoardLogger:
         self._events = EventFile(run.folder.path / FOLDER, purge_step=run.step + 1)
 
     @hookimpl
-    def on_checkpoint_load(self, run: Run) -> None:
+    def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
         """Begin another event file where a run that is under way goes back."""
+        self._unwritten.values = unwritten(state, "tensorboard")
         if self._events is not None:
             self._events.close()
             self.on_run_start(run)
 
     @hookimpl
     def on_step_end(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write a step's scalars."""
-        if step % self.every == 0:
-            self._write(step, scalars)
+        """Write the latest scalars."""
+        due = self._unwritten.take(step, scalars)
+        if due is not None:
+            self._write(step, due)
+
+    @hookimpl
+    def on_checkpoint_save(self, state: dict[str, Any]) -> None:
+        """Keep what no event has yet."""
+        state["tensorboard"] = self._unwritten.values
 
     @hookimpl
     def on_evaluation(self, step: int, results: Mapping[str, float]) -> None:
