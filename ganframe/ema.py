@@ -12,6 +12,8 @@ class Averages:
     """Exponential moving averages of parameters and buffers.
 
     Of buffers of whole numbers, and of those that are no part of a network's state, such as masks, the latest value.
+    So too of buffers in which a mean says nothing, such as the vectors of a power iteration: a module names them in a
+    class attribute, `not_averaged = ("vector", "child.vector")`, its own and those of modules inside it.
 
     Args:
         players: The networks to average, by name.
@@ -26,7 +28,7 @@ class Averages:
         }
         for average in self._averages.values():
             average.requires_grad_(False)
-        self._averaged = {name: set(player.state_dict()) for name, player in players.items()}
+        self._latest = {name: _not_averaged(player) for name, player in players.items()}
 
     def update(self) -> None:
         """Take in the players as they are now."""
@@ -34,8 +36,8 @@ class Averages:
             average.update_parameters(self._sources[name])
             named = average.module.named_buffers()
             for (buffer, mine), theirs in zip(named, self._sources[name].buffers(), strict=True):
-                # A mean of whole numbers would be rounded, and that of a mask's infinities be no number.
-                if not mine.is_floating_point() or buffer not in self._averaged[name]:
+                # A mean of whole numbers would be rounded.
+                if not mine.is_floating_point() or buffer in self._latest[name]:
                     mine.copy_(theirs)
 
     @property
@@ -65,3 +67,17 @@ class Averages:
         for name, average in self._averages.items():
             start = f"{name}."
             average.load_state_dict({key[len(start) :]: each for key, each in state.items() if key.startswith(start)})
+
+
+def _not_averaged(player: nn.Module) -> set[str]:
+    """Names of the buffers that modules declare, and of those that are no part of the state: a mask has infinities."""
+    declared = {
+        f"{path}.{buffer}".removeprefix(".")
+        for path, module in player.named_modules()
+        # Of the class: a wrapper passes on what the network inside offers.
+        for buffer in getattr(type(module), "not_averaged", ())
+    }
+    buffers = {name for name, _ in player.named_buffers()}
+    if declared - buffers:
+        raise AttributeError(f"`not_averaged` names what is no buffer: {', '.join(sorted(declared - buffers))}")
+    return declared | (buffers - player.state_dict().keys())

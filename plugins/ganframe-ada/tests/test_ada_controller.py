@@ -16,6 +16,7 @@ from ganframe import hookimpl, load_config, train
 from ganframe.checkpoint import complete, load
 from ganframe.errors import BadInput
 from ganframe.loggers import read_log
+from ganframe.plugins import listens
 from ganframe.specs import TensorSpec
 from ganframe.testing.runs import StopAfter, Stopped
 
@@ -103,9 +104,14 @@ def test_contests_and_rounds_of_a_turn_are_taken_together():
     assert live.p.item() == pytest.approx(20 / 500)  # r = 0.7
 
 
-def test_a_fixed_p_does_not_move():
-    live = controlled(p=0.3, adapt=False, images=500, interval=1)
-    assert turn(live, [1.0] * 10) == pytest.approx(0.3)
+def test_a_fixed_p_listens_to_nothing_and_may_be_one_that_was_adapted_before():
+    adapted = controlled(images=500, interval=1)
+    turn(adapted, [1.0] * 10)
+    fixed = controlled(p=0.3, adapt=False)
+    assert listens(adapted)
+    assert not listens(fixed)
+    fixed.load_state_dict(adapted.state_dict())
+    assert fixed.p.item() == pytest.approx(0.02)
 
 
 CONFIG = """

@@ -9,7 +9,8 @@ from ganframe_consistency import Consistency
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import load_config, train
+from ganframe import BadInput, hookimpl, load_config, train
+from ganframe.assembly import assemble
 from ganframe.config import AugmentationConfig
 from ganframe.game import Contest, Game, Round, Turn
 from ganframe.protocols import Verdict
@@ -140,6 +141,56 @@ def test_a_nested_schedule_is_refused():
     schedule = {"type": "linear", "start": 0.1, "end": 0}
     with pytest.raises(ValidationError, match="cannot follow a schedule, but sigma does"):
         Consistency(augmentation={"type": "instance-noise", "sigma": schedule})
+
+
+class Following(Shift):
+    """A shift that takes part in the hooks of a run."""
+
+    type: Literal["following"] = "following"
+
+    def build(self) -> nn.Module:
+        return _Following(self.by, self.noise)
+
+
+class _Following(_Shift):
+    @hookimpl
+    def on_turn_end(self) -> None:
+        self.by += 1
+
+
+def test_a_nested_augmentation_that_follows_the_run_is_refused():
+    with pytest.raises(BadInput, match="'following' adapts to the run") as problem:
+        Consistency(augmentation=Following()).check(Plain({}))
+    assert problem.value.path == ("augmentation",)
+    Consistency(augmentation=Shift()).check(Plain({}))
+
+
+ADAPTIVE = """
+game:
+  type: adversarial
+  generator: {type: dcgan, channels: 2, latent: 4}
+  discriminator: {type: dcgan, channels: 2}
+losses: [non-saturating]
+regularizers: [{type: consistency, augmentation: {type: ada}}]
+data: {type: digits, examples: 20}
+train: {images: 64, device: cpu}
+"""
+
+
+def test_ada_is_taken_at_a_fixed_p_alone(tmp_path: Path):
+    """Nested, it would stay at its first p, which is 0: a penalty of 0 for ever."""
+    file = tmp_path / "config.yaml"
+    file.write_text(ADAPTIVE)
+    with pytest.raises(BadInput, match="adapts to the run") as problem:
+        assemble(load_config(str(file)))
+    assert problem.value.path == ("regularizers", 0, "augmentation")
+    assert "`adapt: false` and a `p`" in problem.value.remedy
+    settings = ("regularizers.0.augmentation.adapt=false", "regularizers.0.augmentation.p=1")
+    experiment = load_config(str(file), *settings)
+    assemble(experiment)
+    term = experiment.regularizers[0].build()
+    pixels = Judge(lambda x, _: x.flatten(1).square().sum(1))
+    assert term.forward(round_of(pixels, torch.rand(4, 1, 8, 8))).item() > 0
 
 
 def test_an_augmentation_is_needed():

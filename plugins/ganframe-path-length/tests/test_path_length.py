@@ -86,6 +86,16 @@ def test_a_linear_generator_has_the_length_of_a_transposed_y(shape: tuple[int, .
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("layers", [1, 3, 14])
+def test_the_length_by_styles_is_the_root_of_the_mean_square_over_layers(layers: int):
+    """G(w) = A_1 w_1 + ... + A_L w_L has lengths sqrt((|A_1^T y|^2 + ... + |A_L^T y|^2) / L)."""
+    matrices, latent = draws(layers, 6, 4), draws(5, layers, 4, seed=1)
+    maker = nn.Sequential(nn.Flatten(), Linear(torch.cat(list(matrices), 1), (6,)))
+    expected = [sum((each.T @ y).square().sum() for each in matrices) / layers for y in noise((5, 6))]
+    found = path_lengths(round_of(maker, latent), "fake", "latent")
+    torch.testing.assert_close(found, torch.stack(cast(list[Tensor], expected)).sqrt())
+
+
 @pytest.mark.parametrize("matrix", [[[2.0], [1.0]], [[0.5], [-3.0]]])
 def test_lengths_in_the_mean(matrix: list[list[float]]):
     """For one latent number A^T y ~ N(0, |A|^2): lengths of mean |A| sqrt(2 / pi) and variance |A|^2 (1 - 2 / pi)."""

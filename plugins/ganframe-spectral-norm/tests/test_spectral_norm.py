@@ -10,7 +10,8 @@ from ganframe_spectral_norm.normalise import normalise
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, load_config, train
+from ganframe import BadInput, load, load_config, train
+from ganframe.export import export
 from ganframe.specs import TensorSpec
 from ganframe.testing.runs import whole_and_resumed
 from ganframe.testing.stubs import StubDiscriminator, StubGenerator
@@ -25,6 +26,19 @@ regularizers: [{type: r1, weight: 0.1}]
 data: {type: ring, samples: 200}
 train: {images: 96, batch_size: 8, device: cpu, ema: {half_life_images: 20}}
 checkpoint: {every_images: 8}
+"""
+
+AVERAGED = """
+game:
+  type: adversarial
+  generator: {type: spectral-norm, of: {type: mlp, latent: 16, hidden: [32, 32], output: linear}}
+  discriminator: {type: spectral-norm, of: {type: mlp, hidden: [16]}}
+losses: [hinge]
+data: {type: ring, samples: 500}
+optimizers:
+  discriminator: {type: adam, lr: 4.0e-3, betas: [0, 0.9]}
+  generator: {type: adam, lr: 1.0e-3, betas: [0, 0.9]}
+train: {images: 9600, batch_size: 32, device: cpu, precision: fp32, ema: {half_life_images: 3200}}
 """
 
 
@@ -61,8 +75,17 @@ def test_the_largest_singular_value_becomes_1(make: Any, transposed: bool):
     torch.testing.assert_close(after, before / before[0], rtol=1e-4, atol=1e-5)
 
 
-def test_the_matrix_of_the_first_layer_is_64_by_48():
-    assert matrix(nn.Conv2d(3, 64, 4).weight).shape == (64, 48)
+@pytest.mark.parametrize(
+    ("make", "sizes"),
+    [
+        (lambda: nn.Conv2d(3, 64, 4), (64, 3 * 4 * 4)),
+        (lambda: nn.ConvTranspose2d(8, 5, 4), (5, 8 * 4 * 4)),
+        (lambda: nn.Linear(37, 11), (11, 37)),
+    ],
+)
+def test_the_matrix_of_a_layer_has_a_row_for_each_output_channel(make: Any, sizes: tuple[int, int]):
+    """The vectors of the power iteration are as long as the matrix is high and wide."""
+    assert tuple(each.numel() for each in normalise(make(), 1).buffers()) == sizes
 
 
 def test_the_gradient_is_that_of_the_weight_over_its_singular_value():
@@ -106,6 +129,51 @@ def test_each_forward_pass_of_training_iterates_and_none_of_evaluation():
     assert moved()
     network.eval()
     assert not moved()
+
+
+@pytest.mark.parametrize(("make", "transposed"), LAYERS)
+def test_evaluation_finds_the_singular_value_of_a_weight_that_the_vectors_do_not_belong_to(make: Any, transposed: bool):
+    torch.manual_seed(0)
+    layer = normalise(make(), 1).eval()
+    nn.init.normal_(layer.parametrizations.weight.original)
+    found = torch.linalg.matrix_norm(matrix(layer.weight.detach(), transposed), 2)
+    assert found.item() == pytest.approx(1, abs=0.003)
+
+
+def test_the_gradient_in_evaluation_is_that_through_the_singular_value():
+    torch.manual_seed(0)
+    layer, direction = normalise(nn.Linear(6, 4, dtype=torch.float64), 1).eval(), torch.randn(4, 6, dtype=torch.float64)
+    weight = layer.parametrizations.weight.original
+    nn.init.normal_(weight)
+    exact = weight.detach().clone().requires_grad_()
+    (exact / torch.linalg.matrix_norm(exact, 2) * direction).sum().backward()
+    (layer.weight * direction).sum().backward()
+    torch.testing.assert_close(weight.grad, exact.grad)
+
+
+def test_averaged_weights_have_the_singular_value_1(tmp_path: Path):
+    """While the weights turn: averages of the vectors would be far too short, and the singular values far above 1."""
+    file = tmp_path / "config.yaml"
+    file.write_text(AVERAGED)
+    trained = load(train(load_config(str(file)), out=tmp_path / "run").path, device="cpu")
+    generator = trained.game.players["generator"]
+    before = {name: each.clone() for name, each in generator.state_dict().items()}
+    trained.sample(10)
+    assert all(torch.equal(each, generator.state_dict()[name]) for name, each in before.items())
+    for layer in (each for each in generator.modules() if isinstance(each, nn.Linear)):
+        assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.01)
+        vectors = [each.norm().item() for each in layer.buffers()]
+        assert vectors == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_an_exported_generator_samples_as_the_averaged_one(tmp_path: Path):
+    file = tmp_path / "config.yaml"
+    file.write_text(CONFIG)
+    trained = load(train(load_config(str(file)), out=tmp_path / "run").path, device="cpu")
+    export(trained, "generator", tmp_path / "generator.pt2")
+    latent = torch.randn(7, 2)
+    found = torch.export.load(tmp_path / "generator.pt2").module()(latent)
+    torch.testing.assert_close(found, trained.game.players["generator"](latent))
 
 
 def test_a_gradient_penalty_differentiates_through_it():

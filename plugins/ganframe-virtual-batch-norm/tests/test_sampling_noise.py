@@ -91,7 +91,8 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(value, latent)
 
 
-def test_the_strength_follows_a_schedule_and_is_saved(tmp_path: Path):
+@pytest.mark.parametrize("settings", [(), ("train.ema={half_life_images: 16}",)])
+def test_the_strength_follows_a_schedule_and_is_saved(settings: tuple[str, ...], tmp_path: Path):
     """The 4 steps see 0.8, 0.6, 0.4, 0.2 as dropout; the last is what a trained generator samples with."""
     file = tmp_path / "config.yaml"
     file.write_text("""
@@ -107,7 +108,7 @@ losses: [non-saturating]
 data: {type: ring, samples: 100}
 train: {images: 32, batch_size: 8, device: cpu}
 """)
-    trained = load(train(load_config(str(file)), out=tmp_path / "run").path, device="cpu")
+    trained = load(train(load_config(str(file), *settings), out=tmp_path / "run").path, device="cpu")
     generator = trained.game.players["generator"]
     assert generator.dropout == pytest.approx(0.2)
     assert generator.sigma == pytest.approx(0.1)

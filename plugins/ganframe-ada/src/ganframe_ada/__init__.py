@@ -40,6 +40,11 @@ class ADA(AugmentationConfig):
     images: int = Field(default=500_000, ge=1)
     """Reals that the discriminator sees while p rises from 0 to 1."""
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Every transformation, since none is taken at the defaults."""
+        return {"p": 1.0, "adapt": False}
+
     @field_validator("groups")
     @classmethod
     def _once_each(cls, groups: tuple[Group, ...]) -> tuple[Group, ...]:
@@ -63,9 +68,9 @@ class ADA(AugmentationConfig):
 
     def build(self) -> nn.Module:
         """See base class."""
-        from ganframe_ada.augmentation import Adaptive  # noqa: PLC0415  configs stay free of torch
+        from ganframe_ada.augmentation import Adaptive, Pipeline  # noqa: PLC0415  configs stay free of torch
 
-        return Adaptive(self)
+        return Adaptive(self) if self.adapt else Pipeline(self)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""The live augmentation and the controller of its probability."""
+"""The pipeline of transformations, and with the controller of its probability."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ganframe.run import Run
 
 
-class Adaptive(nn.Module):
-    """Each transformation with the probability p; p follows the sign of the discriminator's logits of reals.
+class Pipeline(nn.Module):
+    """Each transformation with the probability p, which stays as it is.
 
     All parts of a tuple are changed by the same parameters. A sample for which nothing was drawn stays as it is, to the
-    bit.
+    bit. The buffers are those of the controller too, so that a run may go on with `adapt` turned on or off.
 
     Args:
         config: The settings.
@@ -61,16 +61,6 @@ class Adaptive(nn.Module):
             changed = tuple(self._changed(part, geometry, color) for part in parts)
         return changed if isinstance(sample, tuple) else changed[0]
 
-    @hookimpl
-    def on_turn_end(self, run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
-        """Take in what the discriminators said of reals; move p after every `interval` turns."""
-        if self.config.adapt and run.game.is_discriminator_turn(turn):
-            said = [logits for each in rounds for (_, side), logits in each.logits.items() if side == "real"]
-            if said:
-                logits = distributed.gather(torch.cat([logits.flatten() for logits in said]))
-                self._observe(logits, sum(each.size for each in rounds) * distributed.this_shard().ranks)
-            run.report("ada/p", self.p)
-
     def _changed(self, part: Tensor, geometry: Geometry, color: Color) -> Tensor:
         images = part.to(torch.promote_types(part.dtype, torch.float32))
         if {"blit", "geometry"} & {*self.config.groups}:
@@ -78,6 +68,20 @@ class Adaptive(nn.Module):
         if "color" in self.config.groups:
             images = recolored(images, color.matrix())
         return images.to(part.dtype)
+
+
+class Adaptive(Pipeline):
+    """The pipeline, whose p follows the sign of the discriminator's logits of reals."""
+
+    @hookimpl
+    def on_turn_end(self, run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
+        """Take in what the discriminators said of reals; move p after every `interval` turns."""
+        if run.game.is_discriminator_turn(turn):
+            said = [logits for each in rounds for (_, side), logits in each.logits.items() if side == "real"]
+            if said:
+                logits = distributed.gather(torch.cat([logits.flatten() for logits in said]))
+                self._observe(logits, sum(each.size for each in rounds) * distributed.this_shard().ranks)
+            run.report("ada/p", self.p)
 
     @torch.no_grad()
     def _observe(self, logits: Tensor, reals: int) -> None:

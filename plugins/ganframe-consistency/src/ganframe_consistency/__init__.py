@@ -10,7 +10,8 @@ from pydantic import field_validator
 
 from ganframe import hookimpl
 from ganframe.config import AugmentationConfig, Bounds, Component, RegularizerConfig, Scheduled, first_value
-from ganframe.errors import within
+from ganframe.errors import BadInput, within
+from ganframe.plugins import listens
 
 if TYPE_CHECKING:
     from ganframe.game import Game
@@ -46,6 +47,10 @@ class Consistency(RegularizerConfig):
         """See base class."""
         with within("augmentation"):
             self.augmentation.check(game, ())
+            if listens(self.augmentation.build()):
+                name = self.augmentation.type_name()
+                message = f"{name!r} adapts to the run, of which a nested augmentation hears nothing"
+                raise BadInput(message, remedy="Fix how strong it is: for 'ada' by `adapt: false` and a `p` above 0.")
 
     def build(self) -> Regularizer:
         """See base class."""

@@ -19,11 +19,13 @@ class PathLength(RegularizerConfig):
     paper = "Karras et al. 2020, arXiv:1912.04958, eq. 4 and appendix B"
     type: Literal["path-length"] = "path-length"
     weight: Scheduled = 2.0
-    """Factor of the penalty (gamma_pl in appendix B, 2 in StyleGAN2 for images in [-1, 1]); a number or a schedule."""
+    """Factor of the penalty; a number or a schedule. It is `pl_weight` of the authors' code, 2 for images in [-1, 1]:
+    gamma_pl H W L for gamma_pl = ln 2 / (r^2 (ln r - ln 2)) of appendix B, which goes with y that is not divided by
+    sqrt(H W) and squared norms that are summed over the L = 2 log2(r) - 2 layers."""
     sample: str = "fake"
     """Name of the tensor whose samples change with the latent."""
     latent: str = "latent"
-    """Name of the tensor that the Jacobian is taken by."""
+    """Name of the tensor that the Jacobian is taken by: `(B, D)`, or `(B, L, D)` with a style for each of L layers."""
     decay: Annotated[Scheduled, Bounds(ge=0, le=0.99999)] = 0.99
     """Share of the running mean of lengths that a turn keeps; a number or a schedule."""
 

@@ -12,11 +12,15 @@ from ganframe import distributed, hookimpl
 from ganframe.game import Round, Turn
 from ganframe.run import Run
 
+LAYERED = 3
+"""Axes of a latent with a style for each layer: batch, layer, dimension."""
+
 
 class Paths(nn.Module):
     """E(||J^T y|| - a)^2 with y ~ N(0, I) / sqrt(H W), and a the running mean of ||J^T y||.
 
-    The norm is over everything but the batch axis. The mean takes in the present batch, has no bias of its start at 0,
+    The square of the norm is summed over everything but the batch axis, and averaged over the L layers of a latent
+    `(B, L, D)` that has a style for each. The running mean takes in the present batch, has no bias of its start at 0,
     and no gradient passes through it.
 
     Args:
@@ -70,4 +74,5 @@ def path_lengths(round: Round, sample: str, latent: str) -> Tensor:
     (jacobian,) = torch.autograd.grad(
         (made * noise).sum(), source, create_graph=True, allow_unused=True, materialize_grads=True
     )
-    return gradient_norm(jacobian)
+    layers = jacobian.shape[1] if jacobian.ndim == LAYERED else 1
+    return gradient_norm(jacobian) / math.sqrt(layers)

@@ -22,7 +22,8 @@ LAYERS = (
 class Noisy(Wrapper):
     """A generator whose last layers read numbers that are disturbed, in training and in evaluation alike.
 
-    How much is part of the state, so that a trained generator samples as it did at the end of its training.
+    How much is part of the state, so that a trained generator samples as it did at the end of its training, an averaged
+    one too.
 
     Args:
         network: The generator.
@@ -33,6 +34,8 @@ class Noisy(Wrapper):
     Raises:
         BadInput: When the generator has fewer layers.
     """
+
+    not_averaged = ("strength",)
 
     def __init__(self, network: nn.Module, layers: int, dropout: float, sigma: float) -> None:
         super().__init__(network)

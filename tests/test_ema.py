@@ -1,0 +1,72 @@
+"""Which buffers of averaged players are means, and which the latest values."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ganframe.ema import Averages
+from ganframe.wrapper import Wrapper
+
+
+class Turning(nn.Module):
+    """A parametrization with a buffer in which a mean says nothing, one in which it does, and one of a child."""
+
+    not_averaged = ("vector", "child.vector")
+
+    def __init__(self, child: nn.Module | None = None) -> None:
+        super().__init__()
+        self.register_buffer("vector", torch.zeros(2))
+        self.register_buffer("mean", torch.zeros(2))
+        self.child = child
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight
+
+
+class Child(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("vector", torch.zeros(2))
+        self.register_buffer("mean", torch.zeros(2))
+
+
+def found_after_three_steps(network: nn.Module) -> dict[str, list[float]]:
+    """The buffers of the average over values of 1, 2 and 3, each step keeping half of the old."""
+    averages = Averages({"generator": network}, decay=0.5)
+    for _ in range(3):
+        for each in network.buffers():
+            each.add_(1)
+        averages.update()
+    return {name: each.tolist() for name, each in averages.players["generator"].named_buffers()}
+
+
+def test_buffers_that_a_module_names_take_the_latest_value() -> None:
+    assert found_after_three_steps(Turning(Child())) == {
+        "vector": [3.0, 3.0],
+        "mean": [2.25, 2.25],
+        "child.vector": [3.0, 3.0],
+        "child.mean": [2.25, 2.25],
+    }
+
+
+def test_a_parametrization_names_its_own() -> None:
+    layer = nn.Linear(2, 2)
+    parametrize.register_parametrization(layer, "weight", Turning(Child()))
+    found = found_after_three_steps(nn.Sequential(layer))
+    assert {name.removeprefix("0.parametrizations.weight.0.") for name, each in found.items() if each == [3, 3]} == {
+        "vector",
+        "child.vector",
+    }
+
+
+def test_a_wrapper_does_not_name_those_of_the_network_inside() -> None:
+    found = found_after_three_steps(Wrapper(Turning(Child())))
+    assert {name for name, each in found.items() if each == [3, 3]} == {"network.vector", "network.child.vector"}
+
+
+def test_a_name_that_is_no_buffer_is_an_error() -> None:
+    with pytest.raises(AttributeError, match=r"names what is no buffer: 0\.child\.vector"):
+        Averages({"generator": nn.Sequential(Turning())}, decay=0.5)
