@@ -42,8 +42,16 @@ class DiscriminatorTransform(DiscriminatorConfig):
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         """See base class."""
         with within("of"):
-            network = self.of.build(sample=sample, condition=condition)
+            network = self.of.build(sample=sample, condition=self.inner_condition(condition))
         return _remembering(self.change(network, sample=sample, condition=condition), self.of, network)
+
+    def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
+        """The condition that the other discriminator is built for: that of the game, unless the transform keeps it.
+
+        Args:
+            condition: The condition of one sample; None for an unconditional network.
+        """
+        return condition
 
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
         """Make the new discriminator from the live one, which may be changed in place.

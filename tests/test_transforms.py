@@ -19,7 +19,8 @@ from ganframe.objective import Moment
 from ganframe.plugins import installed
 from ganframe.randomness import Randomness
 from ganframe.run import Run
-from ganframe.transforms import DiscriminatorTransform, GeneratorTransform
+from ganframe.specs import TensorSpec
+from ganframe.transforms import DiscriminatorTransform, GeneratorTransform, made_from
 
 GAME: dict[str, Any] = {
     "type": "adversarial",
@@ -234,6 +235,29 @@ def test_a_transform_within_others_follows_its_schedule_and_hears_of_every_turn(
     settings = {"train": {"images": 16, "batch_size": 4, "device": "cpu", "ema": {"half_life_images": 8}}}
     train(experiment(GAME | {"discriminator": judge}, **settings), out=tmp_path / "run", hooks=[Watch()])
     assert found == [(2.0, 2), (1.75, 4), (1.5, 6), (1.25, 8)]
+
+
+class Blindfolded(InPlace):
+    """The same network, which is never shown the condition."""
+
+    type: Literal["blindfolded"] = "blindfolded"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def inner_condition(self, condition: Any) -> Any:
+        """See base class."""
+        return None
+
+
+def test_a_transform_says_for_which_condition_the_other_network_is_built() -> None:
+    mlp = of_type(DiscriminatorConfig, "mlp")(hidden=(8,))
+    sample, label = TensorSpec((2,)), TensorSpec((), classes=4)
+    told, blind = (
+        cls(of=InPlace(of=mlp)).build(sample=sample, condition=label).state_dict() for cls in (InPlace, Blindfolded)
+    )
+    plain = mlp.build(sample=sample).state_dict()
+    assert {name: each.shape for name, each in blind.items()} == {name: each.shape for name, each in plain.items()}
+    assert told.keys() != blind.keys() or any(told[name].shape != each.shape for name, each in blind.items())
+    inner = Blindfolded(of=InPlace(of=mlp)).build(sample=sample, condition=label)
+    assert [config.type_name() for config, _ in made_from(inner)] == ["mlp", "in-place"]
 
 
 def test_a_loss_may_join_some_turns_only() -> None:

@@ -18,6 +18,7 @@ from ganframe.presets import load_config
 from ganframe.protocols import Verdict
 from ganframe.randomness import Randomness
 from ganframe.specs import SampleSpec, TensorSpec
+from ganframe.transforms import DiscriminatorTransform, made_from
 
 double = {"dtype": torch.float64}
 LABEL = TensorSpec((), classes=4)
@@ -186,6 +187,26 @@ def test_the_head_passes_the_condition_on_if_it_is_told_to():
     assert config.conditional
     assert network.network.built_for == LABEL
     assert network(draws(2, 3, 8, 8), torch.tensor([0, 3])).class_logits.shape == (2, 4)
+
+
+class Through(DiscriminatorTransform):
+    """The same judge."""
+
+    type: Literal["through"] = "through"
+
+    def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
+        return network
+
+
+@pytest.mark.parametrize("outer", [ClassHead, Projection])
+def test_a_transform_inside_is_remembered(outer: Any):
+    """From there its settings follow schedules and it hears hooks."""
+    inner = Inner()
+    through = Through(of=inner)
+    network = outer(of=through).build(sample=IMAGE, condition=LABEL)
+    assert [config for config, _ in made_from(network)] == [inner, through]
+    assert all(each is network.network for _, each in made_from(network))
+    assert network.network.built_for is None
 
 
 def test_what_a_network_with_a_head_gives():

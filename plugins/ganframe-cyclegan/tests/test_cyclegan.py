@@ -167,6 +167,18 @@ def test_an_exchange_keeps_every_fake():
     assert 0.35 < past / (98 * size) < 0.6
 
 
+def test_the_tensor_of_a_pool_is_never_written_into():
+    """A game that looks ahead holds on to it, to go back to it."""
+    game = make(pool=3)
+    play(game, [1, 2, 3], 0)
+    for step in range(1, 5):
+        held = game.memory["pool_b"]
+        before = held.tolist()
+        play(game, [10 * step, 10 * step + 1, 10 * step + 2], step)
+        assert held.tolist() == before
+    assert stored(game) != [1, 2, 3]
+
+
 def test_exchanges_are_drawn_from_the_round():
     shown = []
     for _ in range(2):
@@ -218,8 +230,18 @@ def test_replays_carry_no_graph():
     game = make()
     for shared in (False, True):
         round = opened(game, pixels(1), pixels(2), game.turns[0], shared=shared)
-        assert not round["replayed_a"].requires_grad
+        with game.moving(game.turns[0].moves):
+            assert not round["replayed_a"].requires_grad
         assert not game.memory["pool_a"].requires_grad
+
+
+def test_while_generators_move_replays_keep_their_graph_and_pools_have_none():
+    """So it is where a generator's turn looks ahead to that of the discriminators."""
+    game = make(pool=1)
+    round = opened(game, pixels(1, 2), pixels(3, 4), game.turns[0])
+    with game.moving(game.turns[1].moves):
+        assert round["replayed_a"].requires_grad
+    assert not game.memory["pool_a"].requires_grad
 
 
 def test_a_shared_round_keeps_the_graph_for_the_generators():

@@ -77,16 +77,30 @@ def test_0_gp_is_uniform_between_fake_and_real(fake: float, real: float):
 
 
 @pytest.mark.parametrize(("spread", "low", "high"), [(0.5, -1.0, 1.0), (2.0, 3.0, 6.0)])
-def test_dragan_noise_is_uniform_up_to_that_many_deviations(spread: float, low: float, high: float):
-    """Half the reals at a, half at b: std = (b - a) / 2 = s; with the gradient x > 0 the penalty is E(x + c s u - 1)^2.
+def test_dragan_noise_is_a_share_of_what_is_uniform_up_to_that_many_deviations(spread: float, low: float, high: float):
+    """Half the reals at a, half at b: std = (b - a) / 2 = s; with the gradient x > 0 it is E(x + c s e u - 1)^2.
 
-    For u uniform in [0, 1], E(d + w u)^2 = d^2 + d w + w^2 / 3.
+    For e and u uniform in [0, 1], E(e u) = 1/4 and E(e u)^2 = 1/9, so that E(d + w e u)^2 = d^2 + d w / 2 + w^2 / 9.
     """
     real = torch.tensor([low, high], **double).repeat(50_000)[:, None]
     wide = spread * (high - low) / 2
     shifted = Judge(lambda x, _: (x + 10).square().sum(1) / 2)
-    expected = sum(d**2 + d * wide + wide**2 / 3 for d in (low + 9, high + 9)) / 2
+    expected = sum(d**2 + d * wide / 2 + wide**2 / 9 for d in (low + 9, high + 9)) / 2
     assert value(DRAGAN(spread=spread), shifted, real, real) == pytest.approx(expected, rel=0.005)
+
+
+def test_each_example_goes_one_share_of_the_way_to_its_noise():
+    """Of e u over many u ~ U[0, 1] the largest is e and the mean half of that; each example draws one e ~ U[0, 1]."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    judge = Judge(lambda x, _: seen.append((x[0].detach(), x[1].detach())) or (x[0].sum(1) + x[1].sum(1)))
+    sample = tuple(torch.tensor([-scale, scale], **double).repeat(200, 2_000) for scale in (1.0, 5.0))
+    value(DRAGAN(spread=0.5), judge, sample, sample)
+    moved = [(each - real) / (0.5 * scale) for each, real, scale in zip(seen[-1], sample, (1.0, 5.0), strict=True)]
+    shares = moved[0].amax(1)
+    torch.testing.assert_close(moved[1].amax(1), shares, rtol=5e-3, atol=0)
+    torch.testing.assert_close(moved[0].mean(1) / shares, torch.full((200,), 0.5, **double), rtol=0.1, atol=0)
+    assert shares.sort().values.tolist() == pytest.approx(torch.linspace(0, 1, 200).tolist(), abs=0.1)
+    assert not torch.allclose(moved[0], moved[1], rtol=0.1)
 
 
 def test_dragan_without_spread_looks_at_the_reals_and_never_at_the_fakes():
@@ -148,6 +162,19 @@ def test_gradcheck_of_the_penalty_in_the_weights(config: RegularizerConfig):
         return config.build().forward(round_of(judge, real, fake))
 
     assert torch.autograd.gradcheck(penalty, draws(2, 2, seed=1).requires_grad_())
+
+
+@pytest.mark.parametrize("config", [ZeroCentred(), DRAGAN()])
+def test_gradcheck_of_the_penalty_in_the_samples(config: RegularizerConfig):
+    """A game that looks ahead differentiates it by them; DRAGAN reads no fakes."""
+    weight = draws(2, 2, seed=1)
+    judge = Judge(lambda x, _: torch.tanh(x @ weight).square().sum(1))
+    sides = tuple(draws(3, 2, seed=seed).requires_grad_() for seed in (0, 2))
+
+    def penalty(real: Tensor, fake: Tensor) -> Tensor:
+        return config.build().forward(round_of(judge, real, fake))
+
+    assert torch.autograd.gradcheck(penalty, sides)
 
 
 @pytest.mark.parametrize("config", [ZeroCentred(), DRAGAN()])

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ganframe import BadInput, Experiment, load_config, train
 from ganframe.assembly import assemble
-from ganframe.data import Batches
-from ganframe.game import Round
+from ganframe.game import Game, Round
 from ganframe.objective import Moment
 from ganframe.randomness import Randomness
+from ganframe.specs import DataSpec, TensorSpec
 
 PLAIN: dict[str, Any] = {
     "type": "adversarial",
@@ -71,26 +71,57 @@ def test_the_discriminators_of_a_cycle_are_foreseen_and_its_pools_are_left_alone
     assert all(torch.equal(each, pools[1][name]) for name, each in pools[0].items())
 
 
-def in_the_generators_turn(steps: int, lr: float) -> tuple[Any, Round, Any, Any]:
+def in_the_generators_turn(config: Experiment, spec: DataSpec, size: int = 16) -> tuple[Game, Round, Any]:
+    """A round over draws of float64, in the turn of the generators, and what that turn minimises."""
     torch.manual_seed(0)
-    config = experiment({"type": "unrolled", "of": PLAIN, "steps": steps, "lr": lr})
-    assembly = assemble(config, torch.device("cpu"))
-    batch = next(Batches(config.data.build(), 16, Randomness(0), assembly.device).starting_at(0))
+    assembly = assemble(config, torch.device("cpu"), spec)
     for player in assembly.game.players.values():
         player.double()
-    batch = {name: each.double() if each.is_floating_point() else each for name, each in batch.items()}
-    round = Round(assembly.game, batch, size=16, device=assembly.device, randomness=Randomness(0))
-    round._made["latent"] = Randomness(1).normal("latent", (16, 4)).double()
+    batch = {name: Randomness(0).normal(name, (size, *each.shape)).double() for name, each in spec.items()}
+    round = Round(assembly.game, batch, size=size, device=assembly.device, randomness=Randomness(0))
     turn = assembly.game.turns[1]
     round.enter(turn)
-    return assembly.game, round, turn, assembly.objective.at(turn, Moment(0, 0, 64))
+    return assembly.game, round, assembly.objective.at(turn, Moment(0, 0, 64))
+
+
+def over_points(judge: dict[str, Any] | None = None, regularizers: Any = (), **unrolled: Any) -> Any:
+    game = PLAIN | ({"discriminator": judge} if judge else {})
+    config = experiment({"type": "unrolled", "of": game} | unrolled, regularizers=regularizers)
+    game, round, objective = in_the_generators_turn(config, {"real": TensorSpec((2,))})
+    round._made["latent"] = Randomness(1).normal("latent", (16, 4)).double()
+    return game, round, objective
+
+
+def over_images(**cycle: Any) -> tuple[Game, Round, Any]:
+    judge = {"type": "patchgan", "channels": 4, "receptive_field": 16, "norm": "instance"}
+    game = {"type": "unrolled", "of": CYCLE | {"discriminator": judge} | cycle, "steps": 2, "lr": 0.02}
+    spec = dict.fromkeys(("real_a", "real_b"), TensorSpec((1, 16, 16)))
+    return in_the_generators_turn(experiment(game, losses=["least-squares"]), spec, size=4)
+
+
+def play(game: Game, round: Round, objective: Any) -> Tensor:
+    """The objective of the generators' turn, over a round in which nothing was made yet but latents."""
+    round._made = {name: each for name, each in round._made.items() if name == "latent"}
+    round.enter(game.turns[1])
+    with game.moving(game.turns[1].moves):
+        return game.play(round, objective).total
+
+
+def fill_the_pools(game: Game, round: Round) -> dict[str, Tensor]:
+    """Let the discriminators see other fakes than the round's; what is in the pools then."""
+    batch = {name: each.flip(3) for name, each in round._batch.items()}
+    past = Round(game, batch, size=round.size, device=round.device, randomness=Randomness(2))
+    past.enter(game.turns[0])
+    with game.moving(game.turns[0].moves):
+        for contest in game.contests:
+            past.verdict(contest, "fake")
+    return {name: each.clone() for name, each in game.memory.items()}
 
 
 @pytest.mark.parametrize(("steps", "lr"), [(1, 0.3), (3, 0.1)])
 def test_the_generators_loss_is_that_against_the_discriminator_after_k_steps(steps: int, lr: float) -> None:
-    game, round, turn, objective = in_the_generators_turn(steps, lr)
-    with game.moving(turn.moves):
-        found = float(game.play(round, objective).total.detach())
+    game, round, objective = over_points(steps=steps, lr=lr)
+    found = float(play(game, round, objective).detach())
     judge = game.players["discriminator"]
     with torch.no_grad():
         fake = game.players["generator"](round["latent"])
@@ -103,34 +134,55 @@ def test_the_generators_loss_is_that_against_the_discriminator_after_k_steps(ste
     assert found == pytest.approx(float(softplus(-judge(fake).logits).mean().detach()), abs=1e-12)
 
 
+def check_the_gradient(game: Game, round: Round, objective: Any) -> None:
+    """Against central differences of the whole look-ahead, which see how the foreseen discriminators move too."""
+    weight = game.trainable(game.turns[1].moves)[0]
+    (slope,) = torch.autograd.grad(play(game, round, objective), weight)
+    for place in range(0, weight.numel(), weight.numel() // 4):
+        ends: list[float] = []
+        for nudge in (1e-6, -2e-6):
+            weight.data.view(-1)[place] += nudge
+            ends.append(float(play(game, round, objective).detach()))
+        weight.data.view(-1)[place] += 1e-6
+        assert float(slope.view(-1)[place]) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-8)
+
+
 def test_the_gradient_flows_through_the_foreseen_steps() -> None:
-    """Against central differences of the whole look-ahead, which sees how the foreseen discriminator moves too."""
-    game, round, turn, objective = in_the_generators_turn(2, 0.5)
-    weight = next(game.players["generator"].parameters())
+    check_the_gradient(*over_points(steps=2, lr=0.5))
 
-    def cost() -> Tensor:
-        round._made = {name: each for name, each in round._made.items() if name in ("latent", "real")}
-        round.enter(turn)
-        with game.moving(turn.moves):
-            return game.play(round, objective).total
 
-    (slope,) = torch.autograd.grad(cost(), weight)
-    with torch.no_grad():
-        for place in ((0, 0), (3, 2), (5, 1)):
-            ends = []
-            for nudge in (1e-5, -2e-5):
-                weight[place] += nudge
-                with torch.enable_grad():
-                    ends.append(float(cost().detach()))
-            weight[place] += 1e-5
-            assert float(slope[place]) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-8)
+@pytest.mark.parametrize("penalty", ["r2", "wgan-gp", "0-gp", "dragan"])
+def test_the_gradient_flows_through_the_foreseen_penalties(penalty: str) -> None:
+    """With a judge whose slope depends on where its samples lie, as that of a piecewise linear one does not."""
+    judge = {"type": "autoencoder", "hidden": [8], "code": 2}
+    check_the_gradient(*over_points(judge, [penalty], steps=2, lr=0.02))
+
+
+@pytest.mark.parametrize("pool", [0, 3])
+def test_the_gradient_flows_through_the_foreseen_steps_of_a_cycle(pool: int) -> None:
+    """Also where a fake is shown by way of a full pool: by these draws the second of B is, in place of the third."""
+    game, round, objective = over_images(pool=pool)
+    fill_the_pools(game, round)
+    round.randomness = Randomness(3)
+    check_the_gradient(game, round, objective)
+    if pool:
+        assert torch.equal(round["replayed_b"][2], round["fake_b"][1])
+
+
+def test_looking_ahead_leaves_full_pools_as_they_were() -> None:
+    game, round, objective = over_images(pool=3)
+    before = fill_the_pools(game, round)
+    for seed in range(3):
+        round.randomness = Randomness(seed)
+        play(game, round, objective)
+        assert all(torch.equal(game.memory[name], each) for name, each in before.items())
+    assert [len(each) for each in before.values()] == [3, 3]
 
 
 def test_foreseen_steps_leave_the_discriminator_where_it_is() -> None:
-    game, round, turn, objective = in_the_generators_turn(3, 0.5)
+    game, round, objective = over_points(steps=3, lr=0.5)
     before = {name: each.clone() for name, each in game.players["discriminator"].state_dict().items()}
-    with game.moving(turn.moves):
-        game.play(round, objective).total.backward()
+    play(game, round, objective).backward()
     assert all(torch.equal(before[name], each) for name, each in game.players["discriminator"].state_dict().items())
     assert all(each.grad is None for each in game.players["discriminator"].parameters())
 

@@ -92,6 +92,14 @@ def test_the_gradient_reaches_the_critic():
     torch.testing.assert_close(critic.values[0].grad, torch.tensor([2 * 4 * 0.6, 2 * 4 * 0.8], **double))
 
 
+def test_the_gradient_reaches_the_samples_that_have_a_graph():
+    """To finite differences; a game that looks ahead differentiates the penalty by the fakes."""
+    weight = draws(2, 2, seed=2)
+    critic = Critic(lambda x, _: torch.tanh(x @ weight).square().sum(1))
+    sides = tuple(draws(3, 2, seed=seed).requires_grad_() for seed in (0, 1))
+    assert torch.autograd.gradcheck(lambda *sides: PENALTY.forward(round_of(critic, *sides)), sides)
+
+
 def test_the_norm_is_over_all_axes_but_the_batch():
     critic = Critic(lambda x, _: 0.5 * x.flatten(1).sum(1))
     image = draws(2, 3, 4, 5)

@@ -20,13 +20,16 @@ CONFIG = """
 game:
   type: adversarial
   generator: {{type: mlp, latent: 2, hidden: [8], output: linear}}
-  discriminator: {{type: weight-clipping, of: {{type: mlp, hidden: [16]}}, bound: {bound}}}
+  discriminator: {critic}
   discriminator_steps: 2
 losses: [wasserstein]
 data: {{type: ring, samples: 200}}
 optimizers: {{discriminator: {{type: rmsprop, lr: 0.01}}, generator: {{type: rmsprop, lr: 0.01}}}}
 train: {{images: 640, batch_size: 16, device: cpu}}
 """
+
+
+CRITIC = "{{type: weight-clipping, of: {{type: mlp, hidden: [16]}}, bound: {bound}}}"
 
 
 class Line(nn.Module):
@@ -45,7 +48,7 @@ def sizes(network: nn.Module) -> list[float]:
 
 
 class Watch:
-    """The largest parameter of each player after each step, and of the critic after each turn."""
+    """The largest parameter of each player after each step, and of what is clipped after each turn."""
 
     def __init__(self) -> None:
         self.critic: list[float] = []
@@ -54,7 +57,8 @@ class Watch:
 
     @hookimpl(trylast=True)
     def on_turn_end(self, run: Run) -> None:
-        self.turns.append(max(sizes(run.game.players["discriminator"])))
+        (clipped,) = (each for each in run.game.players["discriminator"].modules() if isinstance(each, Clipped))
+        self.turns.append(max(sizes(clipped)))
 
     @hookimpl
     def on_step_end(self, run: Run) -> None:
@@ -62,9 +66,9 @@ class Watch:
         self.generator.append(max(sizes(run.game.players["generator"])))
 
 
-def watched(bound: Any, folder: Path) -> Watch:
+def watched(bound: Any, folder: Path, outer: str = "{critic}") -> Watch:
     file = folder / "config.yaml"
-    file.write_text(CONFIG.format(bound=bound))
+    file.write_text(CONFIG.format(critic=outer.replace("{critic}", CRITIC.format(bound=bound))))
     watch = Watch()
     train(load_config(str(file)), out=folder / "run", hooks=[watch])
     return watch
@@ -77,6 +81,21 @@ def test_weights_stay_in_the_box_while_they_are_trained(bound: float, tmp_path: 
     assert max(watch.turns) == pytest.approx(bound)
     assert max(watch.critic) == pytest.approx(bound)
     assert min(watch.generator) > 0.2
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        "{type: minibatch-stddev, of: {critic}}",
+        "{type: class-head, classes: 8, of: {critic}}",
+        "{type: class-head, classes: 8, of: {type: minibatch-stddev, of: {critic}}}",
+    ],
+)
+def test_inside_of_other_transforms_what_it_holds_is_clipped_and_nothing_else(outer: str, tmp_path: Path):
+    watch = watched("{type: linear, start: 0.1, end: 0.0001}", tmp_path, outer)
+    assert watch.turns[0] == pytest.approx(0.1)
+    assert watch.turns[-1] == pytest.approx(0.1 - (0.1 - 0.0001) * 19 / 20, rel=1e-4)
+    assert min(watch.critic) > 0.1
 
 
 def test_the_bound_follows_a_schedule(tmp_path: Path):

@@ -10,7 +10,6 @@ from pydantic import PositiveInt
 
 from ganframe import hookimpl
 from ganframe.config import Component, RegularizerConfig
-from ganframe.errors import within
 from ganframe.specs import SampleSpec, TensorSpec
 from ganframe.transforms import DiscriminatorTransform
 
@@ -48,11 +47,9 @@ class ClassHead(DiscriminatorTransform):
         """What a verdict has beside logits."""
         return self.of.gives | {"class_logits"}
 
-    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
-        with within("of"):
-            network = self.of.build(sample=sample, condition=None if self.hide_condition else condition)
-        return self.change(network, sample=sample, condition=condition)
+    def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
+        """None where it is hidden."""
+        return None if self.hide_condition else condition
 
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
         """See base class."""
@@ -74,11 +71,9 @@ class Projection(DiscriminatorTransform):
         """Whether the network can take a condition: always."""
         return True
 
-    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
-        with within("of"):
-            network = self.of.build(sample=sample)
-        return self.change(network, sample=sample, condition=condition)
+    def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
+        """None: the condition is for the projection alone."""
+        return None
 
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
         """See base class."""

@@ -39,8 +39,7 @@ class Classifying(Wrapper):
         super().__init__(network)
         self.layer = config.layer
         self.passes_condition = not config.hide_condition
-        shown = condition if self.passes_condition else None
-        shape = _feature_shape(config, network, sample, shown)
+        shape = _feature_shape(config, network, sample, config.inner_condition(condition))
         self.classify = nn.Linear(math.prod(shape), _classes(config, condition))
 
     def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
@@ -73,7 +72,7 @@ class Projecting(Wrapper):
             remedy = "Give the game a condition, such as `condition: label`, or use the inner discriminator alone."
             raise BadInput("'projection' projects a condition, but the game has none", remedy=remedy)
         self.layer = config.layer
-        channels = _feature_shape(config, network, sample, None)[0]
+        channels = _feature_shape(config, network, sample, config.inner_condition(condition))[0]
         self.embed = (
             nn.Linear(math.prod(condition.shape), channels, bias=False)
             if condition.classes is None

@@ -94,24 +94,29 @@ class Cycle(Game):
             )
 
     def _replayed(self, round: Round, domain: Domain) -> Tensor:
-        """The new fakes as the discriminator is to see them; outside training the pool is left alone."""
-        own: Tensor = round[f"fake_{domain}"].detach()
+        """The new fakes as the discriminator is to see them; outside training the pool is left alone.
+
+        Fakes keep what graph they have: in the discriminators' own turn none, in one that is only foreseen that by
+        which generators learn how a discriminator answers to them. The pool keeps numbers alone, and its tensor is
+        never written into, because a game that looks ahead holds on to it.
+        """
+        own: Tensor = round[f"fake_{domain}"]
         if round.turn is None or self.config.pool == 0:
             return own
         # Every rank has the same pool, which takes in the fakes of all.
         fakes = distributed.gather(own)
         draws = round.randomness.whole().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
-        pool = self.memory.get(f"pool_{domain}", fakes[:0])
+        pool = list(self.memory.get(f"pool_{domain}", fakes[:0]))
         shown: list[Tensor] = []
         for fake, (exchange, place) in zip(fakes, draws, strict=True):
             if len(pool) < self.config.pool:
-                pool = torch.cat([pool, fake[None]])
+                pool.append(fake)
                 shown.append(fake)
             elif exchange < 0.5:
                 index = int(place * len(pool))
-                shown.append(pool[index].clone())
+                shown.append(pool[index])
                 pool[index] = fake
             else:
                 shown.append(fake)
-        self.memory[f"pool_{domain}"] = pool
+        self.memory[f"pool_{domain}"] = torch.stack(pool).detach()
         return round.randomness.shard.of(torch.stack(shown))

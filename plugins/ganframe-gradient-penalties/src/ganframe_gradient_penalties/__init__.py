@@ -71,7 +71,7 @@ class ZeroCentred(RegularizerConfig):
 class DRAGAN(RegularizerConfig):
     """Pulls the norm of the discriminator's gradient to 1 around reals: E(||grad C(x + noise)|| - 1)^2."""
 
-    paper = "Kodali et al. 2017, arXiv:1705.07215; the noise is that of the authors' code"
+    paper = "Kodali et al. 2017, arXiv:1705.07215; the points are those of the authors' code"
     type: Literal["dragan"] = "dragan"
     side = "discriminator"
     zero_when = "the judge has slope one"
@@ -79,7 +79,8 @@ class DRAGAN(RegularizerConfig):
     weight: Scheduled = 10.0
     """Factor of the penalty (the paper's lambda); a number or a schedule."""
     spread: Annotated[Scheduled, Bounds(ge=0)] = 0.5
-    """Largest noise, in standard deviations of all numbers of the batch of reals; a number or a schedule."""
+    """Largest noise, in standard deviations of all numbers of the batch of reals; points lie a random share of the way
+    to the noisy reals; a number or a schedule."""
 
     def build(self) -> Regularizer:
         """See base class."""

@@ -25,7 +25,11 @@ class AtPoints(nn.Module):
     """
 
     def points(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
-        """Where to look, for each tensor of a sample; without a graph."""
+        """Where to look, for each tensor of a sample.
+
+        New tensors, with the graph of the samples if these have one: who looks ahead to the discriminator's turn
+        differentiates by them.
+        """
         raise NotImplementedError
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
@@ -61,7 +65,10 @@ class FlatBetween(AtPoints):
 
 
 class UnitSlopeAround(AtPoints):
-    """E(||grad C(x + spread std(x) u)|| - 1)^2 with u ~ U[0, 1] for each number, std over all numbers of the batch.
+    """E(||grad C(x^)|| - 1)^2 over x^ = x + e spread std(x) u: points a random share e of the way to noisy reals.
+
+    The noise u ~ U[0, 1] has a draw for each number, e ~ U[0, 1] one for each example; std is over all numbers of the
+    batch.
 
     Args:
         spread: Largest noise in standard deviations.
@@ -72,17 +79,19 @@ class UnitSlopeAround(AtPoints):
         self.spread = spread
 
     def points(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
-        """Reals with noise; each tensor of a sample has a deviation and noise of its own."""
+        """Reals with noise; each tensor of a sample has a deviation and noise of its own, and all share one e."""
+        share = round.randomness.uniform(f"dragan share {contest.name}", (round.size,), round.device)
         parts = _parts(round.verdict(contest, "real"))
-        return tuple(self._noisy(round, f"dragan {contest.name} {index}", each) for index, each in enumerate(parts))
+        noises = (self._noise(round, f"dragan {contest.name} {index}", each) for index, each in enumerate(parts))
+        return tuple(real + _of_each(share, real) * noise for real, noise in zip(parts, noises, strict=True))
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
         """(||grad C|| - 1)^2."""
         return (gradient_norm(gradients) - 1).square()
 
-    def _noisy(self, round: Round, purpose: str, real: Tensor) -> Tensor:
-        noise = round.randomness.uniform(purpose, tuple(real.shape), real.device).to(real.dtype)
-        return real.detach() + self.spread * distributed.gather(real.detach()).std(correction=0) * noise
+    def _noise(self, round: Round, purpose: str, real: Tensor) -> Tensor:
+        uniform = round.randomness.uniform(purpose, tuple(real.shape), real.device).to(real.dtype)
+        return self.spread * distributed.gather(real).std(correction=0) * uniform
 
 
 def _parts(verdict: Verdict) -> tuple[Tensor, ...]:
@@ -91,5 +100,9 @@ def _parts(verdict: Verdict) -> tuple[Tensor, ...]:
 
 
 def _between(fake: Tensor, real: Tensor, share: Tensor) -> Tensor:
-    share = share.reshape(-1, *(1,) * (real.ndim - 1)).to(real.dtype)
-    return torch.lerp(fake.detach().to(real.dtype), real.detach(), share)
+    return torch.lerp(fake.to(real.dtype), real, _of_each(share, real))
+
+
+def _of_each(share: Tensor, sample: Tensor) -> Tensor:
+    """One number for each example, shaped to go with all of its numbers."""
+    return share.reshape(-1, *(1,) * (sample.ndim - 1)).to(sample.dtype)

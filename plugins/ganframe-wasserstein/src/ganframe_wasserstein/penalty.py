@@ -47,4 +47,5 @@ def _parts(sample: Sample | None) -> tuple[Tensor, ...]:
 
 def _interpolate(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
     share = share.reshape(-1, *(1,) * (real.ndim - 1)).to(real.dtype)
-    return torch.lerp(fake.detach().to(real.dtype), real.detach(), share)
+    # With the graph of the samples, if these have one: who looks ahead to the critic's turn differentiates by them.
+    return torch.lerp(fake.to(real.dtype), real, share)
