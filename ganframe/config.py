@@ -16,6 +16,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -91,6 +92,8 @@ class Component(Settings):
 
     kind: ClassVar[str] = ""
     """Which kind of component this is; set by the kind base."""
+    default_type: ClassVar[str | None] = None
+    """The type that a mapping without a `type` is of; set by a kind base where there is one that is usual."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names under which configs may ask for this type."""
     paper: ClassVar[str] = ""
@@ -155,23 +158,33 @@ class Component(Settings):
         if isinstance(value, cls):
             return value
         if isinstance(value, Component):
-            raise _refused("wrong_kind", f"a {value.kind} stands where a {cls.kind} is needed", (), value)
+            message = f"{with_article(value.kind)} stands where {with_article(cls.kind)} is needed"
+            raise _refused("wrong_kind", message, (), value)
         settings: dict[str, Any]
         if isinstance(value, str):
             settings = {"type": value}
         elif isinstance(value, Mapping):
             settings = dict(cast(Mapping[str, Any], value))
         else:
-            raise _refused("component", f"a {cls.kind} is a type name or a mapping with a `type`", (), value)
+            raise _refused(
+                "component", f"{with_article(cls.kind)} is a type name or a mapping with a `type`", (), value
+            )
         registry = installed().registry
-        name = settings.get("type")
+        name = settings.get("type", cls.default_type)
         if not isinstance(name, str):
             known = ", ".join(registry.types(cls.kind))
             raise _refused("missing_type", f"this {cls.kind} has no `type`; installed: {known}", (), value)
         found = registry.find(cls.kind, name)
         if isinstance(found, str):
-            raise _refused("unknown_type", found, ("type",), name)
+            broken = ", ".join(plugin.package for plugin in installed().plugins if plugin.error)
+            hint = f" (broken and left out: {broken}; see `ganframe plugins`)" if broken else ""
+            raise _refused("unknown_type", found + hint, ("type",), name)
         return found.model_validate(settings | {"type": found.type_name()})
+
+
+def with_article(kind: str) -> str:
+    """A kind of component as it stands in a sentence: `an optimizer`."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
@@ -240,6 +253,13 @@ class Bounds:
         if high >= self.lt:
             raise ValueError(f"{high:g} is not below {self.lt:g}")
         return value
+
+
+def some(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse an empty list where to name nothing would mean to do nothing."""
+    if not names:
+        raise ValueError("name at least one here, or leave this out")
+    return names
 
 
 def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> float:
@@ -326,7 +346,7 @@ class TermConfig(Component):
     """Factor of the term in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
     """Take part in each k-th turn only, with the weight times k."""
-    turns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    turns: Annotated[tuple[str, ...], AfterValidator(some)] | None = None
     """Names of the turns that the term joins; when left out, those of a regularizer's side, or of a loss's contests."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """What the term reads of a verdict beside logits: `features`, `class_logits`."""
@@ -354,7 +374,7 @@ class LossConfig(TermConfig):
     """Whether larger logits mean more real; a loss that compares sets knows no direction."""
     boundary: ClassVar[float | None] = 0.0
     """The logit above which a sample counts as taken for real; None where the loss has no such point."""
-    contests: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    contests: Annotated[tuple[str, ...], AfterValidator(some)] | None = None
     """Names of the contests to score; all of the game's when left out."""
     labels: tuple[LabelPolicyConfig, ...] = ()
     """Label policies, applied in order to the discriminator's targets."""
@@ -514,6 +534,7 @@ class OptimizerConfig(Component):
     """What moves the parameters in a turn."""
 
     kind: ClassVar[str] = "optimizer"
+    default_type = "adam"
     lr: Annotated[Scheduled, Bounds(ge=0)] = 2e-4
     """Learning rate; a number or a schedule."""
 

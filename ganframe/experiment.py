@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from ganframe.config import (
     AugmentationConfig,
@@ -16,6 +16,7 @@ from ganframe.config import (
     OptimizerConfig,
     RegularizerConfig,
     Settings,
+    some,
 )
 
 
@@ -62,7 +63,7 @@ class Train(Settings):
 class Evaluate(Settings):
     """What to measure, and how often."""
 
-    metrics: tuple[MetricConfig, ...] = Field(min_length=1)
+    metrics: Annotated[tuple[MetricConfig, ...], AfterValidator(some)]
     """The metrics, each over samples of its own."""
     every_images: PositiveInt | None = None
     """Images between measurements; only at the end when left out."""

@@ -114,6 +114,9 @@ def run_manager(*extra: object) -> pluggy.PluginManager:
     """A manager for one run: the installed plugins, and these objects in order.
 
     An exception in a hook names the plugin that it comes from.
+
+    Raises:
+        BadInput: When an object implements a hook that there is not.
     """
     manager = new_manager()
     named = [*installed().manager.list_name_plugin(), *((type(each).__qualname__, each) for each in extra)]
@@ -125,6 +128,11 @@ def run_manager(*extra: object) -> pluggy.PluginManager:
                     # pluggy offers no wrapper that knows whose function it calls.
                     vars_of = cast(Any, implementation)
                     vars_of.function = _named(name, caller.name, implementation.function)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as problem:
+        message = f"{type(problem.plugin).__qualname__}: {str(problem).partition(' in plugin')[0]}"
+        raise BadInput(message, remedy="The hooks that there are: `ganframe.hookspecs`.") from None
     return manager
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 
-from ganframe.config import KINDS, Component
+from ganframe.config import KINDS, Component, with_article
 from ganframe.directory import PACKAGES
 
 
@@ -56,6 +56,9 @@ class Registry:
             if any(metadata.distributions(name=package)):
                 return f"{supplied}, which is installed but was not loaded; see `ganframe plugins`"
             return f"{supplied}: pip install {package}"
+        others = [other for other, each in (*self.aliases, *PACKAGES) if each == name]
+        if others:
+            return f"{name!r} is {with_article(others[0])}, and {with_article(kind)} is needed here"
         known = self.types(kind)
         near = difflib.get_close_matches(name, [*known, *(n for k, n in (*self.aliases, *PACKAGES) if k == kind)], 1)
         if near:

@@ -153,13 +153,14 @@ class RunFolder:
         """
         return load_experiment(self.path / "config.yaml").experiment
 
-    def data(self) -> DataSpec:
-        """The tensors of the data that the run trains on.
+    def data(self) -> DataSpec | None:
+        """The tensors of the data that the run trains on; None where the run did not note them.
 
         Raises:
             BadInput: When they are not as a run writes them.
         """
-        return read_json(self.path / "data.json", SPEC)
+        file = self.path / "data.json"
+        return read_json(file, SPEC) if file.is_file() else None
 
     @property
     def checkpoints(self) -> Path:

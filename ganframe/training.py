@@ -69,6 +69,7 @@ def train(
             assembly = assemble(experiment)
             _check_shares(experiment)
             assembly.optimizers()
+            run_manager(*hooks)
             if experiment.train.compile:
                 _check_compiler()
             metrics = experiment.evaluate.metrics if experiment.evaluate else ()

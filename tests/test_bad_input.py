@@ -152,19 +152,37 @@ SETTINGS = {
         "[non-saturating]",
         "[{type: non-saturating, turns: []}]",
         "FILE:6:33: losses.0.turns: ",
-        ["at least 1"],
+        ["name at least one here"],
     ),
     "loss of no contest": (
         "[non-saturating]",
         "[{type: non-saturating, contests: []}]",
         "FILE:6:33: losses.0.contests: ",
-        ["at least 1"],
+        ["name at least one here"],
+    ),
+    "regularizer for a loss": (
+        "[non-saturating]",
+        "[r1]",
+        "FILE:6:10: losses.0: ",
+        ["'r1' is a regularizer, and a loss is needed here"],
+    ),
+    "loss for an optimizer": (
+        "data: digits",
+        "optimizers: {generator: hinge}\ndata: digits",
+        "FILE:7:14: optimizers.generator: ",
+        ["'hinge' is a loss, and an optimizer is needed here"],
+    ),
+    "number for an optimizer": (
+        "data: digits",
+        "optimizers: {generator: 3}\ndata: digits",
+        "FILE:7:14: optimizers.generator: ",
+        ["an optimizer is a type name"],
     ),
     "nothing to measure": (
         "data: digits",
         "evaluate: {metrics: []}\ndata: digits",
         "FILE:7:12: evaluate.metrics: ",
-        ["at least 1"],
+        ["name at least one here"],
     ),
     "no such device": ("device: cpu", "device: abacus", "FILE:8:37: train.device: ", ["'abacus'", "cpu or auto"]),
     "missing setting of a shorthand": ("digits", "image-folder", "FILE:7:1: data.path: ", ["missing"]),
@@ -375,6 +393,19 @@ def test_an_override_that_cannot_be_used(refused, case):
 
 def test_an_override_is_read_as_yaml_1_2(refused):
     assert "the game reads no, " in refused(CONFIG, "--set", "game.condition=no")
+
+
+def test_a_metric_that_is_unknown_is_one_mistake(refused):
+    message = refused(changed("data: digits", "evaluate: {metrics: [agreement]}\ndata: digits"))
+    assert "unknown metric 'agreement'" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_where_a_plugin_is_broken_an_unknown_type_says_so(refused, fake_plugin):
+    fake_plugin("toy", "1 / 0")
+    message = refused(changed("[non-saturating]", "[toy-loss]"))
+    assert "unknown loss 'toy-loss'" in message
+    assert "broken and left out: toy; see `ganframe plugins`" in message
 
 
 def test_what_an_override_does_not_touch_keeps_its_line(refused):

@@ -198,6 +198,13 @@ def test_a_run_can_be_sampled_and_exported_without_its_data(cli, tmp_path):
     assert (outcome.code, "no such folder" in outcome.err) == (2, True)
 
 
+def test_a_run_that_did_not_note_its_data_can_be_loaded_with_them(digits_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(digits_run, run)
+    (run / "data.json").unlink()
+    assert torch.equal(ganframe.load(run).sample(3), ganframe.load(digits_run).sample(3))
+
+
 def test_a_condition_of_the_games_own_making_and_nothing_to_draw(cli, fake_plugin, digits_run, tmp_path):
     fake_plugin(
         "toy",

@@ -306,6 +306,17 @@ def test_a_hook_that_fails_is_named(config: Path, tmp_path: Path) -> None:
         train(load_config(str(config)), out=tmp_path / "run", hooks=[Clumsy()])
 
 
+def test_a_hook_that_there_is_not_is_refused(config: Path, tmp_path: Path) -> None:
+    class Misspelt:
+        @hookimpl
+        def on_stepend(self, step: int) -> None:
+            """Never called."""
+
+    with pytest.raises(BadInput, match="Misspelt: unknown hook 'on_stepend'"):
+        train(load_config(str(config)), out=tmp_path / "run", hooks=[Misspelt()])
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_leaves_the_callers_random_state_alone(config: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -124,6 +124,10 @@ class TestOverrides:
         changed = load("game.generator={type: mlp, latent: 3}")
         assert changed.game.generator.latent == 3
 
+    def test_a_setting_of_the_usual_optimizer(self, load):
+        (optimizer,) = load("optimizers.generator.lr=0.5").optimizers.values()
+        assert (optimizer.type_name(), optimizer.lr) == ("adam", 0.5)
+
     def test_a_list(self, load):
         assert load("losses=[hinge]").losses == load("losses.0=hinge", "losses=[hinge]").losses
 
