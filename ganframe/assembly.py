@@ -72,11 +72,10 @@ class Assembly:
 
     def optimizers(self) -> dict[str, Optimizer]:
         """A fresh optimizer for each turn."""
-        built = dict[str, Optimizer]()
-        for name, config in self.optimizer_configs().items():
-            (turn,) = (turn for turn in self.game.turns if turn.name == name)
-            with within("optimizers", name):
-                built[name] = config.build(self.game.trainable(turn.moves))
+        configs, built = self.optimizer_configs(), dict[str, Optimizer]()
+        for turn in self.game.turns:
+            with within("optimizers", turn.name):
+                built[turn.name] = configs[turn.name].build(self.game.trainable(turn.moves))
         return built
 
 
