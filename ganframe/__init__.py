@@ -9,20 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ganframe.errors import BadInput, RunFailed
-from ganframe.hookspecs import hookimpl
+from ganframe.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.experiment import Experiment
-    from ganframe.presets import load_config
-    from ganframe.trained import Trained, load
-    from ganframe.training import train
+    from ganframe.config.experiment import Experiment
+    from ganframe.config.presets import load_config
+    from ganframe.evaluation.loaded_run import Trained, load
+    from ganframe.training.loop import train
 
 _LAZY = {
-    "Experiment": "ganframe.experiment",
-    "Trained": "ganframe.trained",
-    "load": "ganframe.trained",
-    "load_config": "ganframe.presets",
-    "train": "ganframe.training",
+    "Experiment": "ganframe.config.experiment",
+    "Trained": "ganframe.evaluation.loaded_run",
+    "load": "ganframe.evaluation.loaded_run",
+    "load_config": "ganframe.config.presets",
+    "train": "ganframe.training.loop",
 }
 
 __all__ = ["BadInput", "Experiment", "RunFailed", "Trained", "hookimpl", "load", "load_config", "train"]

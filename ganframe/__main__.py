@@ -1,5 +1,5 @@
 """`python -m ganframe` is the command line."""
 
-from ganframe.cli import main
+from ganframe.cli.main import main
 
 main()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganframe.distributed import WHOLE, Shard
+from ganframe.distributed.shard import WHOLE, Shard
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 
 from ganframe import load, load_config, train
 from ganframe.errors import NotFinite
-from ganframe.loggers import read_log
-from ganframe.plugins import installed
+from ganframe.plugins.discovery import installed
+from ganframe.runs.logs import read_log
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explanation" / "losses-compared.md"

@@ -15,10 +15,11 @@ from typing import Any
 
 import typer.main
 
-from ganframe.cli import app
-from ganframe.config import KINDS, Component
-from ganframe.plugins import installed
-from ganframe.presets import summaries
+from ganframe.cli.main import app
+from ganframe.config.component import Component
+from ganframe.config.kinds import KINDS
+from ganframe.config.presets import summaries
+from ganframe.plugins.discovery import installed
 from ganframe.testing.kit import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent

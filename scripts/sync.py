@@ -14,7 +14,7 @@ from typing import Any
 
 import tomlkit
 
-from ganframe.plugins import installed
+from ganframe.plugins.discovery import installed
 
 ROOT = Path(__file__).parent.parent
 KERNELS = "ganframe_kernels"

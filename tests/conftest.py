@@ -10,10 +10,10 @@ from textwrap import dedent
 
 import pytest
 
-from ganframe.cli import main
-from ganframe.plugins import installed
-from ganframe.presets import load_config
-from ganframe.training import train
+from ganframe.cli.main import main
+from ganframe.config.presets import load_config
+from ganframe.plugins.discovery import installed
+from ganframe.training.loop import train
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from textwrap import dedent
 import pytest
 from PIL import Image
 
-from ganframe import registry
-from ganframe.plugins import installed
+from ganframe.plugins import registry
+from ganframe.plugins.discovery import installed
 
 CONFIG = """\
 summary: A tiny run
@@ -24,8 +24,9 @@ train: {images: 64, batch_size: 16, device: cpu}
 TOY = """\
     from typing import Literal
     from ganframe import hookimpl
-    from ganframe.config import DatasetConfig, GeneratorConfig
-    from ganframe.specs import TensorSpec
+    from ganframe.config.kinds import DatasetConfig
+    from ganframe.config.networks import GeneratorConfig
+    from ganframe.config.specs import TensorSpec
 
     class Plain(GeneratorConfig):
         '''A network that takes no condition.'''

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganframe import BadInput
-from ganframe.checkpoint import _manifest, complete, load, save
+from ganframe.runs.checkpoints import _manifest, complete, load, save
 
 
 def rooms(value: float = 1.0) -> dict[str, object]:

@@ -18,11 +18,11 @@ from PIL import Image
 from rich.console import Console
 
 import ganframe
-from ganframe.assembly import assemble
-from ganframe.explain import _trial
-from ganframe.interpolate import slerp
-from ganframe.pictures import GAP, draw, draw_each
-from ganframe.plugins import installed
+from ganframe.evaluation.interpolation import slerp
+from ganframe.evaluation.pictures import GAP, draw, draw_each
+from ganframe.plugins.discovery import installed
+from ganframe.training.assembly import assemble
+from ganframe.training.explain import _trial
 
 CELL = 28 + GAP
 """Pixels from one digit of a grid to the next."""
@@ -213,7 +213,7 @@ def test_a_condition_of_the_games_own_making_and_nothing_to_draw(cli, fake_plugi
         from typing import Literal
 
         from ganframe import hookimpl
-        from ganframe.specs import TensorSpec
+        from ganframe.config.specs import TensorSpec
         from ganframe_adversarial import AdversarialGame
 
         class Coded(AdversarialGame):
@@ -224,7 +224,7 @@ def test_a_condition_of_the_games_own_making_and_nothing_to_draw(cli, fake_plugi
             def build(self, data):
                 import torch
 
-                from ganframe.game import tensor
+                from ganframe.game.game import tensor
                 from ganframe_adversarial.game import Adversarial
 
                 class Game(Adversarial):
@@ -451,7 +451,7 @@ def test_presets(cli):
 
 def test_a_narrow_terminal_breaks_no_name(cli, monkeypatch):
     narrow = Console(force_terminal=True, color_system=None, width=80)
-    monkeypatch.setattr("ganframe.cli.console", narrow)
+    monkeypatch.setattr("ganframe.cli.main.console", narrow)
     outcome = cli("presets")
     assert max(map(len, outcome.out.splitlines())) <= 80
     words = outcome.out.split()
@@ -594,7 +594,7 @@ def test_plugins_check_names_what_fails(cli, fake_plugin):
         """\
         from typing import Literal
         from ganframe import hookimpl
-        from ganframe.config import ScheduleConfig
+        from ganframe.config.schedules import ScheduleConfig
 
         class Endless(ScheduleConfig):
             '''A schedule without end.'''
@@ -679,7 +679,7 @@ def test_a_disk_that_refuses_ends_with_one_message(cli, digits_run, tmp_path, mo
     def full(*_):
         raise OSError(28, "No space left on device", str(tmp_path / "grid.png"))
 
-    monkeypatch.setattr("ganframe.pictures.write_whole", full)
+    monkeypatch.setattr("ganframe.evaluation.pictures.write_whole", full)
     outcome = cli("sample", digits_run, "--out", tmp_path / "grid.png")
     assert (outcome.code, outcome.err) == (1, f"error: {tmp_path / 'grid.png'}: No space left on device\n")
 

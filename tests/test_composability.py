@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from ganframe import BadInput, Experiment, RunFailed, hookimpl, train
-from ganframe.checkpoint import complete, load
-from ganframe.config import Component
-from ganframe.plugins import installed
+from ganframe.config.component import Component
+from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform
+from ganframe.plugins.discovery import installed
+from ganframe.runs.checkpoints import complete, load
 from ganframe.testing.components import scheduled_fields
-from ganframe.transforms import DiscriminatorTransform, GeneratorTransform
 
 BATCH = 4
 STEPS = 3

@@ -20,11 +20,11 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 from ruamel.yaml import YAML
 
 import ganframe
-from ganframe.assembly import assemble
-from ganframe.cli import app
-from ganframe.experiment import Experiment
-from ganframe.plugins import installed
-from ganframe.yamlio import dump_yaml
+from ganframe.cli.main import app
+from ganframe.config.experiment import Experiment
+from ganframe.config.yaml import dump_yaml
+from ganframe.plugins.discovery import installed
+from ganframe.training.assembly import assemble
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganframe.ema import Averages
-from ganframe.wrapper import Wrapper
+from ganframe.game.wrapper import Wrapper
+from ganframe.training.ema import Averages
 
 
 class Turning(nn.Module):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganframe.builtin import Adam, AdamW
-from ganframe.fused_adam import FusedAdam
+from ganframe.builtin.fused_adam import FusedAdam
+from ganframe.builtin.optimizers import Adam, AdamW
 
 PLAIN: dict[str, Any] = {"lr": 1e-2, "betas": (0.5, 0.999), "eps": 1e-8}
 SETTINGS = [PLAIN, PLAIN | {"weight_decay": 0.1}, PLAIN | {"weight_decay": 0.1, "decoupled_weight_decay": True}]

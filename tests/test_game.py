@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.game import Contest, Game, Round, Turn, tensor
-from ganframe.protocols import Verdict
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game, tensor
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.specs import TensorSpec
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ganframe import hookspecs
+from ganframe.plugins import hookspecs
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "hooks.md"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ganframe.config import Component
-from ganframe.directory import PACKAGES
+from ganframe.config.component import Component
+from ganframe.config.load import load_experiment
+from ganframe.config.presets import find_config
 from ganframe.errors import BadInput
-from ganframe.plugins import installed
-from ganframe.presets import find_config
-from ganframe.yamlio import load_experiment
+from ganframe.plugins.discovery import installed
+from ganframe.plugins.first_party import PACKAGES
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -43,7 +43,8 @@ def test_without_a_package_the_rest_works_and_configs_say_what_to_install(
     points, distributions = metadata.entry_points, metadata.distributions
     # As if uninstalled: neither its entry point nor its distribution can be found.
     monkeypatch.setattr(
-        "ganframe.plugins.entry_points", lambda group: [each for each in points(group=group) if each.name != entry]
+        "ganframe.plugins.discovery.entry_points",
+        lambda group: [each for each in points(group=group) if each.name != entry],
     )
     monkeypatch.setattr(
         metadata, "distributions", lambda **by: [] if by.get("name") == package else distributions(**by)

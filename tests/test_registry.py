@@ -6,10 +6,12 @@ from typing import Literal
 
 import pytest
 
-from ganframe import registry as registry_module
-from ganframe.config import KINDS, GeneratorConfig, LossConfig, MetricConfig
-from ganframe.plugins import installed
-from ganframe.registry import Conflict, Registry
+from ganframe.config.kinds import KINDS, MetricConfig
+from ganframe.config.networks import GeneratorConfig
+from ganframe.config.terms import LossConfig
+from ganframe.plugins import registry as registry_module
+from ganframe.plugins.discovery import installed
+from ganframe.plugins.registry import Conflict, Registry
 
 
 class Hinge(LossConfig):

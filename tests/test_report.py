@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ganframe.diagnostics import diagnose
-from ganframe.loggers import read_log
-from ganframe.report import _curves, _metrics
+from ganframe.evaluation.diagnostics import diagnose
+from ganframe.evaluation.report import _curves, _metrics
+from ganframe.runs.logs import read_log
 
 
 def log(lines: int = 400, **values: float) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load_config, train
-from ganframe.checkpoint import complete, load
+from ganframe.runs.checkpoints import complete, load
 
 STEPS = 12
 

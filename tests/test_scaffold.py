@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import ganframe
-from ganframe.plugins import installed
+from ganframe.plugins.discovery import installed
 from ganframe.testing import run_checks
 
 ROOT = Path(__file__).parents[1]

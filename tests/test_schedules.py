@@ -10,10 +10,11 @@ import pytest
 from torch import Tensor, nn
 
 from ganframe import BadInput, Experiment, hookimpl, load_config, train
-from ganframe.builtin import Linear, Piecewise
-from ganframe.config import AugmentationConfig, Bounds, Scheduled, first_value
-from ganframe.run import Run
-from ganframe.schedules import Schedules
+from ganframe.builtin.schedules import Linear, Piecewise
+from ganframe.config.kinds import AugmentationConfig
+from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.training.run import Run
+from ganframe.training.scheduled_settings import Schedules
 
 CONFIG = """
 game:

@@ -8,10 +8,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from ganframe.config import KINDS
-from ganframe.plugins import installed
-from ganframe.presets import load_config
-from ganframe.schema import json_schema
+from ganframe.config.kinds import KINDS
+from ganframe.config.presets import load_config
+from ganframe.config.schema import json_schema
+from ganframe.plugins.discovery import installed
 
 CONFIG = {
     "game": {"type": "adversarial", "generator": "mlp", "discriminator": {"type": "mlp", "hidden": [16]}},
@@ -103,7 +103,8 @@ def test_models_of_the_same_name_in_two_plugins_stay_apart(fake_plugin):
     source = """\
         from typing import Literal
         from ganframe import hookimpl
-        from ganframe.config import MetricConfig, Settings
+        from ganframe.config.kinds import MetricConfig
+        from ganframe.config.settings import Settings
 
         class Part(Settings):
             '''A part.'''
@@ -130,13 +131,13 @@ def test_the_command_prints_it(cli, tmp_path):
     printed = cli("schema")
     assert (printed.code, printed.err) == (0, "")
     assert json.loads(printed.out) == json_schema()
-    written = cli("schema", "--out", tmp_path / "new" / "ganframe.schema.json")
-    assert written.out == f"{tmp_path / 'new' / 'ganframe.schema.json'}\n"
-    assert (tmp_path / "new" / "ganframe.schema.json").read_text() == printed.out
+    written = cli("schema", "--out", tmp_path / "new" / "ganframe.config.schema.json")
+    assert written.out == f"{tmp_path / 'new' / 'ganframe.config.schema.json'}\n"
+    assert (tmp_path / "new" / "ganframe.config.schema.json").read_text() == printed.out
 
 
 def test_an_older_schema_is_replaced(cli, tmp_path, monkeypatch, fresh_plugins):
-    file = tmp_path / "ganframe.schema.json"
+    file = tmp_path / "ganframe.config.schema.json"
     monkeypatch.setenv("GANFRAME_LOAD_PLUGINS", "digits")
     assert cli("schema", "--out", file).code == 0
     before = file.read_text()

@@ -41,7 +41,7 @@ def test_importing_ganframe_is_light():
 def test_a_command_that_only_lists_is_light(arguments):
     code = f"""
 sys.argv = ["ganframe", *{arguments!r}]
-from ganframe.cli import main
+from ganframe.cli.main import main
 try:
     main()
 except SystemExit as ended:
@@ -77,7 +77,7 @@ def test_a_config_is_read_without_torch():
     """A misspelt config is refused at once, not after torch was imported."""
     code = """
 sys.argv = ["ganframe", "train", "mlp-digits", "--set", "losses=[no-such-loss]"]
-from ganframe.cli import main
+from ganframe.cli.main import main
 try:
     main()
 except SystemExit as ended:

@@ -14,19 +14,19 @@ from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn.functional import softplus
 
 from ganframe import BadInput, Experiment, RunFailed, hookimpl, load_config, train
-from ganframe.assembly import assemble
-from ganframe.checkpoint import complete, load
-from ganframe.config import DatasetConfig, OptimizerConfig
-from ganframe.data import TensorData
-from ganframe.game import Turn
-from ganframe.loggers import read_log
-from ganframe.objective import Objective
-from ganframe.precision import autocast
-from ganframe.protocols import Optimizer
+from ganframe.config.kinds import DatasetConfig, OptimizerConfig
+from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.data.memory import TensorData
+from ganframe.distributed.precision import autocast
+from ganframe.game.objective import Objective
+from ganframe.game.protocols import Optimizer
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.run import Run
-from ganframe.specs import DataSpec, TensorSpec
+from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.logs import read_log
 from ganframe.testing.runs import whole_and_resumed
+from ganframe.training.assembly import assemble
+from ganframe.training.run import Run
 
 CONFIG = """
 game:

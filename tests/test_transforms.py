@@ -10,17 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from ganframe import BadInput, Experiment, hookimpl, train
-from ganframe.assembly import assemble
-from ganframe.builtin import Linear
-from ganframe.config import DiscriminatorConfig, GeneratorConfig, RegularizerConfig, Scheduled, first_value
-from ganframe.ema import Averages
-from ganframe.game import Round
-from ganframe.objective import Moment
-from ganframe.plugins import installed
+from ganframe.builtin.schedules import Linear
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.schedules import Scheduled, first_value
+from ganframe.config.specs import TensorSpec
+from ganframe.config.terms import RegularizerConfig
+from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform, made_from
+from ganframe.game.round import Round
+from ganframe.game.training_progress import Moment
+from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
-from ganframe.run import Run
-from ganframe.specs import TensorSpec
-from ganframe.transforms import DiscriminatorTransform, GeneratorTransform, made_from
+from ganframe.training.assembly import assemble
+from ganframe.training.ema import Averages
+from ganframe.training.run import Run
 
 GAME: dict[str, Any] = {
     "type": "adversarial",

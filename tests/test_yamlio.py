@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganframe import BadInput, Experiment
-from ganframe.plugins import installed
-from ganframe.presets import load_config
-from ganframe.yamlio import dump_yaml, load_experiment, read_document
+from ganframe.config.document import read_document
+from ganframe.config.load import load_experiment
+from ganframe.config.presets import load_config
+from ganframe.config.yaml import dump_yaml
+from ganframe.plugins.discovery import installed
 
 CONFIG = """\
 game: {type: adversarial, generator: mlp, discriminator: {type: mlp, hidden: [16]}}

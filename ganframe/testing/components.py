@@ -12,20 +12,14 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganframe.config import (
-    AugmentationConfig,
-    Component,
-    LabelPolicyConfig,
-    LoggerConfig,
-    LossConfig,
-    OptimizerConfig,
-    RegularizerConfig,
-    ScheduleConfig,
-    first_value,
-)
-from ganframe.directory import PACKAGES
-from ganframe.plugins import installed
-from ganframe.yamlio import dump_yaml, read_document
+from ganframe.config.component import Component
+from ganframe.config.document import read_document
+from ganframe.config.kinds import AugmentationConfig, LoggerConfig, OptimizerConfig
+from ganframe.config.schedules import ScheduleConfig, first_value
+from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
+from ganframe.config.yaml import dump_yaml
+from ganframe.plugins.discovery import installed
+from ganframe.plugins.first_party import PACKAGES
 
 Buildable = LossConfig | RegularizerConfig | LabelPolicyConfig | AugmentationConfig
 

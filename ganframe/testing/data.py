@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ganframe.config import AugmentationConfig, DatasetConfig, MetricConfig
-from ganframe.data import Batches, Order, Shard
-from ganframe.protocols import Metric
+from ganframe.config.kinds import AugmentationConfig, DatasetConfig, MetricConfig
+from ganframe.data.loader import Batches, Shard
+from ganframe.data.sampler import Order
+from ganframe.game.protocols import Metric
 from ganframe.testing.stubs import BATCH, CPU, SEEDED, StubData
 
 

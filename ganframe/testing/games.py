@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganframe.config import GameConfig
+from ganframe.config.kinds import GameConfig
 from ganframe.errors import BadInput
-from ganframe.game import Game, Round
-from ganframe.protocols import Verdict
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game
+from ganframe.game.round import Round
 from ganframe.testing.stubs import AnyData, StubGenerator, batch_of, round_of, seated
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganframe.config import Component
+from ganframe.config.component import Component
 from ganframe.errors import BadInput
-from ganframe.plugins import installed
+from ganframe.plugins.discovery import installed
 from ganframe.testing import components, data, games, networks, terms
 from ganframe.testing.stubs import example_of
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganframe.config import DiscriminatorConfig, EncoderConfig, GeneratorConfig
+from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.protocols import Verdict
-from ganframe.specs import TensorSpec
+from ganframe.game.discriminator_output import Verdict
 from ganframe.testing.stubs import BATCH, CLASSES, LABEL, SEEDED
 
 SHAPES = ((3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 16, 16), (3, 128, 128), (3, 256, 256), (2,), (8,), (1, 1024))

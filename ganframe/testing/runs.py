@@ -10,17 +10,18 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganframe.checkpoint import complete, load
-from ganframe.config import LoggerConfig, LossConfig
+from ganframe.config.experiment import Checkpoint, Experiment, Train
+from ganframe.config.kinds import LoggerConfig
+from ganframe.config.terms import LossConfig
 from ganframe.errors import RunFailed
-from ganframe.experiment import Checkpoint, Experiment, Train
-from ganframe.hookspecs import hookimpl
-from ganframe.plugins import installed
-from ganframe.protocols import Loss
-from ganframe.run import RunFolder
-from ganframe.separable import SeparableLoss
+from ganframe.game.losses import SeparableLoss
+from ganframe.game.protocols import Loss
+from ganframe.plugins.discovery import installed
+from ganframe.plugins.hookspecs import hookimpl
+from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.folder import RunFolder
 from ganframe.testing.stubs import StubData, StubGameConfig
-from ganframe.training import train
+from ganframe.training.loop import train
 
 STEPS = 4
 BATCH = 8

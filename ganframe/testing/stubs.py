@@ -10,18 +10,19 @@ from typing import Any, Literal, get_args, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from ganframe.config import (
-    Component,
-    DatasetConfig,
-    DiscriminatorConfig,
-    GameConfig,
-    GeneratorConfig,
-)
-from ganframe.data import TensorData
-from ganframe.game import Contest, Game, Role, Round, Turn, tensor
-from ganframe.protocols import Dataset, Verdict
+from ganframe.config.component import Component
+from ganframe.config.kinds import DatasetConfig, GameConfig
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec, parts
+from ganframe.data.dataset import Dataset
+from ganframe.data.memory import TensorData
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game, tensor
+from ganframe.game.player_spec import Role
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.specs import DataSpec, SampleSpec, TensorSpec, parts
 
 CLASSES = 4
 BATCH = 4

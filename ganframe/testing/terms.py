@@ -7,10 +7,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ganframe.config import LabelPolicyConfig, LossConfig, RegularizerConfig
-from ganframe.game import Game, Round, Side, Turn
-from ganframe.objective import Moment, Objective
-from ganframe.protocols import Verdict
+from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
+from ganframe.game.contest import Side
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game
+from ganframe.game.objective import Objective
+from ganframe.game.round import Round
+from ganframe.game.training_progress import Moment
+from ganframe.game.turn import Turn
 from ganframe.testing.stubs import BATCH, CLASSES, SEEDED, StubGame, batch_of, round_of, seated
 
 

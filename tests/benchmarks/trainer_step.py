@@ -22,14 +22,15 @@ import torch
 from torch.nn.functional import softplus
 
 from ganframe import load_config
-from ganframe.assembly import assemble
-from ganframe.data import Batches
-from ganframe.experiment import Experiment
-from ganframe.plugins import run_manager
-from ganframe.precision import autocast
+from ganframe.config.experiment import Experiment
+from ganframe.data.loader import Batches
+from ganframe.distributed.precision import autocast
 from ganframe.randomness import Randomness
-from ganframe.run import Run, RunFolder
-from ganframe.trainer import Trainer
+from ganframe.runs.folder import RunFolder
+from ganframe.training.assembly import assemble
+from ganframe.training.hooks import run_manager
+from ganframe.training.run import Run
+from ganframe.training.trainer import Trainer
 
 BATCH = 64
 STEPS = 10

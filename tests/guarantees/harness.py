@@ -18,7 +18,7 @@ import torch
 from nursery import Job
 from torch import Tensor
 
-from ganframe.checkpoint import complete, load
+from ganframe.runs.checkpoints import complete, load
 
 PLAIN = """
 game:

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from ganframe import hookimpl
-from ganframe.game import Round
-from ganframe.plugins import installed
-from ganframe.run import Run
-from ganframe.transforms import GeneratorTransform
+from ganframe.config.transforms import GeneratorTransform
+from ganframe.game.round import Round
+from ganframe.plugins.discovery import installed
+from ganframe.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,11 @@ class Places:
         """Make the places known to the program."""
         from ganframe_gaussians import coverage  # noqa: PLC0415
 
-        from ganframe import checkpoint, loggers, report, state, training  # noqa: PLC0415
+        from ganframe.evaluation import report  # noqa: PLC0415
+        from ganframe.runs import checkpoints as checkpoint  # noqa: PLC0415
+        from ganframe.runs import logs as loggers
+        from ganframe.training import checkpointing as state  # noqa: PLC0415
+        from ganframe.training import loop as training
 
         save, write, rename, come = checkpoint.save, checkpoint._write, Path.rename, self.come
 
@@ -203,7 +207,7 @@ class Places:
 
 
 def _do(job: Job, status: memoryview, folder: Path) -> int:
-    from ganframe import cli  # noqa: PLC0415
+    from ganframe.cli import main as cli  # noqa: PLC0415
 
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

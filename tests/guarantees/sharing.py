@@ -17,14 +17,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ganframe import Experiment, distributed
-from ganframe.assembly import Assembly, assemble
-from ganframe.data import Batches
-from ganframe.plugins import run_manager
+from ganframe import Experiment
+from ganframe.data.loader import Batches
+from ganframe.distributed import collectives as distributed
+from ganframe.distributed.fsdp import shard
 from ganframe.randomness import Randomness
-from ganframe.run import Run, RunFolder
-from ganframe.sharding import shard
-from ganframe.trainer import Trainer
+from ganframe.runs.folder import RunFolder
+from ganframe.training.assembly import Assembly, assemble
+from ganframe.training.hooks import run_manager
+from ganframe.training.run import Run
+from ganframe.training.trainer import Trainer
 
 STEPS = 2
 

@@ -15,16 +15,16 @@ from conftest import Figures
 from harness import PLAIN, flat, latest_state, scalars
 
 from ganframe import BadInput, hookimpl, load_config, train
-from ganframe.data import TensorData
-from ganframe.experiment import Experiment
+from ganframe.config.experiment import Experiment
+from ganframe.data.memory import TensorData
 from ganframe.randomness import Randomness
-from ganframe.run import Run
+from ganframe.training.run import Run
 
 
 @pytest.fixture(autouse=True)
 def _reports_have_no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take longer than such a run."""
-    monkeypatch.setattr("ganframe.report._curves", lambda _log: "")
+    monkeypatch.setattr("ganframe.evaluation.report._curves", lambda _log: "")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from nursery import Job
 
 import ganframe
 from ganframe import BadInput
-from ganframe.checkpoint import complete, load, load_latest
+from ganframe.runs.checkpoints import complete, load, load_latest
 
 
 @pytest.fixture

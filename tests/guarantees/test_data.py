@@ -29,11 +29,12 @@ from PIL import Image
 from torch import Tensor
 
 from ganframe import BadInput, RunFailed, hookimpl, load_config, train
-from ganframe.checkpoint import complete, load
-from ganframe.data import Batches, Order
-from ganframe.distributed import WHOLE
-from ganframe.quarantine import Quarantine
+from ganframe.data.loader import Batches
+from ganframe.data.quarantine import Quarantine
+from ganframe.data.sampler import Order
+from ganframe.distributed.shard import WHOLE
 from ganframe.randomness import Randomness
+from ganframe.runs.checkpoints import complete, load
 
 # Four workers on fewer cores.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")

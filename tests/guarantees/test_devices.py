@@ -25,8 +25,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganframe import load_config, train
-from ganframe.checkpoint import complete, load
-from ganframe.plugins import installed
+from ganframe.plugins.discovery import installed
+from ganframe.runs.checkpoints import complete, load
 
 RATE = 0.01
 SIZE = 8

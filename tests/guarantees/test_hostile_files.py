@@ -26,8 +26,8 @@ from memory import measured
 from PIL import Image
 
 from ganframe import load_config, train
-from ganframe.plugins import installed
-from ganframe.run import default_folder
+from ganframe.plugins.discovery import installed
+from ganframe.runs.folder import default_folder
 
 CONFIG = """\
 game:
@@ -337,7 +337,7 @@ def test_arrays_that_unpack_to_more_than_there_is(tmp_path: Path, monkeypatch: p
     file = tmp_path / "arrays.npz"
     file.write_bytes(hostile.zipped("train_images.npy", bytes(10_000)))
     monkeypatch.setattr("ganframe_digits.dataset.FILE", file)
-    monkeypatch.setattr("ganframe.data.LARGEST_ARRAYS", 9_999)
+    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", 9_999)
     assert "they take 10,000 bytes" in refused("train", "dcgan-digits", "--out", tmp_path / "out")
 
 
@@ -454,7 +454,7 @@ SPRUNG = """\
     from pathlib import Path
     from typing import Literal
     from ganframe import hookimpl
-    from ganframe.config import GeneratorConfig
+    from ganframe.config.networks import GeneratorConfig
 
     Path({canary!r}).touch()
 

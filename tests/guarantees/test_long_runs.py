@@ -22,9 +22,9 @@ from nursery import Job
 from PIL import Image
 
 from ganframe import hookimpl, load_config, train
-from ganframe.loggers import read_log
-from ganframe.report import write_report
-from ganframe.run import RunFolder
+from ganframe.evaluation.report import write_report
+from ganframe.runs.folder import RunFolder
+from ganframe.runs.logs import read_log
 
 slow = pytest.mark.slow
 

@@ -20,10 +20,10 @@ from harness import PLAIN, assert_same, complete, flat, latest_state, load, scal
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load_config, train
-from ganframe.ema import Averages
-from ganframe.experiment import Experiment
-from ganframe.game import Turn
-from ganframe.run import Run
+from ganframe.config.experiment import Experiment
+from ganframe.game.turn import Turn
+from ganframe.training.ema import Averages
+from ganframe.training.run import Run
 
 slow = pytest.mark.slow
 
@@ -34,7 +34,7 @@ SETTINGS = ("train.images=160", "checkpoint.every_images=40", "train.on_nonfinit
 @pytest.fixture(autouse=True)
 def _reports_have_no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take longer than such a run."""
-    monkeypatch.setattr("ganframe.report._curves", lambda _log: "")
+    monkeypatch.setattr("ganframe.evaluation.report._curves", lambda _log: "")
 
 
 @pytest.fixture

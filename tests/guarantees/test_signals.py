@@ -23,7 +23,7 @@ from harness import Nursery, Undisturbed, assert_same, complete, latest_state, l
 from nursery import Job
 
 from ganframe.errors import Terminated
-from ganframe.interruption import Interruption, LeftOff
+from ganframe.training.stop_request import Interruption, LeftOff
 
 slow = pytest.mark.slow
 

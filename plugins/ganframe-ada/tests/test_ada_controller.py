@@ -13,12 +13,12 @@ from ganframe_ada import ADA
 from torch import Tensor
 
 from ganframe import hookimpl, load_config, train
-from ganframe.checkpoint import complete, load
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.loggers import read_log
-from ganframe.plugins import listens
-from ganframe.specs import TensorSpec
+from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.logs import read_log
 from ganframe.testing.runs import StopAfter, Stopped
+from ganframe.training.hooks import listens
 
 JUDGES, MAKES = "discriminator", "generator"
 

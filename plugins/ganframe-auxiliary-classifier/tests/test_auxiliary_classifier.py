@@ -9,16 +9,19 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import load, train
-from ganframe.assembly import assemble
-from ganframe.config import DiscriminatorConfig
+from ganframe.config.experiment import Experiment
+from ganframe.config.networks import DiscriminatorConfig
+from ganframe.config.presets import load_config
+from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.transforms import DiscriminatorTransform, made_from
 from ganframe.errors import BadInput
-from ganframe.experiment import Experiment
-from ganframe.game import Contest, Game, Round, Turn
-from ganframe.presets import load_config
-from ganframe.protocols import Verdict
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.specs import SampleSpec, TensorSpec
-from ganframe.transforms import DiscriminatorTransform, made_from
+from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
 LABEL = TensorSpec((), classes=4)

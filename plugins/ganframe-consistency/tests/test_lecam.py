@@ -12,8 +12,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import load_config
-from ganframe.game import Contest, Game, Round, Turn
-from ganframe.protocols import Verdict
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.testing.runs import whole_and_resumed
 

@@ -5,10 +5,10 @@ import torch
 from ganframe_cyclegan import CycleGame, ResNet
 from ganframe_kernels.instance_norm import InstanceNormAct2d
 
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.game import Round
+from ganframe.game.round import Round
 from ganframe.randomness import Randomness
-from ganframe.specs import TensorSpec
 from ganframe.testing.stubs import StubDiscriminator, StubGenerator
 
 CPU = torch.device("cpu")

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ganframe.presets import load_config
+from ganframe.config.presets import load_config
+from ganframe.evaluation.loaded_run import load
 from ganframe.randomness import Randomness
-from ganframe.trained import load
-from ganframe.training import train
+from ganframe.training.loop import train
 
 
 @pytest.mark.slow

@@ -7,16 +7,16 @@ import torch
 from ganframe_cyclegan import CycleGame
 
 from ganframe import hookimpl
-from ganframe.checkpoint import load_latest
-from ganframe.config import DatasetConfig
-from ganframe.data import TensorData
+from ganframe.config.experiment import Checkpoint, Experiment, Train
+from ganframe.config.kinds import DatasetConfig
+from ganframe.config.specs import TensorSpec
+from ganframe.data.memory import TensorData
 from ganframe.errors import RunFailed
-from ganframe.experiment import Checkpoint, Experiment, Train
-from ganframe.plugins import installed
-from ganframe.specs import TensorSpec
+from ganframe.plugins.discovery import installed
+from ganframe.runs.checkpoints import load_latest
 from ganframe.testing.runs import StubLoss
 from ganframe.testing.stubs import SEEDED, StubDiscriminator, StubGenerator
-from ganframe.training import train
+from ganframe.training.loop import train
 
 IMAGE = TensorSpec((1, 2, 2))
 

@@ -8,7 +8,7 @@ from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 from torch import nn
 
 from ganframe import BadInput
-from ganframe.specs import TensorSpec
+from ganframe.config.specs import TensorSpec
 
 
 def parameters(network: nn.Module) -> int:

@@ -6,9 +6,9 @@ from ganframe_distances import L1, L2, SSIM, Cycle, Identity, LatentReconstructi
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganframe.config import RegularizerConfig
+from ganframe.config.terms import RegularizerConfig
 from ganframe.errors import BadInput
-from ganframe.objective import RegularizerTerm
+from ganframe.game.terms import RegularizerTerm
 from ganframe.testing.stubs import StubGame
 
 

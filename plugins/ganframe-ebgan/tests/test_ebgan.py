@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe.assembly import assemble
-from ganframe.config import LossConfig
-from ganframe.experiment import Experiment
-from ganframe.game import Contest, Game, Round, Turn, tensor
-from ganframe.plugins import installed
-from ganframe.protocols import Verdict
+from ganframe.config.experiment import Experiment
+from ganframe.config.specs import TensorSpec
+from ganframe.config.terms import LossConfig
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game, tensor
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
+from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
-from ganframe.schedules import Schedules
-from ganframe.specs import TensorSpec
+from ganframe.training.assembly import assemble
+from ganframe.training.scheduled_settings import Schedules
 
 double = {"dtype": torch.float64}
 

@@ -27,9 +27,9 @@ from pydantic import ValidationError
 from scipy.special import lambertw
 from torch import Tensor
 
-from ganframe.assembly import assemble
-from ganframe.experiment import Experiment
-from ganframe.protocols import Verdict
+from ganframe.config.experiment import Experiment
+from ganframe.game.discriminator_output import Verdict
+from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
 inf = math.inf

@@ -11,7 +11,10 @@ from ganframe_feature_matching.history import History
 from torch import Tensor, nn
 
 from ganframe import load_config
-from ganframe.game import Contest, Game, Round, Turn
+from ganframe.game.contest import Contest
+from ganframe.game.game import Game
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.testing.runs import whole_and_resumed
 

@@ -9,7 +9,7 @@ import torch
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from PIL import Image
 
-from ganframe.data import Batches
+from ganframe.data.loader import Batches
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
 

@@ -5,11 +5,11 @@ import torch
 from ganframe_gaussians import GaussianMixture, Grid, ModeCoverage, Ring
 from torch import Tensor
 
-from ganframe.assembly import assemble
+from ganframe.config.presets import load_config
 from ganframe.errors import BadInput
-from ganframe.presets import load_config
 from ganframe.randomness import Randomness
 from ganframe.testing.stubs import StubData
+from ganframe.training.assembly import assemble
 
 CEILING = 1 - math.exp(-4.5)
 """Share of a plane Gaussian within 3 sigma."""

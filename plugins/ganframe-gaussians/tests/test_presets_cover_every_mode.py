@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from ganframe_gaussians import ModeCoverage
 
-from ganframe.evaluate import Evaluation
-from ganframe.presets import load_config
-from ganframe.trained import load
-from ganframe.training import train
+from ganframe.config.presets import load_config
+from ganframe.evaluation.loaded_run import load
+from ganframe.evaluation.metrics import Evaluation
+from ganframe.training.loop import train
 
 
 @pytest.mark.slow

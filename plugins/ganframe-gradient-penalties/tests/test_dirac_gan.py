@@ -15,17 +15,26 @@ import torch
 from torch import Tensor, nn
 
 from ganframe import Experiment
-from ganframe.assembly import assemble
-from ganframe.config import DatasetConfig, DiscriminatorConfig, GameConfig, GeneratorConfig
-from ganframe.data import Batches, TensorData
-from ganframe.experiment import Train
-from ganframe.game import Contest, Game, Role, Round, Turn, tensor
-from ganframe.plugins import run_manager
-from ganframe.protocols import Dataset, Loss, Verdict
+from ganframe.config.experiment import Train
+from ganframe.config.kinds import DatasetConfig, GameConfig
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec
+from ganframe.data.dataset import Dataset
+from ganframe.data.loader import Batches
+from ganframe.data.memory import TensorData
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game, tensor
+from ganframe.game.player_spec import Role
+from ganframe.game.protocols import Loss
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.run import Run, RunFolder
-from ganframe.specs import DataSpec, SampleSpec, TensorSpec
-from ganframe.trainer import Trainer
+from ganframe.runs.folder import RunFolder
+from ganframe.training.assembly import assemble
+from ganframe.training.hooks import run_manager
+from ganframe.training.run import Run
+from ganframe.training.trainer import Trainer
 
 STEPS, H = 5000, 0.1
 NUMBER = TensorSpec((1,))

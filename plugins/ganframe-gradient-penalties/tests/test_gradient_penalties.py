@@ -7,8 +7,11 @@ import torch
 from ganframe_gradient_penalties import R1, R2
 from torch import Tensor, nn
 
-from ganframe.game import Contest, Game, Round, Turn, tensor
-from ganframe.protocols import Verdict
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game, tensor
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 
 double = {"dtype": torch.float64}

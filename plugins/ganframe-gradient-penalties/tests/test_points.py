@@ -10,11 +10,14 @@ from ganframe_gradient_penalties import DRAGAN, ZeroCentred
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe.config import RegularizerConfig
-from ganframe.game import Contest, Game, Round, Turn
-from ganframe.protocols import Verdict
+from ganframe.config.terms import RegularizerConfig
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.game import Game
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.schedules import Schedules
+from ganframe.training.scheduled_settings import Schedules
 
 double = {"dtype": torch.float64}
 

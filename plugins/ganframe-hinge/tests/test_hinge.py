@@ -2,7 +2,7 @@ import pytest
 import torch
 from ganframe_hinge import Hinge
 
-from ganframe.protocols import Verdict
+from ganframe.game.discriminator_output import Verdict
 
 LOSS = Hinge().build()
 

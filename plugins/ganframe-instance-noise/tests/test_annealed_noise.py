@@ -11,7 +11,7 @@ from ganframe_instance_noise import InstanceNoise
 from pydantic import ValidationError
 
 from ganframe import hookimpl, load_config, train
-from ganframe.builtin import Linear
+from ganframe.builtin.schedules import Linear
 from ganframe.testing.runs import StopAfter, Stopped
 
 STEPS = 8

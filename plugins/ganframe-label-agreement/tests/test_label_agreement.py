@@ -7,11 +7,11 @@ import torch
 from ganframe_digits import Digits
 from ganframe_label_agreement import LabelAgreement, classifier
 
-from ganframe.config import DatasetConfig
-from ganframe.data import TensorData
+from ganframe.config.kinds import DatasetConfig
+from ganframe.config.specs import TensorSpec
+from ganframe.data.memory import TensorData
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
-from ganframe.specs import TensorSpec
 from ganframe.testing.stubs import CLASSES, StubData
 
 SEED = Randomness(0)

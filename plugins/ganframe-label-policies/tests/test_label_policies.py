@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganframe.config import LabelPolicyConfig, LossConfig
-from ganframe.plugins import installed
-from ganframe.protocols import Loss, Verdict
-from ganframe.schedules import Schedules
+from ganframe.config.terms import LabelPolicyConfig, LossConfig
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.protocols import Loss
+from ganframe.plugins.discovery import installed
+from ganframe.training.scheduled_settings import Schedules
 
 N = 200_000
 double = {"dtype": torch.float64}

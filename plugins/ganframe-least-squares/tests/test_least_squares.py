@@ -3,7 +3,7 @@ from ganframe_least_squares import LeastSquares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganframe.protocols import Verdict
+from ganframe.game.discriminator_output import Verdict
 
 LOSS = LeastSquares().build()
 numbers = st.floats(-5, 5)

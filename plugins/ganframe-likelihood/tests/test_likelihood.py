@@ -16,9 +16,9 @@ from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
 from ganframe import hookimpl, load_config, train
-from ganframe.assembly import assemble
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.specs import TensorSpec
+from ganframe.training.assembly import assemble
 
 DOUBLE = {"dtype": torch.float64}
 

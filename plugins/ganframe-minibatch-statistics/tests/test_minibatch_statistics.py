@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import BadInput, load_config, train
-from ganframe.config import DiscriminatorConfig
-from ganframe.protocols import Verdict
-from ganframe.specs import SampleSpec, TensorSpec
+from ganframe.config.networks import DiscriminatorConfig
+from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.game.discriminator_output import Verdict
 from ganframe.testing.stubs import StubDiscriminator
 
 double = {"dtype": torch.float64}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ganframe.protocols import Verdict
+from ganframe.game.discriminator_output import Verdict
 
 MINIMAX, NON_SATURATING = Minimax().build(), NonSaturating().build()
 double = {"dtype": torch.float64}

@@ -4,10 +4,10 @@ from ganframe_mlp import MLPDiscriminator, MLPGenerator
 from ganframe_mlp.networks import Maxout
 from torch import nn
 
-from ganframe.assembly import assemble
+from ganframe.config.presets import load_config
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.presets import load_config
-from ganframe.specs import TensorSpec
+from ganframe.training.assembly import assemble
 
 DIGIT, POINT, LABEL = TensorSpec((1, 28, 28)), TensorSpec((2,)), TensorSpec((), classes=10)
 

@@ -12,14 +12,15 @@ from ganframe_mmd.terms import discrepancy
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganframe.assembly import assemble
-from ganframe.config import DiscriminatorConfig, LossConfig
+from ganframe.config.experiment import Experiment
+from ganframe.config.networks import DiscriminatorConfig
+from ganframe.config.specs import TensorSpec
+from ganframe.config.terms import LossConfig
 from ganframe.errors import BadInput
-from ganframe.experiment import Experiment
-from ganframe.plugins import installed
-from ganframe.protocols import Verdict
-from ganframe.specs import TensorSpec
+from ganframe.game.discriminator_output import Verdict
+from ganframe.plugins.discovery import installed
 from ganframe.testing.stubs import StubGame, round_of
+from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
 PAIRS = [(0.7, 1.0), (-1.5, 0.6), (0.0, 2.0)]

@@ -9,7 +9,10 @@ from ganframe_orthogonal import Orthogonal
 from torch import Tensor, nn
 
 from ganframe import BadInput, load, load_config, train
-from ganframe.game import Contest, Game, Round, Turn
+from ganframe.game.contest import Contest
+from ganframe.game.game import Game
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 
 double = {"dtype": torch.float64}

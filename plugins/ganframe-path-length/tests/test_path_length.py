@@ -13,11 +13,14 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import BadInput, load_config, train
-from ganframe.assembly import assemble
-from ganframe.checkpoint import complete, load
-from ganframe.game import Contest, Game, Round, Turn, tensor
+from ganframe.game.contest import Contest
+from ganframe.game.game import Game, tensor
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
+from ganframe.runs.checkpoints import complete, load
 from ganframe.testing.runs import whole_and_resumed
+from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
 CONFIG = """

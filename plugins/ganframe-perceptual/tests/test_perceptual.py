@@ -12,7 +12,7 @@ from ganframe_perceptual.distance import ActivationDistance
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe.config import EncoderConfig
+from ganframe.config.networks import EncoderConfig
 from ganframe.errors import BadInput
 from ganframe.testing.stubs import StubGame, batch_of, round_of, seated
 

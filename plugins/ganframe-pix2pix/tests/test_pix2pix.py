@@ -4,13 +4,13 @@ import pytest
 import torch
 from ganframe_pix2pix import PairedGame, UNet
 
-from ganframe.config import DiscriminatorConfig
+from ganframe.config.networks import DiscriminatorConfig
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.game import Round
-from ganframe.protocols import Verdict
+from ganframe.evaluation.sampling import sampling_mode
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.round import Round
 from ganframe.randomness import Randomness
-from ganframe.sampling import sampling_mode
-from ganframe.specs import TensorSpec
 
 CPU = torch.device("cpu")
 

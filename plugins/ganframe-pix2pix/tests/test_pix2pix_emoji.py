@@ -2,9 +2,9 @@
 
 import pytest
 
-from ganframe.presets import load_config
-from ganframe.trained import load
-from ganframe.training import train
+from ganframe.config.presets import load_config
+from ganframe.evaluation.loaded_run import load
+from ganframe.training.loop import train
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ganframe.config import LossConfig
-from ganframe.plugins import installed
-from ganframe.protocols import Verdict
+from ganframe.config.terms import LossConfig
+from ganframe.game.discriminator_output import Verdict
+from ganframe.plugins.discovery import installed
 
 LOSS = RelativisticPairing().build()
 numbers = st.floats(-8, 8)

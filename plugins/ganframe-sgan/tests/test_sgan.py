@@ -11,12 +11,12 @@ from ganframe_sgan.dataset import choose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganframe.config import DatasetConfig
-from ganframe.data import TensorData
+from ganframe.config.kinds import DatasetConfig
+from ganframe.config.specs import TensorSpec
+from ganframe.data.memory import TensorData
 from ganframe.errors import BadInput
-from ganframe.game import Round
+from ganframe.game.round import Round
 from ganframe.randomness import Randomness
-from ganframe.specs import TensorSpec
 from ganframe.testing.stubs import StubDiscriminator, StubGame, StubGenerator, round_of
 
 CPU = torch.device("cpu")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ganframe.loggers import read_log
-from ganframe.presets import load_config
-from ganframe.training import train
+from ganframe.config.presets import load_config
+from ganframe.runs.logs import read_log
+from ganframe.training.loop import train
 
 
 @pytest.mark.slow

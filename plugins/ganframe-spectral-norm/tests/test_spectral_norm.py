@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import BadInput, load, load_config, train
-from ganframe.export import export
-from ganframe.specs import TensorSpec
+from ganframe.config.specs import TensorSpec
+from ganframe.evaluation.export import export
 from ganframe.testing.runs import whole_and_resumed
 from ganframe.testing.stubs import StubDiscriminator, StubGenerator
 

@@ -9,8 +9,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ganframe import RunFailed, hookimpl
-from ganframe.builtin import Jsonl
-from ganframe.loggers import read_log
+from ganframe.builtin.loggers import Jsonl
+from ganframe.runs.logs import read_log
 from ganframe.testing.runs import STEPS, tiny_run
 
 

@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganframe import BadInput, Experiment, load_config, train
-from ganframe.assembly import assemble
-from ganframe.game import Game, Round
-from ganframe.objective import Moment
+from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.game.game import Game
+from ganframe.game.round import Round
+from ganframe.game.training_progress import Moment
 from ganframe.randomness import Randomness
-from ganframe.specs import DataSpec, TensorSpec
+from ganframe.training.assembly import assemble
 
 PLAIN: dict[str, Any] = {
     "type": "adversarial",

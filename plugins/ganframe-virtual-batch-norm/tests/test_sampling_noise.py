@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import BadInput, load, load_config, train
-from ganframe.specs import TensorSpec
+from ganframe.config.specs import TensorSpec
 from ganframe.testing.stubs import StubGenerator
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ganframe import BadInput, load_config, train
 from ganframe import load as load_run
-from ganframe.config import GeneratorConfig
-from ganframe.specs import TensorSpec
+from ganframe.config.networks import GeneratorConfig
+from ganframe.config.specs import TensorSpec
 from ganframe.testing.stubs import StubGenerator
 
 double = {"dtype": torch.float64}

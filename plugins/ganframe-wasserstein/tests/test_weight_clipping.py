@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import hookimpl, load_config, train
-from ganframe.protocols import Verdict
-from ganframe.run import Run
-from ganframe.specs import TensorSpec
+from ganframe.config.specs import TensorSpec
+from ganframe.game.discriminator_output import Verdict
 from ganframe.testing.stubs import StubDiscriminator
+from ganframe.training.run import Run
 
 CONFIG = """
 game:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe import distributed, hookimpl
-from ganframe.game import Round, Turn
+from ganframe import hookimpl
+from ganframe.distributed import collectives as distributed
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe_ada import ADA
 from ganframe_ada.color import Color, recolored
 from ganframe_ada.geometry import Geometry
@@ -17,8 +19,8 @@ from ganframe_ada.maybe import Maybe
 from ganframe_ada.resample import resampled
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Sample
-    from ganframe.run import Run
+    from ganframe.game.protocols import Sample
+    from ganframe.training.run import Run
 
 
 class Pipeline(nn.Module):

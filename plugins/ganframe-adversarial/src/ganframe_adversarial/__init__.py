@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ganframe import hookimpl
-from ganframe.config import DiscriminatorConfig, GameConfig, GeneratorConfig
-from ganframe.specs import DataSpec
+from ganframe.config.kinds import GameConfig
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.specs import DataSpec
 
 if TYPE_CHECKING:
     from ganframe_adversarial.game import Adversarial

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.game import Contest, Game, Role, Round, Turn, tensor
-from ganframe.specs import DataSpec
+from ganframe.config.specs import DataSpec
+from ganframe.game.contest import Contest
+from ganframe.game.game import Game, tensor
+from ganframe.game.player_spec import Role
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe_adversarial import AdversarialGame
 
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Component, RegularizerConfig
-from ganframe.specs import SampleSpec, TensorSpec
-from ganframe.transforms import DiscriminatorTransform
+from ganframe.config.component import Component
+from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.terms import RegularizerConfig
+from ganframe.config.transforms import DiscriminatorTransform
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.protocols import Regularizer
+    from ganframe.game.protocols import Regularizer
 
 
 class ClassHead(DiscriminatorTransform):

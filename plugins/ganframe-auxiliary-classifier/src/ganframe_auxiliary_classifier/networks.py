@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ganframe.config.specs import SampleSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.protocols import Verdict
-from ganframe.specs import SampleSpec, TensorSpec, parts
-from ganframe.wrapper import Wrapper
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.wrapper import Wrapper
 from ganframe_auxiliary_classifier import ClassHead, Projection
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Sample
+    from ganframe.game.protocols import Sample
 
 
 class Classifying(Wrapper):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ganframe.game import Contest, Round, Side
-from ganframe.protocols import Verdict
+from ganframe.game.contest import Contest, Side
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.round import Round
 from ganframe_auxiliary_classifier import AuxiliaryClassification
 
 

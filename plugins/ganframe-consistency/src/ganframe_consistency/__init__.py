@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import field_validator
 
 from ganframe import hookimpl
-from ganframe.config import AugmentationConfig, Bounds, Component, RegularizerConfig, Scheduled, first_value
+from ganframe.config.component import Component
+from ganframe.config.kinds import AugmentationConfig
+from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.terms import RegularizerConfig
 from ganframe.errors import BadInput, within
-from ganframe.plugins import listens
+from ganframe.training.hooks import listens
 
 if TYPE_CHECKING:
-    from ganframe.game import Game
-    from ganframe.protocols import Regularizer
+    from ganframe.game.game import Game
+    from ganframe.game.protocols import Regularizer
 
 
 class Consistency(RegularizerConfig):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganframe.game import Contest, Round
+from ganframe.game.contest import Contest
+from ganframe.game.round import Round
 
 
 class Consistent(nn.Module):

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ganframe import distributed, hookimpl
-from ganframe.game import Contest, Round, Side, Turn
-from ganframe.run import Run
+from ganframe import hookimpl
+from ganframe.distributed import collectives as distributed
+from ganframe.game.contest import Contest, Side
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
+from ganframe.training.run import Run
 
 SIDES: tuple[Side, Side] = ("real", "fake")
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Component, DiscriminatorConfig, GameConfig, GeneratorConfig
-from ganframe.specs import DataSpec, TensorSpec
+from ganframe.config.component import Component
+from ganframe.config.kinds import GameConfig
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.specs import DataSpec, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,10 +7,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganframe import distributed
+from ganframe.config.specs import DataSpec
+from ganframe.distributed import collectives as distributed
 from ganframe.errors import BadInput
-from ganframe.game import Contest, Game, Role, Round, Turn, tensor
-from ganframe.specs import DataSpec
+from ganframe.game.contest import Contest
+from ganframe.game.game import Game, tensor
+from ganframe.game.player_spec import Role
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe_cyclegan import CycleGame
 
 Domain = Literal["a", "b"]

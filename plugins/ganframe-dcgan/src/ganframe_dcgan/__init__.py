@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Component, DiscriminatorConfig, GeneratorConfig
-from ganframe.specs import SampleSpec, TensorSpec
+from ganframe.config.component import Component
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.specs import SampleSpec, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from ganframe.config.specs import SampleSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.protocols import Verdict
-from ganframe.specs import SampleSpec, TensorSpec, parts
+from ganframe.game.discriminator_output import Verdict
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from ganframe import hookimpl
-from ganframe.config import Component, DatasetConfig
-from ganframe.specs import DataSpec, TensorSpec
+from ganframe.config.component import Component
+from ganframe.config.kinds import DatasetConfig
+from ganframe.config.specs import DataSpec, TensorSpec
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Dataset
+    from ganframe.data.dataset import Dataset
 
 
 class Digits(DatasetConfig):

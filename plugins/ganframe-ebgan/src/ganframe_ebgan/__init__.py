@@ -9,21 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import (
-    Bounds,
-    Component,
-    DiscriminatorConfig,
-    LossConfig,
-    RegularizerConfig,
-    Scheduled,
-    first_value,
-)
-from ganframe.specs import SampleSpec, TensorSpec
+from ganframe.config.component import Component
+from ganframe.config.networks import DiscriminatorConfig
+from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.terms import LossConfig, RegularizerConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.protocols import Loss, Regularizer
+    from ganframe.game.protocols import Loss, Regularizer
 
 PAPER = "Zhao et al. 2017, arXiv:1609.03126"
 

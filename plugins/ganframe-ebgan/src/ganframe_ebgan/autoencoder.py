@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe.protocols import Verdict
-from ganframe.specs import SampleSpec, parts
+from ganframe.config.specs import SampleSpec, parts
+from ganframe.game.discriminator_output import Verdict
 from ganframe_ebgan import Autoencoder
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Sample
+    from ganframe.game.protocols import Sample
 
 
 class AutoencoderNetwork(nn.Module):

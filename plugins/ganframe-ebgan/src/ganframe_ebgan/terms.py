@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ganframe.game import Round
-from ganframe.separable import SeparableLoss
+from ganframe.game.losses import SeparableLoss
+from ganframe.game.round import Round
 
 
 class EnergyLoss(SeparableLoss):

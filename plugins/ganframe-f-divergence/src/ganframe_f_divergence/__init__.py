@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, FiniteFloat
 
 from ganframe import hookimpl
-from ganframe.config import Component, LossConfig
+from ganframe.config.component import Component
+from ganframe.config.terms import LossConfig
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Loss
+    from ganframe.game.protocols import Loss
 
 PAPER = "Nowozin et al. 2016, arXiv:1606.00709"
 

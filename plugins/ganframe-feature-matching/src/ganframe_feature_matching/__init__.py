@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ganframe import hookimpl
-from ganframe.config import Component, RegularizerConfig
+from ganframe.config.component import Component
+from ganframe.config.terms import RegularizerConfig
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Regularizer
+    from ganframe.game.protocols import Regularizer
 
 
 class FeatureMatching(RegularizerConfig):

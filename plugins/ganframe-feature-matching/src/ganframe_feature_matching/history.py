@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ganframe import hookimpl
-from ganframe.game import Round, Turn
-from ganframe.run import Run
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
+from ganframe.training.run import Run
 
 
 class History:

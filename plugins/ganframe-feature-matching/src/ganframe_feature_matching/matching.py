@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.errors import BadInput
-from ganframe.game import Contest, Round
+from ganframe.game.contest import Contest
+from ganframe.game.round import Round
 
 
 class Matching(nn.Module):

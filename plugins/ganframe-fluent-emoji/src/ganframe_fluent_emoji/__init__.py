@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from ganframe import hookimpl
-from ganframe.config import Component, DatasetConfig
-from ganframe.specs import DataSpec, TensorSpec
+from ganframe.config.component import Component
+from ganframe.config.kinds import DatasetConfig
+from ganframe.config.specs import DataSpec, TensorSpec
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Dataset
+    from ganframe.data.dataset import Dataset
 
 IMAGE = TensorSpec((3, 32, 32))
 

@@ -9,8 +9,9 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ganframe.data import TensorData, as_float, read_arrays
-from ganframe.protocols import Dataset
+from ganframe.data.arrays import read_arrays
+from ganframe.data.dataset import Dataset
+from ganframe.data.memory import TensorData, as_float
 from ganframe.randomness import Randomness
 from ganframe_fluent_emoji import FluentEmoji
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganframe.quarantine import Tolerance
+from ganframe.data.quarantine import Tolerance
 from ganframe.randomness import Randomness
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from ganframe_folders.examples import Examples

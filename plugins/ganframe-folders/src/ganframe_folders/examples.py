@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganframe.data import as_float
+from ganframe.data.memory import as_float
+from ganframe.data.quarantine import Tolerance, refuse
 from ganframe.errors import BadInput
-from ganframe.quarantine import Tolerance, refuse
 from ganframe_folders.images import Reader, Unreadable
 
 

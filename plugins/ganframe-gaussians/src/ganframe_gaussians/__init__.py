@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Component, DatasetConfig, MetricConfig
+from ganframe.config.component import Component
+from ganframe.config.kinds import DatasetConfig, MetricConfig
+from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.errors import BadInput
-from ganframe.specs import DataSpec, TensorSpec
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Dataset, Metric
+    from ganframe.data.dataset import Dataset
+    from ganframe.game.protocols import Metric
 
 Point = tuple[float, float]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ganframe.data import TensorData
+from ganframe.data.memory import TensorData
 from ganframe.randomness import Randomness
 from ganframe_gaussians import GaussianMixture
 

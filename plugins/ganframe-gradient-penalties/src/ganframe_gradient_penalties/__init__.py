@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from ganframe import hookimpl
-from ganframe.config import Bounds, Component, RegularizerConfig, Scheduled, first_value
+from ganframe.config.component import Component
+from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.terms import RegularizerConfig
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Regularizer
+    from ganframe.game.protocols import Regularizer
 
 
 class R1(RegularizerConfig):

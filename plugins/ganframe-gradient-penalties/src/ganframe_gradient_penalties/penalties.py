@@ -6,8 +6,9 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe.game import Round, Side
-from ganframe.protocols import Verdict
+from ganframe.game.contest import Side
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.round import Round
 
 
 class FlatOn(nn.Module):

@@ -8,12 +8,13 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe import distributed
-from ganframe.game import Contest, Round
-from ganframe.protocols import Verdict
+from ganframe.distributed import collectives as distributed
+from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.round import Round
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Sample
+    from ganframe.game.protocols import Sample
 
 
 class AtPoints(nn.Module):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from ganframe import hookimpl
-from ganframe.config import Component, LossConfig
+from ganframe.config.component import Component
+from ganframe.config.terms import LossConfig
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Loss
+    from ganframe.game.protocols import Loss
 
 
 class Hinge(LossConfig):

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ganframe import hookimpl
-from ganframe.config import AugmentationConfig, Bounds, Component, Scheduled, first_value
+from ganframe.config.component import Component
+from ganframe.config.kinds import AugmentationConfig
+from ganframe.config.schedules import Bounds, Scheduled, first_value
 
 if TYPE_CHECKING:
     from torch import nn

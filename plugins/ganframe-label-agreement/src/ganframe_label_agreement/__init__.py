@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Component, DatasetConfig, MetricConfig
+from ganframe.config.component import Component
+from ganframe.config.kinds import DatasetConfig, MetricConfig
 from ganframe.errors import BadInput
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Metric
+    from ganframe.game.protocols import Metric
 
 
 class LabelAgreement(MetricConfig):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from ganframe.config import DatasetConfig
-from ganframe.data import Batches
+from ganframe.config.kinds import DatasetConfig
+from ganframe.config.specs import TensorSpec
+from ganframe.data.loader import Batches
 from ganframe.randomness import Randomness
-from ganframe.specs import TensorSpec
 from ganframe_label_agreement import LabelAgreement
 
 BATCH = 64

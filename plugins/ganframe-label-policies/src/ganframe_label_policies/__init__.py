@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ganframe import hookimpl
-from ganframe.config import Bounds, Component, LabelPolicyConfig, Scheduled, first_value
+from ganframe.config.component import Component
+from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.terms import LabelPolicyConfig
 
 if TYPE_CHECKING:
-    from ganframe.protocols import LabelPolicy
+    from ganframe.game.protocols import LabelPolicy
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ganframe import hookimpl
-from ganframe.config import Component, GeneratorConfig, RegularizerConfig
+from ganframe.config.component import Component
+from ganframe.config.networks import GeneratorConfig
+from ganframe.config.specs import TensorSpec
+from ganframe.config.terms import RegularizerConfig
 from ganframe.errors import BadInput
-from ganframe.specs import TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.game import Game
-    from ganframe.protocols import Regularizer
+    from ganframe.game.game import Game
+    from ganframe.game.protocols import Regularizer
 
 
 class NegativeLogLikelihood(RegularizerConfig):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ganframe import hookimpl
-from ganframe.config import Component, RegularizerConfig, Scheduled
+from ganframe.config.component import Component
+from ganframe.config.schedules import Scheduled
+from ganframe.config.terms import RegularizerConfig
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Regularizer
+    from ganframe.game.protocols import Regularizer
 
 
 class MinibatchDiversity(RegularizerConfig):

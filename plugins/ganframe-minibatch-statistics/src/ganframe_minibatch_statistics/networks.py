@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ganframe.config.specs import SampleSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.protocols import Verdict
-from ganframe.specs import SampleSpec, TensorSpec, parts
-from ganframe.wrapper import Wrapper
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.wrapper import Wrapper
 from ganframe_minibatch_statistics import MinibatchDiscrimination, MinibatchStddev
 from ganframe_minibatch_statistics.statistics import Closeness, Deviation, pooled
 
 if TYPE_CHECKING:
-    from ganframe.config import DiscriminatorConfig
-    from ganframe.protocols import Sample
+    from ganframe.config.networks import DiscriminatorConfig
+    from ganframe.game.protocols import Sample
 
 
 class WithStatistic(Wrapper):

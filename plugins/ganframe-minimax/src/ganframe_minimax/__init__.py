@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ganframe import hookimpl
-from ganframe.config import LossConfig
+from ganframe.config.terms import LossConfig
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Loss
+    from ganframe.game.protocols import Loss
 
 
 class Minimax(LossConfig):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, FiniteFloat
 
 from ganframe import hookimpl
-from ganframe.config import Component, GameConfig, GeneratorConfig, LossConfig, RegularizerConfig, ZeroCase
-from ganframe.specs import DataSpec
+from ganframe.config.component import Component
+from ganframe.config.kinds import GameConfig
+from ganframe.config.networks import GeneratorConfig
+from ganframe.config.specs import DataSpec
+from ganframe.config.terms import LossConfig, RegularizerConfig, ZeroCase
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Loss, Regularizer
+    from ganframe.game.protocols import Loss, Regularizer
     from ganframe_mmd.game import MomentMatching
 
 KernelName = Literal["rbf", "linear", "rational-quadratic"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.game import Game, Role, Round, Turn, tensor
-from ganframe.specs import DataSpec
+from ganframe.config.specs import DataSpec
+from ganframe.game.game import Game, tensor
+from ganframe.game.player_spec import Role
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe_mmd import MomentMatchingGame
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganframe.game import Round
-from ganframe.protocols import Verdict
+from ganframe.game.discriminator_output import Verdict
+from ganframe.game.round import Round
 from ganframe_mmd import MMD, MMDCritic
 from ganframe_mmd.kernels import linear, radial, rational_quadratic, rbf, squared_mmd
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganframe import BadInput, hookimpl
-from ganframe.config import Component, RegularizerConfig, Scheduled
+from ganframe.config.component import Component
+from ganframe.config.schedules import Scheduled
+from ganframe.config.terms import RegularizerConfig
 
 if TYPE_CHECKING:
-    from ganframe.game import Game
-    from ganframe.protocols import Regularizer
+    from ganframe.game.game import Game
+    from ganframe.game.protocols import Regularizer
 
 
 class Orthogonal(RegularizerConfig):

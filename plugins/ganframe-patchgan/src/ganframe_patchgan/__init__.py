@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Component, DiscriminatorConfig
-from ganframe.specs import SampleSpec, TensorSpec
+from ganframe.config.component import Component
+from ganframe.config.networks import DiscriminatorConfig
+from ganframe.config.specs import SampleSpec, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,13 +13,13 @@ import torch
 from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
+from ganframe.config.specs import SampleSpec, parts
 from ganframe.errors import BadInput
-from ganframe.protocols import Verdict
-from ganframe.specs import SampleSpec, parts
+from ganframe.game.discriminator_output import Verdict
 from ganframe_patchgan import PatchGAN
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Sample
+    from ganframe.game.protocols import Sample
 
 STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Layers that halve the sides, by receptive field."""

@@ -8,9 +8,11 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe import distributed, hookimpl
-from ganframe.game import Round, Turn
-from ganframe.run import Run
+from ganframe import hookimpl
+from ganframe.distributed import collectives as distributed
+from ganframe.game.round import Round
+from ganframe.game.turn import Turn
+from ganframe.training.run import Run
 
 LAYERED = 3
 """Axes of a latent with a style for each layer: batch, layer, dimension."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.errors import BadInput
-from ganframe.game import Round
+from ganframe.game.round import Round
 from ganframe_perceptual import Perceptual
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.specs import TensorSpec
 from ganframe_pix2pix import UNet
 
 NOISY = 3

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ganframe.protocols import Verdict
+from ganframe.game.discriminator_output import Verdict
 from ganframe_relativistic import Cost
 
 

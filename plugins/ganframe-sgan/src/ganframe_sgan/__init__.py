@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import (
-    Component,
-    DatasetConfig,
-    DiscriminatorConfig,
-    GameConfig,
-    GeneratorConfig,
-    MetricConfig,
-    RegularizerConfig,
-)
+from ganframe.config.component import Component
+from ganframe.config.kinds import DatasetConfig, GameConfig, MetricConfig
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec
+from ganframe.config.terms import RegularizerConfig
 from ganframe.errors import BadInput
-from ganframe.specs import DataSpec, SampleSpec, TensorSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ganframe.protocols import Dataset, Metric, Regularizer
+    from ganframe.data.dataset import Dataset
+    from ganframe.game.protocols import Metric, Regularizer
     from ganframe_sgan.game import SemiSupervised
 
 PAPER = "Odena 2016, arXiv:1606.01583; Salimans et al. 2016, arXiv:1606.03498, section 5"

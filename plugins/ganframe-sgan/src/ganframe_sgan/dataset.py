@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ganframe.data.dataset import Dataset
 from ganframe.errors import BadInput
-from ganframe.protocols import Dataset
 from ganframe.randomness import Randomness
 from ganframe_sgan import PartlyLabelled
 

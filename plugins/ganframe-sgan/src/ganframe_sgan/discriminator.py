@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ganframe.config.specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput
-from ganframe.protocols import Verdict
-from ganframe.specs import SampleSpec, TensorSpec
+from ganframe.game.discriminator_output import Verdict
 from ganframe_sgan import SGANDiscriminator
 
 INNERMOST = 4

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Component
-from ganframe.specs import SampleSpec, TensorSpec
-from ganframe.transforms import DiscriminatorTransform, GeneratorTransform
+from ganframe.config.component import Component
+from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform
 
 if TYPE_CHECKING:
     from torch import nn

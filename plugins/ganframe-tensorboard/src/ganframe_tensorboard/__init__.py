@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from ganframe import hookimpl
-from ganframe.config import Component, LoggerConfig
+from ganframe.config.component import Component
+from ganframe.config.kinds import LoggerConfig
 
 
 class TensorBoard(LoggerConfig):

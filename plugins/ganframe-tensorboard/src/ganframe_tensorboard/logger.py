@@ -12,8 +12,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[repo
 from torch.utils.tensorboard.summary import image, scalar
 
 from ganframe import hookimpl
-from ganframe.loggers import Unwritten, unwritten
-from ganframe.run import Run
+from ganframe.runs.logs import Unwritten, unwritten
+from ganframe.training.run import Run
 from ganframe_tensorboard.events import EventFile
 
 FOLDER = "tensorboard"

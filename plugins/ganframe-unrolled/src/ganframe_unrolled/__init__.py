@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ganframe import hookimpl
-from ganframe.config import Bounds, Component, GameConfig, Scheduled, first_value
+from ganframe.config.component import Component
+from ganframe.config.kinds import GameConfig
+from ganframe.config.schedules import Bounds, Scheduled, first_value
 from ganframe.errors import BadInput, within
 
 if TYPE_CHECKING:
-    from ganframe.game import Game
-    from ganframe.specs import DataSpec
+    from ganframe.config.specs import DataSpec
+    from ganframe.game.game import Game
 
 
 class UnrolledGame(GameConfig):

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganframe import distributed
-from ganframe.game import Game, Role, Round
+from ganframe.distributed import collectives as distributed
+from ganframe.game.game import Game
+from ganframe.game.player_spec import Role
+from ganframe.game.round import Round
 
 Weights = dict[str, dict[str, Tensor]]
 """Parameters and buffers by name, of each discriminator."""

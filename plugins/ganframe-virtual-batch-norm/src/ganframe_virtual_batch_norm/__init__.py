@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, PositiveInt
 
 from ganframe import hookimpl
-from ganframe.config import Bounds, Component, Scheduled, first_value
-from ganframe.specs import TensorSpec
-from ganframe.transforms import GeneratorTransform
+from ganframe.config.component import Component
+from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.specs import TensorSpec
+from ganframe.config.transforms import GeneratorTransform
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.errors import BadInput
-from ganframe.wrapper import Wrapper
+from ganframe.game.wrapper import Wrapper
 
 LAYERS = (
     nn.Linear,

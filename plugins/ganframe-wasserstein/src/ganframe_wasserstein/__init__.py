@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from ganframe import hookimpl
-from ganframe.config import Bounds, Component, LossConfig, RegularizerConfig, Scheduled, first_value
-from ganframe.specs import SampleSpec, TensorSpec
-from ganframe.transforms import DiscriminatorTransform
+from ganframe.config.component import Component
+from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.terms import LossConfig, RegularizerConfig
+from ganframe.config.transforms import DiscriminatorTransform
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.protocols import Loss, Regularizer
+    from ganframe.game.protocols import Loss, Regularizer
 
 
 class Wasserstein(LossConfig):

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from ganframe import hookimpl
-from ganframe.game import Turn
-from ganframe.run import Run
-from ganframe.wrapper import Wrapper
+from ganframe.game.turn import Turn
+from ganframe.game.wrapper import Wrapper
+from ganframe.training.run import Run
 
 
 class Clipped(Wrapper):

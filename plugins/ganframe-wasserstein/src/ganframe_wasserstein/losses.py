@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.separable import SeparableLoss
+from ganframe.game.losses import SeparableLoss
 
 
 class WassersteinLoss(SeparableLoss):

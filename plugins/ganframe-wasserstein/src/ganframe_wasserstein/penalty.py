@@ -8,10 +8,11 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe.game import Contest, Round
+from ganframe.game.contest import Contest
+from ganframe.game.round import Round
 
 if TYPE_CHECKING:
-    from ganframe.protocols import Sample
+    from ganframe.game.protocols import Sample
 
 
 class GradientNormPenalty(nn.Module):

@@ -1,0 +1,96 @@
+"""Optimizers: Adam, AdamW, RMSprop, SGD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from ganframe.config.kinds import OptimizerConfig
+from ganframe.config.schedules import Bounds, Scheduled, value_at
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ganframe.game.protocols import Optimizer
+
+
+DecayRate = Annotated[Scheduled, Bounds(ge=0, lt=1)]
+"""How much of a running mean stays in a step."""
+
+
+class Adam(OptimizerConfig):
+    """Adam, with the momentum that GANs use; fused where PyTorch can."""
+
+    paper = "Kingma and Ba 2015, arXiv:1412.6980; betas after Radford et al. 2016, arXiv:1511.06434"
+    type: Literal["adam"] = "adam"
+    betas: tuple[DecayRate, DecayRate] = (0.5, 0.999)
+    """Decay rates of the first and second moment; numbers in [0, 1) or schedules."""
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the root of the second moment."""
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """See base class."""
+        return _adam(parameters, **self.settings(0, 1), eps=self.eps)
+
+    def settings(self, images: int, total: int) -> dict[str, Any]:
+        """See base class."""
+        beta1, beta2 = self.betas
+        betas = value_at(beta1, images, total), value_at(beta2, images, total)
+        return {"lr": value_at(self.lr, images, total), "betas": betas}
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay."""
+
+    paper = "Loshchilov and Hutter 2019, arXiv:1711.05101"
+    type: Literal["adamw"] = "adamw"  # pyright: ignore[reportIncompatibleVariableOverride]
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decay of the weights at each step, times the learning rate."""
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """See base class."""
+        decay: dict[str, Any] = {"weight_decay": self.weight_decay, "decoupled_weight_decay": True}
+        return _adam(parameters, **self.settings(0, 1), eps=self.eps, **decay)
+
+
+class RMSprop(OptimizerConfig):
+    """RMSprop, as WGAN with weight clipping uses it."""
+
+    paper = "Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1"
+    type: Literal["rmsprop"] = "rmsprop"
+    lr: Annotated[Scheduled, Bounds(ge=0)] = 5e-5
+    """Learning rate; a number or a schedule."""
+    alpha: float = Field(default=0.99, ge=0, lt=1)
+    """Decay rate of the squared gradient."""
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """See base class."""
+        import torch  # noqa: PLC0415  configs stay free of torch
+
+        return torch.optim.RMSprop(parameters, **self.settings(0, 1), alpha=self.alpha)
+
+
+class SGD(OptimizerConfig):
+    """Stochastic gradient descent."""
+
+    type: Literal["sgd"] = "sgd"
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the last step that is kept."""
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """See base class."""
+        import torch  # noqa: PLC0415  configs stay free of torch
+
+        return torch.optim.SGD(parameters, **self.settings(0, 1), momentum=self.momentum)
+
+
+def _adam(parameters: Sequence[nn.Parameter], **settings: Any) -> Optimizer:
+    import torch  # noqa: PLC0415  configs stay free of torch
+
+    from ganframe.builtin.fused_adam import FusedAdam  # noqa: PLC0415  configs stay free of torch
+
+    kinds = {(each.device.type, each.dtype) for each in parameters}
+    fits = len(kinds) == 1 and all(device in ("cpu", "cuda") and kind.is_floating_point for device, kind in kinds)
+    return FusedAdam(parameters, **settings) if fits else torch.optim.Adam(parameters, **settings)

@@ -1,0 +1,46 @@
+"""What this installation can do, and what is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+from ganframe.plugins.discovery import installed
+
+
+def examine() -> Iterator[tuple[bool, str]]:
+    """Facts about the installation, each with whether it is well."""
+    yield True, f"Python {sys.version.split()[0]}"
+    yield from _torch()
+    # Not by its own name: builds for other platforms are distributed under theirs.
+    suppliers = metadata.packages_distributions().get("triton")
+    yield (
+        True,
+        f"Triton {metadata.version(suppliers[0])}" if suppliers else "Triton is not installed; nothing here needs it",
+    )
+    for plugin in installed().plugins:
+        if plugin.error:
+            yield False, f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}): {plugin.error}"
+    registry = installed().registry
+    working = sum(1 for plugin in installed().plugins if not plugin.error)
+    yield True, f"{working} plugins with {len(registry.classes)} component types, {len(installed().presets)} presets"
+
+
+def _torch() -> Iterator[tuple[bool, str]]:
+    try:
+        import torch  # noqa: PLC0415  a broken torch is one of the findings
+    except ImportError as problem:
+        yield False, f"PyTorch cannot be imported: {problem}. Install it: pip install torch"
+        return
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    yield True, f"PyTorch {torch.__version__} on {device}"
+    try:
+        compiled = torch.compile(lambda x: x + 1)
+        compiled(torch.zeros(2))
+        yield True, "torch.compile works"
+    except Exception as problem:
+        yield (
+            False,
+            f"torch.compile fails ({type(problem).__name__}); leave `train.compile` off, or install a C++ compiler",
+        )

@@ -1,0 +1,83 @@
+"""The progress bar of `ganframe train`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from ganframe.plugins.hookspecs import hookimpl
+from ganframe.training.run import Run
+
+
+class ProgressBar:
+    """A bar with images a second, the time left and losses; off a terminal, a line now and then.
+
+    Args:
+        console: Where to draw.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        fixed = Column(no_wrap=True)
+        self._progress = Progress(
+            BarColumn(bar_width=20),
+            TaskProgressColumn(table_column=fixed),
+            TextColumn("{task.fields[speed]}", table_column=fixed),
+            TimeRemainingColumn(table_column=fixed),
+            TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            console=console,
+            auto_refresh=False,
+            expand=True,
+        )
+        self._pause = 0.25 if console.is_terminal else 10.0
+        self._last = 0.0
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        """Show the bar."""
+        self._last = self._began = time.monotonic()
+        self._images = run.images
+        total = run.experiment.train.images
+        self._task = self._progress.add_task("", total=total, completed=run.images, speed="", losses="")
+        if self._console.is_terminal:
+            self._progress.start()
+
+    @hookimpl
+    def on_step_end(self, run: Run, scalars: Mapping[str, float]) -> None:
+        """Move the bar, a few times a second."""
+        now, total = time.monotonic(), run.experiment.train.images
+        if now - self._last < self._pause and run.images < total:
+            return
+        self._last = now
+        speed = f"{(run.images - self._images) / max(now - self._began, 1e-9):,.0f} images/s"
+        losses = _by_turn(scalars, {term.name for term in run.assembly.objective.terms})
+        if self._console.is_terminal:
+            done = min(run.images, total)
+            self._progress.update(self._task, completed=done, speed=speed, losses=losses, refresh=True)
+        else:
+            self._console.print(f"{run.images:,} of {total:,} images  {speed}  {losses}", soft_wrap=True)
+
+    @hookimpl
+    def on_evaluation(self, results: Mapping[str, float]) -> None:
+        """Print the results of a measurement."""
+        for name, value in results.items():
+            self._console.print(f"{name}: {value:.4g}")
+
+    @hookimpl
+    def on_run_end(self) -> None:
+        """Leave the bar as it is."""
+        self._progress.stop()
+
+
+def _by_turn(scalars: Mapping[str, float], terms: Collection[str]) -> str:
+    """The terms of each turn in a few characters: `discriminator 0.66 0.02  generator 1.63`."""
+    turns: dict[str, list[str]] = {}
+    for name, value in scalars.items():
+        turn, _, term = name.partition("/")
+        if term in terms:
+            turns.setdefault(turn, []).append(f"{value:.3g}")
+    return "  ".join(f"{turn} {' '.join(values)}" for turn, values in turns.items())

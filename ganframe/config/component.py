@@ -1,0 +1,119 @@
+"""Components: configs that name their `type` and build the live object."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from pydantic import (
+    BaseModel,
+)
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+from ganframe.config.schedules import ScheduleConfig
+from ganframe.config.settings import Settings
+from ganframe.config.validation import _refused, with_article
+
+
+class Component(Settings):
+    """One configurable part: `type` says which, `build()` makes the live object."""
+
+    kind: ClassVar[str] = ""
+    """Which kind of component this is; set by the kind base."""
+    default_type: ClassVar[str | None] = None
+    """The type that a mapping without a `type` is of; set by a kind base where there is one that is usual."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names under which configs may ask for this type."""
+    paper: ClassVar[str] = ""
+    """Where the component comes from: authors, year, title or equation."""
+
+    @classmethod
+    def example(cls, folder: FilePath) -> dict[str, Any]:
+        """Settings with which the config can be built, for the conformance kit.
+
+        Fields that are required and hold another component need not be given.
+
+        Args:
+            folder: An empty folder, where a data set may write what it is to read.
+        """
+        return {}
+
+    @classmethod
+    def type_name(cls) -> str:
+        """The value of the `type` literal; empty for a kind base."""
+        field = cls.__pydantic_fields__.get("type")
+        return "" if field is None else str(field.default)
+
+    def schedules(self) -> dict[str, ScheduleConfig]:
+        """The settings that follow a schedule."""
+        return {name: value for name, value in self if isinstance(value, ScheduleConfig)}
+
+    @classmethod
+    def _own_name(cls) -> str:
+        return f"{cls.kind} {cls.type_name()!r}"
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return inspect.getdoc(cls).splitlines()[0] if cls.__doc__ else ""  # pyright: ignore[reportOptionalMemberAccess]
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """A concrete config validates as itself, a kind base as the union of what is installed."""
+        if cls.type_name() or not cls.kind:
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            cls._choose,
+            serialization=core_schema.plain_serializer_function_ser_schema(_dump, info_arg=True),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """A kind base is a placeholder that `ganframe.config.schema` resolves to the union."""
+        if cls.type_name() or not cls.kind:
+            return handler(schema)
+        return {"x-ganframe-kind": cls.kind}
+
+    @classmethod
+    def _choose(cls, value: object) -> Component:
+        """Turn an instance, a mapping or a type name into a config of this kind."""
+        from ganframe.plugins.discovery import installed  # noqa: PLC0415  the plugins import this module
+
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, Component):
+            message = f"{with_article(value.kind)} stands where {with_article(cls.kind)} is needed"
+            raise _refused("wrong_kind", message, (), value)
+        settings: dict[str, Any]
+        if isinstance(value, str):
+            settings = {"type": value}
+        elif isinstance(value, Mapping):
+            settings = dict(cast(Mapping[str, Any], value))
+        else:
+            raise _refused(
+                "component", f"{with_article(cls.kind)} is a type name or a mapping with a `type`", (), value
+            )
+        registry = installed().registry
+        name = settings.get("type", cls.default_type)
+        if not isinstance(name, str):
+            known = ", ".join(registry.types(cls.kind))
+            raise _refused("missing_type", f"this {cls.kind} has no `type`; installed: {known}", (), value)
+        found = registry.find(cls.kind, name)
+        if isinstance(found, str):
+            broken = ", ".join(plugin.package for plugin in installed().plugins if plugin.error)
+            hint = f" (broken and left out: {broken}; see `ganframe plugins`)" if broken else ""
+            raise _refused("unknown_type", found + hint, ("type",), name)
+        return found.model_validate(settings | {"type": found.type_name()})
+
+
+def _dump(value: Component, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    return value.model_dump(mode=info.mode, exclude_defaults=info.exclude_defaults) | {"type": value.type_name()}

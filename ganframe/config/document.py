@@ -1,0 +1,159 @@
+"""Configs as YAML 1.2: `1e-3` is a number, `no` is a string; every error has its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, cast
+
+from pydantic import ValidationError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from ganframe.config.yaml import (
+    MOST_CHARACTERS,
+    _parse,
+)
+from ganframe.errors import BadInput, Path, dotted
+
+SHOWN = 200
+"""Characters of a wrong value that a message shows at the most."""
+
+
+@dataclass
+class Document:
+    """A config file with its overrides, and where each of its values stands.
+
+    Attributes:
+        file: The file.
+        data: The values.
+        overrides: The `--set` arguments by path.
+    """
+
+    file: FilePath
+    data: Any
+    overrides: dict[Path, str] = field(default_factory=dict[Path, str])
+
+    def locate(self, path: Path) -> tuple[str, Path]:
+        """The place of the deepest value of a path that the document has, and the keys that lead there."""
+        node, place, kept = self.data, f"{self.file}:1:1" if self.data else str(self.file), list[str | int]()
+        for key in path:
+            if isinstance(node, CommentedMap) and key in node:
+                place = self._place(node, key, tuple(kept)) or place
+            elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
+                place = self._place(node, key, tuple(kept)) or place
+            else:
+                continue  # a key that is missing, or a part that validation put in, such as the branch of a union
+            node = cast(Any, node[key])
+            kept.append(key)
+        return place, tuple(kept)
+
+    def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: Path) -> str | None:
+        """Where a value was given; None when nobody gave it, as with the `type` of a shorthand."""
+        path = (*outer, key)
+        for given, override in self.overrides.items():
+            inside, around = path[: len(given)] == given, given[: len(path)] == path
+            if inside or (around and key not in _marks(node)):
+                return _argument(override)
+        mark = _marks(node).get(key)
+        return None if mark is None else f"{self.file}:{mark[0] + 1}:{mark[1] + 1}"
+
+    @contextmanager
+    def errors(self) -> Generator[None, None, None]:
+        """Give every config error from inside its place in this document."""
+        try:
+            yield
+        except ValidationError as problem:
+            raise self._from_validation(problem) from None
+        except BadInput as problem:
+            if not problem.path:
+                raise
+            place, _ = self.locate(problem.path)
+            message = f"{problem.message}: {problem.place}" if problem.place else problem.message
+            raise BadInput(message, place=place, path=problem.path, remedy=problem.remedy) from None
+
+    def _from_validation(self, problem: ValidationError) -> BadInput:
+        lines = list[tuple[str, str]]()
+        for error in problem.errors(include_url=False):
+            place, path = self.locate(error["loc"])
+            if error["type"] == "missing":
+                path = (*path, error["loc"][-1])
+            lines.append((f"{place}: {dotted(path)}" if path else place, _say(error)))
+        (place, message), *others = dict.fromkeys(lines)
+        more = "".join(f"\n{place}: {message}" for place, message in others)
+        return BadInput(message + more, place=place)
+
+
+def _marks(node: CommentedMap | CommentedSeq) -> dict[str | int, list[int]]:
+    """Line and column of each key, from 0, of those that stand in the file."""
+    return node.lc.data or {}
+
+
+_NEEDED = {
+    "a whole number": ("int_type", "int_parsing", "int_from_float"),
+    "a number": ("float_type", "float_parsing"),
+    "a finite number": ("finite_number",),
+    "true or false": ("bool_type", "bool_parsing"),
+    "text": ("string_type",),
+    "a path": ("path_type",),
+    "a list": ("tuple_type", "list_type"),
+    "a mapping": ("dict_type", "mapping_type"),
+    "a mapping of settings": ("model_type", "model_attributes_type"),
+}
+
+
+_NEEDED_BY_CODE = {code: needed for needed, codes in _NEEDED.items() for code in codes}
+
+
+def _say(error: Any) -> str:
+    """What a pydantic error says, in our words."""
+    code = str(error["type"])
+    if code == "missing":
+        return "this setting is missing" if isinstance(error["loc"][-1], str) else "this list is too short"
+    if code in ("missing_type", "unknown_setting", "unknown_type", "wrong_kind"):
+        return str(error["msg"])  # says all that there is to say
+    if code in _NEEDED_BY_CODE:
+        return f"this has to be {_NEEDED_BY_CODE[code]}{_given(error['input'])}"
+    if code in ("too_long", "too_short"):
+        return f"this list {str(error['msg']).partition(' ')[2].replace(' after validation', '')}"
+    text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "this has to be")
+    return f"{text[:1].lower()}{text[1:]}{_given(error['input'])}"
+
+
+def _given(value: object) -> str:
+    if isinstance(value, bool):
+        return f" (given: {str(value).lower()})"
+    if value is None:
+        return " (given: nothing)"
+    if not isinstance(value, (str, int, float)):
+        return ""
+    return f" (given: {_beginning(repr(value))})"
+
+
+def _argument(override: str) -> str:
+    return f"--set {_beginning(override)}"
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def read_document(file: FilePath) -> Document:
+    """Parse a YAML file that holds a mapping.
+
+    Raises:
+        BadInput: When it cannot be read or parsed, or has tags that make objects.
+    """
+    try:
+        with file.open(encoding="utf-8") as stream:
+            text = stream.read(MOST_CHARACTERS + 1)
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        raise BadInput(f"this config cannot be read: {reason}", place=str(file)) from None
+    data = _parse(text, str(file), marked=True)
+    if not isinstance(data, CommentedMap):
+        what = "this config is empty" if data is None else "a config is a mapping of settings, not a list or a value"
+        remedy = "`ganframe presets` lists complete ones to begin with."
+        raise BadInput(what, place=f"{file}:1:1", remedy=remedy)
+    return Document(file, data)

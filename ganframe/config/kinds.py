@@ -1,0 +1,171 @@
+"""Component configs: frozen pydantic models that name their `type` and build the live object.
+
+A *kind base* (`LossConfig`, `GameConfig`, ...) has no `type`. Used as a field annotation it stands for the union of
+all configs of its kind that the installed packages register: a mapping with a `type`, a bare type name, or an
+instance. Importing this module, or any module that only defines configs, never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import (
+    Field,
+)
+
+from ganframe.config.specs import DataSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ganframe.game import protocols
+    from ganframe.game.game import Game
+from ganframe.config.component import Component
+from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
+from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
+from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
+
+
+class GameConfig(Component):
+    """Who plays, what tensors a batch becomes, who judges what, and in which turns the players move."""
+
+    kind: ClassVar[str] = "game"
+    share_round: bool = False
+    """Make the tensors of a step once and share them between its turns: one generator forward a step."""
+
+    def build(self, data: DataSpec) -> Game:
+        """Make the game for data of this shape; its players are seated later.
+
+        Raises:
+            BadInput: When the data lacks a tensor that the game needs.
+        """
+        raise NotImplementedError
+
+
+class DatasetConfig(Component):
+    """A source of named tensors."""
+
+    kind: ClassVar[str] = "dataset"
+
+    def spec(self) -> DataSpec:
+        """The tensors of one example, found without reading all of the data.
+
+        Raises:
+            BadInput: When the data is missing or cannot be read.
+        """
+        raise NotImplementedError
+
+    def build(self) -> protocols.Dataset:
+        """Open the data.
+
+        Raises:
+            BadInput: When the data is missing or cannot be read.
+        """
+        raise NotImplementedError
+
+    def held_out(self) -> DatasetConfig | None:
+        """The examples of the same source that are not trained on; None where there are none."""
+        return None
+
+
+class AugmentationConfig(Component):
+    """A differentiable change to whatever a discriminator sees."""
+
+    kind: ClassVar[str] = "augmentation"
+    off: ClassVar[Mapping[str, Any]] = {}
+    """Settings at which the augmentation is the identity."""
+
+    def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
+        """Refuse a game or losses that the augmentation does not fit.
+
+        Args:
+            game: The game, before its players are seated; the `sample` of a judge's role is what is augmented.
+            losses: The losses of the run.
+
+        Raises:
+            BadInput: With the path of the setting, from this config on.
+        """
+
+    def build(self) -> nn.Module:
+        """Make the augmentation: a `protocols.Augmentation`."""
+        raise NotImplementedError
+
+
+class MetricConfig(Component):
+    """A measure of samples against real data."""
+
+    kind: ClassVar[str] = "metric"
+    samples: int = Field(default=2000, ge=1)
+    """How many examples to measure."""
+
+    @classmethod
+    def example_data(cls) -> DatasetConfig | None:
+        """Data that the conformance kit may measure; some labelled images when None."""
+        return None
+
+    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors that the metric reads, as perfect players would make them from a batch of the data."""
+        return {name: batch[name] if name in batch else batch["real"] for name in self.tensors()}
+
+    def at_identity(self) -> Mapping[str, tuple[float, float]]:
+        """Bounds of each result for perfect samples."""
+        return {}
+
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that the metric reads."""
+        raise NotImplementedError
+
+    def build(self, data: DatasetConfig) -> protocols.Metric:
+        """Make an empty measurement over this data."""
+        raise NotImplementedError
+
+
+class LoggerConfig(Component):
+    """A subscriber to the scalars and pictures of a run."""
+
+    kind: ClassVar[str] = "logger"
+
+    def build(self) -> object:
+        """Make an object with `ganframe.hookimpl` methods for the life of a run."""
+        raise NotImplementedError
+
+
+class OptimizerConfig(Component):
+    """What moves the parameters in a turn."""
+
+    kind: ClassVar[str] = "optimizer"
+    default_type = "adam"
+    lr: Annotated[Scheduled, Bounds(ge=0)] = 2e-4
+    """Learning rate; a number or a schedule."""
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:
+        """Make the optimizer over these parameters."""
+        raise NotImplementedError
+
+    def is_scheduled(self) -> bool:
+        """Whether a setting follows a schedule, so that `settings` is asked anew before each step."""
+        values = (each for _, value in self for each in (value if isinstance(value, tuple) else (value,)))
+        return any(isinstance(each, ScheduleConfig) for each in values)
+
+    def settings(self, images: int, total: int) -> dict[str, Any]:
+        """The param-group values once `images` of `total` were seen."""
+        return {"lr": value_at(self.lr, images, total)}
+
+
+KINDS: tuple[type[Component], ...] = (
+    GameConfig,
+    GeneratorConfig,
+    DiscriminatorConfig,
+    LossConfig,
+    RegularizerConfig,
+    LabelPolicyConfig,
+    AugmentationConfig,
+    DatasetConfig,
+    MetricConfig,
+    EncoderConfig,
+    LoggerConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
+"""Every kind base, in the order in which listings show them."""

@@ -1,0 +1,39 @@
+"""Read an experiment from a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from ganframe.config.document import (
+    Document,
+    read_document,
+)
+from ganframe.config.experiment import Experiment
+from ganframe.config.overrides import _apply
+
+
+@dataclass
+class Loaded:
+    """An experiment and the document that it was read from."""
+
+    experiment: Experiment
+    document: Document
+
+
+def load_experiment(file: FilePath, overrides: Sequence[str] = ()) -> Loaded:
+    """Read a config.
+
+    Args:
+        file: A YAML file.
+        overrides: `a.b=c` each: a dotted path and a YAML value.
+
+    Raises:
+        BadInput: With the place of everything that is wrong.
+    """
+    document = read_document(file)
+    for override in overrides:
+        _apply(document, override)
+    with document.errors():
+        return Loaded(Experiment.model_validate(document.data), document)

@@ -1,0 +1,82 @@
+"""The kinds of networks: generators, discriminators and encoders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ganframe.config.specs import SampleSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+from ganframe.config.component import Component
+
+Source = Literal["latent", "sample"]
+"""What a generator starts from: random numbers, or a sample of another domain."""
+
+
+class GeneratorConfig(Component):
+    """A network that makes samples."""
+
+    kind: ClassVar[str] = "generator"
+    starts_from: ClassVar[Source] = "latent"
+    """Whether the network takes a latent, or a sample of another domain."""
+    conditional: ClassVar[bool] = False
+    """Whether the network can take a condition."""
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """What the live network offers beside `forward` that a term may need, such as `log_prob`."""
+
+    def build(
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+    ) -> nn.Module:
+        """Make the network: a `protocols.Generator`.
+
+        Args:
+            output: One sample to be made.
+            source: One sample to start from; None where the network starts from a latent.
+            condition: The condition of one sample; None for an unconditional network.
+
+        Raises:
+            BadInput: When the network cannot have such an output.
+        """
+        raise NotImplementedError
+
+
+class DiscriminatorConfig(Component):
+    """A network that judges samples."""
+
+    kind: ClassVar[str] = "discriminator"
+    conditional: ClassVar[bool] = False
+    """Whether the network can take a condition."""
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """What a verdict has beside logits: `features`, `class_logits`."""
+    second_order: ClassVar[bool] = True
+    """Whether a gradient penalty can be differentiated through the network."""
+    batch_coupled: ClassVar[bool] = False
+    """Whether one sample's verdict depends on the rest of the batch."""
+
+    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
+        """Make the network: a `protocols.Discriminator`.
+
+        Args:
+            sample: What is judged: one tensor, or several together.
+            condition: The condition of one sample; None for an unconditional network.
+
+        Raises:
+            BadInput: When the network does not fit the sample.
+        """
+        raise NotImplementedError
+
+
+class EncoderConfig(Component):
+    """A frozen network whose activations say how alike two samples are."""
+
+    kind: ClassVar[str] = "encoder"
+
+    def build(self) -> nn.Module:
+        """Make the network: a `protocols.Encoder`.
+
+        Raises:
+            BadInput: When its weights are missing or damaged.
+        """
+        raise NotImplementedError

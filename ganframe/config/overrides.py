@@ -1,0 +1,58 @@
+"""`--set a.b=c`: override one value of a document."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from ganframe.config.document import (
+    Document,
+    _argument,
+)
+from ganframe.config.yaml import (
+    _parse,
+)
+from ganframe.errors import BadInput, Path, dotted
+
+
+def _apply(document: Document, override: str) -> None:
+    """Put the value of a `--set` into a document."""
+    place = _argument(override)
+    name, equals, text = override.partition("=")
+    parts = name.split(".")
+    if not equals or not all(parts):
+        remedy = "Name a setting and give it a YAML value, such as --set train.batch_size=32."
+        raise BadInput("an override has the form a.b=c", place=place, remedy=remedy)
+    value = _parse(text, place, marked=False)
+    node, path = document.data, list[str | int]()
+    for depth, part in enumerate(parts):
+        if not isinstance(node, (CommentedMap, CommentedSeq)):
+            raise BadInput(f"{dotted(tuple(path))} is a single value", place=place)
+        key = _key(node, part, tuple(path), place)
+        path.append(key)
+        if depth == len(parts) - 1:
+            node[key] = value
+        elif isinstance(node, CommentedMap) and node.get(key) is None:
+            node[key] = CommentedMap()
+        elif isinstance(node[key], str):
+            node[key] = CommentedMap({"type": node[key]})
+        else:
+            node[key] = copy.deepcopy(node[key])  # an alias elsewhere may stand for the same, and is not to change
+        node = cast(Any, node[key])
+    document.overrides[tuple(path)] = override
+
+
+def _key(node: CommentedMap | CommentedSeq, part: str, path: Path, place: str) -> str | int:
+    """A part of an override's name as the key of a mapping or the index of a list."""
+    if isinstance(node, CommentedMap):
+        if part.isdecimal():
+            remedy = f"Give the whole list: --set '{dotted(path)}=[...]'."
+            raise BadInput(f"there is no list at {dotted(path) or 'the top'}", place=place, remedy=remedy)
+        return part
+    if part.isdecimal() and int(part) < len(node):
+        return int(part)
+    count = f"{len(node)} {'entry' if len(node) == 1 else 'entries'}"
+    remedy = f"Entries are counted from 0; to add one, give the whole list: --set '{dotted(path)}=[...]'."
+    raise BadInput(f"there is no entry {part!r} in {dotted(path)}, which has {count}", place=place, remedy=remedy)

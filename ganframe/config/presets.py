@@ -1,0 +1,66 @@
+"""Configs by file or by the name of a preset."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganframe.config.document import read_document
+from ganframe.config.experiment import Experiment
+from ganframe.config.load import Loaded, load_experiment
+from ganframe.errors import BadInput
+from ganframe.plugins.discovery import installed
+
+
+def find_config(name: str) -> Path:
+    """The file of a config: a path, or the name of an installed preset.
+
+    Raises:
+        BadInput: When there is neither, with the name that was probably meant.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    presets = installed().presets
+    if name in presets:
+        return presets[name][0]
+    if (path / "config.yaml").is_file():
+        raise BadInput("this is a run, not a config", place=name, remedy="Add --resume to go on with it.")
+    if path.is_dir() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        raise BadInput("there is no config file here", place=name)
+    near = difflib.get_close_matches(name, presets, 1)
+    remedy = f"Did you mean {near[0]!r}?" if near else "`ganframe presets` lists the installed ones."
+    raise BadInput(f"there is no preset or config file {name!r}", remedy=remedy)
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Loaded:
+    """Read a config file or a preset, with the places of its values.
+
+    Args:
+        name: A path or the name of a preset.
+        overrides: `a.b=c` each: a dotted path and a YAML value.
+
+    Raises:
+        BadInput: With the place of what is wrong.
+    """
+    return load_experiment(find_config(name), overrides)
+
+
+def load_config(name: str, *overrides: str) -> Experiment:
+    """Read a config file or a preset.
+
+    Args:
+        name: A path or the name of a preset.
+        overrides: `a.b=c` each: a dotted path and a YAML value.
+
+    Raises:
+        BadInput: With the place of what is wrong.
+    """
+    return load(name, overrides).experiment
+
+
+def summaries() -> list[tuple[str, str, str]]:
+    """Name, summary and package of every installed preset, by name."""
+    found = sorted(installed().presets.items())
+    return [(name, str(read_document(path).data.get("summary", "")), package) for name, (path, package) in found]

@@ -1,0 +1,88 @@
+"""Settings that may change over a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import (
+    Discriminator,
+    FiniteFloat,
+    Tag,
+)
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic.annotated_handlers import GetCoreSchemaHandler
+
+from ganframe.config.component import Component
+
+
+class ScheduleConfig(Component):
+    """A number that changes over a run, as a function of the images seen."""
+
+    kind: ClassVar[str] = "schedule"
+
+    def at(self, images: int, total: int) -> float:
+        """The value once `images` of `total` real examples were seen."""
+        raise NotImplementedError
+
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and the highest value that the schedule may take."""
+        raise NotImplementedError
+
+
+def _scheduled_tag(value: object) -> str:
+    return "schedule" if isinstance(value, (ScheduleConfig, Mapping)) else "number"
+
+
+Scheduled = Annotated[
+    Annotated[FiniteFloat, Tag("number")] | Annotated[ScheduleConfig, Tag("schedule")],
+    Discriminator(_scheduled_tag),
+]
+"""A number, or a schedule of numbers."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a scheduled number has to keep to: `Annotated[Scheduled, Bounds(ge=0)]`.
+
+    Attributes:
+        ge: The lowest value.
+        le: The highest value.
+        lt: What every value is below.
+    """
+
+    ge: float = -math.inf
+    le: float = math.inf
+    lt: float = math.inf
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Check once the number or schedule itself is known to be one."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: float | ScheduleConfig) -> float | ScheduleConfig:
+        low, high = value.extremes() if isinstance(value, ScheduleConfig) else (value, value)
+        if low < self.ge:
+            raise ValueError(f"{low:g} is below {self.ge:g}")
+        if high > self.le:
+            raise ValueError(f"{high:g} is above {self.le:g}")
+        if high >= self.lt:
+            raise ValueError(f"{high:g} is not below {self.lt:g}")
+        return value
+
+
+def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> float:
+    """The number that a scheduled setting has once `images` of `total` were seen."""
+    return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
+
+
+def first_value(scheduled: float | ScheduleConfig) -> float:
+    """The number that a scheduled setting begins with; `build` gives it to the live object.
+
+    Where the setting is a schedule, the trainer sets the live object's attribute of the setting's name to the value
+    of each step before the step is taken.
+    """
+    return value_at(scheduled, 0, 1)

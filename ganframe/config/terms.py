@@ -1,0 +1,110 @@
+"""The kinds of terms of an objective: losses with their label policies, and regularizers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+)
+
+if TYPE_CHECKING:
+    from ganframe.game import protocols
+    from ganframe.game.game import Game
+from ganframe.config.component import Component
+from ganframe.config.schedules import Scheduled
+
+ZeroCase = Literal["tensors are equal", "samples are equal", "the judge is flat", "the judge has slope one"]
+"""Cases in which a regularizer may vanish: all tensors that it reads are the same; the samples of a batch are all the
+same; the discriminator's logits are constant; their gradient has norm 1 everywhere."""
+
+
+def some(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse an empty list where to name nothing would mean to do nothing."""
+    if not names:
+        raise ValueError("name at least one here, or leave this out")
+    return names
+
+
+class LabelPolicyConfig(Component):
+    """A change to the targets that the discriminator is trained towards."""
+
+    kind: ClassVar[str] = "label policy"
+
+    def build(self) -> protocols.LabelPolicy:
+        """Make the policy."""
+        raise NotImplementedError
+
+
+class TermConfig(Component):
+    """Something that adds a scalar to the objective of a turn."""
+
+    weight: Scheduled = 1.0
+    """Factor of the term in the objective; a number or a schedule."""
+    every: int = Field(default=1, ge=1)
+    """Take part in each k-th turn only, with the weight times k."""
+    turns: Annotated[tuple[str, ...], AfterValidator(some)] | None = None
+    """Names of the turns that the term joins; when left out, those of a regularizer's side, or of a loss's contests."""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """What the term reads of a verdict beside logits: `features`, `class_logits`."""
+    batch_coupled: ClassVar[bool] = False
+    """Whether the term is more than a mean over examples: on several devices each then computes it over all of them."""
+
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` say.
+
+        Args:
+            game: The game, before its players are seated; `game.roles()` says who they will be.
+
+        Raises:
+            BadInput: With the path of the setting, from this config on.
+        """
+
+
+class LossConfig(TermConfig):
+    """An adversarial loss: scores contests for both sides."""
+
+    kind: ClassVar[str] = "loss"
+    takes_targets: ClassVar[bool] = True
+    """Whether the discriminator's side follows soft or flipped targets."""
+    signed: ClassVar[bool] = True
+    """Whether larger logits mean more real; a loss that compares sets knows no direction."""
+    boundary: ClassVar[float | None] = 0.0
+    """The logit above which a sample counts as taken for real; None where the loss has no such point."""
+    contests: Annotated[tuple[str, ...], AfterValidator(some)] | None = None
+    """Names of the contests to score; all of the game's when left out."""
+    labels: tuple[LabelPolicyConfig, ...] = ()
+    """Label policies, applied in order to the discriminator's targets."""
+
+    def build(self) -> protocols.Loss:
+        """Make the loss."""
+        raise NotImplementedError
+
+
+class RegularizerConfig(TermConfig):
+    """Any other term: a gradient penalty, a cycle, a distance, a diversity."""
+
+    kind: ClassVar[str] = "regularizer"
+    side: ClassVar[Literal["discriminator", "generator", "both"]] = "generator"
+    """Whether the term belongs to the turns of discriminators, of the other players, or of both."""
+    input_gradients: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
+    """The contest sides whose samples the term differentiates by."""
+    differentiates_twice: ClassVar[bool] = False
+    """Whether the term differentiates by samples of its own, such as points between reals and fakes."""
+    calls: ClassVar[frozenset[str]] = frozenset()
+    """Methods of generators that the term calls beside `forward`, such as `log_prob`: what their `gives` must name."""
+    zero_when: ClassVar[ZeroCase | None] = None
+    """A case in which theory says that the term is 0; the conformance kit tries it."""
+
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that the term reads from the round."""
+        return ()
+
+    def leaves(self) -> tuple[str, ...]:
+        """Names of the tensors that the term differentiates by; the round makes them require a gradient."""
+        return ()
+
+    def build(self) -> protocols.Regularizer:
+        """Make the regularizer."""
+        raise NotImplementedError

@@ -1,0 +1,130 @@
+"""Networks made from other networks: what a config nests as `{type: spectral-norm, of: {type: patchgan}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig, Source
+from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.errors import within
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class DiscriminatorTransform(DiscriminatorConfig):
+    """A discriminator made from any other; it can do what the other can, unless it says otherwise."""
+
+    of: DiscriminatorConfig
+    """The discriminator to change."""
+
+    @property
+    def conditional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the network can take a condition."""
+        return self.of.conditional
+
+    @property
+    def gives(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What a verdict has beside logits."""
+        return self.of.gives
+
+    @property
+    def second_order(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether a gradient penalty can be differentiated through the network."""
+        return self.of.second_order
+
+    @property
+    def batch_coupled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether one sample's verdict depends on the rest of the batch."""
+        return self.of.batch_coupled
+
+    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
+        """See base class."""
+        with within("of"):
+            network = self.of.build(sample=sample, condition=self.inner_condition(condition))
+        return _remembering(self.change(network, sample=sample, condition=condition), self.of, network)
+
+    def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
+        """The condition that the other discriminator is built for: that of the game, unless the transform keeps it.
+
+        Args:
+            condition: The condition of one sample; None for an unconditional network.
+        """
+        return condition
+
+    def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
+        """Make the new discriminator from the live one, which may be changed in place.
+
+        Args:
+            network: The discriminator that was built from `of`.
+            sample: What is judged.
+            condition: The condition of one sample; None for an unconditional network.
+
+        Raises:
+            BadInput: When the network cannot be changed so.
+        """
+        raise NotImplementedError
+
+
+class GeneratorTransform(GeneratorConfig):
+    """A generator made from any other; it can do what the other can, unless it says otherwise."""
+
+    of: GeneratorConfig
+    """The generator to change."""
+
+    @property
+    def starts_from(self) -> Source:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the network takes a latent, or a sample of another domain."""
+        return self.of.starts_from
+
+    @property
+    def conditional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the network can take a condition."""
+        return self.of.conditional
+
+    @property
+    def gives(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What the live network offers beside `forward`."""
+        return self.of.gives
+
+    def build(
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+    ) -> nn.Module:
+        """See base class."""
+        with within("of"):
+            network = self.of.build(output=output, source=source, condition=condition)
+        changed = self.change(network, output=output, source=source, condition=condition)
+        return _remembering(changed, self.of, network)
+
+    def change(
+        self, network: nn.Module, *, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None
+    ) -> nn.Module:
+        """Make the new generator from the live one, which may be changed in place.
+
+        One that starts from a latent must have `latent_shape`, as the other has.
+
+        Args:
+            network: The generator that was built from `of`.
+            output: One sample to be made.
+            source: One sample to start from; None where the network starts from a latent.
+            condition: The condition of one sample; None for an unconditional network.
+
+        Raises:
+            BadInput: When the network cannot be changed so.
+        """
+        raise NotImplementedError
+
+
+def made_from(network: nn.Module) -> Sequence[tuple[GeneratorConfig | DiscriminatorConfig, nn.Module]]:
+    """The networks that a network was made from, the innermost first, each with its config; none for a plain one."""
+    return getattr(network, _MADE_FROM, ())
+
+
+_MADE_FROM = "_ganframe_made_from"
+
+
+def _remembering(changed: nn.Module, config: GeneratorConfig | DiscriminatorConfig, network: nn.Module) -> nn.Module:
+    # Beside the submodules, which it must not join: a network that was changed in place would contain itself.
+    object.__setattr__(changed, _MADE_FROM, (*made_from(network), (config, network)))
+    return changed

@@ -1,0 +1,28 @@
+"""Validation errors in the words of ganframe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import (
+    ValidationError,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+if TYPE_CHECKING:
+    pass
+
+
+def with_article(kind: str) -> str:
+    """A kind of component as it stands in a sentence: `an optimizer`."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def _detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
+    # Braces would be read as placeholders of pydantic's message template.
+    text = message.replace("{", "{{").replace("}", "}}")
+    return InitErrorDetails(type=PydanticCustomError(cast(Any, code), cast(Any, text)), loc=loc, input=value)
+
+
+def _refused(code: str, message: str, loc: tuple[str | int, ...], value: object) -> ValidationError:
+    return ValidationError.from_exception_data("component", [_detail(code, message, loc, value)])

@@ -1,0 +1,1 @@
+"""From a data set to batches: order, loading, workers, and files that cannot be read."""

@@ -1,0 +1,73 @@
+"""Players whose parameters, gradients and optimizer state are spread over the processes of a run (FSDP2).
+
+Outside of checkpoints a sharded parameter is a `DTensor`, of which each rank has some rows. Each child of a player is
+gathered when it is used and let go of afterwards, so that no device ever holds all of a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from ganframe.distributed import collectives as distributed
+
+
+def shard(network: nn.Module, device: torch.device) -> None:
+    """Spread the parameters of a network over all ranks, in place.
+
+    Args:
+        network: The same on every rank.
+        device: Where this rank computes.
+    """
+    mesh = init_device_mesh(device.type, (distributed.this_shard().ranks,))
+    for part in _parts(network):
+        fully_shard(part, mesh=mesh)
+    fully_shard(network, mesh=mesh)
+
+
+def _parts(network: nn.Module) -> Iterator[nn.Module]:
+    """The children that have parameters; those of a list, which is never called, in its place."""
+    for child in network.children():
+        if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
+            yield from _parts(child)
+        elif any(True for _ in child.parameters()):
+            yield child
+
+
+@contextmanager
+def in_one_piece(players: Iterable[nn.Module]) -> Generator[None, None, None]:
+    """Keep the parameters of sharded players in one piece while inside, and average their gradients at the end.
+
+    FSDP reduces gradients as the first backward pass ends, which is too early where a penalty takes a second one.
+    """
+    networks = [player for player in players if isinstance(player, FSDPModule)]
+    for network in networks:
+        _each_part(network, lambda part: part.unshard())
+        network.set_requires_gradient_sync(False)
+        network.set_reshard_after_backward(False)
+        network.set_reshard_after_forward(False)
+    yield
+    for network in networks:
+        gradients = {name: each.grad for name, each in cast(nn.Module, network).named_parameters()}
+        for parameter in cast(nn.Module, network).parameters():
+            parameter.grad = None
+        _each_part(network, lambda part: part.reshard())
+        network.set_requires_gradient_sync(True)
+        network.set_reshard_after_backward(True)
+        network.set_reshard_after_forward(True)
+        for name, parameter in cast(nn.Module, network).named_parameters():
+            gradient = gradients[name]
+            if gradient is not None:
+                parameter.grad = distributed.like(distributed.mean(gradient), parameter)
+
+
+def _each_part(network: FSDPModule, change: Callable[[FSDPModule], object]) -> None:
+    for part in cast(nn.Module, network).modules():
+        if isinstance(part, FSDPModule):
+            change(part)

@@ -1,0 +1,62 @@
+"""The processes of a run: join them, find their devices, end them together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+from ganframe.distributed.collectives import (
+    _reach,
+    gather,
+)
+from ganframe.distributed.shard import this_shard
+from ganframe.errors import BadInput
+
+
+@contextmanager
+def process_group() -> Generator[None, None, None]:
+    """Join the other processes that torchrun started, for as long as this is entered.
+
+    Raises:
+        RunFailed: When they cannot be reached.
+    """
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if alone or dist.is_initialized():
+        yield
+        return
+    _reach(dist.init_process_group)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device(name: str) -> str:
+    """The device of this process among those of its machine: `cuda` becomes `cuda:2` in the third one."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and this_shard().ranks > 1 else name
+
+
+@contextmanager
+def together() -> Generator[None, None, None]:
+    """Let input that one rank cannot use end all of them; the first such rank is the one to say why.
+
+    Raises:
+        BadInput: What was raised inside.
+    """
+    problem: BadInput | None = None
+    try:
+        yield
+    except BadInput as found:
+        problem = found
+    shard = this_shard()
+    if shard.ranks > 1:
+        failed = gather(torch.tensor([int(problem is not None)])).tolist()
+        if any(failed) and shard.rank != failed.index(1):
+            sys.exit(BadInput.exit_code)
+    if problem is not None:
+        raise problem

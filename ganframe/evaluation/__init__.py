@@ -1,0 +1,1 @@
+"""A run looked at: samples, metrics, pictures, diagnostics and the report."""

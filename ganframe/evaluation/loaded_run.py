@@ -1,0 +1,187 @@
+"""A trained run: its averaged players, and samples from them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.config.experiment import Experiment
+from ganframe.data.dataset import Dataset
+from ganframe.errors import BadInput, within
+from ganframe.evaluation.sampling import sampling_mode, sampling_round
+from ganframe.game.game import Game
+from ganframe.randomness import Randomness
+from ganframe.runs.checkpoints import load_latest, what_fits
+from ganframe.runs.folder import RunFolder
+from ganframe.training.assembly import Assembly, assemble, choose_device, sample_makers
+from ganframe.training.ema import Averages
+
+
+class Trained:
+    """What a run has learnt.
+
+    Attributes:
+        folder: The files of the run.
+        experiment: The config of the run.
+        game: The game with averaged players, in eval mode.
+        device: Where the players are.
+        step: The step of the checkpoint.
+    """
+
+    def __init__(self, folder: RunFolder, experiment: Experiment, game: Game, device: torch.device, step: int) -> None:
+        self.folder, self.experiment, self.game, self.device, self.step = folder, experiment, game, device, step
+
+    @functools.cached_property
+    def dataset(self) -> Dataset:
+        """The data that inputs come from, held out where there is some; opened when it is first asked for.
+
+        Raises:
+            BadInput: When the data is missing or cannot be read.
+        """
+        with within("data"):
+            return (self.experiment.data.held_out() or self.experiment.data).build()
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """The networks by name; those that make samples are averaged where the run averaged them."""
+        return self.game.players
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        labels: Tensor | Sequence[int] | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """Draw samples.
+
+        Args:
+            count: How many.
+            seed: The same seed and batch size give the same samples.
+            labels: A class for each sample, for a conditional game; every class in turn when None.
+            inputs: Named tensors to use instead of drawn ones: `{"source": images}`, `{"latent": z}`.
+            batch_size: Samples in one forward pass.
+
+        Returns:
+            A float tensor `(count, ...)` on the CPU; images are `(count, C, H, W)` in [-1, 1].
+
+        Raises:
+            BadInput: When labels or inputs do not fit the game, or are not `count` many.
+        """
+        label = self.label()
+        if labels is None and label is not None and "latent" in self.game.makers and label[0] not in (inputs or {}):
+            labels = torch.arange(count) % label[1]
+        return self.tensors(count, (self.game.output,), seed=seed, labels=labels, inputs=inputs, batch_size=batch_size)[
+            self.game.output
+        ]
+
+    def tensors(
+        self,
+        count: int,
+        names: Sequence[str],
+        *,
+        seed: int = 0,
+        labels: Tensor | Sequence[int] | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
+        batch_size: int = 64,
+    ) -> dict[str, Tensor]:
+        """Named tensors of sampling rounds, such as `source` beside `fake`; see `sample`.
+
+        Raises:
+            BadInput: When labels, inputs or names do not fit the game, or are not `count` many.
+        """
+        given = self._given(count, names, labels, inputs or {})
+        pieces: list[dict[str, Tensor]] = []
+        randomness = Randomness(seed).at("sample")
+        with sampling_mode(self.game, randomness, self.device):
+            for start in range(0, count, batch_size):
+                part = {name: each[start : start + batch_size] for name, each in given.items()}
+                size = min(batch_size, count - start)
+                round = sampling_round(self.game, lambda: self.dataset, size, randomness.at(start), self.device, part)
+                pieces.append({name: round[name].float().cpu() for name in names})
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in names}
+
+    def _given(
+        self, count: int, names: Sequence[str], labels: Tensor | Sequence[int] | None, inputs: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        for name in (*names, *inputs):
+            if name not in self.game.names:
+                raise BadInput(f"the game has no tensor {name!r}", remedy=f"It has: {', '.join(self.game.names)}.")
+        given = dict(inputs)
+        if labels is not None:
+            label = self.label()
+            if label is None:
+                raise BadInput("this run was not conditioned on labels")
+            name, classes = label
+            given[name] = torch.as_tensor(labels)
+            if not bool(((given[name] >= 0) & (given[name] < classes)).all()):
+                raise BadInput(f"labels run from 0 to {classes - 1}")
+        if count < 1:
+            raise BadInput(f"{count} samples cannot be drawn")
+        for name, each in given.items():
+            if len(each) != count:
+                raise BadInput(f"{count} samples were asked for, but {name!r} has {len(each)} examples")
+            if name in self.game.makers and each.shape[1:] != (shape := self._made(name)):
+                raise BadInput(f"{name!r} has the shape {tuple(each.shape[1:])} and not {shape} for each example")
+        return given
+
+    def _made(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor that the game makes, without the batch axis."""
+        randomness = Randomness(0)
+        with sampling_mode(self.game, randomness, self.device):
+            made = sampling_round(self.game, lambda: self.dataset, 1, randomness, self.device)[name]
+        return tuple(made.shape[1:])
+
+    def label(self) -> tuple[str, int] | None:
+        """Name and number of the class labels that samples are conditioned on; None where there are none."""
+        for name in (contest.fake_condition for contest in self.game.contests):
+            if name is None or name not in self.game.data:
+                continue  # a condition that the game makes itself is nobody's to choose
+            classes = self.game.data[name].classes
+            if classes is not None:
+                return name, classes
+        return None
+
+
+def load(run: Path | str, *, device: str = "auto") -> Trained:
+    """Load a run from its latest whole checkpoint.
+
+    Args:
+        run: The run folder.
+        device: Where to put the players: a torch device, or `auto`.
+
+    Raises:
+        BadInput: When the folder holds no run, or no checkpoint that can be read.
+    """
+    folder = RunFolder.open(Path(run))
+    experiment = folder.experiment()
+    try:
+        chosen = choose_device(device)
+    except BadInput as problem:  # the device is this function's argument, not a setting of the config
+        raise BadInput(problem.message, remedy=problem.remedy) from None
+    assembly = assemble(experiment, chosen, folder.data())
+    found = load_latest(folder.checkpoints)
+    if found is None:
+        raise BadInput("this run has no checkpoint yet", place=str(folder.path))
+    step, rooms = found
+    with what_fits(folder.checkpoints):
+        _take_back(experiment, assembly, rooms)
+    for player in assembly.game.players.values():
+        player.eval().requires_grad_(False)
+    return Trained(folder, experiment, assembly.game, assembly.device, step)
+
+
+def _take_back(experiment: Experiment, assembly: Assembly, rooms: Mapping[str, Any]) -> None:
+    for name, player in assembly.game.players.items():
+        player.load_state_dict(rooms[f"player.{name}"])
+    if experiment.train.ema is not None:
+        averages = Averages(sample_makers(assembly.game), 0.0)
+        averages.load_state_dict(rooms["averages"])
+        assembly.game.seat(assembly.game.players | averages.players)

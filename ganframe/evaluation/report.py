@@ -1,0 +1,218 @@
+"""The report of a run: one HTML file that needs no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ganframe.errors import BadInput
+from ganframe.evaluation.diagnostics import diagnose
+from ganframe.files import write_whole
+from ganframe.runs.folder import RunFolder
+from ganframe.runs.logs import read_log
+
+T = TypeVar("T")
+
+
+PICTURES = 8
+"""Pictures over time that the report shows at the most."""
+
+
+POINTS = 400
+"""Points of a curve at the most."""
+
+
+ROWS = 200
+"""Rows of the table of metrics at the most."""
+
+
+LINES = 20_000
+"""Lines of a log that are looked at; of a longer one, means of neighbours."""
+
+
+LARGE = 100_000
+"""Bytes of a picture above which a smaller copy stands in the report."""
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd }
+pre { background: #f6f6f4; padding: 1rem; overflow-x: auto } table { border-collapse: collapse }
+td, th { padding: .2rem 1rem .2rem 0; text-align: left; vertical-align: top }
+figure { display: inline-block; margin: 0 1rem 1rem 0 } figcaption { color: #666; font-size: .85rem }
+.over-time img { width: 14rem } .last img { max-width: 100% } svg { max-width: 100%; height: auto }
+"""
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write the report of a run, finished or not, from its files.
+
+    Nothing in them becomes an element or an attribute of the page.
+
+    Args:
+        folder: The run.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadInput: When a file is not as a run writes it.
+    """
+    log, metrics = read_log(folder.scalars, LINES), read_log(folder.metrics)
+    found = folder.pictures.glob("*.png") if folder.pictures.is_dir() else ()
+    pictures = sorted(path for path in found if path.stem.isdecimal())
+    config = _text(folder.path / "config.yaml")
+    sections = [
+        ("Samples", _last(folder)),
+        ("Metrics", _metrics(metrics)),
+        ("Diagnostics", _findings(log)),
+        ("Curves", _curves(log)),
+        ("Samples over time", _over_time(pictures)),
+        ("Config", f"<pre>{html.escape(config)}</pre>"),
+        ("Environment", _table(folder.environment())),
+    ]
+    name = html.escape(folder.path.name)
+    body = "".join(f"<h2>{title}</h2>\n{content}\n" for title, content in sections if content)
+    page = (
+        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{name}</title>"
+        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n{_progress(log)}\n{body}</body></html>\n"
+    )
+    write_whole(folder.report, page.encode())
+    return folder.report
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadInput("this is not UTF-8 text", place=str(file)) from None
+
+
+def _progress(log: Sequence[Mapping[str, float]]) -> str:
+    if not log:
+        return "<p>No step was logged yet.</p>"
+    last = log[-1]
+    speed = f"{last.get('images per second', 0):,.0f}"
+    return f"<p>{last['step']:,.0f} steps, {last['images']:,.0f} images, {speed} images a second.</p>"
+
+
+def _last(folder: RunFolder) -> str:
+    return f"<div class='last'>{_image(folder.samples, 1000)}</div>" if folder.samples.is_file() else ""
+
+
+def _over_time(pictures: Sequence[Path]) -> str:
+    if len(pictures) < 2:
+        return ""
+    count = min(PICTURES, len(pictures))
+    chosen = [pictures[round(index * (len(pictures) - 1) / (count - 1))] for index in range(count)]
+    figures = (
+        f"<figure>{_image(path, 450)}<figcaption>step {int(path.stem):,}</figcaption></figure>" for path in chosen
+    )
+    return f"<div class='over-time'>{''.join(figures)}</div>"
+
+
+def _image(path: Path, side: int) -> str:
+    kind, content = ("png", path.read_bytes()) if path.stat().st_size <= LARGE else ("jpeg", _smaller(path, side))
+    return f"<img alt='samples' src='data:image/{kind};base64,{base64.b64encode(content).decode()}'>"
+
+
+def _smaller(path: Path, side: int) -> bytes:
+    from PIL.PngImagePlugin import PngImageFile  # noqa: PLC0415  only a report with large pictures needs it
+
+    stream = io.BytesIO()
+    try:
+        with PngImageFile(path) as picture:  # not Image.open, which refuses grids of many large images
+            picture.thumbnail((side, side))
+            picture.convert("RGB").save(stream, format="jpeg", quality=85)
+    except (SyntaxError, OSError, ValueError) as problem:
+        raise BadInput(f"this picture cannot be read: {problem}", place=str(path)) from None
+    return stream.getvalue()
+
+
+def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
+    if not lines:
+        return ""
+    lines = _thinned(lines, ROWS)
+    names = [name for name in lines[-1] if name != "step"]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{_number(line.get(name))}</td>" for name in names) + "</tr>" for line in lines
+    )
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _thinned(values: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many of the values, in even steps, the last among them."""
+    return values[:: -max(-(-len(values) // most), 1)][::-1]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _findings(log: Sequence[Mapping[str, float]]) -> str:
+    findings = diagnose(log)
+    if not findings:
+        return "<p>Nothing stands out.</p>" if log else ""
+    return "".join(
+        f"<p><strong>{html.escape(each.title)}.</strong> {html.escape(each.advice)}</p>" for each in findings
+    )
+
+
+def _curves(log: Sequence[Mapping[str, float]]) -> str:
+    if len(log) < 2:
+        return ""
+    from matplotlib import rc_context  # noqa: PLC0415  slow to import, and only a report with curves needs it
+    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
+
+    groups: dict[str, list[str]] = {}
+    for name in sorted({name for line in log for name in line if "/" in name}):
+        groups.setdefault(_panel(name), []).append(name)
+    rows = -(-len(groups) // 2)
+    figure = Figure(figsize=(10, 2.8 * rows), layout=ConstrainedLayoutEngine(h_pad=0.12))
+    for index, (title, names) in enumerate(groups.items()):
+        axes = figure.add_subplot(rows, 2, index + 1)
+        for name in names:
+            points = [(line["images"], line[name]) for line in log if name in line]
+            thin = _thinned(points, POINTS)
+            axes.plot(*zip(*thin, strict=True), linewidth=0.9)
+        axes.set_title(title, fontsize=9, parse_math=False)
+        axes.set_xlabel("images", fontsize=7)
+        axes.tick_params(labelsize=7)
+        for text in axes.legend(axes.lines, [_label(name) for name in names], fontsize=7).get_texts():
+            text.set_parse_math(False)
+    stream = io.StringIO()
+    with rc_context({"svg.hashsalt": "ganframe", "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that a font lacks or that take much room
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()[stream.getvalue().index("<svg") :]
+
+
+def _label(name: str) -> str:
+    # A label that begins with an underscore is left out of a legend.
+    what = name.split("/", 1)[1]
+    return f" {what}" if what.startswith("_") else what
+
+
+def _panel(name: str) -> str:
+    turn, _, what = name.partition("/")
+    for kind in ("accuracy", "logit gap", "gradient norm"):
+        if kind in what:
+            return f"{turn}: {kind}"
+    return f"{turn}: terms before their weights"
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows: list[str] = []
+    for name, value in values.items():
+        text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)
+        rows.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"

@@ -1,0 +1,1 @@
+"""The one idea: games of named tensors, contests and turns, and the objective over their terms."""

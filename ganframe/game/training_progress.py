@@ -1,0 +1,20 @@
+"""How far a run is: all that schedules and intervals depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the run a turn is taken: all that lazy intervals and schedules depend on.
+
+    Attributes:
+        turn_count: How often this turn was taken before.
+        images: Real examples seen before this step.
+        total: Real examples of the whole run.
+    """
+
+    turn_count: int
+    images: int
+    total: int

@@ -1,0 +1,144 @@
+"""The plugin host: finds what is installed, tries each plugin once, and goes on without the broken ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from ganframe import builtin
+from ganframe.config.component import Component
+from ganframe.errors import BadInput
+from ganframe.plugins import hookspecs
+from ganframe.plugins.registry import Conflict, Registry
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+
+GROUP = "ganframe"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One installed plugin, loaded or broken."""
+
+    name: str
+    package: str
+    version: str
+    module: str
+    error: str = ""
+
+    def location(self) -> str:
+        """The file that is loaded, found without running it; empty where there is none."""
+        spec = find_spec(self.module.partition(":")[0].partition(".")[0])
+        return spec.origin or "" if spec else ""
+
+
+@dataclass
+class Installed:
+    """What the installed packages bring."""
+
+    manager: pluggy.PluginManager
+    registry: Registry = field(default_factory=Registry)
+    presets: dict[str, tuple[Path, str]] = field(default_factory=dict[str, tuple[Path, str]])
+    plugins: list[Plugin] = field(default_factory=list[Plugin])
+
+    def add(self, name: str, package: str, version: str, load: Callable[[], object], module: str) -> None:
+        """Try one plugin: all of it is registered, or it is listed as broken and none of it is."""
+        registry, presets = self.registry.copy(), dict(self.presets)
+
+        def component(cls: type[Component]) -> None:
+            registry.add(cls, package)
+
+        def preset_folder(folder: Path) -> None:
+            for path in sorted(folder.glob("*.yaml")):
+                if path.stem in presets:
+                    raise Conflict(f"preset {path.stem!r} of {package} is already supplied by {presets[path.stem][1]}")
+                presets[path.stem] = (path, package)
+
+        trial = new_manager()
+        tried = Plugin(name, package, version, module)
+        try:
+            plugin = load()
+            trial.register(plugin, name)
+            trial.check_pending()
+            trial.hook.register_components.call_historic(kwargs={"register": component})
+            trial.hook.register_presets.call_historic(kwargs={"register": preset_folder})
+            self.manager.register(plugin, name)
+            self.registry, self.presets = registry, presets
+        except (Exception, SystemExit) as problem:
+            tried = _broken(tried, problem)
+        self.plugins.append(tried)
+
+    def add_commands(self, cli: Typer) -> None:
+        """Let every plugin add its commands; one that cannot is listed as broken."""
+        for hook in self.manager.hook.register_commands.get_hookimpls():
+            try:
+                hook.function(*(cli for _ in hook.argnames))
+            except (Exception, SystemExit) as problem:
+                names = [each.name for each in self.plugins]
+                index = names.index(hook.plugin_name)
+                self.plugins[index] = _broken(self.plugins[index], problem)
+
+
+def _broken(plugin: Plugin, problem: BaseException) -> Plugin:
+    """The plugin with its error; raises that instead when GANFRAME_STRICT_PLUGINS says so."""
+    error = _short(problem)
+    if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
+        raise BadInput(
+            f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}) cannot be loaded: {error}",
+            remedy="Mend or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
+        ) from problem
+    return dataclasses.replace(plugin, error=error)
+
+
+def _short(problem: BaseException) -> str:
+    return (f"{type(problem).__name__}: {problem}".splitlines() or [""])[0]
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A plugin manager that knows the hooks and has no plugins."""
+    manager = pluggy.PluginManager("ganframe")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+@functools.cache
+def installed() -> Installed:
+    """Everything that is installed; looked up once.
+
+    `GANFRAME_LOAD_PLUGINS=a,b` limits which plugins are tried; `GANFRAME_STRICT_PLUGINS=1` raises at a broken one.
+
+    Raises:
+        BadInput: When a plugin is broken in strict mode, or the limit names one that is not installed.
+    """
+    found = Installed(new_manager())
+    found.add("ganframe", "ganframe", "", lambda: builtin, builtin.__name__)
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    limit = os.environ.get("GANFRAME_LOAD_PLUGINS")
+    if limit is not None:
+        wanted = {name.strip() for name in limit.split(",")} - {""}
+        absent = wanted - {point.name for point in points}
+        if absent:
+            raise BadInput(
+                f"no plugin is called {', '.join(sorted(absent))}",
+                place=f"GANFRAME_LOAD_PLUGINS={limit}",
+                remedy=f"Installed: {', '.join(point.name for point in points)}.",
+            )
+        points = [point for point in points if point.name in wanted]
+    for point in points:
+        found.add(point.name, *_distribution(point), point.load, point.value)
+    return found
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "")

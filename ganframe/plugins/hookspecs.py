@@ -1,0 +1,82 @@
+"""Every hook that a plugin may implement.
+
+A plugin is a module with functions marked `@ganframe.hookimpl`, named by an entry point in the group `ganframe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from typer import Typer
+
+    from ganframe.config.component import Component
+    from ganframe.game.round import Round
+    from ganframe.game.turn import Turn
+    from ganframe.training.run import Run
+
+
+hookspec = pluggy.HookspecMarker("ganframe")
+
+
+hookimpl = pluggy.HookimplMarker("ganframe")
+
+
+@hookspec(historic=True)
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Call `register` with each config class; its base class says which kind it is."""
+
+
+@hookspec(historic=True)
+def register_presets(register: Callable[[Path], None]) -> None:
+    """Call `register` with the folder that holds the plugin's `*.yaml` presets."""
+
+
+@hookspec(historic=True)
+def register_commands(cli: Typer) -> None:
+    """Add commands to the `ganframe` command line."""
+
+
+@hookspec
+def on_run_start(run: Run) -> None:
+    """Players, optimizers and data are ready; after a resume the state is restored already."""
+
+
+@hookspec
+def on_turn_end(run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
+    """The optimizer of a turn has stepped. `rounds` are those that the turn was taken over, with their `logits`."""
+
+
+@hookspec
+def on_step_end(run: Run, step: int, scalars: Mapping[str, float]) -> None:
+    """Every turn of a step is done. `scalars` are this step's, by `turn/name`."""
+
+
+@hookspec
+def on_evaluation(run: Run, step: int, results: Mapping[str, float]) -> None:
+    """The metrics were measured. `results` are by `metric/name`."""
+
+
+@hookspec
+def on_snapshot(run: Run, step: int, tensors: Mapping[str, Tensor], picture: Path) -> None:
+    """Samples were drawn with the averaged players and saved as a picture."""
+
+
+@hookspec
+def on_checkpoint_save(run: Run, state: dict[str, object]) -> None:
+    """Put what must survive a resume into `state`, under a key of the plugin's own: JSON values only."""
+
+
+@hookspec
+def on_checkpoint_load(run: Run, state: Mapping[str, object]) -> None:
+    """Take back what `on_checkpoint_save` put there."""
+
+
+@hookspec
+def on_run_end(run: Run, error: BaseException | None) -> None:
+    """The run is over: `error` is None when it got to its end."""

@@ -1,0 +1,270 @@
+"""Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
+
+A checkpoint is a folder `checkpoints/STEP/` with one `ROOM.safetensors` for each part of the state, `state.json` for
+all that is no tensor, and `manifest.json` with the SHA-256 of each. It is written beside its place and moved there
+in one rename, so a folder with a name of digits is always complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from ganframe.errors import BadInput, writing
+from ganframe.distributed.notices import notice
+from ganframe.files import _write, write_whole
+
+
+MANIFEST = "manifest.json"
+
+
+STATE = "state.json"
+
+
+_REFERENCE = "$tensor"
+
+
+@dataclass(frozen=True)
+class _State:
+    step: int
+    rooms: dict[str, Any]
+
+
+# Not the parser of the standard library, which fails at what is nested deeply.
+_STATE: TypeAdapter[_State] = TypeAdapter(_State)
+
+
+_LIST: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+
+def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
+    """Write a checkpoint and drop the oldest beyond `keep`.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        step: The step after which this is the state.
+        rooms: State by part: trees of mappings and lists whose leaves are tensors or JSON values.
+        keep: How many of the latest checkpoints stay.
+
+    Returns:
+        The folder of the new checkpoint.
+
+    Raises:
+        RunFailed: When it cannot be written; those before it are whole.
+    """
+    files: dict[str, bytes] = {}
+    structure: dict[str, Any] = {}
+    for room, tree in rooms.items():
+        tensors: dict[str, Tensor] = {}
+        structure[room] = _without_tensors(tree, "", tensors)
+        if tensors:
+            files[f"{room}.safetensors"] = save_tensors(tensors)
+    files[STATE] = json.dumps({"step": step, "rooms": structure}).encode()
+    files[MANIFEST] = _manifest({name: _digest(content) for name, content in files.items()})
+
+    target = folder / _name(step)
+    draft = folder / f".{target.name}.draft"
+    with writing(folder):
+        folder.mkdir(exist_ok=True)  # not its parents: a run whose folder has vanished is over
+        for left_by_a_kill in folder.glob(".*.draft"):
+            _remove(left_by_a_kill)
+        draft.mkdir()
+        try:
+            for name, content in files.items():
+                _write(draft / name, content)
+            _sync_folder(draft)
+            _remove(target)
+            draft.rename(target)
+        except BaseException:
+            _remove(draft)  # a full disk needs the room
+            raise
+        _sync_folder(folder)
+        for old in complete(folder)[keep:]:
+            _remove(old)
+    return target
+
+
+def complete(folder: Path) -> list[Path]:
+    """The checkpoints of a run, the latest first."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((path for path in found if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
+
+
+def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
+    """Read a checkpoint whose every byte is as it was written.
+
+    Returns:
+        The step, and the state by part.
+
+    Raises:
+        BadInput: When a file is missing or its content has changed, or this is not the checkpoint that its name says.
+    """
+    manifest = checkpoint / MANIFEST
+    try:
+        digests = _listed(_read(manifest))
+    except (ValueError, TypeError, KeyError) as problem:
+        raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(manifest)) from None
+    files: dict[str, bytes] = {}
+    for name, digest in digests.items():
+        files[name] = _read(checkpoint / name)
+        if _digest(files[name]) != digest:
+            raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
+    try:
+        state = _STATE.validate_json(files[STATE])
+        rooms = {
+            room: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
+            for room, tree in state.rooms.items()
+        }
+    except (ValueError, TypeError, KeyError, SafetensorError) as problem:
+        # The digests say that nothing was changed since, not that it was a run that wrote it.
+        reason = str(problem).splitlines()[0]
+        raise BadInput(f"this is not a checkpoint as a run writes it: {reason}", place=str(checkpoint)) from None
+    if checkpoint.name != _name(state.step):
+        raise BadInput(f"this is the checkpoint of step {state.step}", place=str(checkpoint))
+    return state.step, rooms
+
+
+@contextmanager
+def what_fits(folder: Path) -> Generator[None, None, None]:
+    """Say that a checkpoint which can be read is of another run, where its parts do not fit those that take them back.
+
+    Args:
+        folder: The run's folder of checkpoints.
+
+    Raises:
+        BadInput: In the place of any error of that kind.
+    """
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as problem:
+        reason = " ".join(str(problem).split())
+        message = f"the checkpoint does not fit the run's config: {type(problem).__name__}: {reason}"
+        raise BadInput(message, place=str(folder)) from problem
+
+
+def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """Read the latest checkpoint that is whole, and say which later ones are not.
+
+    Returns:
+        What `load` returns; None where there is no checkpoint.
+
+    Raises:
+        BadInput: When there are checkpoints, and all of them are damaged.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInput("this should be the folder of checkpoints", place=str(folder))
+    found = complete(folder)
+    for checkpoint in found:
+        try:
+            return load(checkpoint)
+        except BadInput as problem:
+            notice("skipped a damaged checkpoint", str(problem))
+    if found:
+        raise BadInput("every checkpoint of this run is damaged", place=str(folder))
+    return None
+
+
+def set_aside(folder: Path, after: int) -> None:
+    """Rename the checkpoints of later steps to `STEP.damaged`, so that they do not count among those to keep.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        after: The step of the latest one that is whole.
+
+    Raises:
+        RunFailed: When they cannot be renamed.
+    """
+    for checkpoint in complete(folder):
+        if int(checkpoint.name) > after:
+            damaged = checkpoint.with_name(f"{checkpoint.name}.damaged")
+            with writing(checkpoint):
+                _remove(damaged)
+                checkpoint.rename(damaged)
+
+
+def _name(step: int) -> str:
+    return f"{step:09d}"
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise BadInput(f"this file of a checkpoint cannot be read: {problem.strerror}", place=str(path)) from None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _manifest(digests: Mapping[str, str]) -> bytes:
+    """The digests of all files, and that of the list itself."""
+    own = _digest(json.dumps(digests).encode())
+    return json.dumps({"files": digests, "digest": own}, indent=1).encode()
+
+
+def _listed(content: bytes) -> dict[str, str]:
+    """The digests that a manifest lists; a manifest of which any byte has changed is a ValueError."""
+    digests = _LIST.validate_json(content)["files"]
+    if _manifest(digests) != content:
+        raise ValueError("its manifest has changed since it was written")
+    outside = [name for name in digests if Path(name).name != name or "\0" in name]
+    if outside:
+        raise ValueError(f"its manifest lists what lies elsewhere: {outside[0]!r}")
+    return digests
+
+
+def _without_tensors(tree: Any, key: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(tree, Tensor):
+        # A copy, because safetensors refuses tensors that share memory.
+        tensors[key] = tree.detach().cpu().clone().contiguous()
+        return {_REFERENCE: key}
+    if isinstance(tree, Mapping):
+        items = cast(Mapping[str, Any], tree).items()
+        return {name: _without_tensors(each, f"{key}/{name}", tensors) for name, each in items}
+    if isinstance(tree, (list, tuple)):
+        values = cast(list[Any], tree)
+        return [_without_tensors(each, f"{key}/{index}", tensors) for index, each in enumerate(values)]
+    return tree
+
+
+def _with_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(tree, dict):
+        mapping = cast(dict[str, Any], tree)
+        if mapping.keys() == {_REFERENCE}:
+            # A copy, because what safetensors gives is a view into a file's bytes, aligned as they happen to lie.
+            return tensors[mapping[_REFERENCE]].clone()
+        return {name: _with_tensors(each, tensors) for name, each in mapping.items()}
+    if isinstance(tree, list):
+        return [_with_tensors(each, tensors) for each in cast(list[Any], tree)]
+    return tree
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

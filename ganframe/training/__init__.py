@@ -1,0 +1,1 @@
+"""From a config to weights: assembly, the step, the loop and its callbacks."""

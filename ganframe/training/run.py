@@ -1,0 +1,76 @@
+"""A run as hooks see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from ganframe.config.experiment import Experiment
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ganframe.game.game import Game
+    from ganframe.game.protocols import Optimizer
+    from ganframe.training.assembly import Assembly
+    from ganframe.training.ema import Averages
+from ganframe.runs.folder import RunFolder
+
+
+@dataclass
+class Run:
+    """A run as hooks see it.
+
+    Attributes:
+        experiment: The config.
+        folder: The files of the run.
+        assembly: The game, its players and the objective.
+        optimizers: The optimizer of each turn, by the turn's name.
+        averages: The averaged players; None where nothing is averaged.
+        hooks: The plugins and loggers of this run.
+        step: Steps done.
+        images: Real examples seen.
+        resumed: Whether the run goes on from a checkpoint.
+        looked: Whether what is due at this step was drawn and measured.
+        reported: What hooks have reported of this step.
+        rollbacks: How often the run went back to a checkpoint after numbers that were not finite.
+    """
+
+    experiment: Experiment
+    folder: RunFolder
+    assembly: Assembly
+    optimizers: dict[str, Optimizer]
+    averages: Averages | None
+    hooks: pluggy.PluginManager
+    step: int = 0
+    images: int = 0
+    resumed: bool = False
+    looked: bool = True
+    rollbacks: int = 0
+    reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
+
+    def report(self, name: str, value: Tensor) -> None:
+        """Let a scalar join those of this step, which loggers are told of; for `on_turn_end`.
+
+        Args:
+            name: Who it is of and what it is: `ada/p`.
+            value: One number. It is read together with all others, so that a GPU is waited for but once.
+        """
+        self.reported[name] = value.detach()
+
+    @property
+    def game(self) -> Game:
+        """The game, with the players that train."""
+        return self.assembly.game
+
+    @property
+    def device(self) -> torch.device:
+        """Where the players are."""
+        return self.assembly.device
+
+    def sampling_game(self) -> Game:
+        """The game with averaged players, where there are any."""
+        return self.game.with_players(self.averages.players if self.averages else {})

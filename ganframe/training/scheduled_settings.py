@@ -1,0 +1,36 @@
+"""Scheduled settings of live components: each is an attribute that is set before a step is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ganframe.config.component import Component
+from ganframe.config.schedules import ScheduleConfig
+
+
+class Schedules:
+    """Every setting of an experiment that follows a schedule, beside the live object whose attribute it is.
+
+    The weight of a term is not among them: the objective applies it.
+
+    Args:
+        components: Configs, each with what was built from it.
+
+    Raises:
+        TypeError: When a live object has no attribute of the setting's name.
+    """
+
+    def __init__(self, components: Iterable[tuple[Component, object]]) -> None:
+        self._settings: list[tuple[object, str, ScheduleConfig]] = []
+        for config, live in components:
+            for name, schedule in config.schedules().items():
+                if name == "weight":
+                    continue
+                if not hasattr(live, name):
+                    raise TypeError(f"{type(live).__qualname__} has no attribute {name!r}, which its config schedules")
+                self._settings.append((live, name, schedule))
+
+    def apply(self, images: int, total: int) -> None:
+        """Give every setting the value that it has once `images` of `total` were seen."""
+        for live, name, schedule in self._settings:
+            setattr(live, name, schedule.at(images, total))
