@@ -14,18 +14,18 @@ from ganframe.plugins.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ganframe.config.experiment import Experiment
     from ganframe.config.presets import load_config
-    from ganframe.evaluation.loaded_run import Trained, load
+    from ganframe.evaluation.loaded_run import LoadedRun, load
     from ganframe.training.loop import train
 
 _LAZY = {
     "Experiment": "ganframe.config.experiment",
-    "Trained": "ganframe.evaluation.loaded_run",
+    "LoadedRun": "ganframe.evaluation.loaded_run",
     "load": "ganframe.evaluation.loaded_run",
     "load_config": "ganframe.config.presets",
     "train": "ganframe.training.loop",
 }
 
-__all__ = ["BadInput", "Experiment", "RunFailed", "Trained", "hookimpl", "load", "load_config", "train"]
+__all__ = ["BadInput", "Experiment", "RunFailed", "LoadedRun", "hookimpl", "load", "load_config", "train"]
 
 
 def __getattr__(name: str) -> Any:

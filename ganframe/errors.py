@@ -9,7 +9,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
-Path = tuple[str | int, ...]
+ConfigPath = tuple[str | int, ...]
 
 
 class BadInput(Exception):
@@ -24,7 +24,7 @@ class BadInput(Exception):
 
     exit_code = 2
 
-    def __init__(self, message: str, *, place: str = "", path: Path = (), remedy: str = "") -> None:
+    def __init__(self, message: str, *, place: str = "", path: ConfigPath = (), remedy: str = "") -> None:
         self.message = message
         self.place = place
         self.path = path
@@ -88,6 +88,6 @@ class Terminated(RunFailed):
     exit_code = 143
 
 
-def dotted(path: Path) -> str:
+def dotted(path: ConfigPath) -> str:
     """A config path as `--set` takes it: `regularizers.0.weight`."""
     return ".".join(str(part) for part in path)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from ganframe.errors import BadInput, writing
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 
     Raises:

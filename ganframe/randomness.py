@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganframe.distributed.shard import WHOLE, Shard
+from ganframe.distributed.shard import WHOLE_BATCH, Shard
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Randomness:
 
     seed: int
     counters: tuple[str | int, ...] = ()
-    shard: Shard = WHOLE
+    shard: Shard = WHOLE_BATCH
 
     def at(self, *counters: str | int) -> Randomness:
         """A place further in."""
@@ -36,11 +36,11 @@ class Randomness:
 
     def whole(self) -> Randomness:
         """The same place for the batch of all ranks together."""
-        return self if self.shard.ranks == 1 else Randomness(self.seed, self.counters)
+        return self if self.shard.world_size == 1 else Randomness(self.seed, self.counters)
 
     def key(self, purpose: str) -> int:
         """A 63-bit integer that depends on everything that says where this draw is."""
-        place = self.counters if self.shard.ranks == 1 else (*self.counters, "rank", self.shard.rank)
+        place = self.counters if self.shard.world_size == 1 else (*self.counters, "rank", self.shard.rank)
         text = repr((self.seed, purpose, place)).encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
@@ -64,7 +64,7 @@ class Randomness:
         return self.shard.of(drawn).tolist()
 
     def _all(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return (shape[0] * self.shard.ranks, *shape[1:])
+        return (shape[0] * self.shard.world_size, *shape[1:])
 
     def seed_torch(self, purpose: str, device: torch.device | None = None) -> None:
         """Seed the global generators, which dropout and the initialisers of PyTorch draw from.

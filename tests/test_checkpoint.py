@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from ganframe import BadInput
-from ganframe.runs.checkpoints import _manifest, complete, load, save
+from ganframe.runs.checkpoints import _manifest, list_checkpoints, load, save
 
 
-def rooms(value: float = 1.0) -> dict[str, object]:
+def sections(value: float = 1.0) -> dict[str, object]:
     shared = torch.full((3,), value)
     return {
         "players": {"weight": shared, "tied": shared, "count": torch.tensor(7), "strided": torch.eye(4)[:, ::2]},
@@ -23,26 +23,26 @@ def rooms(value: float = 1.0) -> dict[str, object]:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    save(tmp_path, 12, rooms(), keep=2)
-    step, found = load(complete(tmp_path)[0])
+    save(tmp_path, 12, sections(), keep=2)
+    step, found = load(list_checkpoints(tmp_path)[0])
     assert step == 12
     assert torch.equal(found["players"]["tied"], torch.ones(3))
     assert torch.equal(found["players"]["strided"], torch.eye(4)[:, ::2])
     assert found["players"]["count"] == 7
     assert found["optimizers"]["turn"]["param_groups"] == [{"lr": 0.1}]
-    assert found["hooks"] == rooms()["hooks"]
+    assert found["hooks"] == sections()["hooks"]
     assert found["empty"] == {}
 
 
 def test_only_the_latest_stay(tmp_path: Path) -> None:
     for step in (5, 100, 9, 1000):
-        save(tmp_path, step, rooms(), keep=2)
-    assert [int(path.name) for path in complete(tmp_path)] == [1000, 100]
+        save(tmp_path, step, sections(), keep=2)
+    assert [int(path.name) for path in list_checkpoints(tmp_path)] == [1000, 100]
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    return save(tmp_path, 1, rooms(), keep=1)
+    return save(tmp_path, 1, sections(), keep=1)
 
 
 @pytest.mark.parametrize("name", ["../secret.json", "/etc/hostname"])
@@ -56,14 +56,14 @@ def test_a_manifest_cannot_lead_elsewhere(checkpoint: Path, name: str) -> None:
 
 def test_a_draft_is_no_checkpoint_and_goes_with_the_next(tmp_path: Path) -> None:
     (tmp_path / ".000000003.draft").mkdir()
-    assert complete(tmp_path) == []
+    assert list_checkpoints(tmp_path) == []
     assert list(tmp_path.iterdir()) == [tmp_path / ".000000003.draft"]
-    saved = save(tmp_path, 4, rooms(), keep=1)
+    saved = save(tmp_path, 4, sections(), keep=1)
     assert list(tmp_path.iterdir()) == [saved]
 
 
 def test_nothing_is_pickled(tmp_path: Path) -> None:
-    checkpoint = save(tmp_path, 1, rooms(), keep=1)
+    checkpoint = save(tmp_path, 1, sections(), keep=1)
     assert {file.suffix for file in checkpoint.iterdir()} == {".safetensors", ".json"}
     for file in checkpoint.glob("*.json"):
         json.loads(file.read_text())

@@ -486,7 +486,7 @@ def test_explain_every_preset(cli, preset):
     assert first_words(tables["players"]) == list(game.players)
     for row, (name, player) in zip(tables["players"][1:], game.players.items(), strict=True):
         count = sum(each.numel() for each in player.parameters())
-        assert row.split()[1] == game.roles()[name].config.type_name()
+        assert row.split()[1] == game.player_specs()[name].config.type_name()
         assert row.split()[-1] == f"{count:,}"
     assert first_words(tables["named tensors"]) == list(game.names)
     for name, spec in game.data.items():
@@ -498,7 +498,7 @@ def test_explain_every_preset(cli, preset):
     ]
     assert first_words(tables["turns"]) == [turn.name for turn in game.turns]
     for row, turn in zip(tables["turns"][1:], game.turns, strict=True):
-        assert all(player in row for player in turn.moves)
+        assert all(player in row for player in turn.players)
     steps = -(-experiment.train.images // assembly.images_per_step)
     assert tables["cost"][0].startswith(f" {steps:,} steps of {assembly.images_per_step} images; ")
 
@@ -679,7 +679,7 @@ def test_a_disk_that_refuses_ends_with_one_message(cli, digits_run, tmp_path, mo
     def full(*_):
         raise OSError(28, "No space left on device", str(tmp_path / "grid.png"))
 
-    monkeypatch.setattr("ganframe.evaluation.pictures.write_whole", full)
+    monkeypatch.setattr("ganframe.evaluation.pictures.write_atomically", full)
     outcome = cli("sample", digits_run, "--out", tmp_path / "grid.png")
     assert (outcome.code, outcome.err) == (1, f"error: {tmp_path / 'grid.png'}: No space left on device\n")
 

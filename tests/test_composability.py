@@ -18,7 +18,7 @@ from ganframe import BadInput, Experiment, RunFailed, hookimpl, train
 from ganframe.config.component import Component
 from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform
 from ganframe.plugins.discovery import installed
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.testing.components import scheduled_fields
 
 BATCH = 4
@@ -182,7 +182,7 @@ def _assert_trains(experiment: Experiment, folder: Path) -> None:
         train(experiment, out=folder / "stopped", hooks=[_Stop()])
     train(experiment, out=folder / "stopped", resume=True)
     (step, whole), (other, resumed) = (
-        load(complete(folder / name / "checkpoints")[0]) for name in ("whole", "stopped")
+        load(list_checkpoints(folder / name / "checkpoints")[0]) for name in ("whole", "stopped")
     )
     assert step == other == STEPS
     whole, resumed = _flat(whole), _flat(resumed)

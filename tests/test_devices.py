@@ -57,8 +57,8 @@ class StopAfter:
 
 
 def weights(run: Path) -> dict[str, Tensor]:
-    _, rooms = checkpoints.load(checkpoints.complete(run / "checkpoints")[0])
-    return rooms["player.generator"]
+    _, sections = checkpoints.load(checkpoints.complete(run / "checkpoints")[0])
+    return sections["player.generator"]
 
 
 @pytest.mark.usefixtures("deterministic")

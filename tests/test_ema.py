@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganframe.game.wrapper import Wrapper
-from ganframe.training.ema import Averages
+from ganframe.training.ema import AveragedPlayers
 
 
 class Turning(nn.Module):
@@ -35,7 +35,7 @@ class Child(nn.Module):
 
 def found_after_three_steps(network: nn.Module) -> dict[str, list[float]]:
     """The buffers of the average over values of 1, 2 and 3, each step keeping half of the old."""
-    averages = Averages({"generator": network}, decay=0.5)
+    averages = AveragedPlayers({"generator": network}, decay=0.5)
     for _ in range(3):
         for each in network.buffers():
             each.add_(1)
@@ -69,4 +69,4 @@ def test_a_wrapper_does_not_name_those_of_the_network_inside() -> None:
 
 def test_a_name_that_is_no_buffer_is_an_error() -> None:
     with pytest.raises(AttributeError, match=r"names what is no buffer: 0\.child\.vector"):
-        Averages({"generator": nn.Sequential(Turning())}, decay=0.5)
+        AveragedPlayers({"generator": nn.Sequential(Turning())}, decay=0.5)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -24,11 +24,11 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(2, 1)
-        self.judged = 0
+        self.discriminator_inputs = 0
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
-        self.judged += 1
-        return Verdict(self.layer(sample).flatten())
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        self.discriminator_inputs += 1
+        return DiscriminatorOutput(self.layer(sample).flatten())
 
 
 class TwoGenerators(Game):
@@ -48,44 +48,44 @@ class TwoGenerators(Game):
         super().__init__({"real": TensorSpec((2,))})
         self.made: list[str] = []
         torch.manual_seed(0)
-        self.seat({"g_a": nn.Linear(2, 2), "g_b": nn.Linear(2, 2), "d_a": Judge(), "d_b": Judge()})
+        self.set_players({"g_a": nn.Linear(2, 2), "g_b": nn.Linear(2, 2), "d_a": Judge(), "d_b": Judge()})
 
     @tensor
-    def fake_a(self, round: Round) -> Tensor:
+    def fake_a(self, game_round: Round) -> Tensor:
         """Made by g_a."""
         self.made.append("fake_a")
-        return self.g_a(round.randomness.normal("a", (round.size, 2)))
+        return self.g_a(game_round.randomness.normal("a", (game_round.size, 2)))
 
     @tensor
-    def fake_b(self, round: Round) -> Tensor:
+    def fake_b(self, game_round: Round) -> Tensor:
         """Made by g_b."""
         self.made.append("fake_b")
-        return self.g_b(round.randomness.normal("b", (round.size, 2)))
+        return self.g_b(game_round.randomness.normal("b", (game_round.size, 2)))
 
     @tensor
-    def past_b(self, round: Round) -> Tensor:
+    def past_b(self, game_round: Round) -> Tensor:
         """An earlier fake."""
         self.made.append("past_b")
-        return torch.full((round.size, 2), 7.0)
+        return torch.full((game_round.size, 2), 7.0)
 
     @tensor
-    def noise(self, round: Round) -> Tensor:
+    def noise(self, game_round: Round) -> Tensor:
         """Noise that only the judge sees."""
-        return torch.zeros(round.size, 2)
+        return torch.zeros(game_round.size, 2)
 
 
 def open_round(game: Game, turn: str, shared: bool = False, given: dict[str, Tensor] | None = None) -> Round:
     batch = {"real": torch.ones(3, 2), **(given or {})}
-    round = Round(game, batch, size=3, device=CPU, randomness=Randomness(0), shared=shared)
-    round.enter(next(each for each in game.turns if each.name == turn))
-    return round
+    game_round = Round(game, batch, size=3, device=CPU, randomness=Randomness(0), shared=shared)
+    game_round.enter(next(each for each in game.turns if each.name == turn))
+    return game_round
 
 
 def test_nothing_is_made_until_it_is_read_and_then_once() -> None:
     game = TwoGenerators()
-    round = open_round(game, "judges")
+    game_round = open_round(game, "judges")
     assert game.made == []
-    assert round["fake_a"] is round["fake_a"]
+    assert game_round["fake_a"] is game_round["fake_a"]
     assert game.made == ["fake_a"]
 
 
@@ -107,21 +107,21 @@ def test_contests_count_in_the_turns_of_their_judge_or_generators() -> None:
 def test_past_fakes_are_shown_in_the_judges_turn_only() -> None:
     game = TwoGenerators()
     contest = game.contests[1]
-    own = open_round(game, "judges").verdict(contest, "fake")
+    own = open_round(game, "judges").discriminator_output(contest, "fake")
     assert isinstance(own.sample, Tensor)
     assert bool((own.sample == 7).all())
-    theirs = open_round(game, "second").verdict(contest, "fake")
+    theirs = open_round(game, "second").discriminator_output(contest, "fake")
     assert isinstance(theirs.sample, Tensor)
     assert not bool((theirs.sample == 7).all())
 
 
 def test_a_pending_verdict_is_judged_when_it_is_read() -> None:
     game = TwoGenerators()
-    round = open_round(game, "first")
-    pending = round.pending(game.contests[0], "real")
-    assert game.players["d_a"].judged == 0
+    game_round = open_round(game, "first")
+    pending = game_round.deferred_output(game.contests[0], "real")
+    assert game.players["d_a"].discriminator_inputs == 0
     assert pending.logits is pending.logits
-    assert game.players["d_a"].judged == 1
+    assert game.players["d_a"].discriminator_inputs == 1
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -130,24 +130,24 @@ def test_only_who_moves_gets_a_gradient(shared: bool) -> None:
     for turn in game.turns:
         for player in game.players.values():
             player.zero_grad(set_to_none=True)
-        with game.moving(turn.moves):
-            round = open_round(game, turn.name, shared)
-            total = sum(round.verdict(each, "fake").logits.sum() for each in round.contests)
+        with game.only_trainable(turn.players):
+            game_round = open_round(game, turn.name, shared)
+            total = sum(game_round.discriminator_output(each, "fake").logits.sum() for each in game_round.contests)
             total.backward()
         touched = {name for name, each in game.players.items() if any(p.grad is not None for p in each.parameters())}
-        assert touched == set(turn.moves)
+        assert touched == set(turn.players)
 
 
 def test_a_shared_round_makes_fakes_once_detached_for_the_judge_and_with_their_graph_for_the_generator() -> None:
     game = TwoGenerators()
-    round = open_round(game, "judges", shared=True)
-    with game.moving(("d_a", "d_b")):
-        assert not round["fake_a"].requires_grad
-    round.leave()
-    round.enter(game.turns[1])
-    with game.moving(("g_a",)):
-        assert round["fake_a"].requires_grad
-        round.verdict(game.contests[0], "fake").logits.sum().backward()
+    game_round = open_round(game, "judges", shared=True)
+    with game.only_trainable(("d_a", "d_b")):
+        assert not game_round["fake_a"].requires_grad
+    game_round.leave()
+    game_round.enter(game.turns[1])
+    with game.only_trainable(("g_a",)):
+        assert game_round["fake_a"].requires_grad
+        game_round.discriminator_output(game.contests[0], "fake").logits.sum().backward()
     assert game.made == ["fake_a"]
     assert game.players["g_a"].weight.grad is not None
     assert game.players["d_a"].layer.weight.grad is None
@@ -156,8 +156,8 @@ def test_a_shared_round_makes_fakes_once_detached_for_the_judge_and_with_their_g
 def test_parameters_that_never_move_stay_frozen() -> None:
     game = TwoGenerators()
     game.players["d_a"].layer.bias.requires_grad = False
-    game.seat(game.players)
-    with game.moving(("d_a",)):
+    game.set_players(game.players)
+    with game.only_trainable(("d_a",)):
         assert not game.players["d_a"].layer.bias.requires_grad
         assert game.players["d_a"].layer.weight.requires_grad
         assert not game.players["g_a"].weight.requires_grad
@@ -166,10 +166,10 @@ def test_parameters_that_never_move_stay_frozen() -> None:
 
 def test_judging_with_other_weights_leaves_the_player_alone() -> None:
     game = TwoGenerators()
-    round = open_round(game, "first")
+    game_round = open_round(game, "first")
     judge = game.players["d_a"]
-    round.weights["d_a"] = {name: torch.zeros_like(each) for name, each in judge.named_parameters()}
-    assert bool((round.verdict(game.contests[0], "fake").logits == 0).all())
+    game_round.weights["d_a"] = {name: torch.zeros_like(each) for name, each in judge.named_parameters()}
+    assert bool((game_round.discriminator_output(game.contests[0], "fake").logits == 0).all())
     assert bool(judge.layer.weight.any())
 
 
@@ -181,24 +181,24 @@ def test_reals_and_fakes_are_augmented_by_draws_of_their_own() -> None:
         seen.append(torch.randn(3, 2, generator=randomness.generator("noise")))
         return sample + seen[-1]
 
-    round = Round(game, {"real": torch.ones(3, 2)}, size=3, device=CPU, randomness=Randomness(0), augment=noisy)
+    game_round = Round(game, {"real": torch.ones(3, 2)}, size=3, device=CPU, randomness=Randomness(0), augment=noisy)
     for turn in game.turns[:2]:
-        round.enter(turn)
+        game_round.enter(turn)
         for side in ("real", "fake"):
-            round.verdict(game.contests[0], side)
+            game_round.discriminator_output(game.contests[0], side)
     assert len({tuple(each.flatten().tolist()) for each in seen}) == 4
 
 
 def test_samples_can_be_differentiated_by_where_a_term_asks_for_it() -> None:
     game = TwoGenerators()
-    round = open_round(game, "judges")
-    round.enter(game.turns[0], frozenset({"real"}))
-    real, fake = (round.verdict(game.contests[0], side) for side in ("real", "fake"))
+    game_round = open_round(game, "judges")
+    game_round.enter(game.turns[0], frozenset({"real"}))
+    real, fake = (game_round.discriminator_output(game.contests[0], side) for side in ("real", "fake"))
     assert real.sample.requires_grad
     (slope,) = torch.autograd.grad(real.logits.sum(), real.sample)
     assert torch.allclose(slope, game.players["d_a"].layer.weight.expand(3, 2))
     game.players["g_a"].requires_grad_(False)
-    assert fake.sample is round["fake_a"]
+    assert fake.sample is game_round["fake_a"]
 
 
 def test_sampling_with_other_players_leaves_the_game_alone() -> None:

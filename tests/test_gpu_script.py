@@ -92,10 +92,10 @@ def test_a_part_that_fails_or_hangs_does_not_keep_the_next_from_running(
     ]
     done, lines = run(gpu, tmp_path, monkeypatch, parts)
     assert not done
-    for line, verdict in zip(
+    for line, output in zip(
         lines, ["failed: exit code 3", "failed: stopped after 2 s", "left out: there is no no", "done"], strict=True
     ):
-        assert verdict in line
+        assert output in line
     time.sleep(4)
     assert not mark.exists()
     assert (tmp_path / "results" / "fails.log").read_text() == "why\n"

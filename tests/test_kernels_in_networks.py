@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 
 NETWORKS = {
     "patchgan": "PatchGAN(receptive_field=34, channels=4, norm='instance').build(sample=TensorSpec((3, 20, 24)))",
@@ -72,8 +72,8 @@ def trained(config: Path, implementation: str, folder: Path) -> tuple[dict[str, 
     environment = {**os.environ, "GANFRAME_KERNELS": implementation, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", TRAINING, str(config), str(folder)]
     found = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
-    _, rooms = load(complete(folder / "checkpoints")[0])
-    weights = {f"{room} {name}": each for room in rooms if "player" in room for name, each in rooms[room].items()}
+    _, sections = load(list_checkpoints(folder / "checkpoints")[0])
+    weights = {f"{room} {name}": each for room in sections if "player" in room for name, each in sections[room].items()}
     return weights, {name.split(".")[1] for name in found.stdout.splitlines()[-1].split()}
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load_config, train
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 
 STEPS = 12
 
@@ -68,8 +68,8 @@ def flat(tree: object, key: str = "") -> dict[str, object]:
 
 
 def assert_same_state(first: Path, second: Path) -> None:
-    step, mine = load(complete(first / "checkpoints")[0])
-    other_step, theirs = load(complete(second / "checkpoints")[0])
+    step, mine = load(list_checkpoints(first / "checkpoints")[0])
+    other_step, theirs = load(list_checkpoints(second / "checkpoints")[0])
     assert step == other_step == STEPS
     mine, theirs = flat(mine), flat(theirs)
     assert mine.keys() == theirs.keys()
@@ -91,7 +91,7 @@ def test_resumed_is_bit_identical(config: Path, whole: Path, tmp_path: Path, sto
     out = tmp_path / "run"
     with pytest.raises(RunFailed, match="pulled the plug"):
         train(load_config(str(config)), out=out, hooks=[StopAfter(stop)])
-    assert complete(out / "checkpoints") == [] or int(complete(out / "checkpoints")[0].name) < STEPS
+    assert list_checkpoints(out / "checkpoints") == [] or int(list_checkpoints(out / "checkpoints")[0].name) < STEPS
     train(load_config(str(config)), out=out, resume=True)
     assert_same_state(whole, out)
     assert scalars(out) == scalars(whole)
@@ -101,8 +101,8 @@ def test_same_seed_same_run_other_seed_another(config: Path, whole: Path, tmp_pa
     train(load_config(str(config)), out=tmp_path / "again")
     assert_same_state(whole, tmp_path / "again")
     train(load_config(str(config), "seed=1"), out=tmp_path / "other")
-    _, mine = load(complete(whole / "checkpoints")[0])
-    _, theirs = load(complete(tmp_path / "other" / "checkpoints")[0])
+    _, mine = load(list_checkpoints(whole / "checkpoints")[0])
+    _, theirs = load(list_checkpoints(tmp_path / "other" / "checkpoints")[0])
     mine, theirs = flat(mine["player.generator"]), flat(theirs["player.generator"])
     assert not all(torch.equal(mine[key], theirs[key]) for key in mine)
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ganframe import BadInput, Experiment, hookimpl, load_config, train
 from ganframe.builtin.schedules import Linear, Piecewise
 from ganframe.config.kinds import AugmentationConfig
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.training.run import Run
-from ganframe.training.scheduled_settings import Schedules
+from ganframe.training.scheduled_settings import ScheduledSettings
 
 CONFIG = """
 game:
@@ -95,13 +95,13 @@ class Deaf(AugmentationConfig):
 
 def test_a_live_object_without_the_setting_is_an_error_of_its_author() -> None:
     with pytest.raises(TypeError, match="Identity has no attribute 'strength'"):
-        Schedules([(Deaf(strength=Linear(start=1, end=0)), nn.Identity())])
-    Schedules([(Deaf(strength=0.25), nn.Identity())])
+        ScheduledSettings([(Deaf(strength=Linear(start=1, end=0)), nn.Identity())])
+    ScheduledSettings([(Deaf(strength=0.25), nn.Identity())])
 
 
 def test_a_setting_begins_with_the_first_value_of_its_schedule() -> None:
-    assert first_value(0.3) == 0.3
-    assert first_value(Linear(start=0.7, end=0, after=100)) == 0.7
+    assert initial_value(0.3) == 0.3
+    assert initial_value(Linear(start=0.7, end=0, after=100)) == 0.7
 
 
 def test_extremes_bound_the_values() -> None:

@@ -22,7 +22,7 @@ from ganframe.game.objective import Objective
 from ganframe.game.protocols import Optimizer
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.runs.logs import read_log
 from ganframe.testing.runs import whole_and_resumed
 from ganframe.training.assembly import assemble
@@ -80,7 +80,7 @@ class Recorder:
 def run(config: Path, out: Path, *overrides: str) -> tuple[Recorder, dict[str, Any]]:
     recorder = Recorder()
     train(load_config(str(config), *overrides), out=out, hooks=[recorder])
-    return recorder, load(complete(out / "checkpoints")[0])[1]
+    return recorder, load(list_checkpoints(out / "checkpoints")[0])[1]
 
 
 def by_hand(experiment: Experiment, steps: int, parts: int = 1) -> dict[str, nn.Module]:
@@ -287,8 +287,8 @@ def test_what_is_not_finite_is_named_in_the_same_step(config: Path, tmp_path: Pa
             else:
                 next(run.game.players["generator"].parameters()).register_hook(lambda gradient: gradient * torch.nan)
 
-    def poison(_module: nn.Module, _given: object, verdict: Any) -> None:
-        verdict.logits = verdict.logits * torch.inf
+    def poison(_module: nn.Module, _given: object, output: Any) -> None:
+        output.logits = output.logits * torch.inf
 
     with pytest.raises(RunFailed) as problem:
         train(load_config(str(config)), out=tmp_path / "run", hooks=[Spoil()])

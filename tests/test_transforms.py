@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from ganframe import BadInput, Experiment, hookimpl, train
 from ganframe.builtin.schedules import Linear
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.schedules import Scheduled, first_value
+from ganframe.config.schedules import Scheduled, initial_value
 from ganframe.config.specs import TensorSpec
 from ganframe.config.terms import RegularizerConfig
-from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform, made_from
+from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.game.round import Round
-from ganframe.game.training_progress import Moment
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import assemble
-from ganframe.training.ema import Averages
+from ganframe.training.ema import AveragedPlayers
 from ganframe.training.run import Run
 
 GAME: dict[str, Any] = {
@@ -47,9 +47,9 @@ class _Negated(nn.Module):
         self.network = network
 
     def forward(self, *given: Any) -> Any:
-        verdict = self.network(*given)
-        verdict.logits = -verdict.logits
-        return verdict
+        output = self.network(*given)
+        output.logits = -output.logits
+        return output
 
 
 class Frozen(GeneratorTransform):
@@ -76,7 +76,7 @@ def test_a_transform_can_do_what_the_network_that_it_changes_can() -> None:
     for name in ("dcgan", "mlp", "patchgan"):
         inner = of_type(DiscriminatorConfig, name)()
         outer = Negated(of=inner)
-        for capability in ("conditional", "gives", "second_order", "batch_coupled"):
+        for capability in ("conditional", "gives", "supports_double_backward", "batch_coupled"):
             assert getattr(outer, capability) == getattr(inner, capability)
     for name in ("mlp", "unet"):
         inner = of_type(GeneratorConfig, name)()
@@ -107,7 +107,7 @@ class Slope(RegularizerConfig):
 
     type: Literal["slope"] = "slope"
 
-    def leaves(self) -> tuple[str, ...]:
+    def requires_grad_tensors(self) -> tuple[str, ...]:
         """See base class."""
         return ("latent",)
 
@@ -117,8 +117,8 @@ class Slope(RegularizerConfig):
 
 
 class _Slope(nn.Module):
-    def forward(self, round: Round) -> Tensor:
-        (slope,) = torch.autograd.grad(round["fake"].sum(), round["latent"], create_graph=True)
+    def forward(self, game_round: Round) -> Tensor:
+        (slope,) = torch.autograd.grad(game_round["fake"].sum(), game_round["latent"], create_graph=True)
         return slope.square().sum(1).mean()
 
 
@@ -126,7 +126,7 @@ class Likelihood(RegularizerConfig):
     """Calls what the generator may not have."""
 
     type: Literal["likelihood"] = "likelihood"
-    calls = frozenset({"log_prob"})
+    requires_methods = frozenset({"log_prob"})
 
     def build(self) -> Any:
         """See base class."""
@@ -137,21 +137,21 @@ class Likelihood(RegularizerConfig):
 def test_a_term_may_differentiate_by_a_tensor_that_it_names(shared: bool) -> None:
     assembly = assemble(experiment(GAME | {"share_round": shared}, (Slope(),)), torch.device("cpu"))
     game = assembly.game
-    round = Round(
+    game_round = Round(
         game,
         {"real": torch.zeros(4, 2)},
         size=4,
         device=torch.device("cpu"),
         randomness=Randomness(0),
         shared=shared,
-        leaves=frozenset({"latent"}) if shared else frozenset(),
+        requires_grad_tensors=frozenset({"latent"}) if shared else frozenset(),
     )
     first, second = (game.turns[0], game.turns[1]) if shared else (game.turns[1], game.turns[1])
     for turn in (first, second):
-        with game.moving(turn.moves):
-            found = assembly.objective.at(turn, Moment(0, 0, 64))(round)
+        with game.only_trainable(turn.players):
+            found = assembly.objective.at(turn, TrainingProgress(0, 0, 64))(game_round)
     layers = [each for each in game.players["generator"].modules() if isinstance(each, nn.Linear)]
-    latent = round["latent"].detach()
+    latent = game_round["latent"].detach()
     active = (layers[0](latent) > 0).to(latent.dtype)
     jacobian = torch.einsum("oh,bh,hl->bol", layers[1].weight, active, layers[0].weight)
     expected = jacobian.sum(1).square().sum(1).mean()
@@ -161,17 +161,17 @@ def test_a_term_may_differentiate_by_a_tensor_that_it_names(shared: bool) -> Non
 def test_in_the_discriminators_turn_no_graph_reaches_the_latents() -> None:
     assembly = assemble(experiment(GAME, (Slope(),)), torch.device("cpu"))
     game = assembly.game
-    round = Round(game, {"real": torch.zeros(4, 2)}, size=4, device=torch.device("cpu"), randomness=Randomness(0))
-    with game.moving(game.turns[0].moves):
-        assembly.objective.at(game.turns[0], Moment(0, 0, 64))(round)
-        assert not round["fake"].requires_grad
+    game_round = Round(game, {"real": torch.zeros(4, 2)}, size=4, device=torch.device("cpu"), randomness=Randomness(0))
+    with game.only_trainable(game.turns[0].players):
+        assembly.objective.at(game.turns[0], TrainingProgress(0, 0, 64))(game_round)
+        assert not game_round["fake"].requires_grad
 
 
 def test_a_tensor_that_is_not_there_cannot_be_a_leaf() -> None:
     class Elsewhere(Slope):
         """By a tensor that no game has."""
 
-        def leaves(self) -> tuple[str, ...]:
+        def requires_grad_tensors(self) -> tuple[str, ...]:
             """See base class."""
             return ("style",)
 
@@ -194,7 +194,7 @@ class Dimmed(DiscriminatorTransform):
 
     def change(self, network: nn.Module, *, sample: Any, condition: Any) -> nn.Module:
         """See base class."""
-        return _Dimmed(network, first_value(self.factor))
+        return _Dimmed(network, initial_value(self.factor))
 
 
 class _Dimmed(nn.Module):
@@ -208,9 +208,9 @@ class _Dimmed(nn.Module):
         self.turns += 1
 
     def forward(self, *given: Any) -> Any:
-        verdict = self.network(*given)
-        verdict.logits = verdict.logits * self.factor
-        return verdict
+        output = self.network(*given)
+        output.logits = output.logits * self.factor
+        return output
 
 
 class InPlace(DiscriminatorTransform):
@@ -259,21 +259,21 @@ def test_a_transform_says_for_which_condition_the_other_network_is_built() -> No
     assert {name: each.shape for name, each in blind.items()} == {name: each.shape for name, each in plain.items()}
     assert told.keys() != blind.keys() or any(told[name].shape != each.shape for name, each in blind.items())
     inner = Blindfolded(of=InPlace(of=mlp)).build(sample=sample, condition=label)
-    assert [config.type_name() for config, _ in made_from(inner)] == ["mlp", "in-place"]
+    assert [config.type_name() for config, _ in built_from(inner)] == ["mlp", "in-place"]
 
 
 def test_a_loss_may_join_some_turns_only() -> None:
     made = experiment(GAME, losses=[{"type": "non-saturating", "turns": ["discriminator"]}, {"type": "hinge"}])
     objective = assemble(made).objective
     for turn, names in zip(objective.game.turns, (["non-saturating", "hinge"], ["hinge"]), strict=True):
-        assert [term.name for term in objective.plan(turn, Moment(0, 0, 64)).terms] == names
+        assert [term.name for term in objective.plan(turn, TrainingProgress(0, 0, 64)).terms] == names
     with pytest.raises(BadInput, match=r"the game has no turn 'judge'; it has: discriminator, generator"):
         assemble(experiment(GAME, losses=[{"type": "non-saturating", "turns": ["judge"]}]))
 
 
 def test_buffers_of_whole_numbers_are_not_averaged() -> None:
     network = nn.BatchNorm1d(2)
-    averages = Averages({"generator": network}, decay=0.9)
+    averages = AveragedPlayers({"generator": network}, decay=0.9)
     for _ in range(9):
         network(torch.randn(4, 2))
         averages.update()

@@ -9,9 +9,9 @@ from typing import Any
 from ganframe.plugins.hookspecs import hookimpl
 from ganframe.runs.logs import (
     Log,
-    Unwritten,
+    PendingScalars,
     _short,
-    unwritten,
+    pending_scalars,
 )
 from ganframe.training.run import Run
 
@@ -24,7 +24,7 @@ class JsonlLogger:
     """
 
     def __init__(self, every: int) -> None:
-        self._unwritten = Unwritten(every)
+        self._unwritten = PendingScalars(every)
         self._scalars: Log | None = None
         self._metrics: Log | None = None
         self._begun = (0.0, 0)
@@ -39,13 +39,13 @@ class JsonlLogger:
     @hookimpl
     def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
         """Drop what was written past the checkpoint."""
-        self._unwritten.values = unwritten(state, "jsonl")
+        self._unwritten.values = pending_scalars(state, "jsonl")
         self._drop(run)
 
     def _drop(self, run: Run) -> None:
         if self._scalars and self._metrics:
             self._scalars.keep_until(run.step)
-            self._metrics.keep_until(run.step if run.looked else run.step - 1)
+            self._metrics.keep_until(run.step if run.evaluation_done else run.step - 1)
 
     @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:

@@ -166,10 +166,10 @@ def _processes() -> Generator[contextlib.AbstractContextManager[None]]:
         yield contextlib.nullcontext()  # so that a mistake in a config is found before torch is imported
         return
     from ganframe.distributed.process_group import process_group, together  # noqa: PLC0415  imports torch
-    from ganframe.distributed.shard import is_main  # noqa: PLC0415  imports torch
+    from ganframe.distributed.shard import is_main_process  # noqa: PLC0415  imports torch
 
     with process_group():
-        console.quiet = not is_main()
+        console.quiet = not is_main_process()
         yield together()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from pathlib import Path as FilePath
+from pathlib import Path as Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import (
@@ -33,7 +33,7 @@ class Component(Settings):
     """Where the component comes from: authors, year, title or equation."""
 
     @classmethod
-    def example(cls, folder: FilePath) -> dict[str, Any]:
+    def example(cls, folder: Path) -> dict[str, Any]:
         """Settings with which the config can be built, for the conformance kit.
 
         Fields that are required and hold another component need not be given.

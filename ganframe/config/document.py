@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
+from pathlib import ConfigPath as Path
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -15,7 +15,7 @@ from ganframe.config.yaml import (
     MOST_CHARACTERS,
     _parse,
 )
-from ganframe.errors import BadInput, Path, dotted
+from ganframe.errors import BadInput, ConfigPath, dotted
 
 SHOWN = 200
 """Characters of a wrong value that a message shows at the most."""
@@ -31,11 +31,11 @@ class Document:
         overrides: The `--set` arguments by path.
     """
 
-    file: FilePath
+    file: Path
     data: Any
-    overrides: dict[Path, str] = field(default_factory=dict[Path, str])
+    overrides: dict[ConfigPath, str] = field(default_factory=dict[ConfigPath, str])
 
-    def locate(self, path: Path) -> tuple[str, Path]:
+    def locate(self, path: ConfigPath) -> tuple[str, ConfigPath]:
         """The place of the deepest value of a path that the document has, and the keys that lead there."""
         node, place, kept = self.data, f"{self.file}:1:1" if self.data else str(self.file), list[str | int]()
         for key in path:
@@ -49,7 +49,7 @@ class Document:
             kept.append(key)
         return place, tuple(kept)
 
-    def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: Path) -> str | None:
+    def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: ConfigPath) -> str | None:
         """Where a value was given; None when nobody gave it, as with the `type` of a shorthand."""
         path = (*outer, key)
         for given, override in self.overrides.items():
@@ -139,7 +139,7 @@ def _beginning(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
-def read_document(file: FilePath) -> Document:
+def read_document(file: Path) -> Document:
     """Parse a YAML file that holds a mapping.
 
     Raises:

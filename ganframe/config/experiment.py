@@ -15,7 +15,7 @@ from ganframe.config.kinds import (
     OptimizerConfig,
 )
 from ganframe.config.settings import Settings
-from ganframe.config.terms import LossConfig, RegularizerConfig, some
+from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 
 
 class Ema(Settings):
@@ -61,7 +61,7 @@ class Train(Settings):
 class Evaluate(Settings):
     """What to measure, and how often."""
 
-    metrics: Annotated[tuple[MetricConfig, ...], AfterValidator(some)]
+    metrics: Annotated[tuple[MetricConfig, ...], AfterValidator(non_empty)]
     """The metrics, each over samples of its own."""
     every_images: PositiveInt | None = None
     """Images between measurements; only at the end when left out."""

@@ -73,7 +73,7 @@ class AugmentationConfig(Component):
     """A differentiable change to whatever a discriminator sees."""
 
     kind: ClassVar[str] = "augmentation"
-    off: ClassVar[Mapping[str, Any]] = {}
+    identity_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings at which the augmentation is the identity."""
 
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
@@ -104,11 +104,11 @@ class MetricConfig(Component):
         """Data that the conformance kit may measure; some labelled images when None."""
         return None
 
-    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors that the metric reads, as perfect players would make them from a batch of the data."""
         return {name: batch[name] if name in batch else batch["real"] for name in self.tensors()}
 
-    def at_identity(self) -> Mapping[str, tuple[float, float]]:
+    def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
         """Bounds of each result for perfect samples."""
         return {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path as Path
 
 from ganframe.config.document import (
     Document,
@@ -22,7 +22,7 @@ class Loaded:
     document: Document
 
 
-def load_experiment(file: FilePath, overrides: Sequence[str] = ()) -> Loaded:
+def load_experiment(file: Path, overrides: Sequence[str] = ()) -> Loaded:
     """Read a config.
 
     Args:

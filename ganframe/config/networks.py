@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 from ganframe.config.component import Component
 
-Source = Literal["latent", "sample"]
+GeneratorInput = Literal["latent", "sample"]
 """What a generator starts from: random numbers, or a sample of another domain."""
 
 
@@ -19,11 +19,11 @@ class GeneratorConfig(Component):
     """A network that makes samples."""
 
     kind: ClassVar[str] = "generator"
-    starts_from: ClassVar[Source] = "latent"
+    starts_from: ClassVar[GeneratorInput] = "latent"
     """Whether the network takes a latent, or a sample of another domain."""
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
-    gives: ClassVar[frozenset[str]] = frozenset()
+    provides_outputs: ClassVar[frozenset[str]] = frozenset()
     """What the live network offers beside `forward` that a term may need, such as `log_prob`."""
 
     def build(
@@ -48,9 +48,9 @@ class DiscriminatorConfig(Component):
     kind: ClassVar[str] = "discriminator"
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
-    gives: ClassVar[frozenset[str]] = frozenset()
+    provides_outputs: ClassVar[frozenset[str]] = frozenset()
     """What a verdict has beside logits: `features`, `class_logits`."""
-    second_order: ClassVar[bool] = True
+    supports_double_backward: ClassVar[bool] = True
     """Whether a gradient penalty can be differentiated through the network."""
     batch_coupled: ClassVar[bool] = False
     """Whether one sample's verdict depends on the rest of the batch."""

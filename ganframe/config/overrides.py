@@ -14,7 +14,7 @@ from ganframe.config.document import (
 from ganframe.config.yaml import (
     _parse,
 )
-from ganframe.errors import BadInput, Path, dotted
+from ganframe.errors import BadInput, ConfigPath, dotted
 
 
 def _apply(document: Document, override: str) -> None:
@@ -44,7 +44,7 @@ def _apply(document: Document, override: str) -> None:
     document.overrides[tuple(path)] = override
 
 
-def _key(node: CommentedMap | CommentedSeq, part: str, path: Path, place: str) -> str | int:
+def _key(node: CommentedMap | CommentedSeq, part: str, path: ConfigPath, place: str) -> str | int:
     """A part of an override's name as the key of a mapping or the index of a list."""
     if isinstance(node, CommentedMap):
         if part.isdecimal():

@@ -79,7 +79,7 @@ def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> floa
     return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
 
 
-def first_value(scheduled: float | ScheduleConfig) -> float:
+def initial_value(scheduled: float | ScheduleConfig) -> float:
     """The number that a scheduled setting begins with; `build` gives it to the live object.
 
     Where the setting is a schedule, the trainer sets the live object's attribute of the setting's name to the value

@@ -20,7 +20,7 @@ ZeroCase = Literal["tensors are equal", "samples are equal", "the judge is flat"
 same; the discriminator's logits are constant; their gradient has norm 1 everywhere."""
 
 
-def some(names: tuple[Any, ...]) -> tuple[Any, ...]:
+def non_empty(names: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse an empty list where to name nothing would mean to do nothing."""
     if not names:
         raise ValueError("name at least one here, or leave this out")
@@ -44,9 +44,9 @@ class TermConfig(Component):
     """Factor of the term in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
     """Take part in each k-th turn only, with the weight times k."""
-    turns: Annotated[tuple[str, ...], AfterValidator(some)] | None = None
+    turns: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
     """Names of the turns that the term joins; when left out, those of a regularizer's side, or of a loss's contests."""
-    reads: ClassVar[frozenset[str]] = frozenset()
+    requires_outputs: ClassVar[frozenset[str]] = frozenset()
     """What the term reads of a verdict beside logits: `features`, `class_logits`."""
     batch_coupled: ClassVar[bool] = False
     """Whether the term is more than a mean over examples: on several devices each then computes it over all of them."""
@@ -68,11 +68,11 @@ class LossConfig(TermConfig):
     kind: ClassVar[str] = "loss"
     takes_targets: ClassVar[bool] = True
     """Whether the discriminator's side follows soft or flipped targets."""
-    signed: ClassVar[bool] = True
+    higher_is_real: ClassVar[bool] = True
     """Whether larger logits mean more real; a loss that compares sets knows no direction."""
-    boundary: ClassVar[float | None] = 0.0
+    decision_threshold: ClassVar[float | None] = 0.0
     """The logit above which a sample counts as taken for real; None where the loss has no such point."""
-    contests: Annotated[tuple[str, ...], AfterValidator(some)] | None = None
+    contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
     """Names of the contests to score; all of the game's when left out."""
     labels: tuple[LabelPolicyConfig, ...] = ()
     """Label policies, applied in order to the discriminator's targets."""
@@ -88,11 +88,11 @@ class RegularizerConfig(TermConfig):
     kind: ClassVar[str] = "regularizer"
     side: ClassVar[Literal["discriminator", "generator", "both"]] = "generator"
     """Whether the term belongs to the turns of discriminators, of the other players, or of both."""
-    input_gradients: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
+    grad_wrt_sides: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
     """The contest sides whose samples the term differentiates by."""
-    differentiates_twice: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
     """Whether the term differentiates by samples of its own, such as points between reals and fakes."""
-    calls: ClassVar[frozenset[str]] = frozenset()
+    requires_methods: ClassVar[frozenset[str]] = frozenset()
     """Methods of generators that the term calls beside `forward`, such as `log_prob`: what their `gives` must name."""
     zero_when: ClassVar[ZeroCase | None] = None
     """A case in which theory says that the term is 0; the conformance kit tries it."""
@@ -101,7 +101,7 @@ class RegularizerConfig(TermConfig):
         """Names of the tensors that the term reads from the round."""
         return ()
 
-    def leaves(self) -> tuple[str, ...]:
+    def requires_grad_tensors(self) -> tuple[str, ...]:
         """Names of the tensors that the term differentiates by; the round makes them require a gradient."""
         return ()
 

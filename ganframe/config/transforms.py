@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig, Source
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig, GeneratorInput
 from ganframe.config.specs import SampleSpec, TensorSpec
 from ganframe.errors import within
 
@@ -25,14 +25,14 @@ class DiscriminatorTransform(DiscriminatorConfig):
         return self.of.conditional
 
     @property
-    def gives(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def provides_outputs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What a verdict has beside logits."""
-        return self.of.gives
+        return self.of.provides_outputs
 
     @property
-    def second_order(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def supports_double_backward(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether a gradient penalty can be differentiated through the network."""
-        return self.of.second_order
+        return self.of.supports_double_backward
 
     @property
     def batch_coupled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -74,7 +74,7 @@ class GeneratorTransform(GeneratorConfig):
     """The generator to change."""
 
     @property
-    def starts_from(self) -> Source:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def starts_from(self) -> GeneratorInput:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether the network takes a latent, or a sample of another domain."""
         return self.of.starts_from
 
@@ -84,9 +84,9 @@ class GeneratorTransform(GeneratorConfig):
         return self.of.conditional
 
     @property
-    def gives(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def provides_outputs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What the live network offers beside `forward`."""
-        return self.of.gives
+        return self.of.provides_outputs
 
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
@@ -116,7 +116,7 @@ class GeneratorTransform(GeneratorConfig):
         raise NotImplementedError
 
 
-def made_from(network: nn.Module) -> Sequence[tuple[GeneratorConfig | DiscriminatorConfig, nn.Module]]:
+def built_from(network: nn.Module) -> Sequence[tuple[GeneratorConfig | DiscriminatorConfig, nn.Module]]:
     """The networks that a network was made from, the innermost first, each with its config; none for a plain one."""
     return getattr(network, _MADE_FROM, ())
 
@@ -126,5 +126,5 @@ _MADE_FROM = "_ganframe_made_from"
 
 def _remembering(changed: nn.Module, config: GeneratorConfig | DiscriminatorConfig, network: nn.Module) -> nn.Module:
     # Beside the submodules, which it must not join: a network that was changed in place would contain itself.
-    object.__setattr__(changed, _MADE_FROM, (*made_from(network), (config, network)))
+    object.__setattr__(changed, _MADE_FROM, (*built_from(network), (config, network)))
     return changed

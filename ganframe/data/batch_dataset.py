@@ -10,27 +10,27 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
 
 from ganframe.data.dataset import Dataset
-from ganframe.data.quarantine import Refusal, collecting
+from ganframe.data.quarantine import UnreadableFile, collect_unreadable
 from ganframe.errors import BadInput, RunFailed
 from ganframe.randomness import Randomness
 
 if TYPE_CHECKING:
-    from ganframe.data.sampler import Order
+    from ganframe.data.sampler import EpochShuffleSampler
 
 
 SAID = 16
 """Examples of a batch that a message names at the most."""
 
 
-class Fetched(NamedTuple):
+class FetchedBatch(NamedTuple):
     """A batch, what was refused for it, and why there is none: values, so that they are the same from a worker."""
 
     batch: dict[str, Tensor]
-    refusals: list[Refusal]
+    unreadable: list[UnreadableFile]
     failure: BadInput | RunFailed | None
 
 
-class Source(TorchDataset[Fetched]):
+class BatchDataset(TorchDataset[FetchedBatch]):
     """Batches by number, as a map-style data set that loader workers can share.
 
     Args:
@@ -39,23 +39,23 @@ class Source(TorchDataset[Fetched]):
         randomness: The draws of augmentation.
     """
 
-    def __init__(self, dataset: Dataset, order: Order, randomness: Randomness) -> None:
+    def __init__(self, dataset: Dataset, order: EpochShuffleSampler, randomness: Randomness) -> None:
         self.dataset, self.order = dataset, order
         self.randomness = Randomness(randomness.seed, randomness.counters, order.shard)
 
-    def __getitem__(self, number: int) -> Fetched:
+    def __getitem__(self, number: int) -> FetchedBatch:
         draws = self.randomness.at("batch", number)
-        with collecting() as refusals:
+        with collect_unreadable() as unreadable:
             try:
                 batch = self.dataset.fetch(self.order.batch(number), draws)
                 if get_worker_info() is not None:
                     # Where shared memory is full, PyTorch's own move to it would lose the batch and hang the run.
                     batch = {name: each.share_memory_() for name, each in batch.items()}
             except BadInput as problem:
-                return Fetched({}, refusals, problem.within("data"))
+                return FetchedBatch({}, unreadable, problem.within("data"))
             except Exception as problem:
-                return Fetched({}, refusals, self._failure(number, problem))
-        return Fetched(batch, refusals, None)
+                return FetchedBatch({}, unreadable, self._failure(number, problem))
+        return FetchedBatch(batch, unreadable, None)
 
     def _failure(self, number: int, problem: Exception) -> RunFailed:
         frame = traceback.extract_tb(problem.__traceback__)[-1]

@@ -8,17 +8,17 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from ganframe.data.batch_dataset import Source
+from ganframe.data.batch_dataset import BatchDataset
 from ganframe.data.dataset import Dataset
 from ganframe.data.quarantine import Quarantine
-from ganframe.data.sampler import Order
+from ganframe.data.sampler import EpochShuffleSampler
 from ganframe.data.workers import fetch
-from ganframe.distributed.shard import WHOLE, Shard
+from ganframe.distributed.shard import WHOLE_BATCH, Shard
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
 
 
-class Batches:
+class BatchLoader:
     """The batches of a run, from any number on.
 
     Args:
@@ -38,12 +38,12 @@ class Batches:
         randomness: Randomness,
         device: torch.device,
         workers: int = 0,
-        shard: Shard = WHOLE,
+        shard: Shard = WHOLE_BATCH,
         quarantine: Quarantine | None = None,
     ) -> None:
         if not len(dataset):
             raise BadInput("there are no examples in the data", path=("data",))
-        self.source = Source(dataset, Order(len(dataset), batch_size, randomness, shard), randomness)
+        self.dataset = BatchDataset(dataset, EpochShuffleSampler(len(dataset), batch_size, randomness, shard), randomness)
         self.device, self.workers, self.quarantine = device, workers, quarantine
 
     def starting_at(self, number: int) -> Generator[dict[str, Tensor], None, None]:
@@ -55,11 +55,11 @@ class Batches:
         """
         if self.quarantine is not None:
             self.quarantine.reopen(number)
-        batches = fetch(self.source, number, self.workers, pin_memory=self.device.type == "cuda")
+        batches = fetch(self.dataset, number, self.workers, pin_memory=self.device.type == "cuda")
         with closing(batches):
-            for place, (batch, refusals, failure) in enumerate(batches, number):
+            for place, (batch, unreadable, failure) in enumerate(batches, number):
                 if self.quarantine is not None:
-                    self.quarantine.take(place, refusals)
+                    self.quarantine.take(place, unreadable)
                 if failure is not None:
                     raise failure
                 yield {name: each.to(self.device, non_blocking=True) for name, each in batch.items()}

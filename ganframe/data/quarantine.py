@@ -17,11 +17,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ganframe.errors import BadInput
-from ganframe.files import read_json_lines, write_whole
+from ganframe.files import read_json_lines, write_atomically
 
 
 @dataclass(frozen=True)
-class Tolerance:
+class UnreadableLimit:
     """How many files of a data set may be unreadable.
 
     Attributes:
@@ -53,7 +53,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class UnreadableFile:
     """A file that could not be read.
 
     Attributes:
@@ -64,13 +64,13 @@ class Refusal:
 
     file: str
     reason: str
-    tolerance: Tolerance
+    tolerance: UnreadableLimit
 
 
-_collected: ContextVar[list[Refusal] | None] = ContextVar("collected", default=None)
+_collected: ContextVar[list[UnreadableFile] | None] = ContextVar("collected", default=None)
 
 
-def refuse(file: Path | str, reason: str, tolerance: Tolerance) -> None:
+def report_unreadable(file: Path | str, reason: str, tolerance: UnreadableLimit) -> None:
     """Say that a file cannot be read and that another example is given in its place; for `Dataset.fetch`.
 
     What stands in must be a function of the files alone, such as the next one in order that can be read.
@@ -80,18 +80,18 @@ def refuse(file: Path | str, reason: str, tolerance: Tolerance) -> None:
         reason: What is wrong with it.
         tolerance: How many such files there may be.
     """
-    refusals = _collected.get()
-    if refusals is not None:
-        refusals.append(Refusal(str(file), reason, tolerance))
+    unreadable = _collected.get()
+    if unreadable is not None:
+        unreadable.append(UnreadableFile(str(file), reason, tolerance))
 
 
 @contextmanager
-def collecting() -> Generator[list[Refusal], None, None]:
+def collect_unreadable() -> Generator[list[UnreadableFile], None, None]:
     """The list to which every refusal inside is added."""
-    refusals: list[Refusal] = []
-    token = _collected.set(refusals)
+    unreadable: list[UnreadableFile] = []
+    token = _collected.set(unreadable)
     try:
-        yield refusals
+        yield unreadable
     finally:
         _collected.reset(token)
 
@@ -129,9 +129,9 @@ class Quarantine:
         kept = [entry for entry in read_json_lines(self.path, ENTRY) if entry.batch < batch]
         self._known = {entry.file for entry in kept}
         if self.path.is_file():
-            write_whole(self.path, "".join(map(_line, kept)).encode())
+            write_atomically(self.path, "".join(map(_line, kept)).encode())
 
-    def take(self, batch: int, refusals: Sequence[Refusal]) -> None:
+    def take(self, batch: int, unreadable: Sequence[UnreadableFile]) -> None:
         """Add the files that are new to the list.
 
         Args:
@@ -141,7 +141,7 @@ class Quarantine:
         Raises:
             BadInput: When there are more than the data set's tolerance allows.
         """
-        for each in refusals:
+        for each in unreadable:
             if each.file in self._known:
                 continue
             self._known.add(each.file)

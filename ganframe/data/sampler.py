@@ -8,7 +8,7 @@ from ganframe.distributed.shard import Shard
 from ganframe.randomness import Randomness
 
 
-class Order:
+class EpochShuffleSampler:
     """An endless stream of shuffled epochs, cut into batches; no example is dropped at the end of an epoch.
 
     Args:
@@ -25,7 +25,7 @@ class Order:
 
     def batch(self, number: int) -> list[int]:
         """The indices of batch `number`, counted from 0."""
-        first = (number * self.shard.ranks + self.shard.rank) * self.batch_size
+        first = (number * self.shard.world_size + self.shard.rank) * self.batch_size
         indices: list[int] = []
         while len(indices) < self.batch_size:
             epoch, place = divmod(first + len(indices), self.length)

@@ -18,10 +18,10 @@ from ganframe.errors import RunFailed
 
 if TYPE_CHECKING:
     pass
-from ganframe.data.batch_dataset import Fetched, Source
+from ganframe.data.batch_dataset import BatchDataset, FetchedBatch
 
 
-def fetch(source: Source, number: int, workers: int, *, pin_memory: bool) -> Generator[Fetched, None, None]:
+def fetch(source: BatchDataset, number: int, workers: int, *, pin_memory: bool) -> Generator[FetchedBatch, None, None]:
     """The batches from a number on, without end. Closing the generator ends its workers.
 
     Args:
@@ -39,7 +39,7 @@ def fetch(source: Source, number: int, workers: int, *, pin_memory: bool) -> Gen
         yield from map(source.__getitem__, _count(number))
 
 
-def _from_workers(source: Source, number: int, workers: int, pin_memory: bool) -> Generator[Fetched, None, None]:
+def _from_workers(source: BatchDataset, number: int, workers: int, pin_memory: bool) -> Generator[FetchedBatch, None, None]:
     loader = DataLoader(
         source,
         sampler=_Numbers(number),

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ganframe.distributed.shard import Shard, is_main, this_shard
+from ganframe.distributed.shard import Shard, is_main_process, this_shard
 from ganframe.errors import RunFailed
 
 Made = TypeVar("Made")
@@ -30,26 +30,26 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Tensor:
-        return total(slopes[0])
+        return sum_over_ranks(slopes[0])
 
 
-def total(values: Tensor) -> Tensor:
+def sum_over_ranks(values: Tensor) -> Tensor:
     """The sum over all ranks of tensors of the same shape, differentiable any number of times.
 
     Raises:
         RunFailed: When another rank has ended.
     """
-    return values if this_shard().ranks == 1 else _Total.apply(values)
+    return values if this_shard().world_size == 1 else _Total.apply(values)
 
 
-def mean(values: Tensor) -> Tensor:
+def mean_over_ranks(values: Tensor) -> Tensor:
     """The mean over all ranks of tensors of the same shape, differentiable any number of times.
 
     Raises:
         RunFailed: When another rank has ended.
     """
-    ranks = this_shard().ranks
-    return values if ranks == 1 else total(values) / ranks
+    world_size = this_shard().world_size
+    return values if world_size == 1 else sum_over_ranks(values) / world_size
 
 
 def gather(values: Tensor) -> Tensor:
@@ -62,57 +62,57 @@ def gather(values: Tensor) -> Tensor:
         RunFailed: When another rank has ended.
     """
     shard = this_shard()
-    if shard.ranks == 1:
+    if shard.world_size == 1:
         return values
     before, after = (values.new_zeros(count * len(values), *values.shape[1:]) for count in _others(shard))
-    return total(torch.cat([before, values, after]))
+    return sum_over_ranks(torch.cat([before, values, after]))
 
 
 def _others(shard: Shard) -> tuple[int, int]:
-    return shard.rank, shard.ranks - shard.rank - 1
+    return shard.rank, shard.world_size - shard.rank - 1
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+def all_reduce_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over the ranks, in one exchange for each dtype.
 
     Raises:
         RunFailed: When another rank has ended.
     """
-    ranks = this_shard().ranks
-    if ranks == 1:
+    world_size = this_shard().world_size
+    if world_size == 1:
         return
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for each in parameters:
         if each.grad is not None and not _is_sharded(each):  # the gradients of those are means already
             by_dtype.setdefault(each.grad.dtype, []).append(each.grad)
     for gradients in by_dtype.values():
-        flat = total(torch.cat([gradient.reshape(-1) for gradient in gradients])) / ranks
+        flat = sum_over_ranks(torch.cat([gradient.reshape(-1) for gradient in gradients])) / world_size
         parts = flat.split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
 
-def average_buffers(players: Iterable[nn.Module]) -> None:
+def all_reduce_buffers(players: Iterable[nn.Module]) -> None:
     """Replace each buffer of floating-point numbers by its mean over the ranks.
 
     Raises:
         RunFailed: When another rank has ended.
     """
-    ranks = this_shard().ranks
-    if ranks == 1:
+    world_size = this_shard().world_size
+    if world_size == 1:
         return
     buffers = [each for player in players for each in player.buffers() if each.is_floating_point() and each.numel()]
     with torch.no_grad():
         for each in buffers:
-            each.copy_(total(each) / ranks)
+            each.copy_(sum_over_ranks(each) / world_size)
 
 
-def whole(value: Tensor) -> Tensor:
+def full_tensor(value: Tensor) -> Tensor:
     """All of a tensor, of which each rank may have some rows; every rank has to ask."""
     return cast(Any, value).full_tensor() if _is_sharded(value) else value
 
 
-def like(value: Tensor, model: Tensor) -> Tensor:
+def distribute_like(value: Tensor, model: Tensor) -> Tensor:
     """Of a tensor that every rank has, the rows that this rank has of `model`; all of it where that is all of it."""
     if not _is_sharded(model):
         return value
@@ -126,39 +126,39 @@ def _is_sharded(value: Tensor) -> bool:
     return hasattr(value, "full_tensor")  # of a DTensor, whose class takes long to import
 
 
-def largest(value: int) -> int:
+def max_over_ranks(value: int) -> int:
     """The largest of the numbers that the ranks give.
 
     Raises:
         RunFailed: When another rank has ended.
     """
-    if this_shard().ranks == 1:
+    if this_shard().world_size == 1:
         return value
     values = torch.tensor(value)
     _reach(dist.all_reduce, values, op=dist.ReduceOp.MAX)
     return int(values)
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Go on when every rank has come here.
 
     Raises:
         RunFailed: When another rank has ended.
     """
-    largest(0)
+    max_over_ranks(0)
 
 
-def from_main(text: str) -> str:
+def broadcast_text(text: str) -> str:
     """What the main process says; the others' words are not heard.
 
     Raises:
         RunFailed: When another rank has ended.
     """
-    if this_shard().ranks == 1:
+    if this_shard().world_size == 1:
         return text
-    said = text.encode() if is_main() else b""
-    size = largest(len(said))
-    return bytes(total(torch.tensor([*said.ljust(size, b"\0")])).tolist()).rstrip(b"\0").decode()
+    said = text.encode() if is_main_process() else b""
+    size = max_over_ranks(len(said))
+    return bytes(sum_over_ranks(torch.tensor([*said.ljust(size, b"\0")])).tolist()).rstrip(b"\0").decode()
 
 
 def _reach(collective: Callable[..., Made], *arguments: Any, **options: Any) -> Made:

@@ -25,7 +25,7 @@ def shard(network: nn.Module, device: torch.device) -> None:
         network: The same on every rank.
         device: Where this rank computes.
     """
-    mesh = init_device_mesh(device.type, (distributed.this_shard().ranks,))
+    mesh = init_device_mesh(device.type, (distributed.this_shard().world_size,))
     for part in _parts(network):
         fully_shard(part, mesh=mesh)
     fully_shard(network, mesh=mesh)
@@ -64,7 +64,7 @@ def in_one_piece(players: Iterable[nn.Module]) -> Generator[None, None, None]:
         for name, parameter in cast(nn.Module, network).named_parameters():
             gradient = gradients[name]
             if gradient is not None:
-                parameter.grad = distributed.like(distributed.mean(gradient), parameter)
+                parameter.grad = distributed.distribute_like(distributed.mean_over_ranks(gradient), parameter)
 
 
 def _each_part(network: FSDPModule, change: Callable[[FSDPModule], object]) -> None:

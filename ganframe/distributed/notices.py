@@ -5,15 +5,15 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from ganframe.distributed.shard import is_main
+from ganframe.distributed.shard import is_main_process
 
 
-def notice(what: str, text: str) -> None:
+def print_notice(what: str, text: str) -> None:
     """Say, once for all processes of a run, that something happened which it goes on from.
 
     Args:
         what: What happened, in a few words.
         text: What exactly.
     """
-    console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, quiet=not is_main())
+    console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, quiet=not is_main_process())
     console.print(f"[yellow]{escape(what)}:[/] {escape(text)}")

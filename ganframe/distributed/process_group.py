@@ -38,11 +38,11 @@ def process_group() -> Generator[None, None, None]:
 
 def local_device(name: str) -> str:
     """The device of this process among those of its machine: `cuda` becomes `cuda:2` in the third one."""
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and this_shard().ranks > 1 else name
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and this_shard().world_size > 1 else name
 
 
 @contextmanager
-def together() -> Generator[None, None, None]:
+def fail_together() -> Generator[None, None, None]:
     """Let input that one rank cannot use end all of them; the first such rank is the one to say why.
 
     Raises:
@@ -54,7 +54,7 @@ def together() -> Generator[None, None, None]:
     except BadInput as found:
         problem = found
     shard = this_shard()
-    if shard.ranks > 1:
+    if shard.world_size > 1:
         failed = gather(torch.tensor([int(problem is not None)])).tolist()
         if any(failed) and shard.rank != failed.index(1):
             sys.exit(BadInput.exit_code)

@@ -14,25 +14,25 @@ class Shard:
     """The part of each batch that a rank has: one of `ranks` parts of equal size, in the order of the ranks."""
 
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
     def of(self, whole: Tensor) -> Tensor:
         """The rows of a tensor over the whole batch that are this rank's."""
-        if self.ranks == 1:
+        if self.world_size == 1:
             return whole
-        size = len(whole) // self.ranks
+        size = len(whole) // self.world_size
         return whole[self.rank * size : (self.rank + 1) * size]
 
 
-WHOLE = Shard()
+WHOLE_BATCH = Shard()
 """All of the batch: the part of a process that is alone."""
 
 
 def this_shard() -> Shard:
     """The part of this process; all of the batch outside of a process group."""
-    return Shard(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else WHOLE
+    return Shard(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else WHOLE_BATCH
 
 
-def is_main() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes files and talks to the user."""
     return (dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))) == 0

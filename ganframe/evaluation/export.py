@@ -12,11 +12,11 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from ganframe.errors import BadInput
-from ganframe.evaluation.loaded_run import Trained
-from ganframe.files import write_whole
+from ganframe.evaluation.loaded_run import LoadedRun
+from ganframe.files import write_atomically
 
 
-def export(trained: Trained, player: str, path: Path) -> None:
+def export(trained: LoadedRun, player: str, path: Path) -> None:
     """Save one averaged player.
 
     Args:
@@ -35,18 +35,18 @@ def export(trained: Trained, player: str, path: Path) -> None:
     network = trained.players[player]
     if path.suffix == ".safetensors":
         state = {name: each.cpu().clone().contiguous() for name, each in network.state_dict().items()}
-        role = trained.game.roles()[player]
+        role = trained.game.player_specs()[player]
         metadata = {"player": player, "config": json.dumps(role.config.model_dump(mode="json"))}
-        write_whole(path, save_tensors(state, metadata))
+        write_atomically(path, save_tensors(state, metadata))
     elif path.suffix == ".pt2":
         stream = io.BytesIO()
         torch.export.save(_program(trained, player, network), stream)
-        write_whole(path, stream.getvalue())
+        write_atomically(path, stream.getvalue())
     else:
         raise BadInput("the name of an export has to end in .safetensors or .pt2", place=str(path))
 
 
-def _program(trained: Trained, player: str, network: nn.Module) -> torch.export.ExportedProgram:
+def _program(trained: LoadedRun, player: str, network: nn.Module) -> torch.export.ExportedProgram:
     """Trace the network on what it was given in a sampling round."""
     seen: list[tuple[Tensor, ...]] = []
     handle = network.register_forward_pre_hook(lambda _, given: seen.append(given))

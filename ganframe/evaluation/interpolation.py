@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ganframe.errors import BadInput
-from ganframe.evaluation.loaded_run import Trained
+from ganframe.evaluation.loaded_run import LoadedRun
 
 
-def interpolate(trained: Trained, *, rows: int, steps: int, seed: int = 0, labels: list[int] | None = None) -> Tensor:
+def interpolate(trained: LoadedRun, *, rows: int, steps: int, seed: int = 0, labels: list[int] | None = None) -> Tensor:
     """Samples along great circles between pairs of latents (White 2016, arXiv:1609.04468).
 
     Args:

@@ -16,13 +16,13 @@ from ganframe.errors import BadInput, within
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.game.game import Game
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import load_latest, what_fits
+from ganframe.runs.checkpoints import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
-from ganframe.training.assembly import Assembly, assemble, choose_device, sample_makers
-from ganframe.training.ema import Averages
+from ganframe.training.assembly import Assembly, assemble, choose_device, generator_players
+from ganframe.training.ema import AveragedPlayers
 
 
-class Trained:
+class LoadedRun:
     """What a run has learnt.
 
     Attributes:
@@ -104,8 +104,8 @@ class Trained:
             for start in range(0, count, batch_size):
                 part = {name: each[start : start + batch_size] for name, each in given.items()}
                 size = min(batch_size, count - start)
-                round = sampling_round(self.game, lambda: self.dataset, size, randomness.at(start), self.device, part)
-                pieces.append({name: round[name].float().cpu() for name in names})
+                game_round = sampling_round(self.game, lambda: self.dataset, size, randomness.at(start), self.device, part)
+                pieces.append({name: game_round[name].float().cpu() for name in names})
         return {name: torch.cat([piece[name] for piece in pieces]) for name in names}
 
     def _given(
@@ -150,7 +150,7 @@ class Trained:
         return None
 
 
-def load(run: Path | str, *, device: str = "auto") -> Trained:
+def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
     """Load a run from its latest whole checkpoint.
 
     Args:
@@ -170,18 +170,18 @@ def load(run: Path | str, *, device: str = "auto") -> Trained:
     found = load_latest(folder.checkpoints)
     if found is None:
         raise BadInput("this run has no checkpoint yet", place=str(folder.path))
-    step, rooms = found
-    with what_fits(folder.checkpoints):
-        _take_back(experiment, assembly, rooms)
+    step, sections = found
+    with checkpoint_errors(folder.checkpoints):
+        _take_back(experiment, assembly, sections)
     for player in assembly.game.players.values():
         player.eval().requires_grad_(False)
-    return Trained(folder, experiment, assembly.game, assembly.device, step)
+    return LoadedRun(folder, experiment, assembly.game, assembly.device, step)
 
 
-def _take_back(experiment: Experiment, assembly: Assembly, rooms: Mapping[str, Any]) -> None:
+def _take_back(experiment: Experiment, assembly: Assembly, sections: Mapping[str, Any]) -> None:
     for name, player in assembly.game.players.items():
-        player.load_state_dict(rooms[f"player.{name}"])
+        player.load_state_dict(sections[f"player.{name}"])
     if experiment.train.ema is not None:
-        averages = Averages(sample_makers(assembly.game), 0.0)
-        averages.load_state_dict(rooms["averages"])
-        assembly.game.seat(assembly.game.players | averages.players)
+        averages = AveragedPlayers(generator_players(assembly.game), 0.0)
+        averages.load_state_dict(sections["averages"])
+        assembly.game.set_players(assembly.game.players | averages.players)

@@ -12,7 +12,7 @@ from ganframe.config.document import Document
 from ganframe.config.experiment import Experiment
 from ganframe.config.kinds import DatasetConfig, MetricConfig
 from ganframe.data.dataset import Dataset
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.distributed import collectives as distributed
 from ganframe.errors import BadInput, within
 from ganframe.evaluation.loaded_run import load
@@ -81,11 +81,11 @@ class Evaluation:
         """Give a metric its examples. Several ranks take the rounds in turn, and each is given what all have made."""
         shard = distributed.this_shard()
         with sampling_mode(game, self._randomness, device):
-            for first in range(0, config.samples, BATCH * shard.ranks):
+            for first in range(0, config.samples, BATCH * shard.world_size):
                 before_round()
                 made = self._made(first // BATCH + shard.rank, config.tensors(), game, device)
                 whole = {name: distributed.gather(each) for name, each in made.items()}
-                for start in range(first, min(first + BATCH * shard.ranks, config.samples), BATCH):
+                for start in range(first, min(first + BATCH * shard.world_size, config.samples), BATCH):
                     rows = slice(start - first, min(start + BATCH, config.samples) - first)
                     metric.update({name: each[rows] for name, each in whole.items()})
 
@@ -93,9 +93,9 @@ class Evaluation:
         """What round `number` of a measurement makes."""
         draws = self._randomness.at(number)
         draws.seed_torch("sampling", device)
-        batch = next(Batches(self._dataset, BATCH, self._randomness, device).starting_at(number))
-        round = Round(game, batch, size=BATCH, device=device, randomness=draws)
-        return {name: round[name] for name in names}
+        batch = next(BatchLoader(self._dataset, BATCH, self._randomness, device).starting_at(number))
+        game_round = Round(game, batch, size=BATCH, device=device, randomness=draws)
+        return {name: game_round[name] for name in names}
 
 
 def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganframe.errors import BadInput
-from ganframe.files import write_whole
+from ganframe.files import write_atomically
 
 GAP = 2
 """Pixels between the cells of a grid."""
@@ -36,7 +36,7 @@ def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) 
     if not drawable(values):
         raise _undrawable(values)
     images = next(iter(values.values())).ndim == 4
-    write_whole(path, _png(grid(values, columns)) if images else _scatter(values))
+    write_atomically(path, _png(grid(values, columns)) if images else _scatter(values))
 
 
 def _undrawable(tensors: Mapping[str, Tensor]) -> BadInput:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ganframe.errors import BadInput
 from ganframe.evaluation.diagnostics import diagnose
-from ganframe.files import write_whole
+from ganframe.files import write_atomically
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.logs import read_log
 
@@ -82,7 +82,7 @@ def write_report(folder: RunFolder) -> Path:
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{name}</title>"
         f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n{_progress(log)}\n{body}</body></html>\n"
     )
-    write_whole(folder.report, page.encode())
+    write_atomically(folder.report, page.encode())
     return folder.report
 
 

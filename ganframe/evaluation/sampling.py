@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganframe.config.specs import TensorSpec
 from ganframe.data.dataset import Dataset
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.randomness import Randomness
@@ -41,7 +41,7 @@ class Inputs(Mapping[str, Tensor]):
         self._given = {name: each.to(device) for name, each in given.items()}
         self._drawn: dict[str, Tensor] | None = None
         self._dataset, self._randomness = dataset, randomness
-        self._free = all(role.source is None for role in game.roles().values())
+        self._free = all(role.source is None for role in game.player_specs().values())
         self._size, self._device = size, device
 
     def __getitem__(self, name: str) -> Tensor:
@@ -55,7 +55,7 @@ class Inputs(Mapping[str, Tensor]):
         if self._free and self._drawn is None and spec.classes is not None and spec.shape == ():
             return balanced_labels(spec, self._size, self._device)
         if self._drawn is None:
-            batches = Batches(self._dataset(), self._size, self._randomness, self._device)
+            batches = BatchLoader(self._dataset(), self._size, self._randomness, self._device)
             self._drawn = next(batches.starting_at(0))
         return self._drawn[name]
 

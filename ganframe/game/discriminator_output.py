@@ -13,7 +13,7 @@ from ganframe.game.protocols import Sample
 
 
 @dataclass
-class Verdict:
+class DiscriminatorOutput:
     """What a discriminator says of a batch of samples.
 
     Attributes:

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from ganframe.config.specs import DataSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.protocols import Loss
 
 if TYPE_CHECKING:
     from torch import nn
 
 from ganframe.game.contest import Contest
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 
@@ -45,7 +45,7 @@ class Game:
         turns: The turns of a step, in order.
         output: Name of the tensor that sampling returns.
         pictures: Names of the tensors that a snapshot shows side by side.
-        differentiates_twice: Whether playing takes second derivatives, beside those that terms take.
+        needs_double_backward: Whether playing takes second derivatives, beside those that terms take.
         makers: Names of the tensors that the game makes.
         players: The networks by name, once seated.
         memory: Tensors that outlive a round, such as a pool of past fakes; checkpoints keep them.
@@ -56,7 +56,7 @@ class Game:
     turns: tuple[Turn, ...]
     output: str
     pictures: tuple[str, ...]
-    differentiates_twice: bool = False
+    needs_double_backward: bool = False
     makers: ClassVar[tuple[str, ...]] = ()
     players: dict[str, nn.Module]
     memory: dict[str, Tensor]
@@ -83,7 +83,7 @@ class Game:
         self.players = {}
         self.memory = {}
 
-    def roles(self) -> Mapping[str, Role]:
+    def player_specs(self) -> Mapping[str, PlayerSpec]:
         """The players to be built, by name."""
         raise NotImplementedError
 
@@ -97,12 +97,12 @@ class Game:
         """The players who judge a contest."""
         return frozenset(contest.discriminator for contest in self.contests)
 
-    def judged(self) -> tuple[TensorSpec, ...]:
+    def discriminator_inputs(self) -> tuple[TensorSpec, ...]:
         """Every tensor that a discriminator is given to judge: one example of each."""
-        roles = self.roles()
+        roles = self.player_specs()
         return tuple(spec for judge in sorted(self.discriminators) for spec in parts(roles[judge].sample))
 
-    def seat(self, players: Mapping[str, nn.Module]) -> None:
+    def set_players(self, players: Mapping[str, nn.Module]) -> None:
         """Let these networks play."""
         self.players = dict(players)
         self._trainable = {
@@ -113,7 +113,7 @@ class Game:
         """The same game played by others, in a memory of its own: for sampling with averaged networks."""
         other = copy.copy(self)
         other.memory = {}
-        other.seat(self.players | dict(players))
+        other.set_players(self.players | dict(players))
         return other
 
     def __getattr__(self, name: str) -> Any:
@@ -123,12 +123,12 @@ class Game:
         except KeyError:
             raise AttributeError(f"{type(self).__name__} has no player or attribute {name!r}") from None
 
-    def trainable(self, names: Iterable[str]) -> list[nn.Parameter]:
+    def trainable_parameters(self, names: Iterable[str]) -> list[nn.Parameter]:
         """The parameters of these players that may move."""
         return [each for name in names for each in self._trainable[name]]
 
     @contextmanager
-    def moving(self, names: Collection[str]) -> Generator[None, None, None]:
+    def only_trainable(self, names: Collection[str]) -> Generator[None, None, None]:
         """Freeze every player but these."""
         changed = [
             (each, name in names)
@@ -146,22 +146,22 @@ class Game:
 
     def contests_of(self, turn: Turn) -> tuple[Contest, ...]:
         """The contests that count in a turn: those whose judge moves, or else whose generators do."""
-        moves = set(turn.moves)
+        moves = set(turn.players)
         if moves & self.discriminators:
             return tuple(contest for contest in self.contests if contest.discriminator in moves)
         return tuple(each for each in self.contests if each.generators is None or moves & set(each.generators))
 
     def is_discriminator_turn(self, turn: Turn) -> bool:
         """Whether a judge moves in the turn."""
-        return bool(set(turn.moves) & self.discriminators)
+        return bool(set(turn.players) & self.discriminators)
 
-    def score(self, loss: Loss, turn: Turn, real: Verdict, fake: Verdict) -> Tensor:
+    def score(self, loss: Loss, turn: Turn, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """What a loss adds to a turn; a game whose players pull on both sides overrides it."""
         if self.is_discriminator_turn(turn):
             return loss.discriminator(real, fake)
         return loss.generator(real, fake)
 
-    def play(self, round: Round, objective: Callable[..., Any]) -> Any:
+    def play(self, game_round: Round, objective: Callable[..., Any]) -> Any:
         """Take a turn's objective; a game that looks ahead first (unrolling) overrides it.
 
         Args:
@@ -169,7 +169,7 @@ class Game:
             objective: `objective(round)` is the sum of the turn's terms, `objective(round, other)` that of another
                 turn over the same round.
         """
-        return objective(round)
+        return objective(game_round)
 
 
 def _is_maker(value: object) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganframe.distributed import collectives as distributed
 from ganframe.game.contest import Contest, Side
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.round import Round
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ class GatheredRound(Round):
         round: The round of this rank.
     """
 
-    def __init__(self, round: Round) -> None:
+    def __init__(self, game_round: Round) -> None:
         # All that is not gathered is the round's own.
-        self.__dict__.update(vars(round))
-        self._own = round
-        self.size = round.size * distributed.this_shard().ranks
-        self.randomness = round.randomness.whole()
+        self.__dict__.update(vars(game_round))
+        self._own = game_round
+        self.size = game_round.size * distributed.this_shard().world_size
+        self.randomness = game_round.randomness.whole()
         self._tensors: dict[str, Any] = {}
-        self._gathered: dict[tuple[str, Side], Verdict] = {}
+        self._gathered: dict[tuple[str, Side], DiscriminatorOutput] = {}
 
     def __getitem__(self, name: str) -> Any:
         """A named tensor, `(ranks * B, ...)`."""
@@ -40,14 +40,14 @@ class GatheredRound(Round):
             self._tensors[name] = _sample(self._own[name])
         return self._tensors[name]
 
-    def verdict(self, contest: Contest, side: Side) -> Verdict:
+    def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
         """What the discriminator says of one side of a contest, on all ranks."""
         key = (contest.name, side)
         if key not in self._gathered:
-            self._gathered[key] = _verdict(self._own.verdict(contest, side))
+            self._gathered[key] = _verdict(self._own.discriminator_output(contest, side))
         return self._gathered[key]
 
-    def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> Verdict:
+    def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
         """What a discriminator says of samples of all ranks; each rank judges its own."""
         shard = distributed.this_shard()
         own = tuple(map(shard.of, sample)) if isinstance(sample, tuple) else shard.of(sample)
@@ -55,12 +55,12 @@ class GatheredRound(Round):
         return _verdict(self._own.judge(discriminator, own, given))
 
 
-def gathered(round: Round) -> Round:
+def gathered(game_round: Round) -> Round:
     """The round over all ranks; the round itself where there is but one."""
-    return round if distributed.this_shard().ranks == 1 else GatheredRound(round)
+    return game_round if distributed.this_shard().world_size == 1 else GatheredRound(game_round)
 
 
-def _verdict(own: Verdict) -> Verdict:
+def _verdict(own: DiscriminatorOutput) -> DiscriminatorOutput:
     gather = distributed.gather
     return dataclasses.replace(
         own,

@@ -18,12 +18,12 @@ from ganframe.game.contest import Contest, Side
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.terms import LossTerm, RegularizerTerm, Term, _total
-from ganframe.game.training_progress import Moment
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 
 
 @dataclass
-class Sum:
+class ObjectiveValue:
     """A turn's objective and what it consists of: the terms by name, before their weights."""
 
     total: Tensor
@@ -31,7 +31,7 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ActiveTerms:
     """The terms that take part in a turn at some moment, and what they ask of its round."""
 
     terms: tuple[Term, ...]
@@ -41,20 +41,20 @@ class Plan:
         return [term.config for term in self.terms if isinstance(term, RegularizerTerm)]
 
     @functools.cached_property
-    def input_gradients(self) -> frozenset[Side]:
+    def grad_wrt_sides(self) -> frozenset[Side]:
         """The sides whose samples some term differentiates by."""
-        return frozenset[Side]().union(*(config.input_gradients for config in self._regularizers))
+        return frozenset[Side]().union(*(config.grad_wrt_sides for config in self._regularizers))
 
     @functools.cached_property
-    def leaves(self) -> frozenset[str]:
+    def requires_grad_tensors(self) -> frozenset[str]:
         """The tensors that some term differentiates by."""
-        return frozenset[str]().union(*(config.leaves() for config in self._regularizers))
+        return frozenset[str]().union(*(config.requires_grad_tensors() for config in self._regularizers))
 
     @functools.cached_property
-    def differentiates_twice(self) -> bool:
+    def needs_double_backward(self) -> bool:
         """Whether some term differentiates through a player, so that the objective has second derivatives."""
         return any(
-            config.differentiates_twice or config.input_gradients or config.leaves() for config in self._regularizers
+            config.needs_double_backward or config.grad_wrt_sides or config.requires_grad_tensors() for config in self._regularizers
         )
 
 
@@ -75,50 +75,50 @@ class Objective:
                 raise BadInput(message, path=term.path)
         self._joining = {turn.name: [term for term in self.terms if term.joins(game, turn)] for turn in game.turns}
         self._intervals = {name: [term.config.every for term in terms] for name, terms in self._joining.items()}
-        self._plans: dict[tuple[str, tuple[bool, ...]], Plan] = {}
+        self._plans: dict[tuple[str, tuple[bool, ...]], ActiveTerms] = {}
         for turn in game.turns:
             if not self._joining[turn.name]:
                 message = f"nothing to minimise in the turn {turn.name!r}"
                 raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
 
-    def plan(self, turn: Turn, moment: Moment) -> Plan:
+    def active_terms(self, turn: Turn, progress: TrainingProgress) -> ActiveTerms:
         """The terms that take part in a turn this time."""
-        due = tuple([moment.turn_count % interval == 0 for interval in self._intervals[turn.name]])
+        due = tuple([progress.turn_count % interval == 0 for interval in self._intervals[turn.name]])
         found = self._plans.get((turn.name, due))
         if found is None:
-            found = Plan(tuple(itertools.compress(self._joining[turn.name], due)))
+            found = ActiveTerms(tuple(itertools.compress(self._joining[turn.name], due)))
             self._plans[turn.name, due] = found
         return found
 
-    def __call__(self, round: Round, turn: Turn, moment: Moment) -> Sum:
+    def __call__(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> ObjectiveValue:
         """The weighted sum over the active terms. A turn with none this time has the objective 0."""
         terms: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
-        for term in self.plan(turn, moment).terms:
+        for term in self.active_terms(turn, progress).terms:
             try:
-                terms[term.name] = value = term.value(round, turn)
+                terms[term.name] = value = term.value(game_round, turn)
             except BadInput as problem:
                 raise problem.within(*term.path) from None
-            weight = value_at(term.config.weight, moment.images, moment.total) * term.config.every
+            weight = value_at(term.config.weight, progress.images, progress.total) * term.config.every
             weighted.append(value if weight == 1 else weight * value)
-        return Sum(_total(weighted), terms)
+        return ObjectiveValue(_total(weighted), terms)
 
-    def at(self, turn: Turn, moment: Moment) -> Callable[..., Sum]:
+    def at(self, turn: Turn, progress: TrainingProgress) -> Callable[..., ObjectiveValue]:
         """What `Game.play` is given: the objective of a turn over a round, or that of another turn over the same round.
 
         The round enters the turn that is asked for, with fresh verdicts.
         """
 
-        def objective(round: Round, other: Turn = turn) -> Sum:
-            plan = self.plan(other, moment)
-            round.enter(other, plan.input_gradients, plan.leaves)
-            return self(round, other, moment)
+        def objective(game_round: Round, other: Turn = turn) -> ObjectiveValue:
+            active_terms = self.active_terms(other, progress)
+            game_round.enter(other, active_terms.grad_wrt_sides, active_terms.requires_grad_tensors)
+            return self(game_round, other, progress)
 
         return objective
 
-    def boundary(self, contest: Contest) -> float | None:
+    def decision_threshold(self, contest: Contest) -> float | None:
         """The logit above which a sample of a contest counts as taken for real, by the first loss that scores it."""
-        found = (term.config.boundary for term in self.terms if isinstance(term, LossTerm) and term.scores(contest))
+        found = (term.config.decision_threshold for term in self.terms if isinstance(term, LossTerm) and term.scores(contest))
         return next(found, None)
 
     def stateful(self) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.errors import BadInput, Path, within
+from ganframe.errors import BadInput, ConfigPath, within
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class Role:
+class PlayerSpec:
     """A player to be built: its config and what it has to fit.
 
     Attributes:
@@ -26,7 +26,7 @@ class Role:
     """
 
     config: GeneratorConfig | DiscriminatorConfig
-    path: Path
+    path: ConfigPath
     sample: SampleSpec
     source: TensorSpec | None = None
     condition: TensorSpec | None = None

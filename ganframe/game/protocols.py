@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ganframe.game.round import Round
 
     Sample = Tensor | tuple[Tensor, ...]
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 
 
 class Generator(Protocol):
@@ -35,7 +35,7 @@ class Generator(Protocol):
 class Discriminator(Protocol):
     """A network that judges samples."""
 
-    def forward(self, sample: Sample, condition: Tensor | None = None, /) -> Verdict:
+    def forward(self, sample: Sample, condition: Tensor | None = None, /) -> DiscriminatorOutput:
         """Judge a batch; a tuple is judged as one."""
         ...
 
@@ -43,11 +43,11 @@ class Discriminator(Protocol):
 class Loss(Protocol):
     """An adversarial loss over one contest. A verdict is computed only if it is read."""
 
-    def discriminator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the discriminator minimises."""
         ...
 
-    def generator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def generator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the generators minimise."""
         ...
 
@@ -55,7 +55,7 @@ class Loss(Protocol):
 class Regularizer(Protocol):
     """Any other term of a turn's objective."""
 
-    def forward(self, round: Round, /) -> Tensor:
+    def forward(self, game_round: Round, /) -> Tensor:
         """The scalar penalty, before its weight."""
         ...
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 from torch.func import functional_call
 
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.randomness import Randomness
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Round(Mapping[str, Any]):
         randomness: Randomness,
         augment: Callable[[Sample, Randomness], Sample] | None = None,
         shared: bool = False,
-        leaves: frozenset[str] = frozenset(),
+        requires_grad_tensors: frozenset[str] = frozenset(),
     ) -> None:
         self.game = game
         self.size = size
@@ -62,22 +62,22 @@ class Round(Mapping[str, Any]):
         self._makers_at_work = 0
         self._judged = 0
         self._made: dict[str, Any] = {}
-        self._verdicts: dict[tuple[str, str, str | None], Verdict] = {}
+        self._verdicts: dict[tuple[str, str, str | None], DiscriminatorOutput] = {}
         self._input_gradients: frozenset[Side] = frozenset()
 
     def enter(
-        self, turn: Turn, input_gradients: frozenset[Side] = frozenset(), leaves: frozenset[str] = frozenset()
+        self, turn: Turn, grad_wrt_sides: frozenset[Side] = frozenset(), requires_grad_tensors: frozenset[str] = frozenset()
     ) -> None:
         """Begin a turn; verdicts of an earlier one are forgotten.
 
         Args:
             turn: The turn.
-            input_gradients: The sides whose samples some term differentiates by.
+            grad_wrt_sides: The sides whose samples some term differentiates by.
             leaves: Names of the tensors that some term differentiates by.
         """
         self.turn = turn
         self._leaves |= leaves
-        self._input_gradients = input_gradients
+        self._input_gradients = grad_wrt_sides
         self._verdicts.clear()
         self.logits.clear()
 
@@ -104,7 +104,7 @@ class Round(Mapping[str, Any]):
             # What a maker reads keeps its graph, also while a discriminator moves.
             self._makers_at_work += 1
             try:
-                with self.game.moving(set(self.game.players) - self.game.discriminators):
+                with self.game.only_trainable(set(self.game.players) - self.game.discriminators):
                     return maker(self)
             finally:
                 self._makers_at_work -= 1
@@ -127,7 +127,7 @@ class Round(Mapping[str, Any]):
         """The contests that count in this turn."""
         return self.game.contests if self.turn is None else self.game.contests_of(self.turn)
 
-    def verdict(self, contest: Contest, side: Side) -> Verdict:
+    def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
         """What the discriminator says of one side of a contest; judged on first use."""
         name, condition = contest.real, contest.real_condition
         if side == "fake":
@@ -141,16 +141,16 @@ class Round(Mapping[str, Any]):
             if side in self._input_gradients:
                 sample = _each(sample, _by_itself)
             self._verdicts[key] = self.judge(contest.discriminator, sample, given)
-        verdict = self._verdicts[key]
+        output = self._verdicts[key]
         if (contest.name, side) not in self.logits:
-            self.logits[contest.name, side] = verdict.logits.detach()
-        return verdict
+            self.logits[contest.name, side] = output.logits.detach()
+        return output
 
-    def pending(self, contest: Contest, side: Side) -> Verdict:
+    def deferred_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
         """The verdict, computed when something of it is read."""
-        return cast(Verdict, _Pending(self, contest, side))
+        return cast(DiscriminatorOutput, _Pending(self, contest, side))
 
-    def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> Verdict:
+    def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
         """What a discriminator says of any sample, seen through the augmentations."""
         seen = sample
         if self._augment is not None:
@@ -160,19 +160,19 @@ class Round(Mapping[str, Any]):
         player = self.game.players[discriminator]
         given = (seen,) if condition is None else (seen, condition)
         weights = self.weights.get(discriminator)
-        verdict: Verdict = player(*given) if weights is None else functional_call(player, weights, given)
-        verdict.sample = sample
-        verdict.condition = condition
-        return verdict
+        output: DiscriminatorOutput = player(*given) if weights is None else functional_call(player, weights, given)
+        output.sample = sample
+        output.condition = condition
+        return output
 
 
 class _Pending:
-    def __init__(self, round: Round, contest: Contest, side: Side) -> None:
-        self._of = round, contest, side
+    def __init__(self, game_round: Round, contest: Contest, side: Side) -> None:
+        self._of = game_round, contest, side
 
     def __getattr__(self, name: str) -> Any:
-        round, contest, side = self._of
-        return getattr(round.verdict(contest, side), name)
+        game_round, contest, side = self._of
+        return getattr(game_round.discriminator_output(contest, side), name)
 
 
 def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

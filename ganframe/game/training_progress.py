@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainingProgress:
     """Where in the run a turn is taken: all that lazy intervals and schedules depend on.
 
     Attributes:

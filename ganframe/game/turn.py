@@ -20,5 +20,5 @@ class Turn:
     """
 
     name: str
-    moves: tuple[str, ...]
+    players: tuple[str, ...]
     repeats: int = 1

@@ -25,8 +25,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ganframe.errors import BadInput, writing
-from ganframe.distributed.notices import notice
-from ganframe.files import _write, write_whole
+from ganframe.distributed.notices import print_notice
+from ganframe.files import _write, write_atomically
 
 
 MANIFEST = "manifest.json"
@@ -41,7 +41,7 @@ _REFERENCE = "$tensor"
 @dataclass(frozen=True)
 class _State:
     step: int
-    rooms: dict[str, Any]
+    sections: dict[str, Any]
 
 
 # Not the parser of the standard library, which fails at what is nested deeply.
@@ -51,7 +51,7 @@ _STATE: TypeAdapter[_State] = TypeAdapter(_State)
 _LIST: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
+def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Path:
     """Write a checkpoint and drop the oldest beyond `keep`.
 
     Args:
@@ -68,9 +68,9 @@ def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
     """
     files: dict[str, bytes] = {}
     structure: dict[str, Any] = {}
-    for room, tree in rooms.items():
+    for section, tree in sections.items():
         tensors: dict[str, Tensor] = {}
-        structure[room] = _without_tensors(tree, "", tensors)
+        structure[section] = _without_tensors(tree, "", tensors)
         if tensors:
             files[f"{room}.safetensors"] = save_tensors(tensors)
     files[STATE] = json.dumps({"step": step, "rooms": structure}).encode()
@@ -93,12 +93,12 @@ def save(folder: Path, step: int, rooms: Mapping[str, Any], keep: int) -> Path:
             _remove(draft)  # a full disk needs the room
             raise
         _sync_folder(folder)
-        for old in complete(folder)[keep:]:
+        for old in list_checkpoints(folder)[keep:]:
             _remove(old)
     return target
 
 
-def complete(folder: Path) -> list[Path]:
+def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run, the latest first."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted((path for path in found if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
@@ -125,9 +125,9 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
             raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
     try:
         state = _STATE.validate_json(files[STATE])
-        rooms = {
-            room: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
-            for room, tree in state.rooms.items()
+        sections = {
+            section: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
+            for section, tree in state.sections.items()
         }
     except (ValueError, TypeError, KeyError, SafetensorError) as problem:
         # The digests say that nothing was changed since, not that it was a run that wrote it.
@@ -135,11 +135,11 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
         raise BadInput(f"this is not a checkpoint as a run writes it: {reason}", place=str(checkpoint)) from None
     if checkpoint.name != _name(state.step):
         raise BadInput(f"this is the checkpoint of step {state.step}", place=str(checkpoint))
-    return state.step, rooms
+    return state.step, sections
 
 
 @contextmanager
-def what_fits(folder: Path) -> Generator[None, None, None]:
+def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
     """Say that a checkpoint which can be read is of another run, where its parts do not fit those that take them back.
 
     Args:
@@ -167,18 +167,18 @@ def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput("this should be the folder of checkpoints", place=str(folder))
-    found = complete(folder)
+    found = list_checkpoints(folder)
     for checkpoint in found:
         try:
             return load(checkpoint)
         except BadInput as problem:
-            notice("skipped a damaged checkpoint", str(problem))
+            print_notice("skipped a damaged checkpoint", str(problem))
     if found:
         raise BadInput("every checkpoint of this run is damaged", place=str(folder))
     return None
 
 
-def set_aside(folder: Path, after: int) -> None:
+def mark_damaged(folder: Path, after: int) -> None:
     """Rename the checkpoints of later steps to `STEP.damaged`, so that they do not count among those to keep.
 
     Args:
@@ -188,7 +188,7 @@ def set_aside(folder: Path, after: int) -> None:
     Raises:
         RunFailed: When they cannot be renamed.
     """
-    for checkpoint in complete(folder):
+    for checkpoint in list_checkpoints(folder):
         if int(checkpoint.name) > after:
             damaged = checkpoint.with_name(f"{checkpoint.name}.damaged")
             with writing(checkpoint):

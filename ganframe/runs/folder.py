@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import pluggy
 from pydantic import AfterValidator, TypeAdapter
 
-from ganframe.files import write_whole
+from ganframe.files import write_atomically
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.config.experiment import Experiment
 from ganframe.files import read_json
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganframe.training.assembly import Assembly
-    from ganframe.training.ema import Averages
+    from ganframe.training.ema import AveragedPlayers
     from ganframe.game.game import Game
     from ganframe.game.protocols import Optimizer
 from ganframe.runs.environment import ENVIRONMENT, Environment, _changes, _flat, environment
@@ -84,9 +84,9 @@ class RunFolder:
                 raise RunFailed(f"{path}: {message}") from None
             raise BadInput(message, place=str(path), remedy="Choose another --out.") from None
         try:
-            write_whole(draft / "config.yaml", dump_yaml(experiment.dump()).encode())
-            write_whole(draft / "data.json", SPEC.dump_json(dict(data), indent=1))
-            write_whole(draft / "environment.json", json.dumps(environment(), indent=1).encode())
+            write_atomically(draft / "config.yaml", dump_yaml(experiment.dump()).encode())
+            write_atomically(draft / "data.json", SPEC.dump_json(dict(data), indent=1))
+            write_atomically(draft / "environment.json", json.dumps(environment(), indent=1).encode())
             with writing(path):
                 draft.rename(path)
         except BaseException:
@@ -99,9 +99,9 @@ class RunFolder:
         if not self.experiment().differences(experiment):
             return
         number = len(list(self.path.glob("config-before-*.yaml"))) + 1
-        write_whole(self.path / f"config-before-{number}.yaml", (self.path / "config.yaml").read_bytes())
-        write_whole(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
-        write_whole(self.path / "data.json", SPEC.dump_json(dict(data), indent=1))
+        write_atomically(self.path / f"config-before-{number}.yaml", (self.path / "config.yaml").read_bytes())
+        write_atomically(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
+        write_atomically(self.path / "data.json", SPEC.dump_json(dict(data), indent=1))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -140,8 +140,8 @@ class RunFolder:
         changes = _changes(before, now)
         if changes:
             number = len(list(self.path.glob("environment-before-*.json"))) + 1
-            write_whole(self.path / f"environment-before-{number}.json", json.dumps(before, indent=1).encode())
-            write_whole(self.path / "environment.json", json.dumps(now, indent=1).encode())
+            write_atomically(self.path / f"environment-before-{number}.json", json.dumps(before, indent=1).encode())
+            write_atomically(self.path / "environment.json", json.dumps(now, indent=1).encode())
         return changes
 
     def experiment(self) -> Experiment:

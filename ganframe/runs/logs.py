@@ -25,7 +25,7 @@ from ganframe.builtin.jsonl import JsonlLogger
 from ganframe.cli.progress_bar import ProgressBar, _by_turn
 
 
-class Unwritten:
+class PendingScalars:
     """The latest value of each scalar since a log was written to: a lazy term has one in a few steps only.
 
     Args:
@@ -45,7 +45,7 @@ class Unwritten:
         return due
 
 
-def unwritten(state: Mapping[str, Any], key: str) -> dict[str, float]:
+def pending_scalars(state: Mapping[str, Any], key: str) -> dict[str, float]:
     """What a log had not written when a checkpoint was saved; nothing where it was not there."""
     return {name: float(value) for name, value in state.get(key, {}).items()}
 

@@ -15,7 +15,7 @@ from torch import nn
 from ganframe.config.component import Component
 from ganframe.config.document import read_document
 from ganframe.config.kinds import AugmentationConfig, LoggerConfig, OptimizerConfig
-from ganframe.config.schedules import ScheduleConfig, first_value
+from ganframe.config.schedules import ScheduleConfig, initial_value
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
 from ganframe.config.yaml import dump_yaml
 from ganframe.plugins.discovery import installed
@@ -49,8 +49,8 @@ def unknown_key_refused(config: Component) -> None:
 
 def _validated(config: Component, data: Any) -> Component:
     # Stand-ins are no installed types, so they stay the objects that they are.
-    stubs = {name: value for name, value in config if isinstance(value, Component) and value.type_name() == "stub"}
-    return type(config).model_validate({**data, **stubs})
+    fakes = {name: value for name, value in config if isinstance(value, Component) and value.type_name() == "stub"}
+    return type(config).model_validate({**data, **fakes})
 
 
 def every_field_documented(config: Component) -> None:
@@ -78,7 +78,7 @@ def scheduled_settings_are_live(config: Buildable) -> None:
     live = config.build()
     for name in scheduled_fields(type(config)):
         if name != "weight":
-            assert getattr(live, name) == first_value(getattr(config, name)), f"{name!r} of the live object"
+            assert getattr(live, name) == initial_value(getattr(config, name)), f"{name!r} of the live object"
 
 
 def scheduled_fields(cls: type[Component]) -> list[str]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.config.kinds import AugmentationConfig, DatasetConfig, MetricConfig
-from ganframe.data.loader import Batches, Shard
-from ganframe.data.sampler import Order
+from ganframe.data.loader import BatchLoader, Shard
+from ganframe.data.sampler import EpochShuffleSampler
 from ganframe.game.protocols import Metric
-from ganframe.testing.stubs import BATCH, CPU, SEEDED, StubData
+from ganframe.testing.fakes import BATCH, CPU, SEEDED, FakeData
 
 
 def examples_match_the_spec(config: DatasetConfig) -> None:
@@ -45,16 +45,16 @@ def picklable(config: DatasetConfig) -> None:
 def seeded_order(config: DatasetConfig) -> None:
     """The same seed gives the same batches, also when begun in the middle."""
     dataset = config.build()
-    whole = Batches(dataset, 2, SEEDED, CPU).starting_at(0)
+    whole = BatchLoader(dataset, 2, SEEDED, CPU).starting_at(0)
     first = [next(whole) for _ in range(3)]
-    later = next(Batches(config.build(), 2, SEEDED, CPU).starting_at(2))
+    later = next(BatchLoader(config.build(), 2, SEEDED, CPU).starting_at(2))
     assert all(torch.equal(first[2][name], later[name]) for name in later)
 
 
 def shards_are_disjoint_and_complete(config: DatasetConfig) -> None:
     """Over an epoch, two ranks draw every example once."""
     length = len(config.build())
-    orders = [Order(length, 1, SEEDED, Shard(rank, 2)) for rank in range(2)]
+    orders = [EpochShuffleSampler(length, 1, SEEDED, Shard(rank, 2)) for rank in range(2)]
     drawn = [orders[position % 2].batch(position // 2)[0] for position in range(length)]
     assert sorted(drawn) == list(range(length))
 
@@ -70,8 +70,8 @@ def _augmented(config: AugmentationConfig, sample: Tensor) -> Tensor:
 
 def off_is_the_identity(config: AugmentationConfig) -> None:
     """Turned off, the sample stays as it is."""
-    assert config.off, "`off` gives the settings at which the augmentation is the identity"
-    assert torch.equal(_augmented(config.model_copy(update=dict(config.off)), _images()), _images())
+    assert config.identity_settings, "`off` gives the settings at which the augmentation is the identity"
+    assert torch.equal(_augmented(config.model_copy(update=dict(config.identity_settings)), _images()), _images())
 
 
 def differentiable(config: AugmentationConfig) -> None:
@@ -97,10 +97,10 @@ def seeded(config: AugmentationConfig) -> None:
 
 
 def _perfect(config: MetricConfig) -> tuple[DatasetConfig, dict[str, Tensor]]:
-    data = config.example_data() or StubData()
+    data = config.example_data() or FakeData()
     dataset = data.build()
     count = min(len(dataset), 2000)
-    return data, config.perfect(dataset.fetch(range(count), SEEDED))
+    return data, config.perfect_samples(dataset.fetch(range(count), SEEDED))
 
 
 def _chunks(tensors: dict[str, Tensor], size: int) -> Iterator[dict[str, Tensor]]:
@@ -119,8 +119,8 @@ def identity_is_the_optimum(config: MetricConfig) -> None:
     """Perfect samples get the results that the class bounds."""
     data, tensors = _perfect(config)
     results = _filled(config, data, tensors, 100).compute()
-    bounds = config.at_identity()
-    assert bounds, "`at_identity` gives the bounds for perfect samples"
+    bounds = config.perfect_bounds()
+    assert bounds, "`perfect_bounds` gives the bounds for perfect samples"
     for name, (low, high) in bounds.items():
         assert low <= results[name] <= high, f"{name} is {results[name]}, not in [{low}, {high}]"
 

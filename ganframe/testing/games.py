@@ -10,29 +10,29 @@ from torch import Tensor
 
 from ganframe.config.kinds import GameConfig
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
-from ganframe.testing.stubs import AnyData, StubGenerator, batch_of, round_of, seated
+from ganframe.testing.fakes import AnyData, FakeGenerator, batch_of, round_of, with_built_players
 
 
 def playable(config: GameConfig) -> Game:
     """The game with stand-in players over stand-in data."""
     try:
-        return seated(config.build(AnyData()))
+        return with_built_players(config.build(AnyData()))
     except BadInput:
         # A game whose generators start from a sample.
-        swapped = {name: StubGenerator(from_sample=True) for name, value in config if isinstance(value, StubGenerator)}
-        return seated(config.model_copy(update=swapped).build(AnyData()))
+        swapped = {name: FakeGenerator(from_sample=True) for name, value in config if isinstance(value, FakeGenerator)}
+        return with_built_players(config.model_copy(update=swapped).build(AnyData()))
 
 
 def makers_work(config: GameConfig) -> None:
     """Every named tensor can be made, in every turn and while sampling, and is finite."""
     game = playable(config)
     for turn in (*game.turns, None):
-        round = round_of(game, batch_of(game.data), turn)
+        game_round = round_of(game, batch_of(game.data), turn)
         for name in game.makers:
-            value = round[name]
+            value = game_round[name]
             for part in value if isinstance(value, tuple) else (value,):
                 assert isinstance(part, Tensor), f"{name!r} is no tensor"
                 assert bool(part.isfinite().all()), f"{name!r} is not finite"
@@ -43,9 +43,9 @@ def _counted(game: Game) -> Counter[str]:
     for name in game.makers:
         maker = getattr(game, name)
 
-        def make(round: Round, name: str = name, maker: Any = maker) -> Any:
+        def make(game_round: Round, name: str = name, maker: Any = maker) -> Any:
             counts[name] += 1
-            return maker(round)
+            return maker(game_round)
 
         setattr(game, name, make)
     return counts
@@ -55,20 +55,20 @@ def made_once_if_asked(config: GameConfig) -> None:
     """A named tensor is made at most once a round, and not at all unless it is asked for."""
     game = playable(config)
     counts = _counted(game)
-    round = round_of(game, batch_of(game.data), game.turns[0])
+    game_round = round_of(game, batch_of(game.data), game.turns[0])
     assert not counts, "tensors were made before any was asked for"
     for name in game.makers * 2:
-        round[name]
+        game_round[name]
     assert set(counts.values()) <= {1}, f"made more than once: {counts}"
 
 
-def _objective(game: Game, round: Round) -> Tensor:
+def _objective(game: Game, game_round: Round) -> Tensor:
     """A stand-in objective that every contest of the turn takes part in, on both sides."""
     total = torch.zeros(())
-    for contest in round.contests:
+    for contest in game_round.contests:
         for side in ("real", "fake"):
-            verdict: Verdict = round.verdict(contest, side)
-            total = total + verdict.logits.square().mean()
+            output: DiscriminatorOutput = game_round.discriminator_output(contest, side)
+            total = total + output.logits.square().mean()
     return total
 
 
@@ -78,14 +78,14 @@ def frozen_players_get_no_gradient(config: GameConfig) -> None:
     for turn in game.turns:
         for player in game.players.values():
             player.zero_grad(set_to_none=True)
-        with game.moving(turn.moves):
-            round = round_of(game, batch_of(game.data), turn)
-            total = _objective(game, round)
+        with game.only_trainable(turn.players):
+            game_round = round_of(game, batch_of(game.data), turn)
+            total = _objective(game, game_round)
             if total.requires_grad:
                 total.backward()
         for name, player in game.players.items():
             touched = any(each.grad is not None for each in player.parameters())
-            assert not touched or name in turn.moves, f"{name!r} got a gradient in the turn {turn.name!r}"
+            assert not touched or name in turn.players, f"{name!r} got a gradient in the turn {turn.name!r}"
 
 
 def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
@@ -99,12 +99,12 @@ def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
     shared = round_of(game, batch_of(game.data), shared=True)
     for turn in game.turns:
         reached: list[set[str]] = []
-        for round in (round_of(game, batch_of(game.data)), shared):
+        for game_round in (round_of(game, batch_of(game.data)), shared):
             for player in game.players.values():
                 player.zero_grad(set_to_none=True)
-            round.enter(turn)
-            with game.moving(turn.moves):
-                total = _objective(game, round)
+            game_round.enter(turn)
+            with game.only_trainable(turn.players):
+                total = _objective(game, game_round)
                 if total.requires_grad:
                     total.backward()
             players = game.players.items()
@@ -115,15 +115,15 @@ def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
 def turns_move_whom_they_name(config: GameConfig) -> None:
     """Every player moves in some turn, turns name real players, and the contests move someone in each turn."""
     game = playable(config)
-    moved = {name for turn in game.turns for name in turn.moves}
+    moved = {name for turn in game.turns for name in turn.players}
     assert moved == set(game.players), f"players {set(game.players)}, but turns move {moved}"
     for turn in game.turns:
         if not game.contests_of(turn):
             continue
-        with game.moving(turn.moves):
+        with game.only_trainable(turn.players):
             total = _objective(game, round_of(game, batch_of(game.data), turn))
             total.backward()
-        touched = any(each.grad is not None for name in turn.moves for each in game.players[name].parameters())
+        touched = any(each.grad is not None for name in turn.players for each in game.players[name].parameters())
         assert touched, f"the contests of the turn {turn.name!r} reach none of its players"
 
 

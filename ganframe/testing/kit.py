@@ -12,7 +12,7 @@ from ganframe.config.component import Component
 from ganframe.errors import BadInput
 from ganframe.plugins.discovery import installed
 from ganframe.testing import components, data, games, networks, terms
-from ganframe.testing.stubs import example_of
+from ganframe.testing.fakes import example_of
 
 MODULES = (components, networks, terms, games, data)
 
@@ -64,8 +64,8 @@ def checks(package: str) -> Iterator[Check]:
     if not found:
         raise BadInput(f"{package!r} registers no component", remedy="Is it installed? `ganframe plugins` lists all.")
     for cls in found:
-        for room in MODULES:
-            for kind, titled in room.CHECKS.items():
+        for module in MODULES:
+            for kind, titled in module.CHECKS.items():
                 if kind in (cls.kind, "every kind"):
                     for title, check in titled.items():
                         yield Check(f"{cls.kind} {cls.type_name()}: {title}", _prepared(check, cls))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
-from ganframe.testing.stubs import BATCH, CLASSES, LABEL, SEEDED
+from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.testing.fakes import BATCH, CLASSES, LABEL, SEEDED
 
 SHAPES = ((3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 16, 16), (3, 128, 128), (3, 256, 256), (2,), (8,), (1, 1024))
 """Samples that are tried in turn until a network accepts one."""
@@ -55,8 +55,8 @@ class _Case:
         return self.network(self.source if source is None else source, *self.condition)
 
 
-def _logits(verdict: Verdict) -> Tensor:
-    return verdict.logits
+def _logits(output: DiscriminatorOutput) -> Tensor:
+    return output.logits
 
 
 def right_shape(config: GeneratorConfig) -> None:
@@ -112,7 +112,7 @@ def state_round_trip(config: GeneratorConfig | DiscriminatorConfig) -> None:
 
 
 def _output(made: Any) -> Tensor:
-    return _logits(made) if isinstance(made, Verdict) else made
+    return _logits(made) if isinstance(made, DiscriminatorOutput) else made
 
 
 def deterministic_in_eval(config: GeneratorConfig | DiscriminatorConfig) -> None:
@@ -169,11 +169,11 @@ def leading_batch_axis(config: DiscriminatorConfig) -> None:
     for size in (BATCH, 1):
         case = _Case(config, batch=size)
         case.network.eval()
-        verdict: Verdict = case()
-        tensors = [verdict.logits, *verdict.features, *([] if verdict.class_logits is None else [verdict.class_logits])]
+        output: DiscriminatorOutput = case()
+        tensors = [output.logits, *output.features, *([] if output.class_logits is None else [output.class_logits])]
         assert all(len(each) == size for each in tensors)
-        assert ("features" in config.gives) == bool(verdict.features), "`gives` and the verdict disagree on features"
-        assert ("class_logits" in config.gives) == (verdict.class_logits is not None), (
+        assert ("features" in config.provides_outputs) == bool(output.features), "`gives` and the verdict disagree on features"
+        assert ("class_logits" in config.provides_outputs) == (output.class_logits is not None), (
             "`gives` and the verdict disagree"
         )
 
@@ -188,12 +188,12 @@ def input_untouched(config: DiscriminatorConfig) -> None:
 
 def double_backward(config: DiscriminatorConfig) -> None:
     """The gradient of a gradient penalty reaches the parameters, where the class promises second order."""
-    if not config.second_order:
+    if not config.supports_double_backward:
         return
     case = _Case(config)
     sample = case.source.requires_grad_()
-    verdict: Verdict = case()
-    (slope,) = torch.autograd.grad(verdict.logits.sum(), sample, create_graph=True)
+    output: DiscriminatorOutput = case()
+    (slope,) = torch.autograd.grad(output.logits.sum(), sample, create_graph=True)
     slope.square().sum().backward()
     reached = [each for each in case.network.parameters() if each.grad is not None and bool(each.grad.any())]
     assert reached, "no parameter is reached"

@@ -18,9 +18,9 @@ from ganframe.game.losses import SeparableLoss
 from ganframe.game.protocols import Loss
 from ganframe.plugins.discovery import installed
 from ganframe.plugins.hookspecs import hookimpl
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.runs.folder import RunFolder
-from ganframe.testing.stubs import StubData, StubGameConfig
+from ganframe.testing.fakes import FakeData, FakeGameConfig
 from ganframe.training.loop import train
 
 STEPS = 4
@@ -28,14 +28,14 @@ BATCH = 8
 
 
 class _Logistic(SeparableLoss):
-    def as_real(self, logits: Tensor) -> Tensor:
+    def real_loss(self, logits: Tensor) -> Tensor:
         return softplus(-logits)
 
-    def as_fake(self, logits: Tensor) -> Tensor:
+    def fake_loss(self, logits: Tensor) -> Tensor:
         return softplus(logits)
 
 
-class StubLoss(LossConfig):
+class FakeLoss(LossConfig):
     """Binary cross entropy."""
 
     type: Literal["stub"] = "stub"
@@ -84,7 +84,7 @@ def whole_and_resumed(
     with contextlib.suppress(Stopped):
         train(experiment, out=resumed, hooks=[StopAfter(stop_after)])
     train(experiment, out=resumed, resume=True)
-    (_, first), (_, second) = (load(complete(run / "checkpoints")[0]) for run in (whole, resumed))
+    (_, first), (_, second) = (load(list_checkpoints(run / "checkpoints")[0]) for run in (whole, resumed))
     return first, second
 
 
@@ -103,13 +103,13 @@ def tiny_run(
         The run folder; None when the run broke off.
     """
     registry = installed().registry
-    for cls in (StubGameConfig, StubLoss, StubData):
+    for cls in (FakeGameConfig, FakeLoss, FakeData):
         if (cls.kind, "stub") not in registry.classes:
             registry.add(cls, "ganframe")
     experiment = Experiment(
-        game=StubGameConfig(),
-        losses=(StubLoss(),),
-        data=StubData(),
+        game=FakeGameConfig(),
+        losses=(FakeLoss(),),
+        data=FakeData(),
         train=Train(images=STEPS * BATCH, batch_size=BATCH, device="cpu"),
         checkpoint=Checkpoint(every_images=BATCH),
         loggers=tuple(loggers),

@@ -9,19 +9,19 @@ from torch import Tensor
 
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
 from ganframe.game.contest import Side
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.objective import Objective
 from ganframe.game.round import Round
-from ganframe.game.training_progress import Moment
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
-from ganframe.testing.stubs import BATCH, CLASSES, SEEDED, StubGame, batch_of, round_of, seated
+from ganframe.testing.fakes import BATCH, CLASSES, SEEDED, FakeGame, batch_of, round_of, with_built_players
 
 
-def _verdict(logits: Tensor) -> Verdict:
+def _verdict(logits: Tensor) -> DiscriminatorOutput:
     labels = torch.arange(len(logits)) % CLASSES
     class_logits = logits[:, None] * torch.nn.functional.one_hot(labels, CLASSES).to(logits.dtype)
-    return Verdict(logits, (logits[:, None],), class_logits, logits[:, None], labels)
+    return DiscriminatorOutput(logits, (logits[:, None],), class_logits, logits[:, None], labels)
 
 
 def _sides(config: LossConfig) -> tuple[Any, Any]:
@@ -62,7 +62,7 @@ def _pulls(score: Any) -> tuple[Tensor, Tensor]:
 
 def discriminator_pulls_apart(config: LossConfig) -> None:
     """Where reals and fakes look alike, the discriminator's step raises real logits and lowers fake ones."""
-    if not config.signed:
+    if not config.higher_is_real:
         return
     real, fake = _pulls(_sides(config)[0])
     assert bool((real < 0).all()), "real logits are not raised"
@@ -71,7 +71,7 @@ def discriminator_pulls_apart(config: LossConfig) -> None:
 
 def generator_raises_fakes(config: LossConfig) -> None:
     """The generator's step raises the logits of fakes."""
-    if not config.signed:
+    if not config.higher_is_real:
         return
     _, fake = _pulls(_sides(config)[1])
     assert bool((fake < 0).all())
@@ -93,16 +93,16 @@ class _Case:
     """A regularizer in the turn that it belongs to."""
 
     def __init__(self, config: RegularizerConfig) -> None:
-        self.game = seated(StubGame((*config.tensors(), *config.leaves())))
+        self.game = with_built_players(FakeGame((*config.tensors(), *config.requires_grad_tensors())))
         side = 0 if config.side == "discriminator" else 1
         named = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
         self.turn: Turn = named[0] if named else self.game.turns[side]
         self.live = config.build()
-        self.inputs: frozenset[Side] = config.input_gradients
-        self.leaves = frozenset(config.leaves())
+        self.inputs: frozenset[Side] = config.grad_wrt_sides
+        self.requires_grad_tensors = frozenset(config.requires_grad_tensors())
 
     def round(self, batch: dict[str, Tensor]) -> Round:
-        return round_of(self.game, batch, self.turn, input_gradients=self.inputs, leaves=self.leaves)
+        return round_of(self.game, batch, self.turn, grad_wrt_sides=self.inputs, requires_grad_tensors=self.requires_grad_tensors)
 
     def value(self, batch: dict[str, Tensor] | None = None) -> Tensor:
         return self.live.forward(self.round(batch or batch_of(self.game.data)))
@@ -137,13 +137,13 @@ class _Linear(torch.nn.Module):
         super().__init__()
         self.slope = torch.nn.Parameter(torch.tensor(slope, dtype=torch.float64))
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         flat = sample.double().flatten(1)
-        return Verdict(self.slope * flat.sum(dim=1) / flat.shape[1] ** 0.5)
+        return DiscriminatorOutput(self.slope * flat.sum(dim=1) / flat.shape[1] ** 0.5)
 
 
 def _make_linear(game: Game, slope: float) -> None:
-    game.seat(game.players | {"discriminator": _Linear(slope)})
+    game.set_players(game.players | {"discriminator": _Linear(slope)})
 
 
 class _Terms:
@@ -161,8 +161,8 @@ def _objective(case: _Case, *regularizers: RegularizerConfig) -> Objective:
 
 
 def _total(case: _Case, objective: Objective, count: int = 0) -> float:
-    round = case.round(batch_of(case.game.data))
-    return float(objective(round, case.turn, Moment(count, 0, 1)).total.detach())
+    game_round = case.round(batch_of(case.game.data))
+    return float(objective(game_round, case.turn, TrainingProgress(count, 0, 1)).total.detach())
 
 
 def linear_in_weight(config: RegularizerConfig) -> None:
@@ -184,11 +184,11 @@ def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
 def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
     """In its turn the term leaves no gradient with players who do not move."""
     case = _Case(config)
-    with case.game.moving(case.turn.moves):
+    with case.game.only_trainable(case.turn.players):
         value = case.value()
         if value.requires_grad:
             value.backward()
-    frozen = set(case.game.players) - set(case.turn.moves)
+    frozen = set(case.game.players) - set(case.turn.players)
     assert all(each.grad is None for name in frozen for each in case.game.players[name].parameters())
 
 

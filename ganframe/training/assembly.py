@@ -13,7 +13,7 @@ from ganframe.config.component import Component
 from ganframe.config.experiment import Experiment
 from ganframe.config.kinds import OptimizerConfig
 from ganframe.config.specs import DataSpec
-from ganframe.config.transforms import made_from
+from ganframe.config.transforms import built_from
 from ganframe.distributed.process_group import local_device
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import BadInput, within
@@ -45,7 +45,7 @@ class Assembly:
     @property
     def sharded(self) -> bool:
         """Whether the processes of the run share the parameters among them."""
-        return self.experiment.train.shard and this_shard().ranks > 1
+        return self.experiment.train.shard and this_shard().world_size > 1
 
     @property
     def batches_per_step(self) -> int:
@@ -60,9 +60,9 @@ class Assembly:
     def components(self) -> Iterator[tuple[Component, object]]:
         """Each config with what was built from it: the game, the players and what they were made from, terms."""
         yield self.experiment.game, self.game
-        for name, role in self.game.roles().items():
+        for name, role in self.game.player_specs().items():
             yield role.config, self.game.players[name]
-            yield from made_from(self.game.players[name])
+            yield from built_from(self.game.players[name])
         for term in self.objective.terms:
             yield term.config, term.live
             if isinstance(term, LossTerm):
@@ -78,7 +78,7 @@ class Assembly:
         configs, built = self.optimizer_configs(), dict[str, Optimizer]()
         for turn in self.game.turns:
             with within("optimizers", turn.name):
-                built[turn.name] = configs[turn.name].build(self.game.trainable(turn.moves))
+                built[turn.name] = configs[turn.name].build(self.game.trainable_parameters(turn.players))
         return built
 
 
@@ -122,7 +122,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     assembly = Assembly(experiment, game, objective, build_augmentations(experiment, game).to(device), device)
     # Players that one device may have no room for go there in parts.
     home = torch.device("cpu") if assembly.sharded else device
-    game.seat({name: _place(player, home, experiment.train.channels_last) for name, player in players.items()})
+    game.set_players({name: _place(player, home, experiment.train.channels_last) for name, player in players.items()})
     return assembly
 
 
@@ -148,7 +148,7 @@ def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]
     """
     players: dict[str, nn.Module] = {}
     with torch.random.fork_rng(devices=[]):
-        for name, role in game.roles().items():
+        for name, role in game.player_specs().items():
             randomness.at("player", name).seed_torch("initialisation")
             with within("game"):
                 players[name] = role.build()
@@ -178,7 +178,7 @@ def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.M
     return player.to(device)
 
 
-def sample_makers(game: Game) -> dict[str, nn.Module]:
+def generator_players(game: Game) -> dict[str, nn.Module]:
     """The players that make samples: all but the judges. These are the ones that are averaged."""
     return {name: player for name, player in game.players.items() if name not in game.discriminators}
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ganframe.distributed import collectives as distributed
-from ganframe.distributed.notices import notice
+from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput, NotFinite
-from ganframe.runs.checkpoints import load_latest, save, set_aside
+from ganframe.runs.checkpoints import load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
 from ganframe.training.run import Run
 
@@ -29,14 +29,14 @@ def save_checkpoint(run: Run) -> None:
     check_finite(run)
     state: dict[str, object] = {}
     run.hooks.hook.on_checkpoint_save(run=run, state=state)
-    rooms = {name: each.state_dict() for name, each in _rooms(run).items()}
+    sections = {name: each.state_dict() for name, each in _rooms(run).items()}
     optimizers = {turn: optimizer_state.state_dict(optimizer) for turn, optimizer in run.optimizers.items()}
-    rooms |= {"optimizers": optimizers, "memory": run.game.memory, "hooks": state}
-    rooms["progress"] = {"images": run.images, "rollbacks": run.rollbacks, "looked": run.looked}
-    rooms["settings"] = {"optimizers": _optimizer_settings(run)}
-    rooms = _whole(rooms)
-    if distributed.is_main():
-        save(run.folder.checkpoints, run.step, rooms, run.experiment.checkpoint.keep)
+    sections |= {"optimizers": optimizers, "memory": run.game.memory, "hooks": state}
+    sections["progress"] = {"images": run.images, "rollbacks": run.rollbacks, "looked": run.evaluation_done}
+    sections["settings"] = {"optimizers": _optimizer_settings(run)}
+    sections = _whole(sections)
+    if distributed.is_main_process():
+        save(run.folder.checkpoints, run.step, sections, run.experiment.checkpoint.keep)
 
 
 def check_finite(run: Run) -> None:
@@ -47,7 +47,7 @@ def check_finite(run: Run) -> None:
     """
     spoilt: dict[str, list[str]] = {}
     for part, name, held in _held(run):
-        value = distributed.whole(held)
+        value = distributed.full_tensor(held)
         # The least and the largest number tell, in a thirtieth of the time that it takes to ask each.
         if value.is_floating_point() and value.numel() and not torch.stack(value.aminmax()).isfinite().all():
             spoilt.setdefault(part, []).append(name)
@@ -61,28 +61,28 @@ def restore(run: Run) -> None:
     Raises:
         BadInput: When there are checkpoints and all of them are damaged, or the state does not fit the config.
     """
-    distributed.wait_for_all()  # the main process may still be writing
+    distributed.barrier()  # the main process may still be writing
     found = load_latest(run.folder.checkpoints)
     if found is None:
         return  # stopped before its first checkpoint
-    step, rooms = found
+    step, sections = found
     for name, each in _rooms(run).items():
-        if name in rooms:
-            _load(name, each, rooms[name])
+        if name in sections:
+            _load(name, each, sections[name])
         elif name.startswith("term."):
-            notice("begins without a past", name.replace(".", " ", 1))
+            print_notice("begins without a past", name.replace(".", " ", 1))
         else:
             raise _does_not_fit(name, "the run did not have it")
     for name in run.optimizers:
-        _load_optimizer(run, name, rooms)
-    if distributed.is_main():
-        set_aside(run.folder.checkpoints, after=step)
+        _load_optimizer(run, name, sections)
+    if distributed.is_main_process():
+        mark_damaged(run.folder.checkpoints, after=step)
     run.step = step
-    run.game.memory = {name: each.to(run.device) for name, each in rooms["memory"].items()}
-    progress = rooms["progress"]
-    run.images, run.rollbacks, run.looked = int(progress["images"]), int(progress["rollbacks"]), progress["looked"]
+    run.game.memory = {name: each.to(run.device) for name, each in sections["memory"].items()}
+    progress = sections["progress"]
+    run.images, run.rollbacks, run.evaluation_done = int(progress["images"]), int(progress["rollbacks"]), progress["looked"]
     run.resumed = True
-    run.hooks.hook.on_checkpoint_load(run=run, state=rooms["hooks"])
+    run.hooks.hook.on_checkpoint_load(run=run, state=sections["hooks"])
 
 
 def roll_back(run: Run, problem: NotFinite) -> None:
@@ -102,7 +102,7 @@ def roll_back(run: Run, problem: NotFinite) -> None:
         optimizer.zero_grad()
     restore(run)
     run.rollbacks = rollbacks
-    notice(f"went back from step {failed} to {run.step}", str(problem))
+    print_notice(f"went back from step {failed} to {run.step}", str(problem))
 
 
 def _load(name: str, live: Any, state: Mapping[str, Any]) -> None:
@@ -119,17 +119,17 @@ def _does_not_fit(name: str, why: str) -> BadInput:
     return BadInput(f"what the run has learnt does not fit this config: {part}: {why}", remedy=remedy)
 
 
-def _load_optimizer(run: Run, turn: str, rooms: Mapping[str, Any]) -> None:
+def _load_optimizer(run: Run, turn: str, sections: Mapping[str, Any]) -> None:
     """Take back an optimizer's state; its settings too, unless the config was changed since."""
     name = f"optimizer.{turn}"
-    if turn not in rooms["optimizers"]:
+    if turn not in sections["optimizers"]:
         raise _does_not_fit(name, "the run did not have it")
-    before, now = rooms["settings"]["optimizers"][turn], _optimizer_settings(run)[turn]
+    before, now = sections["settings"]["optimizers"][turn], _optimizer_settings(run)[turn]
     if before["type"] != now["type"]:
         raise _does_not_fit(name, f"the run had {before['type']!r}, and this is {now['type']!r}")
     config = run.assembly.optimizer_configs()[turn]
     try:
-        optimizer_state.load_state_dict(run.optimizers[turn], config, rooms["optimizers"][turn], settings=before == now)
+        optimizer_state.load_state_dict(run.optimizers[turn], config, sections["optimizers"][turn], settings=before == now)
     except (RuntimeError, ValueError, KeyError, TypeError) as problem:
         raise _does_not_fit(name, str(problem).splitlines()[0]) from None
 
@@ -137,7 +137,7 @@ def _load_optimizer(run: Run, turn: str, rooms: Mapping[str, Any]) -> None:
 def _whole(tree: Any) -> Any:
     """The state with all of every tensor, of which each rank may have a part."""
     if isinstance(tree, Tensor):
-        return distributed.whole(tree)
+        return distributed.full_tensor(tree)
     if isinstance(tree, Mapping):
         return {name: _whole(each) for name, each in cast(Mapping[str, Any], tree).items()}
     if isinstance(tree, (list, tuple)):
@@ -148,7 +148,7 @@ def _whole(tree: Any) -> Any:
 def _laid_out(state: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
     """A saved state, of which each rank has what it has of the present one."""
     return {
-        name: distributed.like(value, model) if isinstance(model := present.get(name), Tensor) else value
+        name: distributed.distribute_like(value, model) if isinstance(model := present.get(name), Tensor) else value
         for name, value in state.items()
     }
 
@@ -175,7 +175,7 @@ def _held(run: Run) -> Iterator[tuple[str, str, Tensor]]:
         each: f"{name}.{key}" for name, player in run.game.players.items() for key, each in player.named_parameters()
     }
     for turn in run.game.turns:
-        moved = run.game.trainable(turn.moves)
+        moved = run.game.trainable_parameters(turn.players)
         for index, state in run.optimizers[turn.name].state_dict()["state"].items():
             yield from _leaves(f"the optimizer of the turn {turn.name!r}", state, f" of {names[moved[index]]}")
     for name, term in run.assembly.objective.stateful().items():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-class Averages:
+class AveragedPlayers:
     """Exponential moving averages of parameters and buffers.
 
     Of buffers of whole numbers, and of those that are no part of a network's state, such as masks, the latest value.

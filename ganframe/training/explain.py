@@ -15,13 +15,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.terms import TermConfig
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.errors import within
 from ganframe.game.contest import Contest
-from ganframe.game.objective import Plan
+from ganframe.game.objective import ActiveTerms
 from ganframe.game.round import Round
 from ganframe.game.terms import LossTerm
-from ganframe.game.training_progress import Moment
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import Assembly, assemble
@@ -83,40 +83,40 @@ def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], fl
     game, experiment = assembly.game, assembly.experiment
     with within("data"):
         dataset = experiment.data.build()
-    batch = next(Batches(dataset, TRIAL, Randomness(0), assembly.device).starting_at(0))
+    batch = next(BatchLoader(dataset, TRIAL, Randomness(0), assembly.device).starting_at(0))
     shapes: dict[str, Any] = {name: _shape(each) for name, each in batch.items()}
     active: dict[str, list[str]] = {}
     operations = 0.0
     memory = dict(game.memory)
     for turn in game.turns:
         active[turn.name] = [term.name for term in assembly.objective.plan(turn, _moment(experiment, 0)).terms]
-        for moment, share in _moments(assembly, turn):
-            round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
+        for progress, share in _moments(assembly, turn):
+            game_round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
             counter = _Operations()
-            round.enter(turn, leaves=assembly.objective.plan(turn, moment).leaves)
-            with game.moving(turn.moves), counter:
-                game.play(round, assembly.objective.at(turn, moment)).total.backward()
+            game_round.enter(turn, requires_grad_tensors=assembly.objective.plan(turn, progress).requires_grad_tensors)
+            with game.only_trainable(turn.players), counter:
+                game.play(game_round, assembly.objective.at(turn, progress)).total.backward()
             operations += counter.total * turn.repeats * share
-            shapes |= {name: _shape(each) for name, each in round.made().items()}
+            shapes |= {name: _shape(each) for name, each in game_round.made().items()}
     game.memory = memory
     return shapes, active, operations
 
 
-def _moments(assembly: Assembly, turn: Turn) -> list[tuple[Moment, float]]:
+def _moments(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgress, float]]:
     """A moment for each set of terms that takes part in a turn, and the share of turns in which it does."""
     experiment, objective = assembly.experiment, assembly.objective
     count = min(math.lcm(*(term.config.every for term in objective.terms)), PERIOD)
-    first: dict[Plan, Moment] = {}
-    times = Counter[Plan]()
-    for moment in (_moment(experiment, number) for number in range(count)):
-        plan = objective.plan(turn, moment)
-        first.setdefault(plan, moment)
+    first: dict[ActiveTerms, TrainingProgress] = {}
+    times = Counter[ActiveTerms]()
+    for progress in (_moment(experiment, number) for number in range(count)):
+        plan = objective.plan(turn, progress)
+        first.setdefault(plan, progress)
         times[plan] += 1
     return [(first[plan], times[plan] / count) for plan in first if plan.terms]
 
 
-def _moment(experiment: Experiment, turn_count: int) -> Moment:
-    return Moment(turn_count, 0, experiment.train.images)
+def _moment(experiment: Experiment, turn_count: int) -> TrainingProgress:
+    return TrainingProgress(turn_count, 0, experiment.train.images)
 
 
 class _Operations(TorchDispatchMode):
@@ -150,7 +150,7 @@ def _written(shape: Any) -> str:
 
 def _players(assembly: Assembly) -> Table:
     rows: Table = [("player", "type", "judges or makes", "parameters")]
-    for name, role in assembly.game.roles().items():
+    for name, role in assembly.game.player_specs().items():
         count = sum(each.numel() for each in assembly.game.players[name].parameters())
         sample = " and ".join(map(str, role.sample)) if isinstance(role.sample, tuple) else str(role.sample)
         given = "" if role.condition is None else f", given {role.condition}"
@@ -181,7 +181,7 @@ def _terms(assembly: Assembly) -> Table:
         if isinstance(term, LossTerm):
             reads = "contests " + ", ".join(term.config.contests or [each.name for each in assembly.game.contests])
         else:
-            sides = [f"{side} of each contest" for side in sorted(term.config.input_gradients)]
+            sides = [f"{side} of each contest" for side in sorted(term.config.grad_wrt_sides)]
             reads = ", ".join([*term.config.tensors(), *sides]) or "its contests"
         turns = ", ".join(turn.name for turn in assembly.game.turns if term.joins(assembly.game, turn))
         rows.append((term.name, _weight(term.config), reads, turns))
@@ -200,7 +200,7 @@ def _turns(assembly: Assembly, active: dict[str, list[str]]) -> Table:
     for turn in assembly.game.turns:
         name = turn.name if turn.repeats == 1 else f"{turn.name} ({turn.repeats} times)"
         optimizer = assembly.optimizer_configs()[turn.name].type_name()
-        rows.append((name, ", ".join(turn.moves), " + ".join(active[turn.name]), optimizer))
+        rows.append((name, ", ".join(turn.players), " + ".join(active[turn.name]), optimizer))
     return rows
 
 

@@ -10,25 +10,25 @@ import torch
 
 from ganframe.config.experiment import Experiment
 from ganframe.data.dataset import Dataset
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.data.quarantine import Quarantine
 from ganframe.distributed import collectives as distributed
-from ganframe.distributed.notices import notice
+from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput, NotFinite, within, writing
 from ganframe.evaluation.metrics import Evaluation
 from ganframe.evaluation.pictures import draw, drawable
 from ganframe.evaluation.report import write_report
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import what_fits
+from ganframe.runs.checkpoints import checkpoint_errors
 from ganframe.runs.folder import RunFolder, default_folder
 from ganframe.runs.logs import read_log
-from ganframe.training.assembly import Assembly, assemble, sample_makers
+from ganframe.training.assembly import Assembly, assemble, generator_players
 from ganframe.training.checkpointing import check_finite, restore, roll_back, save_checkpoint
-from ganframe.training.ema import Averages
+from ganframe.training.ema import AveragedPlayers
 from ganframe.training.hooks import listens, run_manager
 from ganframe.training.run import Run
-from ganframe.training.stop_request import Interruption, LeftOff
+from ganframe.training.stop_request import EvaluationAborted, StopRequest
 from ganframe.training.trainer import Trainer, is_due, private_randomness
 
 VARIANTS = 64
@@ -65,7 +65,7 @@ def train(
     """
     with distributed.process_group():
         # All that can be refused is built before the folder of a new run is made.
-        with distributed.together():
+        with distributed.fail_together():
             folder = _reopened(experiment, out, allow_changes) if resume else None
             assembly = assemble(experiment)
             _check_shares(experiment)
@@ -79,15 +79,15 @@ def train(
                 held_out = experiment.data.held_out() if metrics else None
                 measured = dataset if held_out is None else held_out.build()
             evaluation = Evaluation(metrics, experiment.data, experiment.seed, measured)
-            loggers = _loggers(experiment) if distributed.is_main() else []
-        with distributed.together():
+            loggers = _loggers(experiment) if distributed.is_main_process() else []
+        with distributed.fail_together():
             folder = folder or _created(assembly, Path(out) if out else default_folder(name))
         with private_randomness(assembly.device):
             run = _start(experiment, folder, assembly, [*loggers, *hooks])
             if resume:
-                with distributed.together(), what_fits(folder.checkpoints):
+                with distributed.fail_together(), checkpoint_errors(folder.checkpoints):
                     restore(run)
-                if distributed.is_main():
+                if distributed.is_main_process():
                     folder.adopt(experiment, assembly.game.data)
                     _note_versions(folder)
             _train(run, dataset, evaluation)
@@ -104,9 +104,9 @@ def _loggers(experiment: Experiment) -> list[object]:
 
 def _check_shares(experiment: Experiment) -> None:
     """Refuse a batch that the ranks cannot share equally."""
-    size, ranks = experiment.train.batch_size, distributed.this_shard().ranks
-    if size % ranks:
-        sizes = [count * ranks for count in (size // ranks, size // ranks + 1) if count]
+    size, world_size = experiment.train.batch_size, distributed.this_shard().world_size
+    if size % world_size:
+        sizes = [count * world_size for count in (size // world_size, size // world_size + 1) if count]
         raise BadInput(
             f"a batch of {size} cannot be shared equally by {ranks} processes",
             path=("train", "batch_size"),
@@ -128,8 +128,8 @@ def _check_compiler() -> None:
 
 def _created(assembly: Assembly, path: Path) -> RunFolder:
     """The folder of a new run, which the main process makes."""
-    path = Path(distributed.from_main(str(path)))
-    if not distributed.is_main():
+    path = Path(distributed.broadcast_text(str(path)))
+    if not distributed.is_main_process():
         return RunFolder(path)
     return RunFolder.create(path, assembly.experiment, assembly.game.data)
 
@@ -157,14 +157,14 @@ def _reopened(experiment: Experiment, out: Path | str | None, allow_changes: Col
 
 def _note_versions(folder: RunFolder) -> None:
     for change in folder.change_environment():
-        notice("this run goes on under other versions", change)
+        print_notice("this run goes on under other versions", change)
 
 
 def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, hooks: Sequence[object]) -> Run:
     averages = None
     if experiment.train.ema is not None:
-        averages = Averages(
-            sample_makers(assembly.game), 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images)
+        averages = AveragedPlayers(
+            generator_players(assembly.game), 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images)
         )
     if assembly.sharded:
         _shard(assembly, averages)
@@ -189,12 +189,12 @@ def _compile(assembly: Assembly) -> None:
         player.compile()
 
 
-def _shard(assembly: Assembly, averages: Averages | None) -> None:
+def _shard(assembly: Assembly, averages: AveragedPlayers | None) -> None:
     from ganframe.distributed.fsdp import shard  # noqa: PLC0415  takes as long as the rest of ganframe
 
     for network in (*assembly.game.players.values(), *(averages.players.values() if averages else ())):
         shard(network, assembly.device)
-    assembly.game.seat(assembly.game.players)
+    assembly.game.set_players(assembly.game.players)
 
 
 def _listeners(assembly: Assembly) -> list[object]:
@@ -203,7 +203,7 @@ def _listeners(assembly: Assembly) -> list[object]:
 
 
 def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
-    interruption = Interruption()
+    interruption = StopRequest()
     trainer: Trainer | None = None
     try:
         run.hooks.hook.on_run_start(run=run)
@@ -211,7 +211,7 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
             save_checkpoint(run)
         trainer = Trainer(run, _batches(run, dataset))
         with interruption:
-            if not run.looked:
+            if not run.evaluation_done:
                 _complete_step(run, run.images - trainer.images_per_step, dataset, evaluation, interruption)
             while not trainer.done():
                 before = run.images
@@ -226,7 +226,7 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
         # What fails after a failure, such as once a disk is full, is not to stand in front of it.
         with contextlib.suppress(Exception):
             run.hooks.hook.on_run_end(run=run, error=problem)
-        if distributed.is_main() and not interruption.at_once:
+        if distributed.is_main_process() and not interruption.at_once:
             with contextlib.suppress(Exception):
                 write_report(run.folder)
         raise
@@ -234,11 +234,11 @@ def _train(run: Run, dataset: Dataset, evaluation: Evaluation) -> None:
         if trainer is not None:
             trainer.close()
     run.hooks.hook.on_run_end(run=run, error=None)
-    if distributed.is_main():
+    if distributed.is_main_process():
         write_report(run.folder)
 
 
-def _complete_step(run: Run, before: int, dataset: Dataset, evaluation: Evaluation, interruption: Interruption) -> None:
+def _complete_step(run: Run, before: int, dataset: Dataset, evaluation: Evaluation, interruption: StopRequest) -> None:
     """Draw, measure and save what is due after a step.
 
     Args:
@@ -255,31 +255,31 @@ def _complete_step(run: Run, before: int, dataset: Dataset, evaluation: Evaluati
     measure_every = (experiment.evaluate and experiment.evaluate.every_images) or experiment.train.images
     draws = done or is_due(experiment.snapshot.every_images or tenth, before, run.images)
     measures = experiment.evaluate is not None and (done or is_due(measure_every, before, run.images))
-    saves = done or not run.looked or is_due(experiment.checkpoint.every_images or tenth, before, run.images)
+    saves = done or not run.evaluation_done or is_due(experiment.checkpoint.every_images or tenth, before, run.images)
     if draws or measures:
         check_finite(run)
-    run.looked = True
+    run.evaluation_done = True
     if draws:
         snapshot(run, dataset)
     if measures:
         try:
             results = evaluation.measure(run.sampling_game(), run.device, interruption.leave_off)
-        except LeftOff:
-            run.looked = False
+        except EvaluationAborted:
+            run.evaluation_done = False
         else:
             run.hooks.hook.on_evaluation(run=run, step=run.step, results=results)
     if saves or interruption.is_asked():
         save_checkpoint(run)
-    if (not done or not run.looked) and interruption.is_asked():
+    if (not done or not run.evaluation_done) and interruption.is_asked():
         interruption.go()
 
 
-def _batches(run: Run, dataset: Dataset) -> Batches:
+def _batches(run: Run, dataset: Dataset) -> BatchLoader:
     """The batches of a run; after a rollback those that are yet to come differ from those that were."""
     train, shard = run.experiment.train, distributed.this_shard()
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
     quarantine = Quarantine(run.folder.quarantine(shard.rank))
-    return Batches(dataset, train.batch_size // shard.ranks, randomness, run.device, train.workers, shard, quarantine)
+    return BatchLoader(dataset, train.batch_size // shard.world_size, randomness, run.device, train.workers, shard, quarantine)
 
 
 def snapshot(run: Run, dataset: Dataset) -> None:
@@ -287,9 +287,9 @@ def snapshot(run: Run, dataset: Dataset) -> None:
     game = run.sampling_game()
     randomness = Randomness(run.experiment.seed).at("snapshot")
     with sampling_mode(game, randomness, run.device):
-        round = sampling_round(game, lambda: dataset, run.experiment.snapshot.count, randomness, run.device)
-        tensors = {name: round[name] for name in game.pictures}
-    if not distributed.is_main() or not drawable(tensors):
+        game_round = sampling_round(game, lambda: dataset, run.experiment.snapshot.count, randomness, run.device)
+        tensors = {name: game_round[name] for name in game.pictures}
+    if not distributed.is_main_process() or not drawable(tensors):
         return
     picture = run.folder.pictures / f"{run.step:09d}.png"
     with writing(picture.parent):

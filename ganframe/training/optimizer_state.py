@@ -82,5 +82,5 @@ def _lay_out(optimizer: Any) -> None:
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                own = distributed.like(value, parameter)
+                own = distributed.distribute_like(value, parameter)
                 state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(own)

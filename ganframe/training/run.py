@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ganframe.game.game import Game
     from ganframe.game.protocols import Optimizer
     from ganframe.training.assembly import Assembly
-    from ganframe.training.ema import Averages
+    from ganframe.training.ema import AveragedPlayers
 from ganframe.runs.folder import RunFolder
 
 
@@ -43,12 +43,12 @@ class Run:
     folder: RunFolder
     assembly: Assembly
     optimizers: dict[str, Optimizer]
-    averages: Averages | None
+    averages: AveragedPlayers | None
     hooks: pluggy.PluginManager
     step: int = 0
     images: int = 0
     resumed: bool = False
-    looked: bool = True
+    evaluation_done: bool = True
     rollbacks: int = 0
     reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
 

@@ -8,7 +8,7 @@ from ganframe.config.component import Component
 from ganframe.config.schedules import ScheduleConfig
 
 
-class Schedules:
+class ScheduledSettings:
     """Every setting of an experiment that follows a schedule, beside the live object whose attribute it is.
 
     The weight of a term is not among them: the objective applies it.

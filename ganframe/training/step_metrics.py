@@ -12,7 +12,7 @@ from ganframe.distributed import collectives as distributed
 from ganframe.errors import NotFinite
 
 
-class Readings:
+class StepMetrics:
     """Terms and gradient norms of the turns of one step, and the norms of what they moved.
 
     Reading a number from a device waits for it, so nothing is read before the step is over.
@@ -98,10 +98,10 @@ def _norms(tensors: Sequence[Tensor]) -> Iterable[Tensor]:
         return ()
     # The public get_total_norm takes twice as long over small networks.
     norms = torch._foreach_norm(list(tensors))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-    return map(distributed.whole, norms)
+    return map(distributed.full_tensor, norms)
 
 
 def _numbers(values: Sequence[Tensor]) -> list[float]:
-    if distributed.this_shard().ranks == 1 and all(value.is_cpu for value in values):
+    if distributed.this_shard().world_size == 1 and all(value.is_cpu for value in values):
         return [value.item() for value in values]  # nothing to wait for, so one by one is faster
-    return distributed.mean(torch.stack(list(values))).tolist() if values else []
+    return distributed.mean_over_ranks(torch.stack(list(values))).tolist() if values else []

@@ -11,11 +11,11 @@ from ganframe.distributed import collectives as distributed
 from ganframe.errors import Terminated
 
 
-class LeftOff(Exception):
+class EvaluationAborted(Exception):
     """What was under way was left off, because the run was asked to stop."""
 
 
-class Interruption:
+class StopRequest:
     """While entered, the first SIGINT or SIGTERM is noted; a second one acts at once.
 
     Outside of the main thread, which alone may listen to signals, nothing is noted.
@@ -28,7 +28,7 @@ class Interruption:
         """Whether a second one came."""
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> StopRequest:
         """Begin to listen."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,7 +48,7 @@ class Interruption:
 
     def is_asked(self) -> bool:
         """Whether any process of the run was asked to stop; each of them has to call this at the same time."""
-        agreed = distributed.largest(self.asked or 0)
+        agreed = distributed.max_over_ranks(self.asked or 0)
         self.asked = self.asked or agreed or None
         return agreed > 0
 
@@ -56,10 +56,10 @@ class Interruption:
         """Leave off what is under way, where the run was asked to stop; see `is_asked`.
 
         Raises:
-            LeftOff: When it was.
+            EvaluationAborted: When it was.
         """
         if self.is_asked():
-            raise LeftOff
+            raise EvaluationAborted
 
     def go(self) -> None:
         """End the run, where that was asked for.

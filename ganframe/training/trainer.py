@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.distributed import collectives as distributed
 from ganframe.distributed.precision import autocast
 from ganframe.errors import NotFinite, within
-from ganframe.game.objective import Plan, Sum
+from ganframe.game.objective import ActiveTerms, ObjectiveValue
 from ganframe.game.round import Round
-from ganframe.game.training_progress import Moment
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.checkpointing import check_finite
 from ganframe.training.run import Run
-from ganframe.training.scheduled_settings import Schedules
-from ganframe.training.step_metrics import Readings
+from ganframe.training.scheduled_settings import ScheduledSettings
+from ganframe.training.step_metrics import StepMetrics
 
 if TYPE_CHECKING:
     from ganframe.game.protocols import Sample
@@ -43,7 +43,7 @@ class Trainer:
         batches: The data.
     """
 
-    def __init__(self, run: Run, batches: Batches) -> None:
+    def __init__(self, run: Run, batches: BatchLoader) -> None:
         train = run.experiment.train
         self.run, self.game, self.objective = run, run.game, run.assembly.objective
         self.accumulate = train.accumulate
@@ -54,20 +54,20 @@ class Trainer:
         self.compiled = train.compile
         self.sharded = run.assembly.sharded
         self.augmentations = run.assembly.augmentations
-        self.schedules = Schedules(run.assembly.components())
+        self.schedules = ScheduledSettings(run.assembly.components())
         self.optimizer_configs = {
             name: config for name, config in run.assembly.optimizer_configs().items() if config.is_scheduled()
         }
         self.parameters = {
-            turn.name: {player: self.game.trainable([player]) for player in turn.moves} for turn in self.game.turns
+            turn.name: {player: self.game.trainable_parameters([player]) for player in turn.players} for turn in self.game.turns
         }
         moved = {id(each): each for by in self.parameters.values() for own in by.values() for each in own}
         self.moved = [*moved.values(), *(run.averages.tensors() if run.averages else ())]
         self.share_round = run.experiment.game.share_round
         # What turns share is made in the first of them, whatever a later one differentiates by.
-        self.leaves = frozenset(name for each in run.experiment.regularizers for name in each.leaves())
+        self.requires_grad_tensors = frozenset(name for each in run.experiment.regularizers for name in each.requires_grad_tensors())
         shard = distributed.this_shard()
-        self.batch_size = train.batch_size // shard.ranks
+        self.batch_size = train.batch_size // shard.world_size
         self.randomness = Randomness(run.experiment.seed, shard=shard)
         self.autocast = autocast(train.precision, run.device)
         # Counted in images, which go on where the batch size is changed; upwards, to show none of them twice.
@@ -92,7 +92,7 @@ class Trainer:
         """
         run = self.run
         drawn = [self._prepare(next(self._batches)) for _ in range(self.batches_per_step)]
-        readings = Readings()
+        readings = StepMetrics()
         self.schedules.apply(run.images, self.total_images)
         self.randomness.at("step", run.step).seed_torch("step", run.device)
         shared = [self._open(batch, "shared", index) for index, batch in enumerate(drawn)] if self.share_round else []
@@ -103,7 +103,7 @@ class Trainer:
                     self._open(batch, turn.name, repeat, index) for index, batch in enumerate(drawn[part])
                 ]
                 self._take(turn, repeat, rounds, readings)
-        distributed.average_buffers(self.game.players.values())
+        distributed.all_reduce_buffers(self.game.players.values())
         if run.averages is not None:
             run.averages.update()
         readings.moved(self.moved)
@@ -120,29 +120,29 @@ class Trainer:
         run.hooks.hook.on_step_end(run=run, step=run.step, scalars=scalars)
         return scalars
 
-    def _take(self, turn: Turn, repeat: int, rounds: Sequence[Round], readings: Readings) -> None:
+    def _take(self, turn: Turn, repeat: int, rounds: Sequence[Round], readings: StepMetrics) -> None:
         """Move the players of a turn once."""
-        moment = Moment(self.run.step * turn.repeats + repeat, self.run.images, self.total_images)
-        plan = self.objective.plan(turn, moment)
+        progress = TrainingProgress(self.run.step * turn.repeats + repeat, self.run.images, self.total_images)
+        plan = self.objective.plan(turn, progress)
         if not plan.terms:
             return
-        objective = self.objective.at(turn, moment)
+        objective = self.objective.at(turn, progress)
         observed: list[dict[str, Tensor]] = []
-        with self.game.moving(turn.moves), self._mode(plan):
-            for round in rounds:
+        with self.game.only_trainable(turn.players), self._mode(plan):
+            for game_round in rounds:
                 # A game may look at other turns first, in which these would be made without a gradient.
-                round.enter(turn, leaves=plan.leaves)
+                game_round.enter(turn, requires_grad_tensors=plan.requires_grad_tensors)
                 with self.autocast:
-                    outcome: Sum = self.game.play(round, objective)
-                observed.append(outcome.terms | self._confidence(round, turn))
-                round.leave()
+                    outcome: ObjectiveValue = self.game.play(game_round, objective)
+                observed.append(outcome.terms | self._confidence(game_round, turn))
+                game_round.leave()
                 (outcome.total if len(rounds) == 1 else outcome.total / len(rounds)).backward()
         parameters = self.parameters[turn.name]
-        distributed.average_gradients(each for own in parameters.values() for each in own)
+        distributed.all_reduce_gradients(each for own in parameters.values() for each in own)
         readings.take(turn.name, observed, parameters)
         optimizer = self.run.optimizers[turn.name]
         if turn.name in self.optimizer_configs:
-            settings = self.optimizer_configs[turn.name].settings(moment.images, moment.total)
+            settings = self.optimizer_configs[turn.name].settings(progress.images, progress.total)
             optimizer.param_groups[0].update(settings)
         optimizer.step()
         for own in parameters.values():
@@ -150,8 +150,8 @@ class Trainer:
                 each.grad = None
         self.run.hooks.hook.on_turn_end(run=self.run, turn=turn, rounds=rounds)
 
-    def _mode(self, plan: Plan) -> contextlib.AbstractContextManager[object]:
-        if self.game.differentiates_twice or plan.differentiates_twice:
+    def _mode(self, plan: ActiveTerms) -> contextlib.AbstractContextManager[object]:
+        if self.game.needs_double_backward or plan.needs_double_backward:
             if self.sharded:
                 from ganframe.distributed.fsdp import in_one_piece  # noqa: PLC0415  takes as long as the rest of ganframe
 
@@ -177,7 +177,7 @@ class Trainer:
             randomness=self.randomness.at("step", self.run.step, *where),
             augment=self._augment if len(self.augmentations) else None,
             shared=self.share_round,
-            leaves=self.leaves if self.share_round else frozenset(),
+            requires_grad_tensors=self.requires_grad_tensors if self.share_round else frozenset(),
         )
 
     def _augment(self, sample: Sample, randomness: Randomness) -> Sample:
@@ -186,18 +186,18 @@ class Trainer:
                 sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
         return sample
 
-    def _confidence(self, round: Round, turn: Turn) -> dict[str, Tensor]:
+    def _confidence(self, game_round: Round, turn: Turn) -> dict[str, Tensor]:
         """How often a judge who moves is right, and how far its mean logits lie apart; looked at now and then."""
         found: dict[str, Tensor] = {}
         if (self.run.step + 1) % LOOK_EVERY or not self.game.is_discriminator_turn(turn):
             return found
-        for contest in round.contests:
-            if (contest.name, "real") in round.logits and (contest.name, "fake") in round.logits:
-                real, fake = round.logits[contest.name, "real"], round.logits[contest.name, "fake"]
-                boundary = self.objective.boundary(contest)
-                if boundary is not None:
-                    found[f"{contest.name} accuracy on real"] = (real > boundary).float().mean()
-                    found[f"{contest.name} accuracy on fake"] = (fake < boundary).float().mean()
+        for contest in game_round.contests:
+            if (contest.name, "real") in game_round.logits and (contest.name, "fake") in game_round.logits:
+                real, fake = game_round.logits[contest.name, "real"], game_round.logits[contest.name, "fake"]
+                decision_threshold = self.objective.decision_threshold(contest)
+                if decision_threshold is not None:
+                    found[f"{contest.name} accuracy on real"] = (real > decision_threshold).float().mean()
+                    found[f"{contest.name} accuracy on fake"] = (fake < decision_threshold).float().mean()
                 found[f"{contest.name} logit gap"] = real.mean() - fake.mean()
         return found
 

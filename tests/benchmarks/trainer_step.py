@@ -23,7 +23,7 @@ from torch.nn.functional import softplus
 
 from ganframe import load_config
 from ganframe.config.experiment import Experiment
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.distributed.precision import autocast
 from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def trainer_block(settings: Experiment) -> Callable[[], None]:
         averages=None,
         hooks=run_manager(),
     )
-    trainer = Trainer(run, Batches(settings.data.build(), BATCH, Randomness(0).at("data"), assembly.device))
+    trainer = Trainer(run, BatchLoader(settings.data.build(), BATCH, Randomness(0).at("data"), assembly.device))
 
     def block() -> None:
         for _ in range(STEPS):

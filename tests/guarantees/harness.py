@@ -18,7 +18,7 @@ import torch
 from nursery import Job
 from torch import Tensor
 
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 
 PLAIN = """
 game:
@@ -110,7 +110,7 @@ def flat(tree: object, key: str = "") -> dict[str, object]:
 
 def latest_state(run: Path) -> tuple[int, dict[str, Any]]:
     """Step and state of a run's last checkpoint."""
-    return load(complete(run / "checkpoints")[0])
+    return load(list_checkpoints(run / "checkpoints")[0])
 
 
 def lines(log: Path) -> list[dict[str, float]]:

@@ -213,7 +213,7 @@ def last(run: Path) -> Path:
     return checkpoint
 
 
-def rooms(state: dict[str, object]) -> dict[str, object]:
+def sections(state: dict[str, object]) -> dict[str, object]:
     found = state["rooms"]
     assert isinstance(found, dict)
     return found
@@ -221,14 +221,14 @@ def rooms(state: dict[str, object]) -> dict[str, object]:
 
 def without(room: str) -> Callable[[Path], None]:
     def change(state: dict[str, object]) -> None:
-        del rooms(state)[room]
+        del sections(state)[room]
 
     return restated(change)
 
 
 def with_room(room: str, value: object) -> Callable[[Path], None]:
     def change(state: dict[str, object]) -> None:
-        rooms(state)[room] = value
+        sections(state)[room] = value
 
     return restated(change)
 
@@ -237,12 +237,12 @@ def optimizer(change: Callable[[Any], object]) -> Callable[[Path], None]:
     """An attack on the state of the generator's optimizer."""
 
     def changed(state: dict[str, object]) -> None:
-        change(cast(Any, rooms(state)["optimizers"])["generator"])
+        change(cast(Any, sections(state)["optimizers"])["generator"])
 
     return restated(changed)
 
 
-def moment(tensor: torch.Tensor) -> Callable[[Path], None]:
+def progress(tensor: torch.Tensor) -> Callable[[Path], None]:
     """An attack with another tensor for the running mean of a gradient."""
 
     def attack(run: Path) -> None:
@@ -281,7 +281,7 @@ def checkpoints(canary: Path) -> dict[str, Callable[[Path], None]]:
 def optimizers() -> dict[str, Callable[[Path], None]]:
     """Attacks on the optimizer in the last checkpoint of a run, whose kernels take shapes for granted."""
     shapes = ((), (1,), (3,), (10**6,))
-    return {f"a moment of the shape {shape}": moment(torch.zeros(shape)) for shape in shapes} | {
+    return {f"a moment of the shape {shape}": progress(torch.zeros(shape)) for shape in shapes} | {
         "a moment that is text": optimizer(lambda saved: saved["state"]["0"].update(exp_avg="os.system")),
         "a moment that is missing": optimizer(lambda saved: saved["state"]["0"].pop("exp_avg")),
         "a state of no parameter": optimizer(lambda saved: saved["state"].update({"99": saved["state"]["0"]})),

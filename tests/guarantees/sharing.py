@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ganframe import Experiment
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.distributed import collectives as distributed
 from ganframe.distributed.fsdp import shard
 from ganframe.randomness import Randomness
@@ -57,7 +57,7 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
     if assembly.sharded:
         for player in assembly.game.players.values():
             shard(player, assembly.device)
-        assembly.game.seat(assembly.game.players)
+        assembly.game.set_players(assembly.game.players)
     run = Run(
         experiment=experiment,
         folder=RunFolder(folder),
@@ -67,8 +67,8 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         hooks=run_manager(*{id(live): live for _, live in assembly.components() if _hears(live)}.values()),
     )
     part = distributed.this_shard()
-    size = experiment.train.batch_size // part.ranks
-    batches = Batches(Doubled(experiment.data.build()), size, Randomness(0).at("data"), assembly.device, 0, part)
+    size = experiment.train.batch_size // part.world_size
+    batches = BatchLoader(Doubled(experiment.data.build()), size, Randomness(0).at("data"), assembly.device, 0, part)
     trainer = Trainer(run, batches)
     for _ in range(STEPS):
         trainer.step()
@@ -88,7 +88,7 @@ def _state(assembly: Assembly) -> dict[str, Tensor]:
     parts |= {f"term {name}": each.state_dict() for name, each in assembly.objective.stateful().items()}
     parts |= {"augmentations": assembly.augmentations.state_dict(), "memory": assembly.game.memory}
     return {
-        f"{part} {key}": distributed.whole(value).detach().clone().contiguous()
+        f"{part} {key}": distributed.full_tensor(value).detach().clone().contiguous()
         for part, state in parts.items()
         for key, value in state.items()
         if isinstance(value, Tensor)

@@ -21,7 +21,7 @@ from nursery import Job
 
 import ganframe
 from ganframe import BadInput
-from ganframe.runs.checkpoints import complete, load, load_latest
+from ganframe.runs.checkpoints import list_checkpoints, load, load_latest
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def run(undisturbed: Callable[[str], Undisturbed], tmp_path: Path) -> Path:
 @pytest.fixture
 def big(run: Path) -> Path:
     """The last checkpoint of a run, with tensors of several pages."""
-    return complete(run / "checkpoints")[0]
+    return list_checkpoints(run / "checkpoints")[0]
 
 
 def _flip(content: bytearray, chance: random.Random) -> None:
@@ -96,7 +96,7 @@ def test_a_missing_file_is_named(big: Path, figures: Figures) -> None:
 
 def test_exchanged_files_are_named(run: Path, figures: Figures) -> None:
     """With one of the same checkpoint, and with the same one of another."""
-    latest, earlier = complete(run / "checkpoints")
+    latest, earlier = list_checkpoints(run / "checkpoints")
     one, other = latest / "player.generator.safetensors", latest / "averages.safetensors"
     first, second = one.read_bytes(), other.read_bytes()
     one.write_bytes(second)
@@ -113,7 +113,7 @@ def test_exchanged_files_are_named(run: Path, figures: Figures) -> None:
 
 
 def test_a_checkpoint_under_another_name_is_refused(run: Path) -> None:
-    latest, earlier = complete(run / "checkpoints")
+    latest, earlier = list_checkpoints(run / "checkpoints")
     shutil.rmtree(latest)
     earlier.rename(latest)
     with pytest.raises(BadInput, match="this is the checkpoint of step 18"):
@@ -163,7 +163,7 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint(
 ) -> None:
     """What it is resumed to and what is sampled are those of the checkpoint before; then the damaged one is aside."""
     whole = undisturbed("batch norm")
-    latest, earlier = complete(run / "checkpoints")
+    latest, earlier = list_checkpoints(run / "checkpoints")
     damage(latest)
     ended = nursery.run(Job(("sample", str(run), "--count", "4", "--out", str(tmp_path / "four.png"))))
     assert ended.code == 0
@@ -173,13 +173,13 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint(
     assert ended.code == 0
     assert ended.err.startswith(f"skipped a damaged checkpoint: {latest}/{said}")
     assert_same(run, whole.run)
-    assert [path.name for path in complete(run / "checkpoints")] == ["000000020", "000000018"]
+    assert [path.name for path in list_checkpoints(run / "checkpoints")] == ["000000020", "000000018"]
     assert (run / "checkpoints" / "000000020.damaged").exists()
 
 
 @pytest.mark.parametrize("command", [("train", "--resume"), ("sample",), ("evaluate", "--metric", "label-agreement")])
 def test_where_none_is_whole_nothing_is_made_up(command: tuple[str, ...], nursery: Nursery, run: Path) -> None:
-    for checkpoint in complete(run / "checkpoints"):
+    for checkpoint in list_checkpoints(run / "checkpoints"):
         _spoil(checkpoint)
     before = sorted(run.rglob("*"))
     ended = nursery.run(Job((command[0], str(run), *command[1:])))
@@ -209,7 +209,7 @@ def test_damaged_checkpoints_do_not_count_among_those_to_keep(
         assert child.wait_until(lambda child=child: child.held)
         child.send(9)
         child.end()
-        _spoil(complete(run / "checkpoints")[0])
+        _spoil(list_checkpoints(run / "checkpoints")[0])
         found = load_latest(run / "checkpoints")
         assert found is not None
     ended = nursery.run(Job((*start, "--resume")))

@@ -29,12 +29,12 @@ from PIL import Image
 from torch import Tensor
 
 from ganframe import BadInput, RunFailed, hookimpl, load_config, train
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.data.quarantine import Quarantine
-from ganframe.data.sampler import Order
-from ganframe.distributed.shard import WHOLE
+from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.distributed.shard import WHOLE_BATCH
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 
 # Four workers on fewer cores.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -193,11 +193,11 @@ def test_any_number_of_workers_gives_the_same_batches_and_the_same_list(
     def drawn(workers: int) -> tuple[list[dict[str, Tensor]], list[dict[str, object]]]:
         run = tmp_path / f"{first} {workers}"
         run.mkdir()
-        batches = Batches(data, 8, SEED, CPU, workers, quarantine=Quarantine(run / "quarantine.jsonl"))
+        batches = BatchLoader(data, 8, SEED, CPU, workers, quarantine=Quarantine(run / "quarantine.jsonl"))
         return list(islice(batches.starting_at(first), 12)), entries(run)
 
     alone, listed = drawn(0)
-    order = Order(40, 8, SEED, WHOLE)
+    order = EpochShuffleSampler(40, 8, SEED, WHOLE_BATCH)
     for entry in listed:
         index = int(str(entry["file"])[-7:-4])
         assert {index, index - 1} & set(order.batch(int(str(entry["batch"]))))  # met itself, or as a stand-in
@@ -228,8 +228,8 @@ class PowerCut:
 
 
 def state(run: Path) -> dict[str, object]:
-    _, rooms = load(complete(run / "checkpoints")[0])
-    return rooms
+    _, sections = load(list_checkpoints(run / "checkpoints")[0])
+    return sections
 
 
 def assert_same(mine: object, theirs: object) -> None:
@@ -307,7 +307,7 @@ def test_a_folder_that_vanishes_does_not_take_long_to_refuse(folder: Path, tmp_p
     data = ImageFolder(path=folder, resolution=8, max_unreadable=0.1).build()
     for file in folder.rglob("*.png"):
         file.unlink()
-    batches = Batches(data, 8, SEED, CPU, quarantine=Quarantine(tmp_path / "quarantine.jsonl")).starting_at(0)
+    batches = BatchLoader(data, 8, SEED, CPU, quarantine=Quarantine(tmp_path / "quarantine.jsonl")).starting_at(0)
     with pytest.raises(BadInput, match=r"5 of 40 files .* allows 4: .*No such file"):
         next(batches)
     with pytest.raises(BadInput, match="No such file or directory, and none of the 4 behind it can be read"):
@@ -357,7 +357,7 @@ def exhaust(batches: Iterator[dict[str, Tensor]]) -> None:
     [("raises", "ValueError: a shape that nobody foresaw"), ("has no memory", "MemoryError")],
 )
 def test_a_data_set_that_fails_is_named_with_its_examples(how: str, what: str, workers: int, figures) -> None:
-    batches = Batches(Failing(how), 5, SEED, CPU, workers)
+    batches = BatchLoader(Failing(how), 5, SEED, CPU, workers)
     number = next(each for each in range(20) if 42 in batches.source.order.batch(each))
     with pytest.raises(RunFailed) as caught:
         exhaust(batches.starting_at(0))
@@ -373,7 +373,7 @@ def test_a_data_set_that_fails_is_named_with_its_examples(how: str, what: str, w
 @pytest.mark.timeout(120)
 def test_a_batch_that_cannot_be_sent_does_not_hang_the_run() -> None:
     with pytest.raises(RunFailed, match="the data set failed at batch"):
-        exhaust(Batches(Failing("gives no tensors"), 5, SEED, CPU, workers=1).starting_at(0))
+        exhaust(BatchLoader(Failing("gives no tensors"), 5, SEED, CPU, workers=1).starting_at(0))
 
 
 @pytest.mark.timeout(120)
@@ -388,13 +388,13 @@ def test_a_batch_that_cannot_be_sent_does_not_hang_the_run() -> None:
 def test_a_worker_that_dies_is_reported(how: str, what: str, workers: int, figures) -> None:
     said = rf"a loader worker died \(process \d+ {what} while batch \d+ of .*Failing, the examples \d+, "
     with pytest.raises(RunFailed, match=said):
-        exhaust(Batches(Failing(how), 5, SEED, CPU, workers).starting_at(0))
+        exhaust(BatchLoader(Failing(how), 5, SEED, CPU, workers).starting_at(0))
     figures.count("loader workers that died, reported")
 
 
 def test_a_worker_leaves_interrupts_to_the_run() -> None:
     """A terminal sends them to all processes, and the step that is under way still needs its batches."""
-    exhaust(Batches(Failing("is interrupted"), 5, SEED, CPU, workers=1).starting_at(0))
+    exhaust(BatchLoader(Failing("is interrupted"), 5, SEED, CPU, workers=1).starting_at(0))
 
 
 def children(process: int) -> list[int]:
@@ -430,7 +430,7 @@ def test_a_run_whose_worker_is_killed_ends_and_goes_on(folder: Path, tmp_path: P
     assert "error: a loader worker died (process " in errors
     assert "was killed by SIGKILL" in errors
     assert "Traceback" not in errors
-    at = load(complete(run / "checkpoints")[0])[0]
+    at = load(list_checkpoints(run / "checkpoints")[0])[0]
     shorter = [f"train.images={8 * (at + 5)}", "data.max_unreadable=0.1"]
     changes = ["train.images", "train.workers", "checkpoint", "loggers"]
     train(load_config(str(config), *shorter), out=run, resume=True, allow_changes=changes)
@@ -448,4 +448,4 @@ def test_ctrl_c_in_a_terminal_ends_a_run_with_a_checkpoint(folder: Path, tmp_pat
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (130, "error: interrupted; the run can go on with --resume\n")
-    assert len(complete(run / "checkpoints")) == 2
+    assert len(list_checkpoints(run / "checkpoints")) == 2

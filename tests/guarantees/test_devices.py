@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ganframe import load_config, train
 from ganframe.plugins.discovery import installed
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 
 RATE = 0.01
 SIZE = 8
@@ -213,7 +213,7 @@ def alone(config: Path) -> Path:
 def wait_for_step(run: Path, step: int) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if complete(run / "checkpoints") and (run / "scalars.jsonl").read_bytes().count(b"\n") >= step:
+        if list_checkpoints(run / "checkpoints") and (run / "scalars.jsonl").read_bytes().count(b"\n") >= step:
             return
         time.sleep(0.01)
     raise AssertionError("the run takes no steps")
@@ -237,7 +237,7 @@ def assert_as_alone(run: Path, alone: Path) -> None:
         [json.loads(line) for line in (each / "scalars.jsonl").read_text().splitlines()] for each in (run, alone)
     )
     assert [line["step"] for line in mine] == [line["step"] for line in theirs]
-    (_, state), (_, wanted) = (load(complete(each / "checkpoints")[0]) for each in (run, alone))
+    (_, state), (_, wanted) = (load(list_checkpoints(each / "checkpoints")[0]) for each in (run, alone))
     for player in ("player.generator", "player.discriminator", "averages"):
         for key, value in wanted[player].items():
             assert torch.allclose(state[player][key].double(), value.double(), rtol=1e-3, atol=1e-4), (player, key)
@@ -296,7 +296,7 @@ def test_a_signal_ends_all_ranks_with_a_checkpoint_of_the_same_step(config: Path
     process.send_signal(signal.SIGTERM)
     finish(process, 60)
     last = len((run / "scalars.jsonl").read_text().splitlines())
-    assert load(complete(run / "checkpoints")[0])[0] == last
+    assert load(list_checkpoints(run / "checkpoints")[0])[0] == last
     code, errors = finish(torchrun(2, "-m", "ganframe", "train", run, "--resume"))
     assert code == 0, errors
     assert_as_alone(run, alone)

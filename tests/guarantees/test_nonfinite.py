@@ -22,7 +22,7 @@ from torch import Tensor
 from ganframe import RunFailed, hookimpl, load_config, train
 from ganframe.config.experiment import Experiment
 from ganframe.game.turn import Turn
-from ganframe.training.ema import Averages
+from ganframe.training.ema import AveragedPlayers
 from ganframe.training.run import Run
 
 slow = pytest.mark.slow
@@ -62,7 +62,7 @@ class Poison:
         """Lie in wait."""
         self.run = run
         judge, generator = run.game.players["discriminator"], run.game.players["generator"]
-        judge.register_forward_hook(lambda _module, _given, verdict: self._spoil_loss(verdict))
+        judge.register_forward_hook(lambda _module, _given, output: self._spoil_loss(output))
         for name, player in (("discriminator", judge), ("generator", generator)):
             for parameter in list(player.parameters())[:1]:
                 parameter.register_hook(lambda slope, name=name: slope * self._factor(f"gradient of {name}"))
@@ -95,8 +95,8 @@ class Poison:
         self.times -= 1
         return self.value
 
-    def _spoil_loss(self, verdict: object) -> None:
-        verdict.logits = verdict.logits * self._factor("loss")  # type: ignore[attr-defined]
+    def _spoil_loss(self, output: object) -> None:
+        output.logits = output.logits * self._factor("loss")  # type: ignore[attr-defined]
 
 
 def _spoil(player: torch.nn.Module, factor: float) -> None:
@@ -170,7 +170,7 @@ def assert_finite_throughout(run: Path, rollbacks: int) -> None:
     assert [line["step"] for line in scalars(run)] == list(range(1, 21))
     assert latest_state(run)[1]["progress"] == {"images": 160, "rollbacks": rollbacks, "looked": True}
     for checkpoint in complete(run / "checkpoints"):
-        leaves = flat(load(checkpoint)[1]).values()
+        requires_grad_tensors = flat(load(checkpoint)[1]).values()
         assert all(bool(each.isfinite().all()) for each in leaves if isinstance(each, Tensor))
 
 
@@ -340,7 +340,7 @@ def test_a_constant_that_is_infinite_on_purpose_is_no_part_of_the_state() -> Non
     network = torch.nn.Linear(2, 2)
     network.register_buffer("mask", torch.tensor([0.0, -math.inf]), persistent=False)
     network.register_buffer("mean", torch.zeros(2))
-    averages = Averages({"generator": network}, decay=0.5)
+    averages = AveragedPlayers({"generator": network}, decay=0.5)
     for _ in range(3):
         network.mean += 1
         averages.update()

@@ -23,7 +23,7 @@ from harness import Nursery, Undisturbed, assert_same, complete, latest_state, l
 from nursery import Job
 
 from ganframe.errors import Terminated
-from ganframe.training.stop_request import Interruption, LeftOff
+from ganframe.training.stop_request import EvaluationAborted, StopRequest
 
 slow = pytest.mark.slow
 
@@ -179,12 +179,12 @@ def scalars_so_far(run: Path) -> list[object]:
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_the_first_signal_is_noted_and_the_second_one_acts(number: int, error: type[BaseException]) -> None:
-    with pytest.raises(error), Interruption() as interruption:
+    with pytest.raises(error), StopRequest() as interruption:
         interruption.leave_off()
         interruption.go()
         os.kill(os.getpid(), number)
         assert interruption.asked == number
-        with pytest.raises(LeftOff):
+        with pytest.raises(EvaluationAborted):
             interruption.leave_off()
         with pytest.raises(error):
             interruption.go()
@@ -195,6 +195,6 @@ def test_the_first_signal_is_noted_and_the_second_one_acts(number: int, error: t
 
 def test_signals_mean_what_they_did_before_once_the_run_is_over() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with Interruption():
+    with StopRequest():
         assert signal.getsignal(signal.SIGTERM) not in before
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

@@ -15,7 +15,7 @@ from torch import Tensor
 from ganframe import hookimpl, load_config, train
 from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.runs.logs import read_log
 from ganframe.testing.runs import StopAfter, Stopped
 from ganframe.training.hooks import listens
@@ -139,8 +139,8 @@ class Record:
 
 
 def saved(out: Path) -> dict[str, Any]:
-    _, rooms = load(complete(out / "checkpoints")[0])
-    return rooms
+    _, sections = load(list_checkpoints(out / "checkpoints")[0])
+    return sections
 
 
 @pytest.fixture

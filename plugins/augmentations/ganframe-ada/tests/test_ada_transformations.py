@@ -8,7 +8,7 @@ import torch
 from ganframe_ada import ADA
 from ganframe_ada.color import Color, recolored
 from ganframe_ada.geometry import Geometry
-from ganframe_ada.maybe import Maybe
+from ganframe_ada.maybe import RandomParameters
 from ganframe_ada.resample import resampled
 from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
@@ -181,7 +181,7 @@ def test_grey_images_are_changed_as_three_equal_channels_are():
 
 
 def draws(p: float, count: int = 40_000) -> tuple[Geometry, Color]:
-    maybe = Maybe(count, torch.tensor(p), torch.Generator().manual_seed(0))
+    maybe = RandomParameters(count, torch.tensor(p), torch.Generator().manual_seed(0))
     return Geometry.drawn(maybe, GROUPS), Color.drawn(maybe)
 
 

@@ -9,7 +9,7 @@ import torch
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from PIL import Image
 
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
 
@@ -331,7 +331,7 @@ def test_workers_give_the_same_batches(tmp_path):
     data = ImageFolder(path=tmp_path, resolution=4, flip=True).build()
     copy = pickle.loads(pickle.dumps(data))
     batches = [
-        Batches(each, 4, SEED, torch.device("cpu"), workers=workers).starting_at(0)
+        BatchLoader(each, 4, SEED, torch.device("cpu"), workers=workers).starting_at(0)
         for each, workers in ((data, 0), (copy, 1))
     ]
     for _ in range(3):

@@ -8,7 +8,7 @@ from torch import Tensor
 from ganframe.config.presets import load_config
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
-from ganframe.testing.stubs import StubData
+from ganframe.testing.fakes import FakeData
 from ganframe.training.assembly import assemble
 
 CEILING = 1 - math.exp(-4.5)
@@ -122,7 +122,7 @@ def test_samples_between_modes_cover_none():
 
 
 def test_the_modes_may_come_from_elsewhere():
-    metric = ModeCoverage(modes="grid", sample="fake_b").build(StubData())
+    metric = ModeCoverage(modes="grid", sample="fake_b").build(FakeData())
     metric.update({"fake_b": torch.tensor(Grid().centres())})
     assert metric.compute()["modes"] == 25
     assert ModeCoverage(sample="fake_b").tensors() == ("fake_b",)
@@ -130,7 +130,7 @@ def test_the_modes_may_come_from_elsewhere():
 
 def test_data_without_known_modes_is_refused():
     with pytest.raises(BadInput, match="known modes"):
-        ModeCoverage().build(StubData())
+        ModeCoverage().build(FakeData())
 
 
 @pytest.mark.parametrize("name", ["ring", "grid"])

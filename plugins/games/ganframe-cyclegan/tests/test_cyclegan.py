@@ -9,7 +9,7 @@ from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.round import Round
 from ganframe.randomness import Randomness
-from ganframe.testing.stubs import StubDiscriminator, StubGenerator
+from ganframe.testing.fakes import FakeDiscriminator, FakeGenerator
 
 CPU = torch.device("cpu")
 PIXEL = TensorSpec((1, 1, 1))
@@ -65,10 +65,10 @@ def test_borders_are_padded_by_reflection():
 
 
 def make(pool=50, a=PIXEL, b=PIXEL):
-    config = CycleGame(generator=StubGenerator(from_sample=True), discriminator=StubDiscriminator(), pool=pool)
+    config = CycleGame(generator=FakeGenerator(from_sample=True), discriminator=FakeDiscriminator(), pool=pool)
     game = config.build({"real_a": a, "real_b": b})
     torch.manual_seed(0)
-    game.seat({name: role.build() for name, role in game.roles().items()})
+    game.set_players({name: role.build() for name, role in game.player_specs().items()})
     return game
 
 
@@ -85,10 +85,10 @@ class Shift(torch.nn.Module):
 
 def opened(game, real_a, real_b, turn=None, step=0, shared=False):
     batch = {"real_a": real_a, "real_b": real_b}
-    round = Round(game, batch, size=len(real_a), device=CPU, randomness=Randomness(0).at(step), shared=shared)
+    game_round = Round(game, batch, size=len(real_a), device=CPU, randomness=Randomness(0).at(step), shared=shared)
     if turn is not None:
-        round.enter(turn)
-    return round
+        game_round.enter(turn)
+    return game_round
 
 
 def pixels(*values):
@@ -97,15 +97,15 @@ def pixels(*values):
 
 def test_tensors_are_what_their_names_say():
     game = make()
-    game.seat(game.players | {"g_ab": Shift(10), "g_ba": Shift(200)})
-    round = opened(game, pixels(1), pixels(2))
+    game.set_players(game.players | {"g_ab": Shift(10), "g_ba": Shift(200)})
+    game_round = opened(game, pixels(1), pixels(2))
     expected = {"fake_b": 11, "fake_a": 202, "reconstructed_a": 211, "reconstructed_b": 212}
     expected |= {"identity_a": 201, "identity_b": 12, "replayed_a": 202, "replayed_b": 11}
-    assert {name: round[name].item() for name in expected} == expected
+    assert {name: game_round[name].item() for name in expected} == expected
 
 
 def test_each_network_fits_its_domains():
-    roles = make(a=image(1, 16), b=image(3, 16)).roles()
+    roles = make(a=image(1, 16), b=image(3, 16)).player_specs()
     assert (roles["g_ab"].source, roles["g_ab"].sample) == (image(1, 16), image(3, 16))
     assert (roles["g_ba"].source, roles["g_ba"].sample) == (image(3, 16), image(1, 16))
     assert (roles["d_a"].sample, roles["d_b"].sample) == (image(1, 16), image(3, 16))
@@ -113,11 +113,11 @@ def test_each_network_fits_its_domains():
 
 def test_identity_needs_equal_shapes():
     game = make(a=image(1, 16), b=image(3, 16))
-    round = opened(game, torch.zeros(2, 1, 16, 16), torch.zeros(2, 3, 16, 16), game.turns[1])
-    assert round["reconstructed_a"].shape == (2, 1, 16, 16)
+    game_round = opened(game, torch.zeros(2, 1, 16, 16), torch.zeros(2, 3, 16, 16), game.turns[1])
+    assert game_round["reconstructed_a"].shape == (2, 1, 16, 16)
     for name in ("identity_a", "identity_b"):
         with pytest.raises(BadInput, match="A is 1 x 16 x 16 and B is 3 x 16 x 16"):
-            round[name]
+            game_round[name]
 
 
 def test_one_network_for_each_direction():
@@ -131,10 +131,10 @@ def test_one_network_for_each_direction():
 
 def play(game, values, step):
     """A discriminator turn whose fakes of B have these values; what the discriminator is shown."""
-    game.seat(game.players | {"g_ab": Shift(0), "g_ba": Shift(0)})
-    round = opened(game, pixels(*values), pixels(*values), game.turns[0], step)
-    shown = round["replayed_b"]
-    assert torch.equal(shown, round["replayed_b"])
+    game.set_players(game.players | {"g_ab": Shift(0), "g_ba": Shift(0)})
+    game_round = opened(game, pixels(*values), pixels(*values), game.turns[0], step)
+    shown = game_round["replayed_b"]
+    assert torch.equal(shown, game_round["replayed_b"])
     return shown.flatten().tolist()
 
 
@@ -189,8 +189,8 @@ def test_exchanges_are_drawn_from_the_round():
 
 def test_domains_have_pools_of_their_own():
     game = make(pool=3)
-    round = opened(game, pixels(1, 2), pixels(3, 4), game.turns[0])
-    assert not torch.equal(round["replayed_a"], round["replayed_b"])
+    game_round = opened(game, pixels(1, 2), pixels(3, 4), game.turns[0])
+    assert not torch.equal(game_round["replayed_a"], game_round["replayed_b"])
     assert game.memory.keys() == {"pool_a", "pool_b"}
 
 
@@ -209,7 +209,7 @@ def test_generators_and_samplers_leave_the_pool_alone():
     assert torch.equal(sampling["replayed_b"], sampling["fake_b"])
     training = opened(game, pixels(7, 8), pixels(7, 8), game.turns[1])
     for contest in game.contests:
-        training.verdict(contest, "fake")
+        training.discriminator_output(contest, "fake")
     assert stored(game) == before
 
 
@@ -219,37 +219,37 @@ def test_judges_see_replays_in_their_turn_only():
     seen = set()
     for step in range(1, 12):
         game.memory["pool_b"] = pixels(100)
-        round = opened(game, pixels(1), pixels(1), game.turns[0], step)
-        seen.add(round.verdict(game.contests[1], "fake").sample.item())
-        round.enter(game.turns[1])
-        assert round.verdict(game.contests[1], "fake").sample.item() == 1
+        game_round = opened(game, pixels(1), pixels(1), game.turns[0], step)
+        seen.add(game_round.discriminator_output(game.contests[1], "fake").sample.item())
+        game_round.enter(game.turns[1])
+        assert game_round.discriminator_output(game.contests[1], "fake").sample.item() == 1
     assert seen == {1.0, 100.0}
 
 
 def test_replays_carry_no_graph():
     game = make()
     for shared in (False, True):
-        round = opened(game, pixels(1), pixels(2), game.turns[0], shared=shared)
-        with game.moving(game.turns[0].moves):
-            assert not round["replayed_a"].requires_grad
+        game_round = opened(game, pixels(1), pixels(2), game.turns[0], shared=shared)
+        with game.only_trainable(game.turns[0].players):
+            assert not game_round["replayed_a"].requires_grad
         assert not game.memory["pool_a"].requires_grad
 
 
 def test_while_generators_move_replays_keep_their_graph_and_pools_have_none():
     """So it is where a generator's turn looks ahead to that of the discriminators."""
     game = make(pool=1)
-    round = opened(game, pixels(1, 2), pixels(3, 4), game.turns[0])
-    with game.moving(game.turns[1].moves):
-        assert round["replayed_a"].requires_grad
+    game_round = opened(game, pixels(1, 2), pixels(3, 4), game.turns[0])
+    with game.only_trainable(game.turns[1].players):
+        assert game_round["replayed_a"].requires_grad
     assert not game.memory["pool_a"].requires_grad
 
 
 def test_a_shared_round_keeps_the_graph_for_the_generators():
     game = make()
-    round = opened(game, pixels(1), pixels(2), game.turns[0], shared=True)
+    game_round = opened(game, pixels(1), pixels(2), game.turns[0], shared=True)
     for contest in game.contests:
-        round.verdict(contest, "fake")
-    round.enter(game.turns[1])
-    with game.moving(game.turns[1].moves):
+        game_round.discriminator_output(contest, "fake")
+    game_round.enter(game.turns[1])
+    with game.only_trainable(game.turns[1].players):
         for name in ("fake_a", "fake_b", "reconstructed_a", "reconstructed_b", "identity_a", "identity_b"):
-            assert round[name].requires_grad
+            assert game_round[name].requires_grad

@@ -14,8 +14,8 @@ from ganframe.data.memory import TensorData
 from ganframe.errors import RunFailed
 from ganframe.plugins.discovery import installed
 from ganframe.runs.checkpoints import load_latest
-from ganframe.testing.runs import StubLoss
-from ganframe.testing.stubs import SEEDED, StubDiscriminator, StubGenerator
+from ganframe.testing.fakes import SEEDED, FakeDiscriminator, FakeGenerator
+from ganframe.testing.runs import FakeLoss
 from ganframe.training.loop import train
 
 IMAGE = TensorSpec((1, 2, 2))
@@ -46,14 +46,14 @@ class StopAfter:
 @pytest.fixture
 def experiment(monkeypatch):
     registry = installed().registry
-    for cls in (TwoStubDomains, StubLoss, StubGenerator, StubDiscriminator):
+    for cls in (TwoStubDomains, FakeLoss, FakeGenerator, FakeDiscriminator):
         name = cls.type_name()
         monkeypatch.setitem(registry.classes, (cls.kind, name), cls)
         monkeypatch.setitem(registry.aliases, (cls.kind, name), name)
         monkeypatch.setitem(registry.packages, (cls.kind, name), "ganframe")
     return Experiment(
-        game=CycleGame(generator=StubGenerator(from_sample=True), discriminator=StubDiscriminator(), pool=5),
-        losses=(StubLoss(),),
+        game=CycleGame(generator=FakeGenerator(from_sample=True), discriminator=FakeDiscriminator(), pool=5),
+        losses=(FakeLoss(),),
         data=TwoStubDomains(),
         train=Train(images=40, batch_size=4, device="cpu"),
         checkpoint=Checkpoint(every_images=8),
@@ -61,8 +61,8 @@ def experiment(monkeypatch):
 
 
 def state(folder):
-    _, rooms = load_latest(folder.checkpoints)
-    return {room: tree for room, tree in rooms.items() if room.startswith("player.") or room == "memory"}
+    _, sections = load_latest(folder.checkpoints)
+    return {room: tree for room, tree in sections.items() if room.startswith("player.") or room == "memory"}
 
 
 def test_resumed_runs_end_alike(experiment, tmp_path):

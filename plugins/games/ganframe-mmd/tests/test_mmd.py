@@ -17,9 +17,9 @@ from ganframe.config.networks import DiscriminatorConfig
 from ganframe.config.specs import TensorSpec
 from ganframe.config.terms import LossConfig
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.plugins.discovery import installed
-from ganframe.testing.stubs import StubGame, round_of
+from ganframe.testing.fakes import FakeGame, round_of
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -197,7 +197,7 @@ def test_a_batch_of_one_has_no_unbiased_estimate():
 
 def test_the_regularizer_compares_the_tensors_that_it_names():
     config = MMD(sample="made", reference="given", kernel="linear")
-    game = StubGame(config.tensors())
+    game = FakeGame(config.tensors())
     batch = {"given": torch.tensor([[1.0], [3.0]]), "made": torch.tensor([[6.0], [0.0]])}
     assert config.build().forward(round_of(game, batch)).item() == 1
     assert config.tensors() == ("given", "made")
@@ -205,7 +205,7 @@ def test_the_regularizer_compares_the_tensors_that_it_names():
 
 def test_critic_and_generator_pull_against_each_other():
     loss = MMDCritic(kernel="rbf", bandwidths=(1.0,)).build()
-    real, fake = (Verdict(torch.tensor(each, **double, requires_grad=True)) for each in ([0.0, 0.2], [1.0, 1.1]))
+    real, fake = (DiscriminatorOutput(torch.tensor(each, **double, requires_grad=True)) for each in ([0.0, 0.2], [1.0, 1.1]))
     assert loss.discriminator(real, fake).item() == -loss.generator(real, fake).item()
     critic = torch.autograd.grad(loss.discriminator(real, fake), (real.logits, fake.logits))
     assert critic[0].sum() > 0 > critic[1].sum()
@@ -217,22 +217,22 @@ def test_the_critic_can_compare_features():
     """The last features, flattened; raw outputs are not read."""
     nothing = torch.zeros(2)
     maps = torch.arange(16.0).view(2, 2, 2, 2)
-    sides = Verdict(nothing, (nothing, maps)), Verdict(nothing, (nothing, maps + 0.5))
+    sides = DiscriminatorOutput(nothing, (nothing, maps)), DiscriminatorOutput(nothing, (nothing, maps + 0.5))
     loss = MMDCritic(of="features", kernel="linear", estimator="biased").build()
     assert loss.generator(*sides).item() == pytest.approx(8 * 0.25)
-    assert MMDCritic(of="features").reads == {"features"}
-    assert MMDCritic().reads == frozenset()
+    assert MMDCritic(of="features").requires_outputs == {"features"}
+    assert MMDCritic().requires_outputs == frozenset()
 
 
 def test_patches_are_numbers_of_their_sample():
     patches = torch.zeros(2, 1, 2, 2)
     loss = MMDCritic(kernel="linear", estimator="biased").build()
-    assert loss.generator(Verdict(patches), Verdict(patches + 1)).item() == pytest.approx(4)
+    assert loss.generator(DiscriminatorOutput(patches), DiscriminatorOutput(patches + 1)).item() == pytest.approx(4)
 
 
 def test_what_the_critic_takes():
     assert not MMDCritic.takes_targets
-    assert MMDCritic.boundary is None
+    assert MMDCritic.decision_threshold is None
     assert installed().registry.find(LossConfig.kind, "mmd-gan") is MMDCritic
     assert MMD().zero_when == "tensors are equal"
     assert MMD(estimator="unbiased").zero_when is None
@@ -248,13 +248,13 @@ def test_kernels_that_are_none_are_refused(bad: dict[str, Any]):
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_the_latents_of_the_game(prior: Any):
     game = MomentMatchingGame(generator={"type": "mlp", "latent": 4}, prior=prior).build({"real": TensorSpec((2,))})
-    game.seat({name: role.build() for name, role in game.roles().items()})
-    round = round_of(game, {"real": torch.zeros(20_000, 2)})
-    latent = round["latent"]
+    game.set_players({name: role.build() for name, role in game.player_specs().items()})
+    game_round = round_of(game, {"real": torch.zeros(20_000, 2)})
+    latent = game_round["latent"]
     assert latent.shape == (20_000, 4)
     assert latent.var().item() == pytest.approx(1 if prior == "normal" else 1 / 3, rel=0.02)
     assert (latent.abs().max() <= 1) == (prior == "uniform")
-    assert round["fake"].shape == (20_000, 2)
+    assert game_round["fake"].shape == (20_000, 2)
 
 
 def config(**changes: Any) -> Experiment:

@@ -8,7 +8,7 @@ from ganframe.config.networks import DiscriminatorConfig
 from ganframe.config.specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.evaluation.sampling import sampling_mode
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.round import Round
 from ganframe.randomness import Randomness
 
@@ -116,14 +116,14 @@ class Difference(torch.nn.Module):
 
     def forward(self, sample, condition=None):
         source, target = sample
-        return Verdict(self.scale * (source.mean(dim=(1, 2, 3)) - target.mean(dim=(1, 2, 3))))
+        return DiscriminatorOutput(self.scale * (source.mean(dim=(1, 2, 3)) - target.mean(dim=(1, 2, 3))))
 
 
 @pytest.fixture
 def game():
     data = {"source": image(1, 16), "target": image(3, 16)}
     game = PairedGame(generator=UNet(channels=4), discriminator=Judge()).build(data)
-    game.seat({name: role.build() for name, role in game.roles().items()})
+    game.set_players({name: role.build() for name, role in game.player_specs().items()})
     return game
 
 
@@ -133,35 +133,35 @@ def opened(game, **more):
 
 
 def test_the_judge_sees_pairs(game):
-    assert game.roles()["discriminator"].sample == (image(1, 16), image(3, 16))
-    round = opened(game)
-    round.enter(game.turns[0])
+    assert game.player_specs()["discriminator"].sample == (image(1, 16), image(3, 16))
+    game_round = opened(game)
+    game_round.enter(game.turns[0])
     (contest,) = game.contests
-    source, target, fake = (round[name].mean(dim=(1, 2, 3)) for name in ("source", "target", "fake"))
-    torch.testing.assert_close(round.verdict(contest, "real").logits, source - target)
-    torch.testing.assert_close(round.verdict(contest, "fake").logits, source - fake)
+    source, target, fake = (game_round[name].mean(dim=(1, 2, 3)) for name in ("source", "target", "fake"))
+    torch.testing.assert_close(game_round.discriminator_output(contest, "real").logits, source - target)
+    torch.testing.assert_close(game_round.discriminator_output(contest, "fake").logits, source - fake)
 
 
 def test_only_the_judge_learns_in_its_turn(game):
     for turn, learns in ((game.turns[0], "discriminator"), (game.turns[1], "generator")):
-        with game.moving(turn.moves):
-            round = opened(game)
-            round.enter(turn)
-            round.verdict(game.contests[0], "fake").logits.sum().backward()
+        with game.only_trainable(turn.players):
+            game_round = opened(game)
+            game_round.enter(turn)
+            game_round.discriminator_output(game.contests[0], "fake").logits.sum().backward()
         for name, player in game.players.items():
             assert any(each.grad is not None for each in player.parameters()) == (name == learns)
             player.zero_grad(set_to_none=True)
 
 
 def test_a_shared_round_makes_the_fake_once(game):
-    round = opened(game, shared=True)
-    round.enter(game.turns[0])
-    assert not round["fake_pair"][1].requires_grad
-    before = round["fake"]
-    round.enter(game.turns[1])
-    with game.moving(game.turns[1].moves):
-        assert round["fake_pair"][1].requires_grad
-        assert torch.equal(before, round["fake"])
+    game_round = opened(game, shared=True)
+    game_round.enter(game.turns[0])
+    assert not game_round["fake_pair"][1].requires_grad
+    before = game_round["fake"]
+    game_round.enter(game.turns[1])
+    with game.only_trainable(game.turns[1].players):
+        assert game_round["fake_pair"][1].requires_grad
+        assert torch.equal(before, game_round["fake"])
 
 
 def test_sampling_is_seeded(game):
@@ -181,7 +181,7 @@ def test_a_generator_from_latents_is_refused():
     data = {"source": image(1, 16), "target": image(3, 16)}
     game = PairedGame(generator=FromLatent(), discriminator=Judge()).build(data)
     with pytest.raises(BadInput, match="starts from a latent"):
-        game.roles()["generator"].build()
+        game.player_specs()["generator"].build()
 
 
 def test_data_without_pairs_is_refused():

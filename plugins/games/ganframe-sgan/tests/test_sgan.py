@@ -17,7 +17,7 @@ from ganframe.data.memory import TensorData
 from ganframe.errors import BadInput
 from ganframe.game.round import Round
 from ganframe.randomness import Randomness
-from ganframe.testing.stubs import StubDiscriminator, StubGame, StubGenerator, round_of
+from ganframe.testing.fakes import FakeDiscriminator, FakeGame, FakeGenerator, round_of
 
 CPU = torch.device("cpu")
 SEED = Randomness(0)
@@ -133,21 +133,21 @@ def outputs(network, images):
     """All C + 1 outputs, caught at the last layer."""
     caught = []
     handle = network.classify.register_forward_hook(lambda module, given, made: caught.append(made))
-    verdict = network(images)
+    output = network(images)
     handle.remove()
-    return verdict, caught[0]
+    return output, caught[0]
 
 
 def test_the_logit_is_that_of_the_softmax_over_all_classes():
     network = judge().double().eval()
     with torch.no_grad():
         network.classify.weight.mul_(30)
-    verdict, every = outputs(network, torch.randn(8, 1, 28, 28, dtype=torch.float64))
+    output, every = outputs(network, torch.randn(8, 1, 28, 28, dtype=torch.float64))
     probabilities = every.softmax(dim=1)
     assert every.shape == (8, 11)
-    torch.testing.assert_close(verdict.logits.sigmoid(), probabilities[:, :10].sum(dim=1))
+    torch.testing.assert_close(output.logits.sigmoid(), probabilities[:, :10].sum(dim=1))
     given_real = probabilities[:, :10] / probabilities[:, :10].sum(dim=1, keepdim=True)
-    torch.testing.assert_close(verdict.class_logits.softmax(dim=1), given_real)
+    torch.testing.assert_close(output.class_logits.softmax(dim=1), given_real)
 
 
 @pytest.mark.parametrize("size", [1e4, -1e4])
@@ -156,17 +156,17 @@ def test_extreme_outputs_stay_finite(size):
     with torch.no_grad():
         network.classify.bias.copy_(torch.linspace(-1, 1, 11) * size)
     images = torch.randn(2, 1, 28, 28, requires_grad=True)
-    verdict = network(images)
-    torch.nn.functional.softplus(-verdict.logits).mean().backward()
-    assert verdict.logits.isfinite().all()
+    output = network(images)
+    torch.nn.functional.softplus(-output.logits).mean().backward()
+    assert output.logits.isfinite().all()
     assert images.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("side", [4, 5, 28, 32, 64])
 def test_any_image(side):
-    verdict = judge(3, side)(torch.randn(2, 1, side, side))
-    assert verdict.logits.shape == (2,)
-    assert verdict.class_logits.shape == (2, 3)
+    output = judge(3, side)(torch.randn(2, 1, side, side))
+    assert output.logits.shape == (2,)
+    assert output.class_logits.shape == (2, 3)
 
 
 def test_other_samples_are_refused():
@@ -179,7 +179,7 @@ def test_other_samples_are_refused():
 
 
 def given_logits(logits, labels):
-    game = StubGame(("class_logits", "label"))
+    game = FakeGame(("class_logits", "label"))
     return round_of(game, {"class_logits": torch.tensor(logits), "label": torch.tensor(labels)})
 
 
@@ -208,21 +208,21 @@ def data_spec(classes=4):
 
 
 def make(discriminator=None, classes=4, **more):
-    config = SGANGame(generator=StubGenerator(), discriminator=discriminator or StubDiscriminator(), **more)
+    config = SGANGame(generator=FakeGenerator(), discriminator=discriminator or FakeDiscriminator(), **more)
     game = config.build(data_spec(classes))
-    game.seat({name: role.build() for name, role in game.roles().items()})
+    game.set_players({name: role.build() for name, role in game.player_specs().items()})
     return game
 
 
 def test_class_logits_are_the_discriminators_word_on_labelled_examples():
     game = make(SGANDiscriminator(classes=4, channels=4, dropout=0))
     batch = {name: torch.randn(2, 3, 16, 16) for name in ("real", "labelled")} | {"label": torch.tensor([0, 1])}
-    round = Round(game, batch, size=2, device=CPU, randomness=SEED)
-    with game.moving(game.turns[0].moves):
-        round.enter(game.turns[0])
+    game_round = Round(game, batch, size=2, device=CPU, randomness=SEED)
+    with game.only_trainable(game.turns[0].players):
+        game_round.enter(game.turns[0])
         expected = game.players["discriminator"](batch["labelled"]).class_logits
-        assert torch.equal(round["class_logits"], expected)
-        Classification().build().forward(round).backward()
+        assert torch.equal(game_round["class_logits"], expected)
+        Classification().build().forward(game_round).backward()
     assert all(each.grad is not None for each in game.players["discriminator"].parameters())
     assert all(each.grad is None for each in game.players["generator"].parameters())
 
@@ -236,7 +236,7 @@ def test_classes_must_be_those_of_the_data():
 
 
 def test_a_discriminator_that_does_not_classify_is_refused():
-    class Plain(StubDiscriminator):
+    class Plain(FakeDiscriminator):
         gives = frozenset({"features"})
 
     with pytest.raises(BadInput, match="does not classify"):

@@ -13,7 +13,7 @@ from ganframe import BadInput, Experiment, load_config, train
 from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.game.game import Game
 from ganframe.game.round import Round
-from ganframe.game.training_progress import Moment
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import assemble
 
@@ -79,18 +79,18 @@ def in_the_generators_turn(config: Experiment, spec: DataSpec, size: int = 16) -
     for player in assembly.game.players.values():
         player.double()
     batch = {name: Randomness(0).normal(name, (size, *each.shape)).double() for name, each in spec.items()}
-    round = Round(assembly.game, batch, size=size, device=assembly.device, randomness=Randomness(0))
+    game_round = Round(assembly.game, batch, size=size, device=assembly.device, randomness=Randomness(0))
     turn = assembly.game.turns[1]
-    round.enter(turn)
-    return assembly.game, round, assembly.objective.at(turn, Moment(0, 0, 64))
+    game_round.enter(turn)
+    return assembly.game, game_round, assembly.objective.at(turn, TrainingProgress(0, 0, 64))
 
 
 def over_points(judge: dict[str, Any] | None = None, regularizers: Any = (), **unrolled: Any) -> Any:
     game = PLAIN | ({"discriminator": judge} if judge else {})
     config = experiment({"type": "unrolled", "of": game} | unrolled, regularizers=regularizers)
-    game, round, objective = in_the_generators_turn(config, {"real": TensorSpec((2,))})
-    round._made["latent"] = Randomness(1).normal("latent", (16, 4)).double()
-    return game, round, objective
+    game, game_round, objective = in_the_generators_turn(config, {"real": TensorSpec((2,))})
+    game_round._made["latent"] = Randomness(1).normal("latent", (16, 4)).double()
+    return game, game_round, objective
 
 
 def over_images(**cycle: Any) -> tuple[Game, Round, Any]:
@@ -100,50 +100,50 @@ def over_images(**cycle: Any) -> tuple[Game, Round, Any]:
     return in_the_generators_turn(experiment(game, losses=["least-squares"]), spec, size=4)
 
 
-def play(game: Game, round: Round, objective: Any) -> Tensor:
+def play(game: Game, game_round: Round, objective: Any) -> Tensor:
     """The objective of the generators' turn, over a round in which nothing was made yet but latents."""
-    round._made = {name: each for name, each in round._made.items() if name == "latent"}
-    round.enter(game.turns[1])
-    with game.moving(game.turns[1].moves):
-        return game.play(round, objective).total
+    game_round._made = {name: each for name, each in game_round._made.items() if name == "latent"}
+    game_round.enter(game.turns[1])
+    with game.only_trainable(game.turns[1].players):
+        return game.play(game_round, objective).total
 
 
-def fill_the_pools(game: Game, round: Round) -> dict[str, Tensor]:
+def fill_the_pools(game: Game, game_round: Round) -> dict[str, Tensor]:
     """Let the discriminators see other fakes than the round's; what is in the pools then."""
-    batch = {name: each.flip(3) for name, each in round._batch.items()}
-    past = Round(game, batch, size=round.size, device=round.device, randomness=Randomness(2))
+    batch = {name: each.flip(3) for name, each in game_round._batch.items()}
+    past = Round(game, batch, size=game_round.size, device=game_round.device, randomness=Randomness(2))
     past.enter(game.turns[0])
-    with game.moving(game.turns[0].moves):
+    with game.only_trainable(game.turns[0].players):
         for contest in game.contests:
-            past.verdict(contest, "fake")
+            past.discriminator_output(contest, "fake")
     return {name: each.clone() for name, each in game.memory.items()}
 
 
 @pytest.mark.parametrize(("steps", "lr"), [(1, 0.3), (3, 0.1)])
 def test_the_generators_loss_is_that_against_the_discriminator_after_k_steps(steps: int, lr: float) -> None:
-    game, round, objective = over_points(steps=steps, lr=lr)
-    found = float(play(game, round, objective).detach())
+    game, game_round, objective = over_points(steps=steps, lr=lr)
+    found = float(play(game, game_round, objective).detach())
     judge = game.players["discriminator"]
     with torch.no_grad():
-        fake = game.players["generator"](round["latent"])
+        fake = game.players["generator"](game_round["latent"])
     descent = torch.optim.SGD(judge.parameters(), lr=lr)
     softplus = torch.nn.functional.softplus
     for _ in range(steps):
         descent.zero_grad()
-        (softplus(-judge(round["real"]).logits).mean() + softplus(judge(fake).logits).mean()).backward()
+        (softplus(-judge(game_round["real"]).logits).mean() + softplus(judge(fake).logits).mean()).backward()
         descent.step()
     assert found == pytest.approx(float(softplus(-judge(fake).logits).mean().detach()), abs=1e-12)
 
 
-def check_the_gradient(game: Game, round: Round, objective: Any) -> None:
+def check_the_gradient(game: Game, game_round: Round, objective: Any) -> None:
     """Against central differences of the whole look-ahead, which see how the foreseen discriminators move too."""
-    weight = game.trainable(game.turns[1].moves)[0]
-    (slope,) = torch.autograd.grad(play(game, round, objective), weight)
+    weight = game.trainable_parameters(game.turns[1].players)[0]
+    (slope,) = torch.autograd.grad(play(game, game_round, objective), weight)
     for place in range(0, weight.numel(), weight.numel() // 4):
         ends: list[float] = []
         for nudge in (1e-6, -2e-6):
             weight.data.view(-1)[place] += nudge
-            ends.append(float(play(game, round, objective).detach()))
+            ends.append(float(play(game, game_round, objective).detach()))
         weight.data.view(-1)[place] += 1e-6
         assert float(slope.view(-1)[place]) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-8)
 
@@ -162,28 +162,28 @@ def test_the_gradient_flows_through_the_foreseen_penalties(penalty: str) -> None
 @pytest.mark.parametrize("pool", [0, 3])
 def test_the_gradient_flows_through_the_foreseen_steps_of_a_cycle(pool: int) -> None:
     """Also where a fake is shown by way of a full pool: by these draws the second of B is, in place of the third."""
-    game, round, objective = over_images(pool=pool)
-    fill_the_pools(game, round)
-    round.randomness = Randomness(3)
-    check_the_gradient(game, round, objective)
+    game, game_round, objective = over_images(pool=pool)
+    fill_the_pools(game, game_round)
+    game_round.randomness = Randomness(3)
+    check_the_gradient(game, game_round, objective)
     if pool:
-        assert torch.equal(round["replayed_b"][2], round["fake_b"][1])
+        assert torch.equal(game_round["replayed_b"][2], game_round["fake_b"][1])
 
 
 def test_looking_ahead_leaves_full_pools_as_they_were() -> None:
-    game, round, objective = over_images(pool=3)
-    before = fill_the_pools(game, round)
+    game, game_round, objective = over_images(pool=3)
+    before = fill_the_pools(game, game_round)
     for seed in range(3):
-        round.randomness = Randomness(seed)
-        play(game, round, objective)
+        game_round.randomness = Randomness(seed)
+        play(game, game_round, objective)
         assert all(torch.equal(game.memory[name], each) for name, each in before.items())
     assert [len(each) for each in before.values()] == [3, 3]
 
 
 def test_foreseen_steps_leave_the_discriminator_where_it_is() -> None:
-    game, round, objective = over_points(steps=3, lr=0.5)
+    game, game_round, objective = over_points(steps=3, lr=0.5)
     before = {name: each.clone() for name, each in game.players["discriminator"].state_dict().items()}
-    play(game, round, objective).backward()
+    play(game, game_round, objective).backward()
     assert all(torch.equal(before[name], each) for name, each in game.players["discriminator"].state_dict().items())
     assert all(each.grad is None for each in game.players["discriminator"].parameters())
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganframe.config.terms import RegularizerConfig
 from ganframe.errors import BadInput
 from ganframe.game.terms import RegularizerTerm
-from ganframe.testing.stubs import StubGame
+from ganframe.testing.fakes import FakeGame
 
 
 def value(config: RegularizerConfig, **tensors: Any) -> float:
@@ -57,7 +57,7 @@ def test_tensors_of_other_shapes_are_not_broadcast():
 
 
 def test_a_name_that_the_game_lacks_is_refused_with_those_it_has():
-    class Small(StubGame):
+    class Small(FakeGame):
         names = ("real", "fake")
 
     with pytest.raises(BadInput, match=r"reconstructed_a.*\n.*real, fake"):

@@ -13,34 +13,34 @@ from ganframe.config.experiment import Experiment
 from ganframe.config.specs import TensorSpec
 from ganframe.config.terms import LossConfig
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import assemble
-from ganframe.training.scheduled_settings import Schedules
+from ganframe.training.scheduled_settings import ScheduledSettings
 
 double = {"dtype": torch.float64}
 
 
-def verdict(*energies: float) -> Verdict:
-    return Verdict(-torch.tensor(energies, **double).requires_grad_())
+def output(*energies: float) -> DiscriminatorOutput:
+    return DiscriminatorOutput(-torch.tensor(energies, **double).requires_grad_())
 
 
 def test_the_loss_by_hand():
     """Margin 2: the fakes' energies 0.5 and 3 lack 1.5 and 0."""
     loss = Energy(margin=2.0).build()
-    assert loss.discriminator(verdict(0.1, 0.3), verdict(0.5, 3.0)).item() == pytest.approx(0.2 + 0.75)
-    assert loss.generator(verdict(0.1, 0.3), verdict(0.5, 3.0)).item() == pytest.approx(1.75)
+    assert loss.discriminator(output(0.1, 0.3), output(0.5, 3.0)).item() == pytest.approx(0.2 + 0.75)
+    assert loss.generator(output(0.1, 0.3), output(0.5, 3.0)).item() == pytest.approx(1.75)
 
 
 def test_beyond_the_margin_the_discriminator_lets_go_and_the_generator_does_not():
     logits = torch.tensor([-0.5, -3.0], **double, requires_grad=True)
     loss = Energy(margin=2.0).build()
-    assert torch.autograd.grad(loss.discriminator(verdict(0.0), Verdict(logits)), logits)[0].tolist() == [0.5, 0]
-    assert torch.autograd.grad(loss.generator(verdict(0.0), Verdict(logits)), logits)[0].tolist() == [-0.5, -0.5]
+    assert torch.autograd.grad(loss.discriminator(output(0.0), DiscriminatorOutput(logits)), logits)[0].tolist() == [0.5, 0]
+    assert torch.autograd.grad(loss.generator(output(0.0), DiscriminatorOutput(logits)), logits)[0].tolist() == [-0.5, -0.5]
 
 
 def quantiles(mean: float, deviation: float, count: int = 200_000) -> Tensor:
@@ -57,7 +57,7 @@ def test_the_best_energies_cost_the_margin_times_the_overlap(m: float, margin: f
     """p = N(0, 1), q = N(m, 1): energy 0 where p > q, left of m/2, and the margin elsewhere; 1 - TV = 2 Phi(-m/2)."""
 
     def cost(edge: float, high: float) -> float:
-        sides = (Verdict(-high * (x > edge).double()) for x in (quantiles(0, 1), quantiles(m, 1)))
+        sides = (DiscriminatorOutput(-high * (x > edge).double()) for x in (quantiles(0, 1), quantiles(m, 1)))
         return Energy(margin=margin).build().discriminator(*sides).item()
 
     best = cost(m / 2, margin)
@@ -69,18 +69,18 @@ def test_the_best_energies_cost_the_margin_times_the_overlap(m: float, margin: f
 @settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 5))
 def test_equal_distributions_cost_the_margin_at_any_energy_up_to_it(share: float, margin: float):
-    same = verdict(share * margin)
+    same = output(share * margin)
     assert Energy(margin=margin).build().discriminator(same, same).item() == pytest.approx(margin)
 
 
 def test_the_margin_follows_its_schedule():
     config = Energy(margin={"type": "linear", "start": 2.0, "end": 0.0})
     live: Any = config.build()
-    schedules = Schedules([(config, live)])
+    schedules = ScheduledSettings([(config, live)])
     found = []
     for images in (0, 50, 100):
         schedules.apply(images, 100)
-        found.append(live.discriminator(verdict(0.0), verdict(0.0)).item())
+        found.append(live.discriminator(output(0.0), output(0.0)).item())
     assert found == pytest.approx([2, 1, 0])
 
 
@@ -91,7 +91,7 @@ def test_other_margins_are_refused(margin: Any):
 
 
 def test_what_the_loss_takes():
-    assert Energy.boundary is None
+    assert Energy.decision_threshold is None
     assert installed().registry.find(LossConfig.kind, "ebgan") is Energy
 
 
@@ -110,24 +110,24 @@ class Single(Twice):
     contests = (Contest("judge", real="real", fake="fake"),)
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
-        return self.generator(round["real"])
+    def fake(self, game_round: Round) -> Tensor:
+        return self.generator(game_round["real"])
 
 
 class Showing(nn.Module):
     """Shows the sample itself as its last features, and its double as the first."""
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
-        return Verdict(sample.flatten(1).sum(1), features=(sample.flip(0)[:, :1], sample))
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput(sample.flatten(1).sum(1), features=(sample.flip(0)[:, :1], sample))
 
 
 def pulled(fake: Tensor, game_type: type[Game] = Single, layer: int = -1, **others: Tensor) -> Tensor:
     game = game_type({})
-    game.seat({"judge": Showing(), "generator": nn.Identity()})
+    game.set_players({"judge": Showing(), "generator": nn.Identity()})
     batch = {"real": fake, "fake": fake, **others}
-    round = Round(game, batch, size=len(fake), device=torch.device("cpu"), randomness=Randomness(0))
-    round.enter(game.turns[1])
-    return PullingAway(layer=layer).build().forward(round)
+    game_round = Round(game, batch, size=len(fake), device=torch.device("cpu"), randomness=Randomness(0))
+    game_round.enter(game.turns[1])
+    return PullingAway(layer=layer).build().forward(game_round)
 
 
 def test_identical_fakes_give_one_whatever_their_length():
@@ -245,4 +245,4 @@ def test_the_parts_join_an_experiment():
         }
     )
     assembly = assemble(experiment)
-    assert assembly.objective.boundary(assembly.game.contests[0]) is None
+    assert assembly.objective.decision_threshold(assembly.game.contests[0]) is None

@@ -28,7 +28,7 @@ from scipy.special import lambertw
 from torch import Tensor
 
 from ganframe.config.experiment import Experiment
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -208,7 +208,7 @@ def bound(row: Row, v: Any, p: Any, q: Any, step: float) -> float:
     """E_p[T] - E_q[f*(T)] at raw outputs v."""
     loss = row.config.build()
     raw = torch.from_numpy(np.asarray(v))
-    return float((-loss.as_real(raw).numpy() * p - loss.as_fake(raw).numpy() * q).sum() * step)
+    return float((-loss.real_loss(raw).numpy() * p - loss.fake_loss(raw).numpy() * q).sum() * step)
 
 
 @rows
@@ -243,16 +243,16 @@ def test_no_discriminator_does_better(row: Row, mean: float, deviation: float):
 @rows
 def test_the_boundary_is_where_p_equals_q(row: Row):
     """At u = 1 the raw output is the boundary, and f*(f'(1)) = f'(1) - f(1)."""
-    assert row.config.boundary == pytest.approx(float(row.at(np.float64(0))), abs=1e-12)
-    loss, at = row.config.build(), torch.tensor(row.config.boundary, **double)
-    assert loss.as_fake(at).item() == pytest.approx(-loss.as_real(at).item() - row.f(np.float64(1)), abs=1e-12)
+    assert row.config.decision_threshold == pytest.approx(float(row.at(np.float64(0))), abs=1e-12)
+    loss, at = row.config.build(), torch.tensor(row.config.decision_threshold, **double)
+    assert loss.fake_loss(at).item() == pytest.approx(-loss.real_loss(at).item() - row.f(np.float64(1)), abs=1e-12)
 
 
 @rows
 def test_outputs_fill_the_domain_of_the_conjugate(row: Row):
     """T rises from end to end of the domain and never leaves it."""
     v = torch.cat([-torch.logspace(4, -3, 2000, **double), torch.logspace(-3, 4, 2000, **double)])
-    t = -row.config.build().as_real(v)
+    t = -row.config.build().real_loss(v)
     low, high = row.domain
     assert bool((t.diff() >= 0).all())
     assert bool(((t >= low) & (t <= high)).all())
@@ -265,8 +265,8 @@ def test_outputs_fill_the_domain_of_the_conjugate(row: Row):
 def test_the_conjugate_is_that_of_the_table(row: Row):
     v = torch.linspace(-8, 8, 161, **double)
     loss = row.config.build()
-    t = -loss.as_real(v).numpy()
-    np.testing.assert_allclose(loss.as_fake(v).numpy(), row.conjugate(t), rtol=1e-9, atol=1e-12)
+    t = -loss.real_loss(v).numpy()
+    np.testing.assert_allclose(loss.fake_loss(v).numpy(), row.conjugate(t), rtol=1e-9, atol=1e-12)
 
 
 @rows
@@ -274,7 +274,7 @@ def test_the_conjugate_is_the_largest_gap_below_f(row: Row):
     """f*(t) = sup_u (ut - f(u)), with the best u on a fine grid."""
     u = np.exp(np.linspace(-25, 25, 200_001))
     loss, v = row.config.build(), torch.linspace(-3, 3, 13, **double)
-    for t, found in zip((-loss.as_real(v)).tolist(), loss.as_fake(v).tolist(), strict=True):
+    for t, found in zip((-loss.real_loss(v)).tolist(), loss.fake_loss(v).tolist(), strict=True):
         assert found == pytest.approx(float((u * t - row.f(u)).max()), rel=1e-6, abs=1e-6)
 
 
@@ -284,8 +284,8 @@ def test_the_generators_sides(row: Row, non_saturating: bool):
     """-E_q[f*(T)], or -E_q[T], whatever the reals are."""
     loss = row.config.model_copy(update={"non_saturating": non_saturating}).build()
     fake = torch.tensor([-1.2, 0.3, 2.0], **double)
-    found = loss.generator(Verdict(torch.zeros(3)), Verdict(fake))
-    t = -row.config.build().as_real(fake).numpy()
+    found = loss.generator(DiscriminatorOutput(torch.zeros(3)), DiscriminatorOutput(fake))
+    t = -row.config.build().real_loss(fake).numpy()
     torch.testing.assert_close(found.item(), float(-(t if non_saturating else row.conjugate(t)).mean()))
 
 
@@ -293,7 +293,7 @@ def test_the_generators_sides(row: Row, non_saturating: bool):
 def test_gradients_where_the_generator_does_not_saturate(row: Row):
     loss = row.config.model_copy(update={"non_saturating": True}).build()
     fake = torch.linspace(-4, 4, 9, **double).requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: loss.generator(Verdict(v), Verdict(v)), fake)
+    assert torch.autograd.gradcheck(lambda v: loss.generator(DiscriminatorOutput(v), DiscriminatorOutput(v)), fake)
 
 
 @rows
@@ -302,7 +302,7 @@ def test_gradients_where_the_generator_does_not_saturate(row: Row):
 def test_far_out_gradients_are_finite_and_point_the_right_way(row: Row, size: float, dtype: torch.dtype):
     for v in (-size, size):
         raw = torch.tensor([v], dtype=dtype, requires_grad=True)
-        for cost, sign in ((row.config.build().as_real, -1), (row.config.build().as_fake, 1)):
+        for cost, sign in ((row.config.build().real_loss, -1), (row.config.build().fake_loss, 1)):
             value = cost(raw)
             (slope,) = torch.autograd.grad(value.sum(), raw)
             assert bool(value.isfinite().all() & slope.isfinite().all())
@@ -313,7 +313,7 @@ def test_far_out_gradients_are_finite_and_point_the_right_way(row: Row, size: fl
 def test_fakes_that_are_taken_for_real_are_never_let_go(name: str):
     """Where e^v is continued as a line, the discriminator still pays by a constant, large slope."""
     raw = torch.tensor([100.0, 1e4], requires_grad=True)
-    ROWS[name].config.build().as_fake(raw).sum().backward()
+    ROWS[name].config.build().fake_loss(raw).sum().backward()
     assert raw.grad[0].item() == pytest.approx(raw.grad[1].item(), rel=1e-3)
     assert raw.grad[0] > 1e12
 
@@ -322,7 +322,7 @@ def test_the_line_begins_at_the_power_of_thirty():
     """KL: f* = e^(v - 1) up to v = 31, and e^30 (1 + v - 31) from there."""
     v = torch.tensor([30.9, 31.0, 32.0, 41.0], **double)
     expected = [math.exp(29.9), math.exp(30), 2 * math.exp(30), 11 * math.exp(30)]
-    torch.testing.assert_close(KL().build().as_fake(v), torch.tensor(expected, **double))
+    torch.testing.assert_close(KL().build().fake_loss(v), torch.tensor(expected, **double))
 
 
 @pytest.mark.parametrize("alpha", [0.99, 0.999, 1.001, 1.01, 50.0, -50.0])
@@ -330,7 +330,7 @@ def test_alphas_near_the_poles_and_far_from_them(alpha: float):
     loss = Alpha(alpha=alpha).build()
     for v in (-1e4, -30.0, 0.0, 30.0, 1e4):
         raw = torch.tensor([v], requires_grad=True)
-        for cost in (loss.as_real, loss.as_fake):
+        for cost in (loss.real_loss, loss.fake_loss):
             (slope,) = torch.autograd.grad(cost(raw).sum(), raw)
             assert bool(cost(raw).isfinite().all() & slope.isfinite().all())
 
@@ -363,7 +363,7 @@ def test_weights_of_the_mixture(pi: float):
 def test_jeffreys_conjugate_agrees_with_lamberts_w(t: float):
     """In the log domain, W + ln W = 1 - t; where e^(1 - t) is finite, by scipy."""
     raw = torch.tensor([t], **double, requires_grad=True)
-    value = Jeffrey().build().as_fake(raw)
+    value = Jeffrey().build().fake_loss(raw)
     (slope,) = torch.autograd.grad(value.sum(), raw)
     w = 1 / slope.item()
     assert w + math.log(w) == pytest.approx(1 - t, rel=1e-12, abs=1e-10)
@@ -373,7 +373,7 @@ def test_jeffreys_conjugate_agrees_with_lamberts_w(t: float):
 
 
 def test_jeffreys_gradient_can_be_differentiated_again():
-    assert torch.autograd.gradgradcheck(Jeffrey().build().as_fake, torch.linspace(-6, 6, 13, **double).requires_grad_())
+    assert torch.autograd.gradgradcheck(Jeffrey().build().fake_loss, torch.linspace(-6, 6, 13, **double).requires_grad_())
 
 
 class Given(NumericalDivergence):
@@ -434,18 +434,18 @@ def test_a_loss_from_f_alone_keeps_to_the_contract(row: Row):
     """Finite far out, with the boundary at 0, and exact gradients."""
     loss = Given(row.f)
     at = torch.zeros(1, **double)
-    assert loss.as_fake(at).item() == pytest.approx(-loss.as_real(at).item() - row.f(np.float64(1)), abs=1e-9)
+    assert loss.fake_loss(at).item() == pytest.approx(-loss.real_loss(at).item() - row.f(np.float64(1)), abs=1e-9)
     for dtype, size in ((torch.float32, 1e4), (torch.bfloat16, 1e3)):
         raw = torch.tensor([-size, -30.0, 30.0, size], dtype=dtype, requires_grad=True)
-        for cost, sign in ((loss.as_real, -1), (loss.as_fake, 1)):
+        for cost, sign in ((loss.real_loss, -1), (loss.fake_loss, 1)):
             value = cost(raw)
             (slope,) = torch.autograd.grad(value.sum(), raw)
             assert bool(value.isfinite().all() & slope.isfinite().all())
             assert bool((slope * sign >= 0).all())
     v = torch.linspace(-2, 2, 9, **double) + 0.01
     v = v.requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: loss.discriminator(Verdict(v), Verdict(v.flip(0))), v)
-    assert loss.as_fake(torch.zeros(2)).dtype == torch.float32
+    assert torch.autograd.gradcheck(lambda v: loss.discriminator(DiscriminatorOutput(v), DiscriminatorOutput(v.flip(0))), v)
+    assert loss.fake_loss(torch.zeros(2)).dtype == torch.float32
 
 
 def test_a_straight_piece_of_f_has_a_corner_in_the_conjugate():
@@ -463,12 +463,12 @@ def test_a_straight_piece_of_f_has_a_corner_in_the_conjugate():
 def test_outputs_of_any_shape():
     patches = torch.zeros(2, 1, 3, 3, **double)
     for loss in (SquaredHellinger().build(), Given(ROWS["kl"].f)):
-        assert loss.discriminator(Verdict(patches), Verdict(patches)).ndim == 0
+        assert loss.discriminator(DiscriminatorOutput(patches), DiscriminatorOutput(patches)).ndim == 0
 
 
 def test_a_soft_target_blends_both_costs():
-    real = Verdict(torch.tensor([0.4], **double), target=torch.tensor([0.9], **double))
-    fake = Verdict(torch.tensor([-1.0], **double))
+    real = DiscriminatorOutput(torch.tensor([0.4], **double), target=torch.tensor([0.9], **double))
+    fake = DiscriminatorOutput(torch.tensor([-1.0], **double))
     found = KL().build().discriminator(real, fake).item()
     assert found == pytest.approx(-0.9 * 0.4 + 0.1 * math.exp(-0.6) + math.exp(-2.0))
 
@@ -496,4 +496,4 @@ def test_every_loss_joins_an_experiment(row: Row):
         }
     )
     objective = assemble(experiment).objective
-    assert objective.boundary(objective.game.contests[0]) == row.config.boundary
+    assert objective.decision_threshold(objective.game.contests[0]) == row.config.decision_threshold

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ganframe.config.terms import LabelPolicyConfig, LossConfig
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.protocols import Loss
 from ganframe.plugins.discovery import installed
-from ganframe.training.scheduled_settings import Schedules
+from ganframe.training.scheduled_settings import ScheduledSettings
 
 N = 200_000
 double = {"dtype": torch.float64}
@@ -29,7 +29,7 @@ def non_saturating() -> Loss:
     return found().build()
 
 
-NOTHING = Verdict(torch.zeros(1, **double), target=torch.zeros(1, **double))
+NOTHING = DiscriminatorOutput(torch.zeros(1, **double), target=torch.zeros(1, **double))
 """A side with a cost that does not depend on D: log 2."""
 
 
@@ -37,7 +37,7 @@ def best_discriminator(real: Tensor, fake: Tensor, p: float, q: float) -> float:
     """D that minimises the non-saturating loss over one logit, at a place with densities p and q, by Newton."""
     loss, logit = non_saturating(), torch.zeros((), **double, requires_grad=True)
     for _ in range(20):
-        of_real, of_fake = (Verdict(logit.expand_as(each), target=each) for each in (real, fake))
+        of_real, of_fake = (DiscriminatorOutput(logit.expand_as(each), target=each) for each in (real, fake))
         cost = p * loss.discriminator(of_real, NOTHING) + q * loss.discriminator(NOTHING, of_fake)
         (slope,) = torch.autograd.grad(cost, logit, create_graph=True)
         (curvature,) = torch.autograd.grad(slope, logit)
@@ -126,7 +126,7 @@ def test_one_sided_smoothing_changes_reals_alone():
 def test_one_sided_smoothing_follows_a_schedule():
     config = OneSidedSmoothing(alpha={"type": "linear", "start": 0.8, "end": 1.0})
     live = config.build()
-    schedules = Schedules([(config, live)])
+    schedules = ScheduledSettings([(config, live)])
     for images, expected in ((0, 0.8), (50, 0.9), (100, 1.0)):
         schedules.apply(images, 100)
         assert live.forward(torch.ones(1), True, torch.Generator()).item() == pytest.approx(expected)
@@ -162,7 +162,7 @@ def trained_discriminator(policy: LabelPolicyConfig, p: Tensor, q: Tensor, draws
         """The loss of one side at each x: that of both, less that of the other side, which does not depend on D."""
         costs = []
         for logit, each in zip(logits, target, strict=True):
-            mine = Verdict(logit.expand(draws), target=each)
+            mine = DiscriminatorOutput(logit.expand(draws), target=each)
             costs.append(loss.discriminator(mine, NOTHING) if real else loss.discriminator(NOTHING, mine))
         return (density * (torch.stack(costs) - math.log(2))).sum()
 

@@ -7,19 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 
 MINIMAX, NON_SATURATING = Minimax().build(), NonSaturating().build()
 double = {"dtype": torch.float64}
 
 
-def verdict(*logits: float) -> Verdict:
-    return Verdict(torch.tensor(logits, **double, requires_grad=True))
+def output(*logits: float) -> DiscriminatorOutput:
+    return DiscriminatorOutput(torch.tensor(logits, **double, requires_grad=True))
 
 
 def generator_gradient(loss: object, logit: float) -> float:
-    fake = verdict(logit)
-    loss.generator(verdict(0.0), fake).backward()
+    fake = output(logit)
+    loss.generator(output(0.0), fake).backward()
     return fake.logits.grad.item()
 
 
@@ -40,17 +40,17 @@ def test_gradients_are_those_of_the_probabilities(logit: float):
 
 @pytest.mark.parametrize("loss", [MINIMAX, NON_SATURATING])
 def test_values_are_those_of_the_formula(loss: object):
-    real, fake = verdict(0.3, -1.0), verdict(2.0, -0.5)
+    real, fake = output(0.3, -1.0), output(2.0, -0.5)
     d_real, d_fake = (side.logits.detach().sigmoid() for side in (real, fake))
     expected = -(d_real.log().mean() + (1 - d_fake).log().mean())
     torch.testing.assert_close(loss.discriminator(real, fake).detach(), expected)
 
 
 def test_the_generators_sides():
-    fake = verdict(2.0, -0.5)
+    fake = output(2.0, -0.5)
     d = fake.logits.detach().sigmoid()
-    torch.testing.assert_close(MINIMAX.generator(verdict(0.0), fake).detach(), (1 - d).log().mean())
-    torch.testing.assert_close(NON_SATURATING.generator(verdict(0.0), fake).detach(), -d.log().mean())
+    torch.testing.assert_close(MINIMAX.generator(output(0.0), fake).detach(), (1 - d).log().mean())
+    torch.testing.assert_close(NON_SATURATING.generator(output(0.0), fake).detach(), -d.log().mean())
 
 
 def quantiles(mean: float, count: int = 20_000) -> Tensor:
@@ -66,7 +66,7 @@ def train_discriminator(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
 
     def cost() -> Tensor:
         optimizer.zero_grad()
-        loss = NON_SATURATING.discriminator(Verdict(real @ coefficients), Verdict(fake @ coefficients))
+        loss = NON_SATURATING.discriminator(DiscriminatorOutput(real @ coefficients), DiscriminatorOutput(fake @ coefficients))
         loss.backward()
         return loss
 
@@ -96,8 +96,8 @@ def test_equal_distributions_leave_nothing_to_tell():
 @given(st.floats(0.05, 0.95), st.floats(-3, 3))
 def test_a_soft_target_is_the_cross_entropy(target: float, logit: float):
     soft = torch.tensor([target], **double)
-    real = verdict(logit)
+    real = output(logit)
     real.target = soft
-    found = NON_SATURATING.discriminator(real, verdict(-1e4)).detach()
+    found = NON_SATURATING.discriminator(real, output(-1e4)).detach()
     d = real.logits.detach().sigmoid()
     torch.testing.assert_close(found, -(soft * d.log() + (1 - soft) * (1 - d).log()).mean())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganframe.config.networks import EncoderConfig
 from ganframe.errors import BadInput
-from ganframe.testing.stubs import StubGame, batch_of, round_of, seated
+from ganframe.testing.fakes import FakeGame, batch_of, round_of, with_built_players
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -80,7 +80,7 @@ def test_gradients_agree_with_finite_differences(distance: Any):
 
 
 def test_the_gradient_goes_to_the_prediction_and_never_to_the_encoder():
-    game = seated(StubGame(("fake", "target")))
+    game = with_built_players(FakeGame(("fake", "target")))
     live = Perceptual(encoder=RandomConvolutions()).build()
     batch = batch_of(game.data)
     batch["fake"].requires_grad_()

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ganframe.config.terms import LossConfig
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.plugins.discovery import installed
 
 LOSS = RelativisticPairing().build()
 numbers = st.floats(-8, 8)
 
 
-def verdict(*logits: float) -> Verdict:
-    return Verdict(torch.tensor(logits, dtype=torch.float64, requires_grad=True))
+def output(*logits: float) -> DiscriminatorOutput:
+    return DiscriminatorOutput(torch.tensor(logits, dtype=torch.float64, requires_grad=True))
 
 
 def sigmoid(x: float) -> float:
@@ -27,7 +27,7 @@ def sigmoid(x: float) -> float:
 @settings(deadline=None)
 @given(numbers, numbers)
 def test_gradients_are_those_of_a_logistic_comparison(c_real: float, c_fake: float):
-    real, fake = verdict(c_real), verdict(c_fake)
+    real, fake = output(c_real), output(c_fake)
     value = LOSS.discriminator(real, fake)
     value.backward()
     wrong = sigmoid(c_fake - c_real)
@@ -39,33 +39,33 @@ def test_gradients_are_those_of_a_logistic_comparison(c_real: float, c_fake: flo
 @settings(deadline=None)
 @given(numbers, numbers)
 def test_the_generator_reads_the_real_too(c_real: float, c_fake: float):
-    fake = verdict(c_fake)
-    LOSS.generator(verdict(c_real), fake).backward()
+    fake = output(c_fake)
+    LOSS.generator(output(c_real), fake).backward()
     torch.testing.assert_close(fake.logits.grad.item(), -sigmoid(c_real - c_fake))
 
 
 @settings(deadline=None)
 @given(numbers, numbers, st.floats(-100, 100))
 def test_only_differences_count_and_the_sides_mirror_each_other(c_real: float, c_fake: float, shift: float):
-    here = LOSS.discriminator(verdict(c_real), verdict(c_fake))
-    torch.testing.assert_close(here, LOSS.discriminator(verdict(c_real + shift), verdict(c_fake + shift)))
-    torch.testing.assert_close(here, LOSS.generator(verdict(c_fake), verdict(c_real)))
+    here = LOSS.discriminator(output(c_real), output(c_fake))
+    torch.testing.assert_close(here, LOSS.discriminator(output(c_real + shift), output(c_fake + shift)))
+    torch.testing.assert_close(here, LOSS.generator(output(c_fake), output(c_real)))
 
 
 def test_pairs_are_compared_one_by_one():
     """The mean over pairs, not the cost of the mean difference."""
-    value = LOSS.discriminator(verdict(3.0, -3.0), verdict(-3.0, 3.0))
+    value = LOSS.discriminator(output(3.0, -3.0), output(-3.0, 3.0))
     expected = (math.log1p(math.exp(-6)) + math.log1p(math.exp(6))) / 2
     torch.testing.assert_close(value.detach().item(), expected)
 
 
 def test_alike_is_the_log_of_two():
-    torch.testing.assert_close(LOSS.discriminator(verdict(0.3), verdict(0.3)).detach().item(), math.log(2))
+    torch.testing.assert_close(LOSS.discriminator(output(0.3), output(0.3)).detach().item(), math.log(2))
 
 
 def test_one_pair_per_patch():
     patches = torch.zeros(2, 1, 3, 3, dtype=torch.float64)
-    assert LOSS.discriminator(Verdict(patches), Verdict(patches)).ndim == 0
+    assert LOSS.discriminator(DiscriminatorOutput(patches), DiscriminatorOutput(patches)).ndim == 0
 
 
 def test_it_takes_no_targets_and_answers_to_its_alias():
@@ -87,15 +87,15 @@ COSTS: dict[Cost, Callable[[float], float]] = {
 @pytest.mark.parametrize("cost", COSTS)
 def test_each_is_compared_with_the_average_of_the_other_side(cost: Cost):
     loss, h = RelativisticAverage(cost=cost).build(), COSTS[cost]
-    found = loss.discriminator(verdict(*REALS), verdict(*FAKES)).item()
+    found = loss.discriminator(output(*REALS), output(*FAKES)).item()
     assert found == pytest.approx(sum(map(h, GAPS)) / 2)
-    found = loss.generator(verdict(*REALS), verdict(*FAKES)).item()
+    found = loss.generator(output(*REALS), output(*FAKES)).item()
     assert found == pytest.approx(sum(h(-gap) for gap in GAPS) / 2)
 
 
 def test_the_average_has_a_gradient():
     """Hinge: of the reals the first, of the fakes the second lie within 1 of the other side's average."""
-    loss, real, fake = RelativisticAverage(cost="hinge").build(), verdict(*REALS), verdict(*FAKES)
+    loss, real, fake = RelativisticAverage(cost="hinge").build(), output(*REALS), output(*FAKES)
     loss.discriminator(real, fake).backward()
     assert real.logits.grad.tolist() == [-0.5 - 0.25, -0.25]
     assert fake.logits.grad.tolist() == [0.25, 0.5 + 0.25]
@@ -104,7 +104,7 @@ def test_the_average_has_a_gradient():
 @settings(deadline=None)
 @given(numbers, numbers)
 def test_with_one_example_the_average_is_twice_the_pair(c_real: float, c_fake: float):
-    sides = verdict(c_real), verdict(c_fake)
+    sides = output(c_real), output(c_fake)
     average = RelativisticAverage().build()
     torch.testing.assert_close(average.discriminator(*sides), 2 * LOSS.discriminator(*sides))
     torch.testing.assert_close(average.generator(*sides), 2 * LOSS.generator(*sides))
@@ -113,10 +113,10 @@ def test_with_one_example_the_average_is_twice_the_pair(c_real: float, c_fake: f
 @pytest.mark.parametrize("cost", COSTS)
 def test_the_average_ignores_a_common_shift_and_the_order(cost: Cost):
     loss = RelativisticAverage(cost=cost).build()
-    here = loss.discriminator(verdict(*REALS), verdict(*FAKES))
-    shifted = loss.discriminator(verdict(*(each + 100 for each in REALS)), verdict(*(each + 100 for each in FAKES)))
+    here = loss.discriminator(output(*REALS), output(*FAKES))
+    shifted = loss.discriminator(output(*(each + 100 for each in REALS)), output(*(each + 100 for each in FAKES)))
     torch.testing.assert_close(here, shifted)
-    torch.testing.assert_close(here, loss.discriminator(verdict(*REALS[::-1]), verdict(*FAKES)))
+    torch.testing.assert_close(here, loss.discriminator(output(*REALS[::-1]), output(*FAKES)))
 
 
 @pytest.mark.parametrize("cost", COSTS)
@@ -124,11 +124,11 @@ def test_derivatives_of_the_average(cost: Cost):
     loss = RelativisticAverage(cost=cost).build()
     logits = torch.tensor([0.3, -0.2, 1.9], dtype=torch.float64, requires_grad=True)
     for side in (loss.discriminator, loss.generator):
-        assert torch.autograd.gradcheck(lambda c, side=side: side(Verdict(c), Verdict(c.flip(0) * 0.7)), logits)
+        assert torch.autograd.gradcheck(lambda c, side=side: side(DiscriminatorOutput(c), DiscriminatorOutput(c.flip(0) * 0.7)), logits)
     for size in (1e4, -1e4):
         for dtype, scale in ((torch.float32, 1.0), (torch.bfloat16, 0.1)):
             far = torch.tensor([size * scale, 0.0], dtype=dtype, requires_grad=True)
-            value = loss.discriminator(Verdict(far), Verdict(-far))
+            value = loss.discriminator(DiscriminatorOutput(far), DiscriminatorOutput(-far))
             value.backward()
             assert value.isfinite() and bool(far.grad.isfinite().all())
 
@@ -137,8 +137,8 @@ def test_averages_are_over_patches_too():
     patches = torch.tensor(REALS, dtype=torch.float64).reshape(1, 1, 1, 2)
     fakes = torch.tensor(FAKES, dtype=torch.float64).reshape(1, 1, 1, 2)
     loss = RelativisticAverage().build()
-    here = loss.discriminator(Verdict(patches), Verdict(fakes))
-    torch.testing.assert_close(here, loss.discriminator(verdict(*REALS), verdict(*FAKES)).detach())
+    here = loss.discriminator(DiscriminatorOutput(patches), DiscriminatorOutput(fakes))
+    torch.testing.assert_close(here, loss.discriminator(output(*REALS), output(*FAKES)).detach())
 
 
 def test_the_average_takes_no_targets_answers_to_its_alias_and_refuses_other_costs():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -34,8 +34,8 @@ class Critic(nn.Module):
         self.function = function
         self.values = nn.ParameterList(parameters)
 
-    def forward(self, sample: Any, condition: Tensor | None = None) -> Verdict:
-        return Verdict(self.function(sample, condition, *self.values))
+    def forward(self, sample: Any, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput(self.function(sample, condition, *self.values))
 
 
 def linear(slope: list[float]) -> Critic:
@@ -46,10 +46,10 @@ def round_of(critic: nn.Module, real: Any, fake: Any, condition: Tensor | None =
     size = len(real[0] if isinstance(real, tuple) else real)
     batch = {"real": real, "fake": fake, "seen": condition}
     game = Plain({})
-    game.seat({"critic": critic})
-    round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
-    round.enter(game.turns[0])
-    return round
+    game.set_players({"critic": critic})
+    game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
+    game_round.enter(game.turns[0])
+    return game_round
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
@@ -61,7 +61,7 @@ def penalty(critic: nn.Module, real: Any, fake: Any, condition: Tensor | None = 
 
 
 def test_the_loss_is_the_difference_of_means():
-    real, fake = (Verdict(torch.tensor(each, requires_grad=True)) for each in ([3.0, 5.0], [1.0, -2.0]))
+    real, fake = (DiscriminatorOutput(torch.tensor(each, requires_grad=True)) for each in ([3.0, 5.0], [1.0, -2.0]))
     value = LOSS.discriminator(real, fake)
     value.backward()
     assert value.item() == -0.5 - 4
@@ -155,11 +155,11 @@ def trained(critic: nn.Module, real: Tensor, fake: Tensor, weight: float, steps:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         shuffled = fake[torch.randperm(len(fake), generator=torch.Generator().manual_seed(step))]
-        round = round_of(critic, real, shuffled, seed=step)
-        contest = round.contests[0]
-        value = LOSS.discriminator(round.verdict(contest, "real"), round.verdict(contest, "fake"))
+        game_round = round_of(critic, real, shuffled, seed=step)
+        contest = game_round.contests[0]
+        value = LOSS.discriminator(game_round.discriminator_output(contest, "real"), game_round.discriminator_output(contest, "fake"))
         optimizer.zero_grad()
-        (value + weight * PENALTY.forward(round)).backward()
+        (value + weight * PENALTY.forward(game_round)).backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ganframe import hookimpl, load_config, train
 from ganframe.config.specs import TensorSpec
-from ganframe.game.discriminator_output import Verdict
-from ganframe.testing.stubs import StubDiscriminator
+from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.testing.fakes import FakeDiscriminator
 from ganframe.training.run import Run
 
 CONFIG = """
@@ -39,8 +39,8 @@ class Line(nn.Module):
         super().__init__()
         self.layer = nn.Linear(1, 1, dtype=torch.float64)
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
-        return Verdict(self.layer(sample).squeeze(1))
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput(self.layer(sample).squeeze(1))
 
 
 def sizes(network: nn.Module) -> list[float]:
@@ -107,9 +107,9 @@ def test_the_bound_follows_a_schedule(tmp_path: Path):
 
 def test_the_critic_is_in_the_box_when_it_is_built():
     torch.manual_seed(0)
-    plain = StubDiscriminator().build(sample=TensorSpec((5,)))
+    plain = FakeDiscriminator().build(sample=TensorSpec((5,)))
     torch.manual_seed(0)
-    clipped = WeightClipping(of=StubDiscriminator(), bound=0.05).build(sample=TensorSpec((5,)))
+    clipped = WeightClipping(of=FakeDiscriminator(), bound=0.05).build(sample=TensorSpec((5,)))
     assert max(sizes(plain)) > 0.05
     expected = [each.clamp(-0.05, 0.05) for each in plain.parameters()]
     assert all(map(torch.equal, clipped.parameters(), expected))
@@ -149,4 +149,4 @@ def test_what_else_the_critic_offers_is_still_there():
 @pytest.mark.parametrize("bound", [0.0, -0.01, float("inf"), {"type": "linear", "start": 0.1, "end": 0}])
 def test_other_bounds_are_refused(bound: Any):
     with pytest.raises(ValidationError):
-        WeightClipping(of=StubDiscriminator(), bound=bound)
+        WeightClipping(of=FakeDiscriminator(), bound=bound)

@@ -12,14 +12,14 @@ from ganframe.config.specs import TensorSpec
 from ganframe.data.memory import TensorData
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
-from ganframe.testing.stubs import CLASSES, StubData
+from ganframe.testing.fakes import CLASSES, FakeData
 
 SEED = Randomness(0)
 CPU = torch.device("cpu")
 QUICK = LabelAgreement(steps=60)
 
 
-class NothingHeldOut(StubData):
+class NothingHeldOut(FakeData):
     """Stand-in data without held-out examples."""
 
     type: Literal["nothing-held-out"] = "nothing-held-out"
@@ -28,7 +28,7 @@ class NothingHeldOut(StubData):
         return None
 
 
-class Shuffled(StubData):
+class Shuffled(FakeData):
     """Stand-in data whose held-out labels are wrong."""
 
     type: Literal["shuffled"] = "shuffled"
@@ -76,14 +76,14 @@ def test_noise_agrees_by_chance():
 
 
 def test_accuracy_is_that_on_the_held_out_examples():
-    batch = StubData().build().fetch(range(100), SEED)
+    batch = FakeData().build().fetch(range(100), SEED)
     results = measured(QUICK, Shuffled(), batch["real"], batch["label"])
     assert results["agreement"] == 1
     assert results["classifier_accuracy"] == 0
 
 
 def test_accuracy_is_left_out_where_nothing_is_held_out():
-    batch = StubData().build().fetch(range(100), SEED)
+    batch = FakeData().build().fetch(range(100), SEED)
     assert measured(QUICK, NothingHeldOut(), batch["real"], batch["label"]) == {"agreement": 1.0}
 
 
@@ -92,13 +92,13 @@ def test_classifier_is_trained_once(monkeypatch):
     train = classifier._train
     monkeypatch.setattr(classifier, "_TRAINED", {})
     monkeypatch.setattr(classifier, "_train", lambda *given: trained.append(given) or train(*given))
-    batch = StubData().build().fetch(range(20), SEED)
+    batch = FakeData().build().fetch(range(20), SEED)
     for _ in range(3):
-        metric = QUICK.build(StubData())
+        metric = QUICK.build(FakeData())
         assert len(trained) <= 1
         metric.update({"fake": batch["real"], "label": batch["label"]})
     assert len(trained) == 1
-    LabelAgreement(steps=61).build(StubData()).update({"fake": batch["real"], "label": batch["label"]})
+    LabelAgreement(steps=61).build(FakeData()).update({"fake": batch["real"], "label": batch["label"]})
     assert len(trained) == 2
 
 
@@ -108,7 +108,7 @@ def test_training_is_seeded_and_leaves_the_callers_randomness_alone(monkeypatch)
         monkeypatch.setattr(classifier, "_TRAINED", {})
         torch.manual_seed(len(weights))
         before = torch.get_rng_state()
-        network, _ = classifier.trained(LabelAgreement(steps=5, seed=seed), StubData(), CPU)
+        network, _ = classifier.trained(LabelAgreement(steps=5, seed=seed), FakeData(), CPU)
         assert torch.equal(before, torch.get_rng_state())
         weights.append(torch.cat([each.flatten() for each in network.parameters()]))
     assert torch.equal(weights[0], weights[1])
@@ -117,9 +117,9 @@ def test_training_is_seeded_and_leaves_the_callers_randomness_alone(monkeypatch)
 
 def test_a_classifier_can_be_trained_where_gradients_are_off(monkeypatch):
     monkeypatch.setattr(classifier, "_TRAINED", {})
-    batch = StubData().build().fetch(range(100), SEED)
+    batch = FakeData().build().fetch(range(100), SEED)
     with torch.no_grad():
-        assert measured(QUICK, StubData(), batch["real"], batch["label"])["agreement"] == 1
+        assert measured(QUICK, FakeData(), batch["real"], batch["label"])["agreement"] == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 40), (3, 3, 3), (1, 65, 65)])

@@ -13,10 +13,10 @@ from ganframe.config.experiment import Experiment
 from ganframe.config.networks import DiscriminatorConfig
 from ganframe.config.presets import load_config
 from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.config.transforms import DiscriminatorTransform, made_from
+from ganframe.config.transforms import DiscriminatorTransform, built_from
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -31,8 +31,8 @@ IMAGE = TensorSpec((3, 8, 8))
 class Told(nn.Module):
     """Class logits are the sample."""
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
-        return Verdict(sample.sum(1), class_logits=sample)
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput(sample.sum(1), class_logits=sample)
 
 
 class Plain(Game):
@@ -50,10 +50,10 @@ class Twice(Plain):
 
 def cost(turn: str, game_type: type[Game] = Plain, config: AuxiliaryClassification | None = None, **batch: Any) -> Any:
     game = game_type({})
-    game.seat({"judge": Told(), "generator": nn.Linear(1, 1)})
-    round = Round(game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
-    round.enter(next(each for each in game.turns if each.name == turn))
-    return (config or AuxiliaryClassification()).build().forward(round)
+    game.set_players({"judge": Told(), "generator": nn.Linear(1, 1)})
+    game_round = Round(game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
+    game_round.enter(next(each for each in game.turns if each.name == turn))
+    return (config or AuxiliaryClassification()).build().forward(game_round)
 
 
 REAL, FAKE, LABELS = ([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0]], [[0.0, 0.0, 0.0], [1.0, -1.0, 0.0]], [0, 2])
@@ -127,7 +127,7 @@ class Inner(DiscriminatorConfig):
     """A judge of images with two features: a map, and its sums."""
 
     type: Literal["inner"] = "inner"
-    gives = frozenset({"features"})
+    provides_outputs = frozenset({"features"})
     conditional = True
     patches: bool = False
     """Give four logits a sample."""
@@ -143,19 +143,19 @@ class InnerNetwork(nn.Module):
         self.built_for = condition
         self.norm = nn.BatchNorm2d(3)
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         assert (condition is None) == (self.built_for is None), "built for another game"
         maps = self.scale * sample
         logits = self.norm(maps).sum((1, 2, 3))
         logits = logits[:, None, None, None].expand(-1, 1, 2, 2) if self.patches else logits
-        return Verdict(logits, features=(maps, maps.flatten(1).sum(1, keepdim=True)))
+        return DiscriminatorOutput(logits, features=(maps, maps.flatten(1).sum(1, keepdim=True)))
 
 
 class Mute(Inner):
     """A judge that shows nothing."""
 
     type: Literal["mute"] = "mute"  # pyright: ignore[reportIncompatibleVariableOverride]
-    gives = frozenset()
+    provides_outputs = frozenset()
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         return Told()
@@ -207,14 +207,14 @@ def test_a_transform_inside_is_remembered(outer: Any):
     inner = Inner()
     through = Through(of=inner)
     network = outer(of=through).build(sample=IMAGE, condition=LABEL)
-    assert [config for config, _ in made_from(network)] == [inner, through]
-    assert all(each is network.network for _, each in made_from(network))
+    assert [config for config, _ in built_from(network)] == [inner, through]
+    assert all(each is network.network for _, each in built_from(network))
     assert network.network.built_for is None
 
 
 def test_what_a_network_with_a_head_gives():
-    assert ClassHead(of=Inner()).gives == {"features", "class_logits"}
-    assert Projection(of=Inner()).gives == {"features"}
+    assert ClassHead(of=Inner()).provides_outputs == {"features", "class_logits"}
+    assert Projection(of=Inner()).provides_outputs == {"features"}
 
 
 def test_finding_the_shape_of_a_feature_leaves_the_network_as_it_was():

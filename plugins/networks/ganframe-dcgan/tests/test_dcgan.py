@@ -29,8 +29,8 @@ def test_sides(side: int, upsample: str) -> None:
     made = generator(torch.randn(2, 8))
     assert made.shape == (2, 1, side, side)
     assert float(made.detach().abs().max()) <= 1
-    verdict = DCGANDiscriminator(channels=4).build(sample=image)(made)
-    assert verdict.logits.shape == (2,)
+    output = DCGANDiscriminator(channels=4).build(sample=image)(made)
+    assert output.logits.shape == (2,)
 
 
 @pytest.mark.parametrize("shape", [(3, 30, 30), (3, 64, 32), (3, 18, 18), (3, 4, 4), (8,)])

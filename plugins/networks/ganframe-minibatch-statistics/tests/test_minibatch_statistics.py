@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ganframe import BadInput, load_config, train
 from ganframe.config.networks import DiscriminatorConfig
 from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.game.discriminator_output import Verdict
-from ganframe.testing.stubs import StubDiscriminator
+from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.testing.fakes import FakeDiscriminator
 
 double = {"dtype": torch.float64}
 BOTH = [MinibatchDiscrimination, MinibatchStddev]
@@ -99,17 +99,17 @@ def test_finite_for_large_features(statistic: nn.Module, dtype: torch.dtype, siz
 
 def built(config: type[Any], **settings: Any) -> nn.Module:
     torch.manual_seed(0)
-    return config(of=StubDiscriminator(), **settings).build(sample=TensorSpec((5,)))
+    return config(of=FakeDiscriminator(), **settings).build(sample=TensorSpec((5,)))
 
 
 @pytest.mark.parametrize(("config", "numbers"), [(MinibatchDiscrimination, 100), (MinibatchStddev, 1)])
 def test_the_statistic_joins_the_last_features_and_adds_to_the_logits(config: type[Any], numbers: int):
     network, sample = built(config), torch.randn(4, 5)
-    plain, verdict = network.network(sample), network(sample)
-    assert [each.shape[1] for each in verdict.features] == [8, 8 + numbers]
-    torch.testing.assert_close(verdict.features[1][:, :8], plain.features[0])
-    torch.testing.assert_close(verdict.features[1][:, 8:], network.statistic(plain.features[0]))
-    torch.testing.assert_close(verdict.class_logits, plain.class_logits)
+    plain, output = network.network(sample), network(sample)
+    assert [each.shape[1] for each in output.features] == [8, 8 + numbers]
+    torch.testing.assert_close(output.features[1][:, :8], plain.features[0])
+    torch.testing.assert_close(output.features[1][:, 8:], network.statistic(plain.features[0]))
+    torch.testing.assert_close(output.class_logits, plain.class_logits)
     nn.init.zeros_(network.judge.weight)
     nn.init.constant_(network.judge.bias, 3.0)
     torch.testing.assert_close(network(sample).logits, plain.logits + 3)
@@ -127,7 +127,7 @@ class Patches(DiscriminatorConfig):
     """A logit and features for each of 2 x 2 patches, of two images together."""
 
     type: Literal["patches"] = "patches"
-    gives = frozenset({"features"})
+    provides_outputs = frozenset({"features"})
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         return _Patches()
@@ -139,9 +139,9 @@ class _Patches(nn.Module):
         self.features = nn.Conv2d(2, 6, 2, 2)
         self.judge = nn.Conv2d(6, 1, 1)
 
-    def forward(self, sample: tuple[Tensor, Tensor], condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: tuple[Tensor, Tensor], condition: Tensor | None = None) -> DiscriminatorOutput:
         features = self.features(torch.cat(sample, dim=1))
-        return Verdict(self.judge(features), (features,))
+        return DiscriminatorOutput(self.judge(features), (features,))
 
 
 @pytest.mark.parametrize("config", BOTH)
@@ -155,7 +155,7 @@ def test_all_patches_of_a_sample_are_raised_alike(config: type[Any]):
 
 def test_the_trial_leaves_the_network_in_training_and_unchanged():
     torch.manual_seed(0)
-    plain = StubDiscriminator().build(sample=TensorSpec((5,)))
+    plain = FakeDiscriminator().build(sample=TensorSpec((5,)))
     network = built(MinibatchStddev)
     assert network.network.training
     assert all(map(torch.equal, plain.state_dict().values(), network.network.state_dict().values()))
@@ -163,7 +163,7 @@ def test_the_trial_leaves_the_network_in_training_and_unchanged():
 
 class Mute(Patches):
     type: Literal["mute"] = "mute"  # pyright: ignore[reportIncompatibleVariableOverride]
-    gives = frozenset()
+    provides_outputs = frozenset()
 
 
 @pytest.mark.parametrize("config", BOTH)
@@ -182,9 +182,9 @@ def test_shares_that_do_not_divide_the_channels_are_refused():
 @pytest.mark.parametrize("settings", [{"group_size": 0}, {"channels": 0}])
 def test_other_settings_are_refused(settings: Any):
     with pytest.raises(ValidationError):
-        MinibatchStddev(of=StubDiscriminator(), **settings)
+        MinibatchStddev(of=FakeDiscriminator(), **settings)
     with pytest.raises(ValidationError):
-        MinibatchDiscrimination(of=StubDiscriminator(), kernels=0)
+        MinibatchDiscrimination(of=FakeDiscriminator(), kernels=0)
 
 
 @pytest.mark.slow

@@ -98,10 +98,10 @@ def test_input_dropout_spares_the_condition():
 
 
 def test_features_are_the_hidden_layers():
-    verdict = MLPDiscriminator(hidden=(6, 5), activation="maxout", pieces=3).build(sample=DIGIT)(
+    output = MLPDiscriminator(hidden=(6, 5), activation="maxout", pieces=3).build(sample=DIGIT)(
         torch.zeros(2, 1, 28, 28)
     )
-    assert [each.shape for each in verdict.features] == [(2, 6), (2, 5)]
+    assert [each.shape for each in output.features] == [(2, 6), (2, 5)]
 
 
 def test_a_condition_of_one_number_needs_no_axis_of_its_own():

@@ -55,9 +55,9 @@ def test_a_tuple_is_joined_along_the_channels():
 
 def test_oblong_images_and_features():
     network = PatchGAN(channels=4, receptive_field=34).build(sample=image(3, 16, 32))
-    verdict = network(torch.randn(2, 3, 16, 32))
-    assert verdict.logits.shape == (2, 1, 2, 6)
-    assert [tuple(each.shape) for each in verdict.features] == [(2, 4, 8, 16), (2, 8, 4, 8), (2, 16, 3, 7)]
+    output = network(torch.randn(2, 3, 16, 32))
+    assert output.logits.shape == (2, 1, 2, 6)
+    assert [tuple(each.shape) for each in output.features] == [(2, 4, 8, 16), (2, 8, 4, 8), (2, 16, 3, 7)]
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ganframe import BadInput, load, load_config, train
 from ganframe.config.specs import TensorSpec
 from ganframe.evaluation.export import export
+from ganframe.testing.fakes import FakeDiscriminator, FakeGenerator
 from ganframe.testing.runs import whole_and_resumed
-from ganframe.testing.stubs import StubDiscriminator, StubGenerator
 
 CONFIG = """
 game:
@@ -101,7 +101,7 @@ def test_the_gradient_is_that_of_the_weight_over_its_singular_value():
 
 def test_every_layer_of_a_player_is_normalised_and_biases_are_not():
     torch.manual_seed(0)
-    config = SpectralNormDiscriminator(of=StubDiscriminator(), power_iterations=100)
+    config = SpectralNormDiscriminator(of=FakeDiscriminator(), power_iterations=100)
     network = config.build(sample=TensorSpec((5,)), condition=TensorSpec((), classes=4))
     layers = [each for each in network.modules() if isinstance(each, (nn.Linear, nn.Embedding))]
     assert len(layers) == 4
@@ -110,14 +110,14 @@ def test_every_layer_of_a_player_is_normalised_and_biases_are_not():
 
 
 def test_the_generator_keeps_its_latent():
-    network = SpectralNormGenerator(of=StubGenerator()).build(output=TensorSpec((5,)))
+    network = SpectralNormGenerator(of=FakeGenerator()).build(output=TensorSpec((5,)))
     assert network.latent_shape == (3,)
     assert network(torch.zeros(2, 3)).shape == (2, 5)
 
 
 def test_each_forward_pass_of_training_iterates_and_none_of_evaluation():
     torch.manual_seed(0)
-    network = SpectralNormDiscriminator(of=StubDiscriminator()).build(sample=TensorSpec((5,)))
+    network = SpectralNormDiscriminator(of=FakeDiscriminator()).build(sample=TensorSpec((5,)))
     sample = torch.randn(3, 5)
 
     def moved() -> bool:
@@ -179,14 +179,14 @@ def test_an_exported_generator_samples_as_the_averaged_one(tmp_path: Path):
 def test_a_gradient_penalty_differentiates_through_it():
     """In eval mode, where the vectors of the power iteration stand still, first and second derivatives are exact."""
     torch.manual_seed(0)
-    network = SpectralNormDiscriminator(of=StubDiscriminator()).build(sample=TensorSpec((2,))).double().eval()
+    network = SpectralNormDiscriminator(of=FakeDiscriminator()).build(sample=TensorSpec((2,))).double().eval()
     names = [name for name, _ in network.named_parameters() if "judge" in name or "trunk" in name]
     values = tuple(network.get_parameter(name).detach().clone().requires_grad_() for name in names)
     sample = torch.randn(3, 2, dtype=torch.float64).requires_grad_()
 
     def penalty(*given: Tensor) -> Tensor:
-        verdict = torch.func.functional_call(network, dict(zip(names, given, strict=True)), (sample,))
-        (slope,) = torch.autograd.grad(verdict.logits.sum(), sample, create_graph=True)
+        output = torch.func.functional_call(network, dict(zip(names, given, strict=True)), (sample,))
+        (slope,) = torch.autograd.grad(output.logits.sum(), sample, create_graph=True)
         return slope.square().sum()
 
     assert torch.autograd.gradcheck(penalty, values)
@@ -225,7 +225,7 @@ def test_layers_that_are_normalised_stay_and_a_network_without_others_is_refused
     network = nn.Sequential(normalise(nn.Linear(3, 3), 1), nn.Linear(3, 3))
     normalise(network, 1)
     assert len(network[0].parametrizations.weight) == 1
-    twice = SpectralNormDiscriminator(of=SpectralNormDiscriminator(of=StubDiscriminator()))
+    twice = SpectralNormDiscriminator(of=SpectralNormDiscriminator(of=FakeDiscriminator()))
     with pytest.raises(BadInput, match="no layer in this network") as problem:
         twice.build(sample=TensorSpec((5,)))
     assert problem.value.path == ("of",)
@@ -234,7 +234,7 @@ def test_layers_that_are_normalised_stay_and_a_network_without_others_is_refused
 @pytest.mark.parametrize("count", [0, -1, 1.5])
 def test_other_counts_are_refused(count: Any):
     with pytest.raises(ValidationError):
-        SpectralNormDiscriminator(of=StubDiscriminator(), power_iterations=count)
+        SpectralNormDiscriminator(of=FakeDiscriminator(), power_iterations=count)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganframe import BadInput, load, load_config, train
 from ganframe.config.specs import TensorSpec
-from ganframe.testing.stubs import StubGenerator
+from ganframe.testing.fakes import FakeGenerator
 
 
 class Layers(nn.Module):
@@ -116,11 +116,11 @@ train: {images: 32, batch_size: 8, device: cpu}
 
 def test_more_layers_than_there_are_are_refused():
     with pytest.raises(BadInput, match="has 1 linear or convolution layers, and 2 are to be disturbed") as problem:
-        SamplingNoise(of=StubGenerator()).build(output=TensorSpec((5,)))
+        SamplingNoise(of=FakeGenerator()).build(output=TensorSpec((5,)))
     assert problem.value.path == ("layers",)
 
 
 @pytest.mark.parametrize("settings", [{"dropout": 1.0}, {"dropout": -0.1}, {"sigma": -1}, {"layers": 0}])
 def test_other_settings_are_refused(settings: Any):
     with pytest.raises(ValidationError):
-        SamplingNoise(of=StubGenerator(), **settings)
+        SamplingNoise(of=FakeGenerator(), **settings)

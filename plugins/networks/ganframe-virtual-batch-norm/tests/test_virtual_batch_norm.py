@@ -14,7 +14,7 @@ from ganframe import BadInput, load_config, train
 from ganframe import load as load_run
 from ganframe.config.networks import GeneratorConfig
 from ganframe.config.specs import TensorSpec
-from ganframe.testing.stubs import StubGenerator
+from ganframe.testing.fakes import FakeGenerator
 
 double = {"dtype": torch.float64}
 
@@ -160,8 +160,8 @@ def test_large_means_lose_no_digits():
 @pytest.mark.parametrize(
     ("message", "config", "settings"),
     [
-        ("finds no batch norm", StubGenerator(), {}),
-        ("starts from a sample", StubGenerator(from_sample=True), {"source": TensorSpec((5,))}),
+        ("finds no batch norm", FakeGenerator(), {}),
+        ("starts from a sample", FakeGenerator(from_sample=True), {"source": TensorSpec((5,))}),
         ("the condition is 7 numbers", Normed(), {"condition": TensorSpec((7,))}),
     ],
 )
@@ -174,7 +174,7 @@ def test_generators_without_a_reference_are_refused(message: str, config: Genera
 @pytest.mark.parametrize("reference", [1, 0, -3])
 def test_other_references_are_refused(reference: int):
     with pytest.raises(ValidationError):
-        VirtualBatchNorm(of=StubGenerator(), reference=reference)
+        VirtualBatchNorm(of=FakeGenerator(), reference=reference)
 
 
 def test_a_run_with_averages_keeps_its_reference(tmp_path: Path):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganframe import BadInput, hookimpl, load_config, train
 from ganframe.config.kinds import AugmentationConfig
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -56,19 +56,19 @@ class Judge(nn.Module):
         self.function, self.values = function, nn.ParameterList(parameters)
         self.calls = 0
 
-    def forward(self, sample: Any, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Any, condition: Tensor | None = None) -> DiscriminatorOutput:
         self.calls += 1
-        return Verdict(self.function(sample, condition, *self.values))
+        return DiscriminatorOutput(self.function(sample, condition, *self.values))
 
 
 def round_of(judge: nn.Module, real: Any, seen: Tensor | None = None, seed: int = 0, augment: Any = None) -> Round:
     game = Plain({})
-    game.seat({"judge": judge})
+    game.set_players({"judge": judge})
     size = len(real[0] if isinstance(real, tuple) else real)
     batch = {"real": real, "fake": real, "seen": seen}
-    round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed), augment=augment)
-    round.enter(game.turns[0])
-    return round
+    game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed), augment=augment)
+    game_round.enter(game.turns[0])
+    return game_round
 
 
 def penalty(judge: nn.Module, real: Any, by: float = 1.0, noise: float = 0.0, **more: Any) -> Tensor:
@@ -104,9 +104,9 @@ def test_the_condition_goes_along_and_parts_are_changed_each():
 
 def test_the_verdict_on_the_real_is_that_of_the_loss():
     judge = Judge(lambda x, _: x.sum(1))
-    round = round_of(judge, torch.randn(3, 2))
-    round.verdict(round.contests[0], "real")
-    Consistency(augmentation=Shift()).build().forward(round)
+    game_round = round_of(judge, torch.randn(3, 2))
+    game_round.discriminator_output(game_round.contests[0], "real")
+    Consistency(augmentation=Shift()).build().forward(game_round)
     assert judge.calls == 2
 
 

@@ -7,13 +7,13 @@ from typing import Any, cast
 import pytest
 import torch
 from ganframe_consistency import LeCam
-from ganframe_consistency.lecam import Anchors
+from ganframe_consistency.lecam import LeCamPenalty
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import load_config
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -45,8 +45,8 @@ class One(Two):
 
 
 class Identity(nn.Module):
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
-        return Verdict(sample)
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput(sample)
 
 
 class Play:
@@ -54,18 +54,18 @@ class Play:
 
     def __init__(self, decay: float = 0.99, game: type[Game] = One) -> None:
         self.game = game({})
-        self.game.seat({"judge": Identity(), "maker": nn.Identity()})
-        self.term = cast(Anchors, LeCam(decay=decay).build())
+        self.game.set_players({"judge": Identity(), "maker": nn.Identity()})
+        self.term = cast(LeCamPenalty, LeCam(decay=decay).build())
 
     def turn(self, real: Any, fake: Any, number: int = 0) -> Tensor:
         batch = {
             name: each if isinstance(each, Tensor) else torch.tensor(each, dtype=torch.float64)
             for name, each in (("real", real), ("fake", fake))
         }
-        round = Round(self.game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
-        round.enter(self.game.turns[number])
-        value = self.term.forward(round)
-        self.term.on_turn_end(cast(Any, SimpleNamespace(game=self.game)), self.game.turns[number], [round])
+        game_round = Round(self.game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
+        game_round.enter(self.game.turns[number])
+        value = self.term.forward(game_round)
+        self.term.on_turn_end(cast(Any, SimpleNamespace(game=self.game)), self.game.turns[number], [game_round])
         return value
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganframe import BadInput, load_config, train
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -30,17 +30,17 @@ class Plain(Game):
 class Judge(nn.Module):
     """Features x, x^2 and (x1, x1)."""
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
-        return Verdict(sample.flatten(1).sum(1), (sample, sample.square(), sample.flatten(1)[:, :1].repeat(1, 2)))
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput(sample.flatten(1).sum(1), (sample, sample.square(), sample.flatten(1)[:, :1].repeat(1, 2)))
 
 
 def penalty(real: Tensor, fake: Tensor, other: Tensor | None = None, **settings: Any) -> Tensor:
     game = Plain({})
-    game.seat({"judge": Judge(), "maker": nn.Identity()})
+    game.set_players({"judge": Judge(), "maker": nn.Identity()})
     batch = {"real": real, "fake": fake, "other": real if other is None else other}
-    round = Round(game, batch, size=len(real), device=torch.device("cpu"), randomness=Randomness(0))
-    round.enter(game.turns[0])
-    return FeatureMatching(**settings).build().forward(round)
+    game_round = Round(game, batch, size=len(real), device=torch.device("cpu"), randomness=Randomness(0))
+    game_round.enter(game.turns[0])
+    return FeatureMatching(**settings).build().forward(game_round)
 
 
 REAL = torch.tensor([[1.0, 0.0], [3.0, 2.0]], **double)

@@ -41,7 +41,7 @@ class Pair(Game):
 class Parameters(nn.Module):
     def __init__(self, *values: float) -> None:
         super().__init__()
-        self.moving = nn.Parameter(torch.tensor(values, dtype=torch.float64))
+        self.only_trainable = nn.Parameter(torch.tensor(values, dtype=torch.float64))
         self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)
 
 
@@ -50,19 +50,19 @@ class Play:
 
     def __init__(self, judge: Parameters, maker: Parameters) -> None:
         self.game = Pair({})
-        self.game.seat({"judge": judge, "maker": maker})
+        self.game.set_players({"judge": judge, "maker": maker})
         self.term: History = cast(History, HistoricalAveraging().build())
 
     def value(self, turn: int = 0, weights: dict[str, dict[str, Tensor]] | None = None) -> Tensor:
-        round = Round(self.game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
-        round.enter(self.game.turns[turn])
-        round.weights = weights or {}
-        with self.game.moving(self.game.turns[turn].moves):
-            return self.term.forward(round)
+        game_round = Round(self.game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
+        game_round.enter(self.game.turns[turn])
+        game_round.weights = weights or {}
+        with self.game.only_trainable(self.game.turns[turn].players):
+            return self.term.forward(game_round)
 
     def move(self, turn: int, *values: float) -> None:
-        (player,) = self.game.turns[turn].moves
-        self.game.players[player].moving.data = torch.tensor(values, dtype=torch.float64)
+        (player,) = self.game.turns[turn].players
+        self.game.players[player].only_trainable.data = torch.tensor(values, dtype=torch.float64)
         self.term.on_turn_end(cast(Any, SimpleNamespace(game=self.game)), self.game.turns[turn])
 
 
@@ -94,7 +94,7 @@ def test_the_gradient_is_twice_the_distance_and_the_mean_stands_still():
     play.value()
     play.move(0, 3.0, -2.0)
     play.value().backward()
-    assert play.game.players["judge"].moving.grad.tolist() == [2.0, -4.0]
+    assert play.game.players["judge"].only_trainable.grad.tolist() == [2.0, -4.0]
     assert play.game.players["judge"].frozen.grad is None
     assert list(play.term.means["judge"]) == ["moving"]
 
@@ -109,21 +109,21 @@ def test_gradcheck_in_the_weights_that_a_turn_looks_ahead_with():
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
 def test_finite_for_large_parameters(dtype: torch.dtype, size: float):
     judge = Parameters(0.0)
-    judge.moving = nn.Parameter(torch.tensor([size], dtype=dtype))
+    judge.only_trainable = nn.Parameter(torch.tensor([size], dtype=dtype))
     play = Play(judge, Parameters(0.0))
     play.value()
-    judge.moving.data = -judge.moving.data
+    judge.only_trainable.data = -judge.only_trainable.data
     found = play.value()
     found.backward()
     assert bool(found.isfinite())
-    assert bool(judge.moving.grad.isfinite().all())
+    assert bool(judge.only_trainable.grad.isfinite().all())
 
 
 @pytest.mark.parametrize(("weight", "grows"), [(0.0, True), (1.0, False)])
 def test_an_orbit_is_damped(weight: float, grows: bool):
     """Simultaneous descent on theta psi spirals outwards by sqrt(1 + h^2) a step; the term turns it inwards."""
     play, h = Play(Parameters(1.0), Parameters(1.0)), 0.1
-    psi, theta = (play.game.players[name].moving for name in ("judge", "maker"))
+    psi, theta = (play.game.players[name].only_trainable for name in ("judge", "maker"))
     for _ in range(200):
         slopes = (theta.item(), -psi.item())
         moved: list[float] = []

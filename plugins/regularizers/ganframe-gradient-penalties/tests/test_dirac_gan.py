@@ -20,12 +20,12 @@ from ganframe.config.kinds import DatasetConfig, GameConfig
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec
 from ganframe.data.dataset import Dataset
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.data.memory import TensorData
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.protocols import Loss
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -52,8 +52,8 @@ class Point(Parameter):
 
 
 class Slope(Parameter):
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
-        return Verdict((self.value * sample).flatten())
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput((self.value * sample).flatten())
 
 
 class PointConfig(GeneratorConfig):
@@ -78,25 +78,25 @@ class Alternating(Game):
     turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
     output, pictures = "fake", ()
 
-    def roles(self) -> Mapping[str, Role]:
+    def player_specs(self) -> Mapping[str, PlayerSpec]:
         return {
-            "generator": Role(PointConfig(), ("generator",), NUMBER),
-            "discriminator": Role(SlopeConfig(), ("discriminator",), NUMBER),
+            "generator": PlayerSpec(PointConfig(), ("generator",), NUMBER),
+            "discriminator": PlayerSpec(SlopeConfig(), ("discriminator",), NUMBER),
         }
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
+    def fake(self, game_round: Round) -> Tensor:
         return self.generator()
 
 
 class Simultaneous(Alternating):
     turns = (Turn("both", ("generator", "discriminator")),)
 
-    def score(self, loss: Loss, turn: Turn, real: Verdict, fake: Verdict) -> Tensor:
+    def score(self, loss: Loss, turn: Turn, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The loss of each side, in which the other player stands still."""
         psi: Tensor = self.discriminator.value
-        discriminators = Verdict((psi * fake.sample.detach()).flatten())
-        generators = Verdict((psi.detach() * fake.sample).flatten())
+        discriminators = DiscriminatorOutput((psi * fake.sample.detach()).flatten())
+        generators = DiscriminatorOutput((psi.detach() * fake.sample).flatten())
         return loss.discriminator(real, discriminators) + loss.generator(real, generators)
 
 
@@ -132,7 +132,7 @@ def radius_after_training(game: Dirac, folder: Path, steps: int = STEPS, **setti
     )
     assembly = assemble(experiment)
     run = Run(experiment, RunFolder(folder), assembly, assembly.optimizers(), None, run_manager())
-    trainer = Trainer(run, Batches(experiment.data.build(), 1, Randomness(0), torch.device("cpu")))
+    trainer = Trainer(run, BatchLoader(experiment.data.build(), 1, Randomness(0), torch.device("cpu")))
     while not trainer.done():
         trainer.step()
     return math.hypot(*(player.value.item() for player in assembly.game.players.values()))

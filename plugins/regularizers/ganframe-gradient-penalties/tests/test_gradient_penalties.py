@@ -8,7 +8,7 @@ from ganframe_gradient_penalties import R1, R2
 from torch import Tensor, nn
 
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -33,9 +33,9 @@ class Judge(nn.Module):
         self.weight = nn.Parameter(torch.ones(1, **double) if parameter is None else parameter)
         self.calls = 0
 
-    def forward(self, sample: Any, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Any, condition: Tensor | None = None) -> DiscriminatorOutput:
         self.calls += 1
-        return Verdict(self.function(sample, self.weight))
+        return DiscriminatorOutput(self.function(sample, self.weight))
 
 
 def quadratic() -> Judge:
@@ -46,19 +46,19 @@ def quadratic() -> Judge:
 def round_of(judge: nn.Module, game_type: type[Game] = Plain, augment: Any = None, **batch: Any) -> Round:
     first = next(iter(batch.values()))
     game = game_type({})
-    game.seat({"judge": judge, "generator": nn.Linear(1, 1)})
+    game.set_players({"judge": judge, "generator": nn.Linear(1, 1)})
     size = len(first[0] if isinstance(first, tuple) else first)
-    round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(0), augment=augment)
-    round.enter(game.turns[0], R1.input_gradients | R2.input_gradients)
-    return round
+    game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(0), augment=augment)
+    game_round.enter(game.turns[0], R1.grad_wrt_sides | R2.grad_wrt_sides)
+    return game_round
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), **double)
 
 
-def both(round: Round) -> tuple[float, float]:
-    return tuple(config.build().forward(round).item() for config in (R1(), R2()))
+def both(game_round: Round) -> tuple[float, float]:
+    return tuple(config.build().forward(game_round).item() for config in (R1(), R2()))
 
 
 def test_a_linear_judge_pays_half_its_squared_slope_on_both_sides():
@@ -108,17 +108,17 @@ def test_a_flat_judge_pays_nothing():
 
 def test_the_forward_pass_is_that_of_the_loss():
     judge = quadratic()
-    round = round_of(judge, real=draws(3, 2), fake=draws(3, 2))
+    game_round = round_of(judge, real=draws(3, 2), fake=draws(3, 2))
     for side in ("real", "fake"):
-        round.verdict(round.contests[0], side)
-    both(round)
+        game_round.discriminator_output(game_round.contests[0], side)
+    both(game_round)
     assert judge.calls == 2
 
 
 def test_augmentations_are_differentiated_through():
     judge = Judge(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
-    round = round_of(judge, augment=lambda sample, _: 2 * sample, real=draws(3, 2), fake=draws(3, 2))
-    assert both(round) == pytest.approx((50, 50))
+    game_round = round_of(judge, augment=lambda sample, _: 2 * sample, real=draws(3, 2), fake=draws(3, 2))
+    assert both(game_round) == pytest.approx((50, 50))
 
 
 class Three(Game):
@@ -143,19 +143,19 @@ class Making(Plain):
     """The fake is made by a generator."""
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
-        return self.generator(round["real"])
+    def fake(self, game_round: Round) -> Tensor:
+        return self.generator(game_round["real"])
 
 
 def test_in_a_shared_round_the_generator_is_left_alone():
     game = Making({})
     judge = Judge(lambda x, w: (w * x.square()).sum(1) / 2)
-    game.seat({"judge": judge, "generator": nn.Linear(2, 2, **double)})
+    game.set_players({"judge": judge, "generator": nn.Linear(2, 2, **double)})
     device, randomness = torch.device("cpu"), Randomness(0)
-    round = Round(game, {"real": draws(3, 2)}, size=3, device=device, randomness=randomness, shared=True)
-    with game.moving(["judge"]):
-        round.enter(game.turns[0], frozenset({"fake"}))
-        R2().build().forward(round).backward()
+    game_round = Round(game, {"real": draws(3, 2)}, size=3, device=device, randomness=randomness, shared=True)
+    with game.only_trainable(["judge"]):
+        game_round.enter(game.turns[0], frozenset({"fake"}))
+        R2().build().forward(game_round).backward()
     assert judge.weight.grad is not None
     assert all(each.grad is None for each in game.players["generator"].parameters())
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ganframe.config.terms import RegularizerConfig
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.training.scheduled_settings import Schedules
+from ganframe.training.scheduled_settings import ScheduledSettings
 
 double = {"dtype": torch.float64}
 
@@ -34,8 +34,8 @@ class Judge(nn.Module):
         self.function = function
         self.values = nn.ParameterList(parameters)
 
-    def forward(self, sample: Any, condition: Tensor | None = None) -> Verdict:
-        return Verdict(self.function(sample, condition, *self.values))
+    def forward(self, sample: Any, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return DiscriminatorOutput(self.function(sample, condition, *self.values))
 
 
 def linear(*slope: float) -> Judge:
@@ -48,12 +48,12 @@ HALF_SQUARE = Judge(lambda x, _: x.square().flatten(1).sum(1) / 2)
 
 def round_of(judge: nn.Module, real: Any, fake: Any, seed: int = 0, **conditions: Tensor) -> Round:
     game = Plain({})
-    game.seat({"judge": judge})
+    game.set_players({"judge": judge})
     size = len(real[0] if isinstance(real, tuple) else real)
     batch = {"real": real, "fake": fake, "seen": None, "other": None, **conditions}
-    round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
-    round.enter(game.turns[0])
-    return round
+    game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
+    game_round.enter(game.turns[0])
+    return game_round
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
@@ -109,15 +109,15 @@ def test_each_example_goes_one_share_of_the_way_to_its_noise():
 def test_dragan_without_spread_looks_at_the_reals_and_never_at_the_fakes():
     real = torch.tensor([[2.0], [4.0]], **double)
     assert value(DRAGAN(spread=0), HALF_SQUARE, real, draws(2, 1)) == pytest.approx((1 + 9) / 2)
-    round = round_of(HALF_SQUARE, real, draws(2, 1))
-    DRAGAN().build().forward(round)
-    assert ("judge", "fake") not in round.logits
+    game_round = round_of(HALF_SQUARE, real, draws(2, 1))
+    DRAGAN().build().forward(game_round)
+    assert ("judge", "fake") not in game_round.logits
 
 
 def test_the_spread_follows_a_schedule():
     config = DRAGAN(spread={"type": "linear", "start": 1.0, "end": 0.0})
     live = config.build()
-    Schedules([(config, live)]).apply(500, 1000)
+    ScheduledSettings([(config, live)]).apply(500, 1000)
     assert live.spread == 0.5
 
 

@@ -26,10 +26,10 @@ class Pair(Game):
 
 def round_of(turn: int = 0, **players: nn.Module) -> Round:
     game = Pair({})
-    game.seat({"judge": nn.Identity(), "maker": nn.Identity(), **players})
-    round = Round(game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
-    round.enter(game.turns[turn])
-    return round
+    game.set_players({"judge": nn.Identity(), "maker": nn.Identity(), **players})
+    game_round = Round(game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
+    game_round.enter(game.turns[turn])
+    return game_round
 
 
 def linear(rows: Any) -> nn.Linear:
@@ -114,17 +114,17 @@ def test_under_a_parametrization_it_is_about_the_tensor_behind_it():
 
 
 def test_a_turn_that_looks_ahead_pays_for_the_weights_that_it_looks_with():
-    round = round_of(judge=linear(FILTERS))
-    round.weights["judge"] = {"weight": torch.tensor(OTHERS, **double), "bias": torch.zeros(3, **double)}
-    assert Orthogonal().build().forward(round).item() == pytest.approx(8.5)
+    game_round = round_of(judge=linear(FILTERS))
+    game_round.weights["judge"] = {"weight": torch.tensor(OTHERS, **double), "bias": torch.zeros(3, **double)}
+    assert Orthogonal().build().forward(game_round).item() == pytest.approx(8.5)
 
 
 @pytest.mark.parametrize("norms", [False, True])
 def test_gradcheck(norms: bool):
     def value(weight: Tensor) -> Tensor:
-        round = round_of(judge=linear(FILTERS))
-        round.weights["judge"] = {"weight": weight}
-        return Orthogonal(norms=norms).build().forward(round)
+        game_round = round_of(judge=linear(FILTERS))
+        game_round.weights["judge"] = {"weight": weight}
+        return Orthogonal(norms=norms).build().forward(game_round)
 
     assert torch.autograd.gradcheck(value, torch.tensor(FILTERS, **double).requires_grad_())
 

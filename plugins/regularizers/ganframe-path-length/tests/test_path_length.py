@@ -18,7 +18,7 @@ from ganframe.game.game import Game, tensor
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import complete, load
+from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.testing.runs import whole_and_resumed
 from ganframe.training.assembly import assemble
 
@@ -42,8 +42,8 @@ class Making(Game):
     turns = (Turn("judge", ("judge",)), Turn("maker", ("maker",)))
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
-        return self.maker(round["latent"])
+    def fake(self, game_round: Round) -> Tensor:
+        return self.maker(game_round["latent"])
 
 
 class Linear(nn.Module):
@@ -64,11 +64,11 @@ def draws(*shape: int, seed: int = 0) -> Tensor:
 
 def round_of(maker: nn.Module, latent: Tensor, seed: int = 0) -> Round:
     game = Making({})
-    game.seat({"judge": nn.Identity(), "maker": maker})
+    game.set_players({"judge": nn.Identity(), "maker": maker})
     batch = {"latent": latent, "real": latent}
-    round = Round(game, batch, size=len(latent), device=torch.device("cpu"), randomness=Randomness(seed))
-    round.enter(game.turns[1], leaves=frozenset({"latent"}))
-    return round
+    game_round = Round(game, batch, size=len(latent), device=torch.device("cpu"), randomness=Randomness(seed))
+    game_round.enter(game.turns[1], requires_grad_tensors=frozenset({"latent"}))
+    return game_round
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> Tensor:
@@ -127,14 +127,14 @@ def test_the_mean_is_an_unbiased_average_of_all_turns(decay: float):
     term, maker, means = live(decay=decay), Linear(draws(3, 2), (3,)), []
     for turn in range(4):
         maker.matrix.data *= 1.5
-        round = round_of(maker, draws(6, 2), seed=turn)
+        game_round = round_of(maker, draws(6, 2), seed=turn)
         lengths = path_lengths(round_of(maker, draws(6, 2), seed=turn), "fake", "latent")
         means.append(lengths.mean().item())
         weights = [decay ** (turn - past) for past in range(turn + 1)]
         a = sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights)
         expected = (lengths - a).square().mean().item()
-        assert term.forward(round).item() == pytest.approx(expected)
-        term.on_turn_end(cast(Any, SimpleNamespace()), round.game.turns[1])
+        assert term.forward(game_round).item() == pytest.approx(expected)
+        term.on_turn_end(cast(Any, SimpleNamespace()), game_round.game.turns[1])
         assert (term.total / term.share).item() == pytest.approx(a)
 
 
@@ -142,8 +142,8 @@ def test_a_turn_over_several_rounds_counts_once():
     term, maker = live(), Linear(torch.ones(1, 1, **double), (1,))
     rounds = [round_of(maker, draws(4, 1), seed=seed) for seed in range(2)]
     means = [noise((4, 1), seed).abs().mean().item() for seed in range(2)]
-    for round in rounds:
-        term.forward(round)
+    for game_round in rounds:
+        term.forward(game_round)
     term.on_turn_end(cast(Any, SimpleNamespace()), rounds[0].game.turns[1])
     term.on_turn_end(cast(Any, SimpleNamespace()), rounds[0].game.turns[0])
     assert term.share.item() == pytest.approx(0.01)
@@ -206,8 +206,8 @@ def test_it_works_in_a_shared_round_and_in_bf16(game: str, tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG.replace("type: adversarial", f"type: adversarial\n  {game}"))
     folder = train(load_config(str(file), "train.precision=bf16", "train.accumulate=2"), out=tmp_path / "run")
-    (_, rooms) = load(complete(folder.checkpoints)[0])
-    assert 0 < rooms["term.path-length"]["total"].item() < 10
+    (_, sections) = load(list_checkpoints(folder.checkpoints)[0])
+    assert 0 < sections["term.path-length"]["total"].item() < 10
 
 
 def test_a_latent_that_the_game_lacks_is_refused(tmp_path: Path):

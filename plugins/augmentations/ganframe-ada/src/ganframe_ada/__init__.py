@@ -27,7 +27,7 @@ class ADA(AugmentationConfig):
 
     paper = "Karras et al. 2020, arXiv:2006.06676, sections 2.2 and 3, and appendix B"
     type: Literal["ada"] = "ada"
-    off: ClassVar[Mapping[str, Any]] = {"p": 0.0, "adapt": False}
+    identity_settings: ClassVar[Mapping[str, Any]] = {"p": 0.0, "adapt": False}
     groups: tuple[Group, ...] = ("blit", "geometry", "color")
     """Which transformations there are: the paper's b, bg or bgc. `blit` is mirroring, quarter turns and whole-pixel
     shifts, `geometry` scaling, rotation and shifts by fractions of a pixel, `color` for images of 1 or 3 channels."""
@@ -56,14 +56,14 @@ class ADA(AugmentationConfig):
 
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
         """See base class."""
-        for spec in game.judged():
+        for spec in game.discriminator_inputs():
             if len(spec.shape) != 3:
                 raise BadInput(f"'ada' changes images, and one example here is {spec}", remedy="Leave it out.")
             if "color" in self.groups and spec.shape[0] not in (1, 3):
                 message = f"'ada' changes the colours of images with 1 or 3 channels, and these are {spec}"
                 raise BadInput(message, path=("groups",), remedy="Say `groups: [blit, geometry]`.")
         for loss in losses if self.adapt else ():
-            if loss.boundary != 0:
+            if loss.decision_threshold != 0:
                 message = f"'ada' goes by the sign of the logits, which says nothing under {loss.type_name()!r}"
                 remedy = "Take a loss whose logits are 0 between real and fake, or say `adapt: false`."
                 raise BadInput(message, path=("adapt",), remedy=remedy)

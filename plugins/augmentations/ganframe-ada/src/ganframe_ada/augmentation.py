@@ -15,7 +15,7 @@ from ganframe.game.turn import Turn
 from ganframe_ada import ADA
 from ganframe_ada.color import Color, recolored
 from ganframe_ada.geometry import Geometry
-from ganframe_ada.maybe import Maybe
+from ganframe_ada.maybe import RandomParameters
 from ganframe_ada.resample import resampled
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Pipeline(nn.Module):
         parts = sample if isinstance(sample, tuple) else (sample,)
         # bf16 has too few digits for coordinates.
         with torch.autocast(parts[0].device.type, enabled=False):
-            maybe = Maybe(len(parts[0]), self.p, generator)
+            maybe = RandomParameters(len(parts[0]), self.p, generator)
             geometry, color = Geometry.drawn(maybe, self.config.groups), Color.drawn(maybe)
             changed = tuple(self._changed(part, geometry, color) for part in parts)
         return changed if isinstance(sample, tuple) else changed[0]
@@ -82,7 +82,7 @@ class Adaptive(Pipeline):
             said = [logits for each in rounds for (_, side), logits in each.logits.items() if side == "real"]
             if said:
                 logits = distributed.gather(torch.cat([logits.flatten() for logits in said]))
-                self._observe(logits, sum(each.size for each in rounds) * distributed.this_shard().ranks)
+                self._observe(logits, sum(each.size for each in rounds) * distributed.this_shard().world_size)
             run.report("ada/p", self.p)
 
     @torch.no_grad()

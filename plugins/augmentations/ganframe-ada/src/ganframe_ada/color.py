@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganframe_ada.maybe import Maybe
+from ganframe_ada.maybe import RandomParameters
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Color:
     saturation: Tensor
 
     @classmethod
-    def drawn(cls, maybe: Maybe) -> Color:
+    def drawn(cls, maybe: RandomParameters) -> Color:
         """Draws of all transformations."""
         return cls(
             brightness=maybe.normal(0.2),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganframe_ada import Group
-from ganframe_ada.maybe import Maybe
+from ganframe_ada.maybe import RandomParameters
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Geometry:
     fraction: Tensor
 
     @classmethod
-    def drawn(cls, maybe: Maybe, groups: Collection[Group]) -> Geometry:
+    def drawn(cls, maybe: RandomParameters, groups: Collection[Group]) -> Geometry:
         """Draws of the transformations in these groups."""
         pixels, general = maybe.limited("blit" in groups), maybe.limited("geometry" in groups)
         # Two rotations, each with the probability 1 - sqrt(1 - p): p that there is any.

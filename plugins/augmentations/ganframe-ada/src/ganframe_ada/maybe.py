@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Maybe:
+class RandomParameters:
     """Parameters for a batch: for each sample a draw with the probability p, and 0 otherwise.
 
     Attributes:
@@ -22,11 +22,11 @@ class Maybe:
     p: Tensor
     generator: torch.Generator
 
-    def with_p(self, p: Tensor) -> Maybe:
+    def with_p(self, p: Tensor) -> RandomParameters:
         """Draws with another probability."""
         return replace(self, p=p)
 
-    def limited(self, on: bool) -> Maybe:
+    def limited(self, on: bool) -> RandomParameters:
         """These draws, or none at all."""
         return self if on else self.with_p(torch.zeros_like(self.p))
 

@@ -28,7 +28,7 @@ class DiffAugment(AugmentationConfig):
     paper = "Zhao et al. 2020, arXiv:2006.10738, section 3.2"
     type: Literal["diffaugment"] = "diffaugment"
     aliases = ("diff-augment",)
-    off: ClassVar[Mapping[str, Any]] = {"policies": ()}
+    identity_settings: ClassVar[Mapping[str, Any]] = {"policies": ()}
     policies: tuple[Policy, ...] = ("color", "translation", "cutout")
     """What is done, in this order; nothing where the list is empty."""
     translation_ratio: float = Field(default=1 / 8, ge=0, lt=1)
@@ -45,7 +45,7 @@ class DiffAugment(AugmentationConfig):
 
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
         """See base class."""
-        for spec in game.judged():
+        for spec in game.discriminator_inputs():
             if len(spec.shape) != 3:
                 raise BadInput(f"'diffaugment' changes images, and one example here is {spec}", remedy="Leave it out.")
 

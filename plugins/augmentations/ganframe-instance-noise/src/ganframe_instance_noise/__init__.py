@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ganframe import hookimpl
 from ganframe.config.component import Component
 from ganframe.config.kinds import AugmentationConfig
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +19,7 @@ class InstanceNoise(AugmentationConfig):
 
     paper = "Arjovsky and Bottou 2017, arXiv:1701.04862, section 3; Sonderby et al. 2017, arXiv:1610.04490"
     type: Literal["instance-noise"] = "instance-noise"
-    off: ClassVar[Mapping[str, Any]] = {"sigma": 0.0}
+    identity_settings: ClassVar[Mapping[str, Any]] = {"sigma": 0.0}
     sigma: Annotated[Scheduled, Bounds(ge=0)] = 0.1
     """Standard deviation of the noise, where images run from -1 to 1; 0 adds none. A schedule anneals it."""
 
@@ -27,7 +27,7 @@ class InstanceNoise(AugmentationConfig):
         """See base class."""
         from ganframe_instance_noise.noise import Noise  # noqa: PLC0415  configs stay free of torch
 
-        return Noise(first_value(self.sigma))
+        return Noise(initial_value(self.sigma))
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganframe.data.quarantine import Tolerance
+from ganframe.data.quarantine import UnreadableLimit
 from ganframe.randomness import Randomness
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from ganframe_folders.examples import Examples
@@ -55,7 +55,7 @@ def open_domains(config: UnpairedFolders) -> Domains:
 
 def _open(config: ImageFolder | PairedFolders | UnpairedFolders, *lists: Sequence[tuple[Path, ...]]) -> list[Examples]:
     files = list(chain.from_iterable(chain.from_iterable(lists)))
-    tolerance = Tolerance(len(files), config.max_unreadable)
+    tolerance = UnreadableLimit(len(files), config.max_unreadable)
     check_headers(files, tolerance)
     reader = Reader(config.resolution, config.channels, config.crop == "centre")
     return [Examples(each, reader, tolerance) for each in lists]

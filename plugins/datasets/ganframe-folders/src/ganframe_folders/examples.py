@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganframe.data.memory import as_float
-from ganframe.data.quarantine import Tolerance, refuse
+from ganframe.data.quarantine import UnreadableLimit, report_unreadable
 from ganframe.errors import BadInput
 from ganframe_folders.images import Reader, Unreadable
 
@@ -27,7 +27,7 @@ class Examples:
         tolerance: How many files may be unreadable.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], reader: Reader, tolerance: Tolerance) -> None:
+    def __init__(self, files: Sequence[tuple[Path, ...]], reader: Reader, tolerance: UnreadableLimit) -> None:
         self.files, self.reader, self.tolerance = files, reader, tolerance
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class Examples:
             try:
                 return [self.reader.read(file) for file in self.files[place]], place
             except Unreadable as problem:
-                refuse(problem.file, problem.reason, self.tolerance)
+                report_unreadable(problem.file, problem.reason, self.tolerance)
                 broken.append(problem)
         more = f", and none of the {tries - 1} behind it can be read" if tries > 1 else ""
         remedy = "Replace or remove it, or raise `max_unreadable`."

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ganframe.data.quarantine import Tolerance
+from ganframe.data.quarantine import UnreadableLimit
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What Pillow may take a file for, whatever its name says. It would start another program for some other formats."""
 
 
-def check_headers(files: Iterable[Path], tolerance: Tolerance) -> None:
+def check_headers(files: Iterable[Path], tolerance: UnreadableLimit) -> None:
     """Look at the start of each file, without decoding the pixels.
 
     Raises:

@@ -111,7 +111,7 @@ class ModeCoverage(MetricConfig):
         """See base class."""
         return Ring()
 
-    def at_identity(self) -> Mapping[str, tuple[float, float]]:
+    def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
         """Bounds for at least 1000 draws from a mixture of at most 25 modes, with a radius of 3."""
         return {"high quality": (0.975, 1.0), "kl": (0.0, 0.04)}
 

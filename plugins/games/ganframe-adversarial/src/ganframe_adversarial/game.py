@@ -7,7 +7,7 @@ from torch import Tensor
 from ganframe.config.specs import DataSpec
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe_adversarial import AdversarialGame
@@ -32,30 +32,30 @@ class Adversarial(Game):
             ),
         )
         self.turns = (
-            Turn("discriminator", moves=("discriminator",), repeats=config.discriminator_steps),
-            Turn("generator", moves=("generator",)),
+            Turn("discriminator", players=("discriminator",), repeats=config.discriminator_steps),
+            Turn("generator", players=("generator",)),
         )
         super().__init__(data)
 
-    def roles(self) -> dict[str, Role]:
+    def player_specs(self) -> dict[str, PlayerSpec]:
         """Who plays."""
         sample = self.data["real"]
         condition = None if self.config.condition is None else self.data[self.config.condition]
         return {
-            "generator": Role(self.config.generator, ("generator",), sample, condition=condition),
-            "discriminator": Role(self.config.discriminator, ("discriminator",), sample, condition=condition),
+            "generator": PlayerSpec(self.config.generator, ("generator",), sample, condition=condition),
+            "discriminator": PlayerSpec(self.config.discriminator, ("discriminator",), sample, condition=condition),
         }
 
     @tensor
-    def latent(self, round: Round) -> Tensor:
+    def latent(self, game_round: Round) -> Tensor:
         """Draws from the prior, in the shape that the generator declares."""
-        shape = (round.size, *self.generator.latent_shape)
+        shape = (game_round.size, *self.generator.latent_shape)
         if self.config.prior == "uniform":
-            return round.randomness.uniform("latent", shape, round.device) * 2 - 1
-        return round.randomness.normal("latent", shape, round.device)
+            return game_round.randomness.uniform("latent", shape, game_round.device) * 2 - 1
+        return game_round.randomness.normal("latent", shape, game_round.device)
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
+    def fake(self, game_round: Round) -> Tensor:
         """What the generator makes of the latents."""
-        condition = () if self.config.condition is None else (round[self.config.condition],)
-        return self.generator(round["latent"], *condition)
+        condition = () if self.config.condition is None else (game_round[self.config.condition],)
+        return self.generator(game_round["latent"], *condition)

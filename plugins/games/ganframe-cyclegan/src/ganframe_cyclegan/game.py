@@ -12,7 +12,7 @@ from ganframe.distributed import collectives as distributed
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe_cyclegan import CycleGame
@@ -30,63 +30,63 @@ class Cycle(Game):
         Contest("d_a", real="real_a", fake="fake_a", replay="replayed_a"),
         Contest("d_b", real="real_b", fake="fake_b", replay="replayed_b"),
     )
-    turns = (Turn("discriminators", moves=("d_a", "d_b")), Turn("generators", moves=("g_ab", "g_ba")))
+    turns = (Turn("discriminators", players=("d_a", "d_b")), Turn("generators", players=("g_ab", "g_ba")))
 
     def __init__(self, config: CycleGame, data: DataSpec) -> None:
         self.config = config
         super().__init__(data)
 
-    def roles(self) -> dict[str, Role]:
+    def player_specs(self) -> dict[str, PlayerSpec]:
         """Who plays."""
         a, b = self.data["real_a"], self.data["real_b"]
         return {
-            "g_ab": Role(self.config.generator, ("generator",), b, source=a),
-            "g_ba": Role(self.config.generator, ("generator",), a, source=b),
-            "d_a": Role(self.config.discriminator, ("discriminator",), a),
-            "d_b": Role(self.config.discriminator, ("discriminator",), b),
+            "g_ab": PlayerSpec(self.config.generator, ("generator",), b, source=a),
+            "g_ba": PlayerSpec(self.config.generator, ("generator",), a, source=b),
+            "d_a": PlayerSpec(self.config.discriminator, ("discriminator",), a),
+            "d_b": PlayerSpec(self.config.discriminator, ("discriminator",), b),
         }
 
     @tensor
-    def fake_b(self, round: Round) -> Tensor:
+    def fake_b(self, game_round: Round) -> Tensor:
         """Samples of A, translated to B."""
-        return self.g_ab(round["real_a"])
+        return self.g_ab(game_round["real_a"])
 
     @tensor
-    def fake_a(self, round: Round) -> Tensor:
+    def fake_a(self, game_round: Round) -> Tensor:
         """Samples of B, translated to A."""
-        return self.g_ba(round["real_b"])
+        return self.g_ba(game_round["real_b"])
 
     @tensor
-    def reconstructed_a(self, round: Round) -> Tensor:
+    def reconstructed_a(self, game_round: Round) -> Tensor:
         """Samples of A, translated to B and back."""
-        return self.g_ba(round["fake_b"])
+        return self.g_ba(game_round["fake_b"])
 
     @tensor
-    def reconstructed_b(self, round: Round) -> Tensor:
+    def reconstructed_b(self, game_round: Round) -> Tensor:
         """Samples of B, translated to A and back."""
-        return self.g_ab(round["fake_a"])
+        return self.g_ab(game_round["fake_a"])
 
     @tensor
-    def identity_a(self, round: Round) -> Tensor:
+    def identity_a(self, game_round: Round) -> Tensor:
         """What the generator of A makes of samples that are in A already."""
         self._check_same_shape()
-        return self.g_ba(round["real_a"])
+        return self.g_ba(game_round["real_a"])
 
     @tensor
-    def identity_b(self, round: Round) -> Tensor:
+    def identity_b(self, game_round: Round) -> Tensor:
         """What the generator of B makes of samples that are in B already."""
         self._check_same_shape()
-        return self.g_ab(round["real_b"])
+        return self.g_ab(game_round["real_b"])
 
     @tensor
-    def replayed_a(self, round: Round) -> Tensor:
+    def replayed_a(self, game_round: Round) -> Tensor:
         """New fakes of A, half of them exchanged for past ones."""
-        return self._replayed(round, "a")
+        return self._replayed(game_round, "a")
 
     @tensor
-    def replayed_b(self, round: Round) -> Tensor:
+    def replayed_b(self, game_round: Round) -> Tensor:
         """New fakes of B, half of them exchanged for past ones."""
-        return self._replayed(round, "b")
+        return self._replayed(game_round, "b")
 
     def _check_same_shape(self) -> None:
         a, b = self.data["real_a"], self.data["real_b"]
@@ -97,19 +97,19 @@ class Cycle(Game):
                 remedy="Leave the term out, or give both domains the same number of channels.",
             )
 
-    def _replayed(self, round: Round, domain: Domain) -> Tensor:
+    def _replayed(self, game_round: Round, domain: Domain) -> Tensor:
         """The new fakes as the discriminator is to see them; outside training the pool is left alone.
 
         Fakes keep what graph they have: in the discriminators' own turn none, in one that is only foreseen that by
         which generators learn how a discriminator answers to them. The pool keeps numbers alone, and its tensor is
         never written into, because a game that looks ahead holds on to it.
         """
-        own: Tensor = round[f"fake_{domain}"]
-        if round.turn is None or self.config.pool == 0:
+        own: Tensor = game_round[f"fake_{domain}"]
+        if game_round.turn is None or self.config.pool == 0:
             return own
         # Every rank has the same pool, which takes in the fakes of all.
         fakes = distributed.gather(own)
-        draws = round.randomness.whole().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
+        draws = game_round.randomness.whole().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
         pool = list(self.memory.get(f"pool_{domain}", fakes[:0]))
         shown: list[Tensor] = []
         for fake, (exchange, place) in zip(fakes, draws, strict=True):
@@ -123,4 +123,4 @@ class Cycle(Game):
             else:
                 shown.append(fake)
         self.memory[f"pool_{domain}"] = torch.stack(pool).detach()
-        return round.randomness.shard.of(torch.stack(shown))
+        return game_round.randomness.shard.of(torch.stack(shown))

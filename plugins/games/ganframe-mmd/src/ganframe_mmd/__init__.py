@@ -68,8 +68,8 @@ class MMDCritic(LossConfig):
     batch_coupled = True
     aliases = ("mmd-gan",)
     takes_targets = False
-    signed = False
-    boundary = None
+    higher_is_real = False
+    decision_threshold = None
     of: Literal["logits", "features"] = "logits"
     """What is compared of a verdict: its raw outputs, or its last features, flattened."""
     kernel: KernelName = "rational-quadratic"
@@ -83,7 +83,7 @@ class MMDCritic(LossConfig):
     """`biased` counts each example against itself and is never negative; `unbiased` leaves that out."""
 
     @property
-    def reads(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def requires_outputs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What the loss reads of a verdict beside logits."""
         return frozenset({"features"} if self.of == "features" else ())
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ganframe.config.specs import DataSpec
 from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe_mmd import MomentMatchingGame
@@ -19,25 +19,25 @@ class MomentMatching(Game):
     output = "fake"
     pictures = ("fake",)
     contests = ()
-    turns = (Turn("generator", moves=("generator",)),)
+    turns = (Turn("generator", players=("generator",)),)
 
     def __init__(self, config: MomentMatchingGame, data: DataSpec) -> None:
         self.config = config
         super().__init__(data)
 
-    def roles(self) -> dict[str, Role]:
+    def player_specs(self) -> dict[str, PlayerSpec]:
         """Who plays."""
-        return {"generator": Role(self.config.generator, ("generator",), self.data["real"])}
+        return {"generator": PlayerSpec(self.config.generator, ("generator",), self.data["real"])}
 
     @tensor
-    def latent(self, round: Round) -> Tensor:
+    def latent(self, game_round: Round) -> Tensor:
         """Draws from the prior, in the shape that the generator declares."""
-        shape = (round.size, *self.generator.latent_shape)
+        shape = (game_round.size, *self.generator.latent_shape)
         if self.config.prior == "uniform":
-            return round.randomness.uniform("latent", shape, round.device) * 2 - 1
-        return round.randomness.normal("latent", shape, round.device)
+            return game_round.randomness.uniform("latent", shape, game_round.device) * 2 - 1
+        return game_round.randomness.normal("latent", shape, game_round.device)
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
+    def fake(self, game_round: Round) -> Tensor:
         """What the generator makes of the latents."""
-        return self.generator(round["latent"])
+        return self.generator(game_round["latent"])

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.round import Round
 from ganframe_mmd import MMD, MMDCritic
 from ganframe_mmd.kernels import linear, radial, rational_quadratic, rbf, squared_mmd
@@ -39,9 +39,9 @@ class Discrepancy(nn.Module):
         super().__init__()
         self.reference, self.sample, self.discrepancy = reference, sample, discrepancy
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The estimate over the batch, a scalar."""
-        return self.discrepancy(round[self.reference], round[self.sample])
+        return self.discrepancy(game_round[self.reference], game_round[self.sample])
 
 
 class CriticLoss(nn.Module):
@@ -56,13 +56,13 @@ class CriticLoss(nn.Module):
         super().__init__()
         self.of, self.discrepancy = of, discrepancy
 
-    def discriminator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the critic minimises."""
         return -self.generator(real, fake)
 
-    def generator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def generator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the generator minimises."""
         return self.discrepancy(self._compared(real), self._compared(fake))
 
-    def _compared(self, verdict: Verdict) -> Tensor:
-        return verdict.logits if self.of == "logits" else verdict.features[-1]
+    def _compared(self, output: DiscriminatorOutput) -> Tensor:
+        return output.logits if self.of == "logits" else output.features[-1]

@@ -7,7 +7,7 @@ from torch import Tensor
 from ganframe.config.specs import DataSpec
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe_pix2pix import PairedGame
@@ -20,31 +20,31 @@ class Paired(Game):
     output = "fake"
     pictures = ("source", "fake", "target")
     contests = (Contest("discriminator", real="real_pair", fake="fake_pair"),)
-    turns = (Turn("discriminator", moves=("discriminator",)), Turn("generator", moves=("generator",)))
+    turns = (Turn("discriminator", players=("discriminator",)), Turn("generator", players=("generator",)))
 
     def __init__(self, config: PairedGame, data: DataSpec) -> None:
         self.config = config
         super().__init__(data)
 
-    def roles(self) -> dict[str, Role]:
+    def player_specs(self) -> dict[str, PlayerSpec]:
         """Who plays."""
         source, target = self.data["source"], self.data["target"]
         return {
-            "generator": Role(self.config.generator, ("generator",), target, source=source),
-            "discriminator": Role(self.config.discriminator, ("discriminator",), (source, target)),
+            "generator": PlayerSpec(self.config.generator, ("generator",), target, source=source),
+            "discriminator": PlayerSpec(self.config.discriminator, ("discriminator",), (source, target)),
         }
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
+    def fake(self, game_round: Round) -> Tensor:
         """What the generator makes of the sources."""
-        return self.generator(round["source"])
+        return self.generator(game_round["source"])
 
     @tensor
-    def real_pair(self, round: Round) -> tuple[Tensor, Tensor]:
+    def real_pair(self, game_round: Round) -> tuple[Tensor, Tensor]:
         """Sources with their targets."""
-        return round["source"], round["target"]
+        return game_round["source"], game_round["target"]
 
     @tensor
-    def fake_pair(self, round: Round) -> tuple[Tensor, Tensor]:
+    def fake_pair(self, game_round: Round) -> tuple[Tensor, Tensor]:
         """Sources with what was made of them."""
-        return round["source"], round["fake"]
+        return game_round["source"], game_round["fake"]

@@ -98,7 +98,7 @@ class SGANDiscriminator(DiscriminatorConfig):
 
     paper = PAPER
     type: Literal["sgan"] = "sgan"
-    gives = frozenset({"features", "class_logits"})
+    provides_outputs = frozenset({"features", "class_logits"})
     classes: int = Field(default=10, ge=2)
     """Classes of the data (C); the network has C + 1 outputs."""
     channels: PositiveInt = 32
@@ -150,11 +150,11 @@ class ClassificationAccuracy(MetricConfig):
         """See base class."""
         return (self.logits, self.labels)
 
-    def at_identity(self) -> Mapping[str, tuple[float, float]]:
+    def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
         """See base class."""
         return {"accuracy": (1.0, 1.0)}
 
-    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits that are largest at the label."""
         from torch.nn.functional import one_hot  # noqa: PLC0415  configs stay free of torch
 

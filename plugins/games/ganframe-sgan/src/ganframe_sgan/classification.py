@@ -21,9 +21,9 @@ class CrossEntropy:
     def __init__(self, config: Classification) -> None:
         self.config = config
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The mean over the batch, in nats."""
-        return cross_entropy(round[self.config.logits].flatten(1), round[self.config.labels])
+        return cross_entropy(game_round[self.config.logits].flatten(1), game_round[self.config.labels])
 
 
 class Accuracy:

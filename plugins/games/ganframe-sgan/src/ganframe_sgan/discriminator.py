@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ganframe.config.specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe_sgan import SGANDiscriminator
 
 INNERMOST = 4
@@ -45,7 +45,7 @@ class Discriminator(nn.Module):
             before, after = after, min(2 * after, 8 * config.channels)
         self.classify = nn.Linear(before * height * width, config.classes + 1)
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         """Judge and classify images `(B, C, H, W)`."""
         hidden = sample
         features: list[Tensor] = []
@@ -54,4 +54,4 @@ class Discriminator(nn.Module):
             features.append(hidden)
         outputs = self.classify(hidden.flatten(1))
         classes, fake = outputs[:, :-1], outputs[:, -1]
-        return Verdict(classes.logsumexp(dim=1) - fake, features=tuple(features), class_logits=classes)
+        return DiscriminatorOutput(classes.logsumexp(dim=1) - fake, features=tuple(features), class_logits=classes)

@@ -8,7 +8,7 @@ from ganframe.config.specs import DataSpec
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe_sgan import SGANGame
@@ -21,7 +21,7 @@ class SemiSupervised(Game):
     output = "fake"
     pictures = ("fake",)
     contests = (Contest("discriminator", real="real", fake="fake"),)
-    turns = (Turn("discriminator", moves=("discriminator",)), Turn("generator", moves=("generator",)))
+    turns = (Turn("discriminator", players=("discriminator",)), Turn("generator", players=("generator",)))
 
     def __init__(self, config: SGANGame, data: DataSpec) -> None:
         self.config = config
@@ -34,34 +34,34 @@ class SemiSupervised(Game):
             )
         _check_classes(config, data)
 
-    def roles(self) -> dict[str, Role]:
+    def player_specs(self) -> dict[str, PlayerSpec]:
         """Who plays."""
         sample = self.data["real"]
         return {
-            "generator": Role(self.config.generator, ("generator",), sample),
-            "discriminator": Role(self.config.discriminator, ("discriminator",), sample),
+            "generator": PlayerSpec(self.config.generator, ("generator",), sample),
+            "discriminator": PlayerSpec(self.config.discriminator, ("discriminator",), sample),
         }
 
     @tensor
-    def latent(self, round: Round) -> Tensor:
+    def latent(self, game_round: Round) -> Tensor:
         """Draws from N(0, 1), in the shape that the generator declares."""
-        return round.randomness.normal("latent", (round.size, *self.generator.latent_shape), round.device)
+        return game_round.randomness.normal("latent", (game_round.size, *self.generator.latent_shape), game_round.device)
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
+    def fake(self, game_round: Round) -> Tensor:
         """What the generator makes of the latents."""
-        return self.generator(round["latent"])
+        return self.generator(game_round["latent"])
 
     @tensor
-    def class_logits(self, round: Round) -> Tensor | None:
+    def class_logits(self, game_round: Round) -> Tensor | None:
         """Which class the discriminator sees in each labelled example."""
-        return round.judge("discriminator", round["labelled"]).class_logits
+        return game_round.judge("discriminator", game_round["labelled"]).class_logits
 
 
 def _check_classes(config: SGANGame, data: DataSpec) -> None:
     name = config.discriminator.type_name()
     classes, known = data["label"].classes, getattr(config.discriminator, "classes", None)
-    if "class_logits" not in config.discriminator.gives or known is None:
+    if "class_logits" not in config.discriminator.provides_outputs or known is None:
         message = f"{name!r} does not classify, but this game needs class logits"
         raise BadInput(message, path=("discriminator",), remedy="Use the discriminator `sgan`.")
     if known != classes:

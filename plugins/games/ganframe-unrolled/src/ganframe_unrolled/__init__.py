@@ -11,7 +11,7 @@ from pydantic import Field
 from ganframe import hookimpl
 from ganframe.config.component import Component
 from ganframe.config.kinds import GameConfig
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.errors import BadInput, within
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class UnrolledGame(GameConfig):
             game = self.of.build(data)
         if not game.contests:
             raise BadInput(f"{self.of.type_name()!r} has no contest, so no discriminator to foresee", path=("of",))
-        return unroll(game, self.steps, first_value(self.lr))
+        return unroll(game, self.steps, initial_value(self.lr))
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganframe.distributed import collectives as distributed
 from ganframe.game.game import Game
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 
 Weights = dict[str, dict[str, Tensor]]
@@ -26,37 +26,37 @@ class Unrolled(Game):
         lr: Their learning rate.
     """
 
-    differentiates_twice = True
+    needs_double_backward = True
     steps: int
     lr: float
 
-    def roles(self) -> Mapping[str, Role]:
+    def player_specs(self) -> Mapping[str, PlayerSpec]:
         """The players of the other game, whose configs stand under `of`."""
-        return {name: dataclasses.replace(role, path=("of", *role.path)) for name, role in super().roles().items()}
+        return {name: dataclasses.replace(role, path=("of", *role.path)) for name, role in super().player_specs().items()}
 
-    def play(self, round: Round, objective: Callable[..., Any]) -> Any:
+    def play(self, game_round: Round, objective: Callable[..., Any]) -> Any:
         """In a generator's turn, judge with the discriminators as they would be after k steps over this round.
 
         Gradients flow through those steps, so a generator also learns how they depend on its samples.
         """
-        if self.steps == 0 or round.turn is None or self.is_discriminator_turn(round.turn):
-            return super().play(round, objective)
+        if self.steps == 0 or game_round.turn is None or self.is_discriminator_turn(game_round.turn):
+            return super().play(game_round, objective)
         memory = dict(self.memory)
         weights = self._present()
         for _ in range(self.steps):
             for turn in self.turns:
                 if self.is_discriminator_turn(turn):
-                    round.weights = weights
-                    cost: Tensor = super().play(round, lambda round, turn=turn: objective(round, turn)).total
-                    weights = self._stepped(weights, set(turn.moves), cost)
+                    game_round.weights = weights
+                    cost: Tensor = super().play(game_round, lambda game_round, turn=turn: objective(game_round, turn)).total
+                    weights = self._stepped(weights, set(turn.players), cost)
         # What is only foreseen has not happened: a pool of past fakes stays as it was.
         self.memory = memory
-        round.weights = weights
-        return super().play(round, objective)
+        game_round.weights = weights
+        return super().play(game_round, objective)
 
     def _present(self) -> Weights:
         """What the discriminators are now; buffers too, so that foreseen passes leave batch statistics alone."""
-        return {judge: _copied(self.players[judge], self.trainable([judge])) for judge in sorted(self.discriminators)}
+        return {judge: _copied(self.players[judge], self.trainable_parameters([judge])) for judge in sorted(self.discriminators)}
 
     def _stepped(self, weights: Weights, movers: set[str], cost: Tensor) -> Weights:
         places = [
@@ -68,7 +68,7 @@ class Unrolled(Game):
         ]
         before = [weights[judge][name] for judge, name in places]
         slopes = torch.autograd.grad(cost, before, create_graph=True, materialize_grads=True)
-        slopes = [distributed.mean(slope) for slope in slopes]
+        slopes = [distributed.mean_over_ranks(slope) for slope in slopes]
         after = {judge: dict(own) for judge, own in weights.items()}
         for (judge, name), value, slope in zip(places, before, slopes, strict=True):
             after[judge][name] = value - self.lr * slope

@@ -12,7 +12,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[repo
 from torch.utils.tensorboard.summary import image, scalar
 
 from ganframe import hookimpl
-from ganframe.runs.logs import Unwritten, unwritten
+from ganframe.runs.logs import PendingScalars, pending_scalars
 from ganframe.training.run import Run
 from ganframe_tensorboard.events import EventFile
 
@@ -30,7 +30,7 @@ class TensorBoardLogger:
     """
 
     def __init__(self, every: int) -> None:
-        self._unwritten = Unwritten(every)
+        self._unwritten = PendingScalars(every)
         self._events: EventFile | None = None
 
     @hookimpl
@@ -41,7 +41,7 @@ class TensorBoardLogger:
     @hookimpl
     def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
         """Begin another event file where a run that is under way goes back."""
-        self._unwritten.values = unwritten(state, "tensorboard")
+        self._unwritten.values = pending_scalars(state, "tensorboard")
         if self._events is not None:
             self._events.close()
             self.on_run_start(run)

@@ -24,16 +24,16 @@ class Distances(nn.Module):
         self.pairs = pairs
         self.between = between
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The distance, a scalar >= 0.
 
         Raises:
             BadInput: When the tensors of a pair differ in shape, or the distance does not suit them.
         """
-        return torch.stack([self._distance(round, *pair) for pair in self.pairs]).sum()
+        return torch.stack([self._distance(game_round, *pair) for pair in self.pairs]).sum()
 
-    def _distance(self, round: Round, first: str, second: str) -> Tensor:
-        a, b = round[first], round[second]
+    def _distance(self, game_round: Round, first: str, second: str) -> Tensor:
+        a, b = game_round[first], game_round[second]
         if a.shape != b.shape:
             shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
             message = f"the tensors {first!r} and {second!r} cannot be compared: their shapes are {shapes}"

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from ganframe import hookimpl
 from ganframe.config.component import Component
 from ganframe.config.networks import DiscriminatorConfig
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.config.specs import SampleSpec, TensorSpec
 from ganframe.config.terms import LossConfig, RegularizerConfig
 
@@ -28,7 +28,7 @@ class Autoencoder(DiscriminatorConfig):
 
     paper = f"{PAPER}, section 2.3"
     type: Literal["autoencoder"] = "autoencoder"
-    gives = frozenset({"features"})
+    provides_outputs = frozenset({"features"})
     hidden: tuple[PositiveInt, ...] = (256,)
     """Units of each hidden layer of the encoder, from the sample on; the decoder has the same in reverse."""
     code: PositiveInt = 32
@@ -47,7 +47,7 @@ class Energy(LossConfig):
     paper = f"{PAPER}, eq. 1 and 2"
     type: Literal["energy"] = "energy"
     aliases = ("ebgan",)
-    boundary = None
+    decision_threshold = None
     margin: Annotated[Scheduled, Bounds(ge=0)] = 1.0
     """Energy beyond which a fake no longer counts (the paper's m), >= 0; a number or a schedule."""
 
@@ -55,7 +55,7 @@ class Energy(LossConfig):
         """See base class."""
         from ganframe_ebgan.terms import EnergyLoss  # noqa: PLC0415  configs stay free of torch
 
-        return EnergyLoss(first_value(self.margin))
+        return EnergyLoss(initial_value(self.margin))
 
 
 class PullingAway(RegularizerConfig):
@@ -64,7 +64,7 @@ class PullingAway(RegularizerConfig):
     paper = f"{PAPER}, section 2.4"
     type: Literal["pulling-away"] = "pulling-away"
     batch_coupled = True
-    reads = frozenset({"features"})
+    requires_outputs = frozenset({"features"})
     weight: Scheduled = 0.1
     """Factor of the term, 0.1 in the paper; a number or a schedule."""
     layer: int = -1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.config.specs import SampleSpec, parts
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe_ebgan import Autoencoder
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ class AutoencoderNetwork(nn.Module):
         widths = [sum(math.prod(part.shape) for part in parts(sample)), *config.hidden, config.code]
         self.encode, self.decode = _layers(widths), _layers(widths[::-1])
 
-    def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
         """Judge samples of D numbers: logits `(B,)` are minus the mean squared error, features the code `(B, K)`."""
         joined = sample if isinstance(sample, tuple) else (sample,)
         flat = torch.cat([part.reshape(len(part), -1) for part in joined], dim=1)
         code = self.encode(flat)
-        return Verdict(-(self.decode(code) - flat).square().mean(1), features=(code,))
+        return DiscriminatorOutput(-(self.decode(code) - flat).square().mean(1), features=(code,))
 
 
 def _layers(widths: Sequence[int]) -> nn.Sequential:

@@ -21,11 +21,11 @@ class EnergyLoss(SeparableLoss):
         super().__init__()
         self.margin = margin
 
-    def as_real(self, logits: Tensor) -> Tensor:
+    def real_loss(self, logits: Tensor) -> Tensor:
         """Cost E."""
         return -logits
 
-    def as_fake(self, logits: Tensor) -> Tensor:
+    def fake_loss(self, logits: Tensor) -> Tensor:
         """Cost max(0, m - E)."""
         return (self.margin + logits).relu()
 
@@ -41,10 +41,10 @@ class PullingAwayTerm(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The term, a scalar in [0, 1] for each contest; 0 for a batch of one."""
-        features = (round.verdict(contest, "fake").features[self.layer] for contest in round.contests)
-        return sum(map(_mean_squared_cosine, features), torch.zeros((), device=round.device))
+        features = (game_round.discriminator_output(contest, "fake").features[self.layer] for contest in game_round.contests)
+        return sum(map(_mean_squared_cosine, features), torch.zeros((), device=game_round.device))
 
 
 def _mean_squared_cosine(features: Tensor) -> Tensor:

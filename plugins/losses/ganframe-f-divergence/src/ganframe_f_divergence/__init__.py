@@ -47,7 +47,7 @@ class KL(FDivergence):
     """Kullback-Leibler divergence KL(p || q): f(u) = u ln u."""
 
     type: Literal["kl"] = "kl"
-    boundary = 1.0
+    decision_threshold = 1.0
 
     def build(self) -> Loss:
         """See base class."""
@@ -136,7 +136,7 @@ class WeightedJensenShannon(FDivergence):
     """Share of the data in the mixture (the paper's pi), between 0 and 1."""
 
     @property
-    def boundary(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def decision_threshold(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The raw output at which p = q."""
         return -math.log(math.expm1(-self.pi * math.log(self.pi)))
 
@@ -175,7 +175,7 @@ class Alpha(FDivergence):
     0.5 twice `squared-hellinger`."""
 
     @property
-    def boundary(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def decision_threshold(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The raw output at which p = q."""
         if self.alpha > 1:
             return 0.0

@@ -43,17 +43,17 @@ class FDivergenceLoss(SeparableLoss):
         """f*(g(v)) for raw outputs of any shape."""
         raise NotImplementedError
 
-    def as_real(self, logits: Tensor) -> Tensor:
+    def real_loss(self, logits: Tensor) -> Tensor:
         """Cost -T."""
         return -self.output(_wide(logits))
 
-    def as_fake(self, logits: Tensor) -> Tensor:
+    def fake_loss(self, logits: Tensor) -> Tensor:
         """Cost f*(T)."""
         return self.conjugate(_wide(logits))
 
-    def fooling(self, logits: Tensor) -> Tensor:
+    def generator_loss(self, logits: Tensor) -> Tensor:
         """Cost -f*(T), or -T where the generator is not to saturate."""
-        return self.as_real(logits) if self.non_saturating else -self.as_fake(logits)
+        return self.real_loss(logits) if self.non_saturating else -self.fake_loss(logits)
 
 
 class TotalVariationLoss(FDivergenceLoss):

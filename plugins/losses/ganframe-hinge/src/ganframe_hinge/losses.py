@@ -11,14 +11,14 @@ from ganframe.game.losses import SeparableLoss
 class HingeLoss(SeparableLoss):
     """Discriminator: E max(0, 1 - C(x)) + E max(0, 1 + C(G(z))). Generator: -E C(G(z))."""
 
-    def as_real(self, logits: Tensor) -> Tensor:
+    def real_loss(self, logits: Tensor) -> Tensor:
         """Cost max(0, 1 - C)."""
         return relu(1 - logits)
 
-    def as_fake(self, logits: Tensor) -> Tensor:
+    def fake_loss(self, logits: Tensor) -> Tensor:
         """Cost max(0, 1 + C)."""
         return relu(1 + logits)
 
-    def fooling(self, logits: Tensor) -> Tensor:
+    def generator_loss(self, logits: Tensor) -> Tensor:
         """Cost -C, which does not stop at the margin."""
         return -logits

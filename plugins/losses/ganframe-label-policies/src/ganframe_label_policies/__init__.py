@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from ganframe import hookimpl
 from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.config.terms import LabelPolicyConfig
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LabelFlipping(LabelPolicyConfig):
         """See base class."""
         from ganframe_label_policies.policies import Flipping  # noqa: PLC0415  configs stay free of torch
 
-        return Flipping(first_value(self.probability))
+        return Flipping(initial_value(self.probability))
 
 
 class SoftLabels(LabelPolicyConfig):
@@ -73,7 +73,7 @@ class OneSidedSmoothing(LabelPolicyConfig):
         """See base class."""
         from ganframe_label_policies.policies import Smoothing  # noqa: PLC0415  configs stay free of torch
 
-        return Smoothing(first_value(self.alpha))
+        return Smoothing(initial_value(self.alpha))
 
 
 @hookimpl

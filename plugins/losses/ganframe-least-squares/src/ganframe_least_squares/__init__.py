@@ -19,7 +19,7 @@ class LeastSquares(LossConfig):
     paper = "Mao et al. 2017, arXiv:1611.04076, eq. 2 with a = 0, b = c = 1 (eq. 9)"
     type: Literal["least-squares"] = "least-squares"
     aliases = ("lsgan",)
-    boundary = 0.5
+    decision_threshold = 0.5
 
     def build(self) -> Loss:
         """See base class."""

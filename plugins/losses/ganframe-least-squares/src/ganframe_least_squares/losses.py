@@ -10,10 +10,10 @@ from ganframe.game.losses import SeparableLoss
 class LeastSquaresLoss(SeparableLoss):
     """Discriminator: 1/2 E(C(x) - 1)^2 + 1/2 E C(G(z))^2. Generator: 1/2 E(C(G(z)) - 1)^2."""
 
-    def as_real(self, logits: Tensor) -> Tensor:
+    def real_loss(self, logits: Tensor) -> Tensor:
         """Cost (C - 1)^2 / 2."""
         return (logits - 1).square() / 2
 
-    def as_fake(self, logits: Tensor) -> Tensor:
+    def fake_loss(self, logits: Tensor) -> Tensor:
         """Cost C^2 / 2."""
         return logits.square() / 2

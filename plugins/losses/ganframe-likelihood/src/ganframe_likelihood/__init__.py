@@ -45,12 +45,12 @@ class NegativeLogLikelihood(RegularizerConfig):
         Raises:
             BadInput: With the players that there are.
         """
-        roles = game.roles()
+        roles = game.player_specs()
         if self.player not in roles:
             message = f"the game has no player {self.player!r}; it has: {', '.join(roles)}"
             raise BadInput(message, path=("player",))
         network = roles[self.player].config
-        if "log_prob" not in network.gives:
+        if "log_prob" not in network.provides_outputs:
             message = (
                 f"{self.type!r} needs the density of {self.player!r}, but {network.type_name()!r} has no `log_prob`"
             )
@@ -68,7 +68,7 @@ class Gaussian(GeneratorConfig):
 
     paper = "as in Rezende and Mohamed 2015, arXiv:1505.05770, a flow of one affine layer"
     type: Literal["gaussian"] = "gaussian"
-    gives = frozenset({"log_prob"})
+    provides_outputs = frozenset({"log_prob"})
     scale: float = Field(default=1.0, gt=0)
     """Standard deviation of each number at the start."""
 

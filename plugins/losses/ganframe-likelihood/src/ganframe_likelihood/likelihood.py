@@ -24,15 +24,15 @@ class Unlikelihood(nn.Module):
         super().__init__()
         self.player, self.sample, self.condition = player, sample, condition
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The mean negative log-likelihood per number, a scalar.
 
         Raises:
             BadInput: When the density is not one number an example.
         """
-        player: Any = round.game.players[self.player]
-        sample: Tensor = round[self.sample]
-        given = () if self.condition is None else (round[self.condition],)
+        player: Any = game_round.game.players[self.player]
+        sample: Tensor = game_round[self.sample]
+        given = () if self.condition is None else (game_round[self.condition],)
         log_prob: Tensor = player.log_prob(sample, *given)
         if log_prob.shape != sample.shape[:1]:
             message = f"`log_prob` of {self.player!r} gives {tuple(log_prob.shape)}, not one number for each example"

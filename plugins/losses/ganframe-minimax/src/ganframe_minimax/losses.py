@@ -11,11 +11,11 @@ from ganframe.game.losses import SeparableLoss
 class NonSaturatingLoss(SeparableLoss):
     """Discriminator: -E log D(x) - E log(1 - D(G(z))). Generator: -E log D(G(z))."""
 
-    def as_real(self, logits: Tensor) -> Tensor:
+    def real_loss(self, logits: Tensor) -> Tensor:
         """Cost -log D."""
         return softplus(-logits)
 
-    def as_fake(self, logits: Tensor) -> Tensor:
+    def fake_loss(self, logits: Tensor) -> Tensor:
         """Cost -log(1 - D)."""
         return softplus(logits)
 
@@ -23,6 +23,6 @@ class NonSaturatingLoss(SeparableLoss):
 class MinimaxLoss(NonSaturatingLoss):
     """The same discriminator. Generator: +E log(1 - D(G(z)))."""
 
-    def fooling(self, logits: Tensor) -> Tensor:
+    def generator_loss(self, logits: Tensor) -> Tensor:
         """Cost log(1 - D)."""
         return -softplus(logits)

@@ -26,14 +26,14 @@ class ActivationDistance(nn.Module):
         self.encoder = encoder
         self.register_state_dict_post_hook(_forget_encoder)
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The distance, a scalar >= 0.
 
         Raises:
             BadInput: When the tensors differ in shape, or there are not as many weights as activations.
         """
         config = self.config
-        a, b = round[config.prediction], round[config.target]
+        a, b = game_round[config.prediction], game_round[config.target]
         if a.shape != b.shape:
             shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
             message = f"{config.prediction!r} and {config.target!r} cannot be compared: their shapes are {shapes}"

@@ -22,7 +22,7 @@ class RelativisticPairing(LossConfig):
     type: Literal["relativistic-pairing"] = "relativistic-pairing"
     aliases = ("rpgan",)
     takes_targets = False
-    boundary = None
+    decision_threshold = None
 
     def build(self) -> Loss:
         """See base class."""
@@ -39,7 +39,7 @@ class RelativisticAverage(LossConfig):
     batch_coupled = True
     aliases = ("ragan",)
     takes_targets = False
-    boundary = None
+    decision_threshold = None
     cost: Cost = "logistic"
     """What a difference t of raw outputs that should be large costs: softplus(-t), (t - 1)^2 or max(0, 1 - t)."""
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe_relativistic import Cost
 
 
@@ -16,11 +16,11 @@ class RelativisticPairingLoss(nn.Module):
     The i-th real of a batch is paired with its i-th fake, and patch with patch.
     """
 
-    def discriminator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the discriminator minimises."""
         return softplus(fake.logits - real.logits).mean()
 
-    def generator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def generator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the generator minimises."""
         return softplus(real.logits - fake.logits).mean()
 
@@ -39,15 +39,15 @@ class RelativisticAverageLoss(nn.Module):
         super().__init__()
         self.cost: Cost = cost
 
-    def discriminator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the discriminator minimises."""
         return self._ranked(real, fake)
 
-    def generator(self, real: Verdict, fake: Verdict) -> Tensor:
+    def generator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The scalar that the generator minimises."""
         return self._ranked(fake, real)
 
-    def _ranked(self, above: Verdict, below: Verdict) -> Tensor:
+    def _ranked(self, above: DiscriminatorOutput, below: DiscriminatorOutput) -> Tensor:
         high, low = (each.logits.to(torch.promote_types(each.logits.dtype, torch.float32)) for each in (above, below))
         return self._of(high - low.mean()).mean() + self._of(high.mean() - low).mean()
 

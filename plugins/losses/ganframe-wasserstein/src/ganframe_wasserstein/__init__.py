@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from ganframe import hookimpl
 from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.config.specs import SampleSpec, TensorSpec
 from ganframe.config.terms import LossConfig, RegularizerConfig
 from ganframe.config.transforms import DiscriminatorTransform
@@ -25,7 +25,7 @@ class Wasserstein(LossConfig):
     paper = "Arjovsky et al. 2017, arXiv:1701.07875, eq. 2"
     type: Literal["wasserstein"] = "wasserstein"
     aliases = ("wgan",)
-    boundary = None
+    decision_threshold = None
 
     def build(self) -> Loss:
         """See base class."""
@@ -41,7 +41,7 @@ class WGANGP(RegularizerConfig):
     type: Literal["wgan-gp"] = "wgan-gp"
     side = "discriminator"
     zero_when = "the judge has slope one"
-    differentiates_twice = True
+    needs_double_backward = True
     weight: Scheduled = 10.0
     """Factor of the penalty (lambda in eq. 3); a number or a schedule."""
 
@@ -65,7 +65,7 @@ class WeightClipping(DiscriminatorTransform):
         """See base class."""
         from ganframe_wasserstein.clipping import Clipped  # noqa: PLC0415  configs stay free of torch
 
-        return Clipped(network, first_value(self.bound))
+        return Clipped(network, initial_value(self.bound))
 
 
 @hookimpl

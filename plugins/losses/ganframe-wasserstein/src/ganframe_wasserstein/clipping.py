@@ -34,5 +34,5 @@ class Clipped(Wrapper):
     @hookimpl
     def on_turn_end(self, run: Run, turn: Turn) -> None:
         """Clip after the steps in which the critic moved, also as a part of a player."""
-        if any(part is self for name in turn.moves for part in run.game.players[name].modules()):
+        if any(part is self for name in turn.players for part in run.game.players[name].modules()):
             self.clip()

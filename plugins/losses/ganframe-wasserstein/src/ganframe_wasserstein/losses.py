@@ -10,10 +10,10 @@ from ganframe.game.losses import SeparableLoss
 class WassersteinLoss(SeparableLoss):
     """Critic: E C(G(z)) - E C(x). Generator: -E C(G(z))."""
 
-    def as_real(self, logits: Tensor) -> Tensor:
+    def real_loss(self, logits: Tensor) -> Tensor:
         """Cost -C."""
         return -logits
 
-    def as_fake(self, logits: Tensor) -> Tensor:
+    def fake_loss(self, logits: Tensor) -> Tensor:
         """Cost C."""
         return logits

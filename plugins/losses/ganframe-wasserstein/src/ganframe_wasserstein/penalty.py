@@ -23,19 +23,19 @@ class GradientNormPenalty(nn.Module):
     Interpolates are judged with the condition of the real side.
     """
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        return sum((_penalty(round, contest) for contest in round.contests), torch.zeros((), device=round.device))
+        return sum((_penalty(game_round, contest) for contest in game_round.contests), torch.zeros((), device=game_round.device))
 
 
-def _penalty(round: Round, contest: Contest) -> Tensor:
-    real, fake = round.verdict(contest, "real"), round.verdict(contest, "fake")
-    share = round.randomness.uniform(f"wgan-gp {contest.name}", (round.size,), round.device)
+def _penalty(game_round: Round, contest: Contest) -> Tensor:
+    real, fake = game_round.discriminator_output(contest, "real"), game_round.discriminator_output(contest, "fake")
+    share = game_round.randomness.uniform(f"wgan-gp {contest.name}", (game_round.size,), game_round.device)
     reals, fakes = _parts(real.sample), _parts(fake.sample)
     between = tuple(_interpolate(*pair, share).requires_grad_() for pair in zip(reals, fakes, strict=True))
     sample = between if isinstance(real.sample, tuple) else between[0]
-    logits = round.judge(contest.discriminator, sample, real.condition).logits
-    scores = logits.reshape(round.size, -1).mean(1)
+    logits = game_round.judge(contest.discriminator, sample, real.condition).logits
+    scores = logits.reshape(game_round.size, -1).mean(1)
     gradients = torch.autograd.grad(scores.sum(), between, create_graph=True, allow_unused=True, materialize_grads=True)
     return (gradient_norm(gradients) - 1).square().mean()
 

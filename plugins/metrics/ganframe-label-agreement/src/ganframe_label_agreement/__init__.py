@@ -46,7 +46,7 @@ class LabelAgreement(MetricConfig):
         """See base class."""
         return (self.sample, self.label)
 
-    def at_identity(self) -> Mapping[str, tuple[float, float]]:
+    def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
         """See base class."""
         return {"agreement": (0.95, 1.0), "classifier_accuracy": (0.95, 1.0)}
 

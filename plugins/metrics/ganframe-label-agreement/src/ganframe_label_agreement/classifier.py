@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from ganframe.config.kinds import DatasetConfig
 from ganframe.config.specs import TensorSpec
-from ganframe.data.loader import Batches
+from ganframe.data.loader import BatchLoader
 from ganframe.randomness import Randomness
 from ganframe_label_agreement import LabelAgreement
 
@@ -54,7 +54,7 @@ def predict(network: nn.Module, images: Tensor) -> Tensor:
 def _train(config: LabelAgreement, data: DatasetConfig, device: torch.device) -> nn.Module:
     randomness = Randomness(config.seed).at("label-agreement")
     spec = data.spec()
-    batches = Batches(data.build(), BATCH, randomness, device).starting_at(0)
+    batches = BatchLoader(data.build(), BATCH, randomness, device).starting_at(0)
     # Metrics are filled without gradients, and from random state that is not theirs.
     with torch.enable_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         randomness.seed_torch("classifier")

@@ -44,9 +44,9 @@ class ClassHead(DiscriminatorTransform):
         return self.hide_condition or self.of.conditional
 
     @property
-    def gives(self) -> frozenset[str]:
+    def provides_outputs(self) -> frozenset[str]:
         """What a verdict has beside logits."""
-        return self.of.gives | {"class_logits"}
+        return self.of.provides_outputs | {"class_logits"}
 
     def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
         """None where it is hidden."""
@@ -89,7 +89,7 @@ class AuxiliaryClassification(RegularizerConfig):
     paper = "Odena et al. 2017, arXiv:1610.09585, eq. 3"
     type: Literal["auxiliary-classification"] = "auxiliary-classification"
     side = "both"
-    reads = frozenset({"class_logits"})
+    requires_outputs = frozenset({"class_logits"})
     real_label: str = "label"
     """Name of the classes `(B,)` of the reals."""
     fake_label: str = "label"

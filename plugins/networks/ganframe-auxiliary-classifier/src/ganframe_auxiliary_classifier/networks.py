@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganframe.config.specs import SampleSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.wrapper import Wrapper
 from ganframe_auxiliary_classifier import ClassHead, Projection
 
@@ -42,11 +42,11 @@ class Classifying(Wrapper):
         shape = _feature_shape(config, network, sample, config.inner_condition(condition))
         self.classify = nn.Linear(math.prod(shape), _classes(config, condition))
 
-    def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
         """The inner verdict with class logits `(B, classes)`."""
         given = (condition,) if self.passes_condition and condition is not None else ()
-        verdict: Verdict = self.network(sample, *given)
-        return dataclasses.replace(verdict, class_logits=self.classify(verdict.features[self.layer].flatten(1)))
+        output: DiscriminatorOutput = self.network(sample, *given)
+        return dataclasses.replace(output, class_logits=self.classify(output.features[self.layer].flatten(1)))
 
 
 class Projecting(Wrapper):
@@ -80,14 +80,14 @@ class Projecting(Wrapper):
         )
         nn.init.normal_(self.embed.weight, 0.0, 0.02)
 
-    def forward(self, sample: Sample, condition: Tensor) -> Verdict:
+    def forward(self, sample: Sample, condition: Tensor) -> DiscriminatorOutput:
         """The inner verdict, with the inner product of embedding and feature added to each logit."""
-        verdict: Verdict = self.network(sample)
-        feature = verdict.features[self.layer]
+        output: DiscriminatorOutput = self.network(sample)
+        feature = output.features[self.layer]
         pooled = feature if feature.ndim == 2 else feature.flatten(2).sum(2)
         embedded = self.embed(condition if isinstance(self.embed, nn.Embedding) else condition.flatten(1))
-        inner = (embedded * pooled).sum(1).reshape(-1, *(1,) * (verdict.logits.ndim - 1))
-        return dataclasses.replace(verdict, logits=verdict.logits + inner)
+        inner = (embedded * pooled).sum(1).reshape(-1, *(1,) * (output.logits.ndim - 1))
+        return dataclasses.replace(output, logits=output.logits + inner)
 
 
 def _classes(config: ClassHead, condition: TensorSpec | None) -> int:
@@ -117,16 +117,16 @@ def _feature_shape(
     network.eval()
     with torch.no_grad():
         zeros = () if condition is None else (_zero(condition),)
-        verdict: Verdict = network(given if isinstance(sample, tuple) else given[0], *zeros)
+        output: DiscriminatorOutput = network(given if isinstance(sample, tuple) else given[0], *zeros)
     network.train(was_training)
-    shown = len(verdict.features)
+    shown = len(output.features)
     if not -shown <= config.layer < shown:
         name = config.of.type_name()
         if not shown:
             message = f"{config.type_name()!r} reads features, which {name!r} does not give"
             raise BadInput(message, path=("of",))
         raise BadInput(f"{name!r} shows {shown} features, and none is number {config.layer}", path=("layer",))
-    return tuple(verdict.features[config.layer].shape[1:])
+    return tuple(output.features[config.layer].shape[1:])
 
 
 def _zero(condition: TensorSpec) -> Tensor:

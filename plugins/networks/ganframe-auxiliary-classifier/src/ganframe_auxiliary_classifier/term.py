@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ganframe.game.contest import Contest, Side
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.round import Round
 from ganframe_auxiliary_classifier import AuxiliaryClassification
 
@@ -25,15 +25,15 @@ class CrossEntropy(nn.Module):
         super().__init__()
         self.labels: dict[Side, str] = {"real": config.real_label, "fake": config.fake_label}
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The sum in nats, a scalar >= 0."""
-        judging = round.turn is not None and round.game.is_discriminator_turn(round.turn)
+        judging = game_round.turn is not None and game_round.game.is_discriminator_turn(game_round.turn)
         sides: tuple[Side, ...] = ("real", "fake") if judging else ("fake",)
-        costs = (self._cost(round, contest, side) for contest in round.contests for side in sides)
-        return sum(costs, torch.zeros((), device=round.device))
+        costs = (self._cost(game_round, contest, side) for contest in game_round.contests for side in sides)
+        return sum(costs, torch.zeros((), device=game_round.device))
 
-    def _cost(self, round: Round, contest: Contest, side: Side) -> Tensor:
-        verdict: Verdict = round.verdict(contest, side)
-        logits = verdict.class_logits
+    def _cost(self, game_round: Round, contest: Contest, side: Side) -> Tensor:
+        output: DiscriminatorOutput = game_round.discriminator_output(contest, side)
+        logits = output.class_logits
         assert logits is not None, "the objective refuses a discriminator without class logits"
-        return cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), round[self.labels[side]])
+        return cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), game_round[self.labels[side]])

@@ -47,7 +47,7 @@ class DCGANDiscriminator(DiscriminatorConfig):
     type: Literal["dcgan"] = "dcgan"
     conditional = True
     batch_coupled = True
-    gives = frozenset({"features"})
+    provides_outputs = frozenset({"features"})
     channels: PositiveInt = 64
     """Channels after the first layer; each layer further in has twice as many."""
 

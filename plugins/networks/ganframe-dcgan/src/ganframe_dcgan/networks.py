@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from ganframe.config.specs import SampleSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 
 
@@ -123,7 +123,7 @@ class Discriminator(nn.Module):
             # The projection is an inner product over all features: from N(0, 1) it would drown the logit.
             nn.init.normal_(self.embed.weight, 0.0, 0.02)
 
-    def forward(self, sample: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         """Judge images `(B, C, H, W)`, with labels `(B,)` where the network is conditional."""
         features: list[Tensor] = []
         hidden = sample
@@ -133,4 +133,4 @@ class Discriminator(nn.Module):
         logits = self.judge(hidden).flatten()
         if self.embed is not None:
             logits = logits + (self.embed(condition) * hidden.flatten(1)).sum(dim=1)
-        return Verdict(logits, features=tuple(features))
+        return DiscriminatorOutput(logits, features=tuple(features))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganframe.config.specs import SampleSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.wrapper import Wrapper
 from ganframe_minibatch_statistics import MinibatchDiscrimination, MinibatchStddev
 from ganframe_minibatch_statistics.statistics import Closeness, Deviation, pooled
@@ -38,13 +38,13 @@ class WithStatistic(Wrapper):
         self.statistic = statistic
         self.judge = nn.Linear(width, 1)
 
-    def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
         """Judge a batch; every logit of a sample is raised alike."""
-        verdict: Verdict = self.network(sample) if condition is None else self.network(sample, condition)
-        last = verdict.features[-1]
+        output: DiscriminatorOutput = self.network(sample) if condition is None else self.network(sample, condition)
+        last = output.features[-1]
         joined = torch.cat([pooled(last), self.statistic(last).to(last.dtype)], dim=1)
-        more = self.judge(joined).reshape(-1, *(1,) * (verdict.logits.ndim - 1))
-        return Verdict(verdict.logits + more, (*verdict.features, joined), verdict.class_logits)
+        more = self.judge(joined).reshape(-1, *(1,) * (output.logits.ndim - 1))
+        return DiscriminatorOutput(output.logits + more, (*output.features, joined), output.class_logits)
 
 
 def discrimination(
@@ -77,7 +77,7 @@ def _channels(
     name: str, of: DiscriminatorConfig, network: nn.Module, sample: SampleSpec, condition: TensorSpec | None
 ) -> int:
     """The channels of the last features, as a trial with two samples shows them."""
-    if "features" not in of.gives:
+    if "features" not in of.provides_outputs:
         message = f"{name!r} needs a discriminator that gives features, which {of.type_name()!r} does not"
         raise BadInput(message, path=("of",))
     zeros = tuple(torch.zeros(2, *part.shape) for part in parts(sample))
@@ -87,6 +87,6 @@ def _channels(
         given.append(torch.zeros(2, *condition.shape, dtype=dtype))
     network.eval()
     with torch.no_grad():
-        verdict: Verdict = network(*given)
+        output: DiscriminatorOutput = network(*given)
     network.train()
-    return verdict.features[-1].shape[1]
+    return output.features[-1].shape[1]

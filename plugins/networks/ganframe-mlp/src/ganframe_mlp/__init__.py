@@ -53,7 +53,7 @@ class MLPDiscriminator(DiscriminatorConfig):
     paper = "Goodfellow et al. 2014, arXiv:1406.2661, section 5; maxout: Goodfellow et al. 2013, arXiv:1302.4389"
     type: Literal["mlp"] = "mlp"
     conditional = True
-    gives = frozenset({"features"})
+    provides_outputs = frozenset({"features"})
     hidden: tuple[PositiveInt, ...] = (256, 256)
     """Units of each hidden layer, from the sample on."""
     activation: Activation = "leaky-relu"

@@ -15,7 +15,7 @@ from torch.nn.functional import one_hot
 
 from ganframe.config.specs import SampleSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe_mlp import Activation, MLPDiscriminator, MLPGenerator
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Discriminator(nn.Module):
             inputs = units
         self.judge = nn.Linear(inputs, 1)
 
-    def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
         """Judge samples `(B, ...)`; the features are the hidden layers `(B, units)`."""
         flat = torch.cat([_flat(part) for part in sample], dim=1) if isinstance(sample, tuple) else _flat(sample)
         units = self.join(self.input_dropout(flat), condition)
@@ -144,7 +144,7 @@ class Discriminator(nn.Module):
             units = layer(units)
             features.append(units)
             units = self.dropout(units)
-        return Verdict(self.judge(units).squeeze(1), features=tuple(features))
+        return DiscriminatorOutput(self.judge(units).squeeze(1), features=tuple(features))
 
 
 def _flat(values: Tensor) -> Tensor:

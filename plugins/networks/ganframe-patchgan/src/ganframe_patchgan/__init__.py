@@ -22,7 +22,7 @@ class PatchGAN(DiscriminatorConfig):
     paper = "Isola et al. 2017, arXiv:1611.07004, sections 3.2.2 and 6.1.2"
     type: Literal["patchgan"] = "patchgan"
     batch_coupled = True
-    gives = frozenset({"features"})
+    provides_outputs = frozenset({"features"})
     receptive_field: Literal[1, 16, 34, 70, 142, 286] = 70
     """Side of the square of pixels that one logit sees: 0 to 5 layers that halve the image. With 1 every pixel is
     judged on its own (PixelGAN)."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganframe.config.specs import SampleSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe_patchgan import PatchGAN
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ class Discriminator(nn.Module):
         self.judge = nn.Conv2d(before, 1, kernel, 1, padding)
         self.apply(_initialise)
 
-    def forward(self, sample: Sample, condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
         """Judge images `(B, C, H, W)`, or a tuple of such; the logits are `(B, 1, h, w)`."""
         hidden = torch.cat(sample, dim=1) if isinstance(sample, tuple) else sample
         features: list[Tensor] = []
         for stage in self.stages:
             hidden = stage(hidden)
             features.append(hidden)
-        return Verdict(self.judge(hidden), features=tuple(features))
+        return DiscriminatorOutput(self.judge(hidden), features=tuple(features))
 
 
 def _check(config: PatchGAN, sample: SampleSpec, strided: int) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 
 from ganframe import hookimpl
 from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.config.specs import TensorSpec
 from ganframe.config.transforms import GeneratorTransform
 
@@ -66,7 +66,7 @@ class SamplingNoise(GeneratorTransform):
         """See base class."""
         from ganframe_virtual_batch_norm.noise import Noisy  # noqa: PLC0415  configs stay free of torch
 
-        return Noisy(network, self.layers, first_value(self.dropout), first_value(self.sigma))
+        return Noisy(network, self.layers, initial_value(self.dropout), initial_value(self.sigma))
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from pydantic import field_validator
 from ganframe import hookimpl
 from ganframe.config.component import Component
 from ganframe.config.kinds import AugmentationConfig
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.config.terms import RegularizerConfig
 from ganframe.errors import BadInput, within
 from ganframe.training.hooks import listens
@@ -75,9 +75,9 @@ class LeCam(RegularizerConfig):
 
     def build(self) -> Regularizer:
         """See base class."""
-        from ganframe_consistency.lecam import Anchors  # noqa: PLC0415  configs stay free of torch
+        from ganframe_consistency.lecam import LeCamPenalty  # noqa: PLC0415  configs stay free of torch
 
-        return Anchors(first_value(self.decay))
+        return LeCamPenalty(initial_value(self.decay))
 
 
 @hookimpl

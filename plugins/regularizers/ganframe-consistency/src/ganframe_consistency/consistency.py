@@ -23,14 +23,14 @@ class Consistent(nn.Module):
         super().__init__()
         self.augmentation = augmentation
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        return sum((self._difference(round, each) for each in round.contests), torch.zeros((), device=round.device))
+        return sum((self._difference(game_round, each) for each in game_round.contests), torch.zeros((), device=game_round.device))
 
-    def _difference(self, round: Round, contest: Contest) -> Tensor:
-        real = round.verdict(contest, "real")
-        generator = round.randomness.generator(f"consistency {contest.name}", round.device)
-        changed = round.judge(contest.discriminator, self.augmentation(real.sample, generator), real.condition)
+    def _difference(self, game_round: Round, contest: Contest) -> Tensor:
+        real = game_round.discriminator_output(contest, "real")
+        generator = game_round.randomness.generator(f"consistency {contest.name}", game_round.device)
+        changed = game_round.judge(contest.discriminator, self.augmentation(real.sample, generator), real.condition)
         difference = _wide(real.logits) - _wide(changed.logits)
         return difference.square().reshape(len(difference), -1).sum(1).mean()
 

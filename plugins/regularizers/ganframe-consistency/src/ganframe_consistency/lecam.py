@@ -19,7 +19,7 @@ from ganframe.training.run import Run
 SIDES: tuple[Side, Side] = ("real", "fake")
 
 
-class Anchors:
+class LeCamPenalty:
     """E relu(C(x) - a_fake)^2 + E relu(a_real - C(G(z)))^2, summed over the contests of the turn.
 
     a_real and a_fake are exponential moving averages of the mean logits, with those of the present turn and without the
@@ -38,9 +38,9 @@ class Anchors:
         self.sums: dict[str, dict[str, Tensor]] = {}
         self.shares: dict[str, float] = {}
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        return sum((self._cost(round, each) for each in round.contests), torch.zeros((), device=round.device))
+        return sum((self._cost(game_round, each) for each in game_round.contests), torch.zeros((), device=game_round.device))
 
     @hookimpl
     def on_turn_end(self, run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
@@ -62,8 +62,8 @@ class Anchors:
         self.sums = {contest: dict(sums) for contest, sums in state["sums"].items()}
         self.shares = dict(state["shares"])
 
-    def _cost(self, round: Round, contest: Contest) -> Tensor:
-        logits = {side: _wide(round.verdict(contest, side).logits) for side in SIDES}
+    def _cost(self, game_round: Round, contest: Contest) -> Tensor:
+        logits = {side: _wide(game_round.discriminator_output(contest, side).logits) for side in SIDES}
         sums, share = self._with(contest, {side: _mean(each.detach()) for side, each in logits.items()})
         above = relu(logits["real"] - sums["fake"] / share)
         below = relu(sums["real"] / share - logits["fake"])
@@ -80,7 +80,7 @@ class Anchors:
 
 
 def _mean(logits: Tensor) -> Tensor:
-    return distributed.mean(_wide(logits).mean())
+    return distributed.mean_over_ranks(_wide(logits).mean())
 
 
 def _wide(logits: Tensor) -> Tensor:

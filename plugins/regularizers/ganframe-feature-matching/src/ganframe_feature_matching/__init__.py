@@ -22,7 +22,7 @@ class FeatureMatching(RegularizerConfig):
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.1"
     type: Literal["feature-matching"] = "feature-matching"
     batch_coupled = True
-    reads = frozenset({"features"})
+    requires_outputs = frozenset({"features"})
     zero_when = "tensors are equal"
     layers: tuple[int, ...] | None = Field(default=(-1,), min_length=1)
     """Which features of the discriminator, counted from 0 on the input side or from -1 on the other; null takes all."""

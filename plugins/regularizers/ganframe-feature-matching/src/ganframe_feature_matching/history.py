@@ -29,11 +29,11 @@ class History:
         self.means: dict[str, dict[str, Tensor]] = {}
         self.counts: dict[str, int] = {}
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0; 0 before the first step."""
-        costs = [torch.zeros((), device=round.device)]
-        for player in tuple(round.game.players) if round.turn is None else round.turn.moves:
-            parameters = self._trainable(round, player)
+        costs = [torch.zeros((), device=game_round.device)]
+        for player in tuple(game_round.game.players) if game_round.turn is None else game_round.turn.players:
+            parameters = self._trainable(game_round, player)
             if player not in self.means:
                 self.means[player] = {name: each.detach().clone() for name, each in parameters.items()}
                 self.counts[player] = 1
@@ -44,7 +44,7 @@ class History:
     @hookimpl
     def on_turn_end(self, run: Run, turn: Turn) -> None:
         """Take in the new values of the players that moved."""
-        for player in turn.moves:
+        for player in turn.players:
             if player in self.means:
                 self.counts[player] += 1
                 parameters = dict(run.game.players[player].named_parameters())
@@ -61,8 +61,8 @@ class History:
         self.means = {player: dict(means) for player, means in state["means"].items()}
         self.counts = dict(state["counts"])
 
-    def _trainable(self, round: Round, player: str) -> dict[str, Tensor]:
-        given = round.weights.get(player, {})
-        named = round.game.players[player].named_parameters()
+    def _trainable(self, game_round: Round, player: str) -> dict[str, Tensor]:
+        given = game_round.weights.get(player, {})
+        named = game_round.game.players[player].named_parameters()
         # A game that looks ahead judges with weights of its own, while the player is frozen.
         return {name: given.get(name, each) for name, each in named if each.requires_grad or name in given}

@@ -23,16 +23,16 @@ class Matching(nn.Module):
         super().__init__()
         self.layers = layers
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0.
 
         Raises:
             BadInput: When a discriminator has no feature of that number.
         """
-        return sum((self._distance(round, each) for each in round.contests), torch.zeros((), device=round.device))
+        return sum((self._distance(game_round, each) for each in game_round.contests), torch.zeros((), device=game_round.device))
 
-    def _distance(self, round: Round, contest: Contest) -> Tensor:
-        real, fake = round.verdict(contest, "real").features, round.verdict(contest, "fake").features
+    def _distance(self, game_round: Round, contest: Contest) -> Tensor:
+        real, fake = game_round.discriminator_output(contest, "real").features, game_round.discriminator_output(contest, "fake").features
         layers = range(len(fake)) if self.layers is None else self.layers
         for layer in layers:
             if not -len(fake) <= layer < len(fake):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from ganframe import hookimpl
 from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.config.terms import RegularizerConfig
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ class R1(RegularizerConfig):
     type: Literal["r1"] = "r1"
     side = "discriminator"
     zero_when = "the judge is flat"
-    input_gradients = frozenset({"real"})
+    grad_wrt_sides = frozenset({"real"})
     weight: Scheduled = 1.0
     """The paper's gamma: the factor 1/2 is part of the penalty; a number or a schedule."""
 
     def build(self) -> Regularizer:
         """See base class."""
-        from ganframe_gradient_penalties.penalties import FlatOn  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.penalties import ZeroCenteredPenalty  # noqa: PLC0415  configs stay free of torch
 
-        return FlatOn("real")
+        return ZeroCenteredPenalty("real")
 
 
 class R2(RegularizerConfig):
@@ -40,15 +40,15 @@ class R2(RegularizerConfig):
     type: Literal["r2"] = "r2"
     side = "discriminator"
     zero_when = "the judge is flat"
-    input_gradients = frozenset({"fake"})
+    grad_wrt_sides = frozenset({"fake"})
     weight: Scheduled = 1.0
     """The paper's gamma: the factor 1/2 is part of the penalty; a number or a schedule."""
 
     def build(self) -> Regularizer:
         """See base class."""
-        from ganframe_gradient_penalties.penalties import FlatOn  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.penalties import ZeroCenteredPenalty  # noqa: PLC0415  configs stay free of torch
 
-        return FlatOn("fake")
+        return ZeroCenteredPenalty("fake")
 
 
 class ZeroCentred(RegularizerConfig):
@@ -59,7 +59,7 @@ class ZeroCentred(RegularizerConfig):
     aliases = ("0-gp",)
     side = "discriminator"
     zero_when = "the judge is flat"
-    differentiates_twice = True
+    needs_double_backward = True
     weight: Scheduled = 10.0
     """Factor of the mean squared norm (the paper's lambda); a number or a schedule."""
 
@@ -77,7 +77,7 @@ class DRAGAN(RegularizerConfig):
     type: Literal["dragan"] = "dragan"
     side = "discriminator"
     zero_when = "the judge has slope one"
-    differentiates_twice = True
+    needs_double_backward = True
     weight: Scheduled = 10.0
     """Factor of the penalty (the paper's lambda); a number or a schedule."""
     spread: Annotated[Scheduled, Bounds(ge=0)] = 0.5
@@ -86,9 +86,9 @@ class DRAGAN(RegularizerConfig):
 
     def build(self) -> Regularizer:
         """See base class."""
-        from ganframe_gradient_penalties.points import UnitSlopeAround  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.points import DraganPenalty  # noqa: PLC0415  configs stay free of torch
 
-        return UnitSlopeAround(first_value(self.spread))
+        return DraganPenalty(initial_value(self.spread))
 
 
 @hookimpl

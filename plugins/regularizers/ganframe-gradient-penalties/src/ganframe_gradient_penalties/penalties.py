@@ -7,11 +7,11 @@ from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
 from ganframe.game.contest import Side
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.round import Round
 
 
-class FlatOn(nn.Module):
+class ZeroCenteredPenalty(nn.Module):
     """1/2 E||grad C||^2 at the samples of one side, summed over the contests of the turn.
 
     The forward pass is the one that the loss reads. The norm is over everything but the batch axis, of all tensors
@@ -26,17 +26,17 @@ class FlatOn(nn.Module):
         super().__init__()
         self.side: Side = side
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        verdicts = (round.verdict(contest, self.side) for contest in round.contests)
-        distinct = {id(verdict): verdict for verdict in verdicts}
-        return sum(map(_penalty, distinct.values()), torch.zeros((), device=round.device))
+        outputs = (game_round.discriminator_output(contest, self.side) for contest in game_round.contests)
+        distinct = {id(output): output for output in outputs}
+        return sum(map(_penalty, distinct.values()), torch.zeros((), device=game_round.device))
 
 
-def _penalty(verdict: Verdict) -> Tensor:
-    parts = verdict.sample if isinstance(verdict.sample, tuple) else (verdict.sample,)
+def _penalty(output: DiscriminatorOutput) -> Tensor:
+    parts = output.sample if isinstance(output.sample, tuple) else (output.sample,)
     inputs = [part for part in parts if part is not None and part.requires_grad]
     gradients = torch.autograd.grad(
-        verdict.logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True
+        output.logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True
     )
     return gradient_norm(gradients, squared=True).mean() / 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganframe.distributed import collectives as distributed
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.round import Round
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class AtPoints(nn.Module):
     the real side.
     """
 
-    def points(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
+    def points(self, game_round: Round, contest: Contest) -> tuple[Tensor, ...]:
         """Where to look, for each tensor of a sample.
 
         New tensors, with the graph of the samples if these have one: who looks ahead to the discriminator's turn
@@ -37,27 +37,27 @@ class AtPoints(nn.Module):
         """The cost `(B,)` of each example's gradients, which are `(B, ...)`."""
         raise NotImplementedError
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        costs = (self.cost(self._gradients(round, contest)).mean() for contest in round.contests)
-        return sum(costs, torch.zeros((), device=round.device))
+        costs = (self.cost(self._gradients(game_round, contest)).mean() for contest in game_round.contests)
+        return sum(costs, torch.zeros((), device=game_round.device))
 
-    def _gradients(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
-        points = tuple(each.requires_grad_() for each in self.points(round, contest))
-        real = round.verdict(contest, "real")
+    def _gradients(self, game_round: Round, contest: Contest) -> tuple[Tensor, ...]:
+        points = tuple(each.requires_grad_() for each in self.points(game_round, contest))
+        real = game_round.discriminator_output(contest, "real")
         sample = points if isinstance(real.sample, tuple) else points[0]
-        logits = round.judge(contest.discriminator, sample, real.condition).logits
-        scores = logits.reshape(round.size, -1).mean(1)
+        logits = game_round.judge(contest.discriminator, sample, real.condition).logits
+        scores = logits.reshape(game_round.size, -1).mean(1)
         return torch.autograd.grad(scores.sum(), points, create_graph=True, allow_unused=True, materialize_grads=True)
 
 
 class FlatBetween(AtPoints):
     """E||grad C(x^)||^2 over x^ = e x + (1 - e) G(z), e ~ U[0, 1] for each example."""
 
-    def points(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
+    def points(self, game_round: Round, contest: Contest) -> tuple[Tensor, ...]:
         """Random points on the lines from fakes to reals; the tensors of a sample share one e."""
-        share = round.randomness.uniform(f"0-gp {contest.name}", (round.size,), round.device)
-        reals, fakes = (_parts(round.verdict(contest, side)) for side in ("real", "fake"))
+        share = game_round.randomness.uniform(f"0-gp {contest.name}", (game_round.size,), game_round.device)
+        reals, fakes = (_parts(game_round.discriminator_output(contest, side)) for side in ("real", "fake"))
         return tuple(_between(fake, real, share) for real, fake in zip(reals, fakes, strict=True))
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
@@ -65,7 +65,7 @@ class FlatBetween(AtPoints):
         return gradient_norm(gradients, squared=True)
 
 
-class UnitSlopeAround(AtPoints):
+class DraganPenalty(AtPoints):
     """E(||grad C(x^)|| - 1)^2 over x^ = x + e spread std(x) u: points a random share e of the way to noisy reals.
 
     The noise u ~ U[0, 1] has a draw for each number, e ~ U[0, 1] one for each example; std is over all numbers of the
@@ -79,24 +79,24 @@ class UnitSlopeAround(AtPoints):
         super().__init__()
         self.spread = spread
 
-    def points(self, round: Round, contest: Contest) -> tuple[Tensor, ...]:
+    def points(self, game_round: Round, contest: Contest) -> tuple[Tensor, ...]:
         """Reals with noise; each tensor of a sample has a deviation and noise of its own, and all share one e."""
-        share = round.randomness.uniform(f"dragan share {contest.name}", (round.size,), round.device)
-        parts = _parts(round.verdict(contest, "real"))
-        noises = (self._noise(round, f"dragan {contest.name} {index}", each) for index, each in enumerate(parts))
+        share = game_round.randomness.uniform(f"dragan share {contest.name}", (game_round.size,), game_round.device)
+        parts = _parts(game_round.discriminator_output(contest, "real"))
+        noises = (self._noise(game_round, f"dragan {contest.name} {index}", each) for index, each in enumerate(parts))
         return tuple(real + _of_each(share, real) * noise for real, noise in zip(parts, noises, strict=True))
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
         """(||grad C|| - 1)^2."""
         return (gradient_norm(gradients) - 1).square()
 
-    def _noise(self, round: Round, purpose: str, real: Tensor) -> Tensor:
-        uniform = round.randomness.uniform(purpose, tuple(real.shape), real.device).to(real.dtype)
+    def _noise(self, game_round: Round, purpose: str, real: Tensor) -> Tensor:
+        uniform = game_round.randomness.uniform(purpose, tuple(real.shape), real.device).to(real.dtype)
         return self.spread * distributed.gather(real).std(correction=0) * uniform
 
 
-def _parts(verdict: Verdict) -> tuple[Tensor, ...]:
-    sample = cast("Sample", verdict.sample)
+def _parts(output: DiscriminatorOutput) -> tuple[Tensor, ...]:
+    sample = cast("Sample", output.sample)
     return sample if isinstance(sample, tuple) else (sample,)
 
 

@@ -25,12 +25,12 @@ class Diversity(nn.Module):
         super().__init__()
         self.sample, self.limit = sample, limit
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar in (-limit, 0]; 0 for a batch of one."""
         if self.limit is None:
-            samples = round[self.sample]
+            samples = game_round[self.sample]
             return -pairwise_diversity(samples, reduction="mean") / max(samples[0].numel(), 1)
-        distances = mean_squared_distances(round[self.sample])
+        distances = mean_squared_distances(game_round[self.sample])
         earned = -self.limit * torch.expm1(-distances / self.limit)
         pairs = len(distances) * (len(distances) - 1)
         return -earned.sum() / max(pairs, 1)

@@ -31,7 +31,7 @@ class Orthogonal(RegularizerConfig):
 
     def check(self, game: Game) -> None:
         """See base class."""
-        roles = game.roles()
+        roles = game.player_specs()
         for name in self.players or ():
             if name not in roles:
                 message = f"the game has no player {name!r}; it has: {', '.join(roles)}"

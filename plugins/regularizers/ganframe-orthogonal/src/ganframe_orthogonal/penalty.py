@@ -29,16 +29,16 @@ class OrthogonalPenalty(nn.Module):
         self.players = players
         self.norms = norms
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        moving = tuple(round.game.players) if round.turn is None else round.turn.moves
+        moving = tuple(game_round.game.players) if game_round.turn is None else game_round.turn.players
         costs = [
             self._cost(filters)
             for player in moving
             if self.players is None or player in self.players
-            for filters in filters_of(round, player)
+            for filters in filters_of(game_round, player)
         ]
-        return torch.stack(costs).sum() if costs else torch.zeros((), device=round.device)
+        return torch.stack(costs).sum() if costs else torch.zeros((), device=game_round.device)
 
     def _cost(self, filters: Tensor) -> Tensor:
         # Autocast would square the rounding errors of bf16.
@@ -48,10 +48,10 @@ class OrthogonalPenalty(nn.Module):
             return (gram - unit if self.norms else gram * (1 - unit)).square().sum()
 
 
-def filters_of(round: Round, player: str) -> Iterator[Tensor]:
+def filters_of(game_round: Round, player: str) -> Iterator[Tensor]:
     """The weight of each layer of a player as a matrix with a filter in each row, at least in float32."""
-    given = round.weights.get(player, {})
-    network = round.game.players[player]
+    given = game_round.weights.get(player, {})
+    network = game_round.game.players[player]
     parameters = dict(network.named_parameters())
     for path, layer in network.named_modules():
         if isinstance(layer, FILTERED):

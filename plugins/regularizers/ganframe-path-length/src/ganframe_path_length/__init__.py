@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from ganframe import hookimpl
 from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, first_value
+from ganframe.config.schedules import Bounds, Scheduled, initial_value
 from ganframe.config.terms import RegularizerConfig
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class PathLength(RegularizerConfig):
         """See base class."""
         return (self.sample,)
 
-    def leaves(self) -> tuple[str, ...]:
+    def requires_grad_tensors(self) -> tuple[str, ...]:
         """See base class."""
         return (self.latent,)
 
@@ -43,7 +43,7 @@ class PathLength(RegularizerConfig):
         """See base class."""
         from ganframe_path_length.paths import Paths  # noqa: PLC0415  configs stay free of torch
 
-        return Paths(self.sample, self.latent, first_value(self.decay))
+        return Paths(self.sample, self.latent, initial_value(self.decay))
 
 
 @hookimpl

@@ -44,10 +44,10 @@ class Paths(nn.Module):
         self.register_buffer("share", torch.zeros(()))
         self._seen: list[Tensor] = []
 
-    def forward(self, round: Round) -> Tensor:
+    def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        lengths = path_lengths(round, self.sample, self.latent)
-        mean = distributed.mean(lengths.detach().mean())
+        lengths = path_lengths(game_round, self.sample, self.latent)
+        mean = distributed.mean_over_ranks(lengths.detach().mean())
         self._seen.append(mean)
         total, share = self._with(mean)
         return (lengths - (total / share).to(lengths.dtype)).square().mean()
@@ -66,10 +66,10 @@ class Paths(nn.Module):
         return self.decay * self.total + (1 - self.decay) * mean, self.decay * self.share + (1 - self.decay)
 
 
-def path_lengths(round: Round, sample: str, latent: str) -> Tensor:
+def path_lengths(game_round: Round, sample: str, latent: str) -> Tensor:
     """||J^T y|| for each example, `(B,)`, with a graph; 0 where the sample does not depend on the latent."""
-    made, source = round[sample], round[latent]
-    noise = round.randomness.normal(f"path-length {sample}", tuple(made.shape), round.device)
+    made, source = game_round[sample], game_round[latent]
+    noise = game_round.randomness.normal(f"path-length {sample}", tuple(made.shape), game_round.device)
     noise = noise.to(made.dtype) / math.sqrt(math.prod(made.shape[2:]))
     if not made.requires_grad:
         return torch.zeros(len(made), device=made.device)

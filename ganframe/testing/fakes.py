@@ -17,9 +17,9 @@ from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec, parts
 from ganframe.data.dataset import Dataset
 from ganframe.data.memory import TensorData
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import Verdict
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import Role
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
@@ -44,22 +44,22 @@ def example_of(cls: type[Component], folder: Path) -> Component:
 
 def _stand_in(cls: type[Component], name: str, annotation: Any) -> Component:
     for base, stub in (
-        (GeneratorConfig, StubGenerator),
-        (DiscriminatorConfig, StubDiscriminator),
-        (DatasetConfig, StubData),
-        (GameConfig, StubGameConfig),
+        (GeneratorConfig, FakeGenerator),
+        (DiscriminatorConfig, FakeDiscriminator),
+        (DatasetConfig, FakeData),
+        (GameConfig, FakeGameConfig),
     ):
         if base is annotation or base in get_args(annotation):
             return stub()
     raise AssertionError(f"`{name}` is required: let {cls.__name__}.example() give a value for it")
 
 
-class StubGenerator(GeneratorConfig):
+class FakeGenerator(GeneratorConfig):
     """One linear layer from a latent, or from a sample, to a sample."""
 
     type: Literal["stub"] = "stub"
     conditional = True
-    gives = frozenset({"log_prob"})
+    provides_outputs = frozenset({"log_prob"})
     from_sample: bool = False
     """Start from a sample."""
 
@@ -94,12 +94,12 @@ class _Generator(nn.Module):
         return -0.5 * (off.square() + math.log(2 * math.pi)).sum(1)
 
 
-class StubDiscriminator(DiscriminatorConfig):
+class FakeDiscriminator(DiscriminatorConfig):
     """Two linear layers from a sample to a logit and class logits."""
 
     type: Literal["stub"] = "stub"
     conditional = True
-    gives = frozenset({"features", "class_logits"})
+    provides_outputs = frozenset({"features", "class_logits"})
     classes: int = CLASSES
     """How many class logits there are."""
 
@@ -116,11 +116,11 @@ class _Discriminator(nn.Module):
         self.classify = nn.Linear(8, classes)
         self.embed = _embedding(condition, 1)
 
-    def forward(self, sample: Tensor | tuple[Tensor, ...], condition: Tensor | None = None) -> Verdict:
+    def forward(self, sample: Tensor | tuple[Tensor, ...], condition: Tensor | None = None) -> DiscriminatorOutput:
         flat = torch.cat([part.flatten(1) for part in (sample if isinstance(sample, tuple) else (sample,))], dim=1)
         hidden = self.trunk(flat).tanh()
         logits = self.judge(hidden) + _embedded(self.embed, condition)
-        return Verdict(logits.flatten(), features=(hidden,), class_logits=self.classify(hidden))
+        return DiscriminatorOutput(logits.flatten(), features=(hidden,), class_logits=self.classify(hidden))
 
 
 def _embedding(condition: TensorSpec | None, size: int) -> nn.Module | None:
@@ -172,7 +172,7 @@ def batch_of(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, Tens
     }
 
 
-class StubData(DatasetConfig):
+class FakeData(DatasetConfig):
     """Images whose mean brightness says which class they belong to."""
 
     type: Literal["stub"] = "stub"
@@ -193,7 +193,7 @@ class StubData(DatasetConfig):
         return self
 
 
-class StubGame(Game):
+class FakeGame(Game):
     """A game whose batch brings every tensor, with one contest and the usual two turns."""
 
     inputs = ()
@@ -208,11 +208,11 @@ class StubGame(Game):
             _ = data[name]
         super().__init__(data)
 
-    def roles(self) -> dict[str, Role]:
+    def player_specs(self) -> dict[str, PlayerSpec]:
         """See base class."""
         return {
-            "generator": Role(StubGenerator(), ("generator",), IMAGE),
-            "discriminator": Role(StubDiscriminator(), ("discriminator",), IMAGE),
+            "generator": PlayerSpec(FakeGenerator(), ("generator",), IMAGE),
+            "discriminator": PlayerSpec(FakeDiscriminator(), ("discriminator",), IMAGE),
         }
 
 
@@ -223,19 +223,19 @@ class _Duel(Game):
     contests = (Contest("discriminator", real="real", fake="fake"),)
     turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
-    def roles(self) -> dict[str, Role]:
+    def player_specs(self) -> dict[str, PlayerSpec]:
         return {
-            "generator": Role(StubGenerator(), ("generator",), self.data["real"]),
-            "discriminator": Role(StubDiscriminator(), ("discriminator",), self.data["real"]),
+            "generator": PlayerSpec(FakeGenerator(), ("generator",), self.data["real"]),
+            "discriminator": PlayerSpec(FakeDiscriminator(), ("discriminator",), self.data["real"]),
         }
 
     @tensor
-    def fake(self, round: Round) -> Tensor:
+    def fake(self, game_round: Round) -> Tensor:
         """What the generator makes."""
-        return self.generator(round.randomness.normal("latent", (round.size, 3)))
+        return self.generator(game_round.randomness.normal("latent", (game_round.size, 3)))
 
 
-class StubGameConfig(GameConfig):
+class FakeGameConfig(GameConfig):
     """A stand-in generator against a stand-in discriminator."""
 
     type: Literal["stub"] = "stub"
@@ -245,14 +245,14 @@ class StubGameConfig(GameConfig):
         return _Duel(data)
 
 
-def seated(game: Game) -> Game:
+def with_built_players(game: Game) -> Game:
     """The game with freshly built players.
 
     Raises:
         BadInput: When a network cannot play its role.
     """
     torch.manual_seed(0)
-    game.seat({name: role.build() for name, role in game.roles().items()})
+    game.set_players({name: role.build() for name, role in game.player_specs().items()})
     return game
 
 
@@ -261,7 +261,7 @@ def round_of(
 ) -> Round:
     """A round over a batch, in a turn."""
     size = len(next(iter(batch.values())))
-    round = Round(game, batch, size=size, device=CPU, randomness=SEEDED, shared=shared)
+    game_round = Round(game, batch, size=size, device=CPU, randomness=SEEDED, shared=shared)
     if turn is not None:
-        round.enter(turn, **entered)
-    return round
+        game_round.enter(turn, **entered)
+    return game_round
