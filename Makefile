@@ -1,7 +1,7 @@
 # Every target is one line that a person could type in .venv.
 PYTHON ?= python3
 RUN = .venv/bin/
-PACKAGES = kernels $(patsubst %/,%,$(dir $(wildcard plugins/*/pyproject.toml)))
+PACKAGES = kernels $(patsubst %/,%,$(dir $(wildcard plugins/*/*/pyproject.toml)))
 
 .PHONY: install demo test test-slow guarantees check bench docs gpu schema sync
 

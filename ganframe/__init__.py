@@ -8,24 +8,43 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ganframe.config import catalog
+from ganframe.config.markers import hookimpl
 from ganframe.errors import BadInput, RunFailed
-from ganframe.plugins.hookspecs import hookimpl
+from ganframe.plugins.discovery import installed
 
 if TYPE_CHECKING:
+    from ganframe.api import train
     from ganframe.config.experiment import Experiment
     from ganframe.config.presets import load_config
     from ganframe.evaluation.loaded_run import LoadedRun, load
-    from ganframe.training.loop import train
+    from ganframe.runs.folder import RunFolder
+    from ganframe.training.run import Run
+
+catalog.find_catalog = installed
 
 _LAZY = {
     "Experiment": "ganframe.config.experiment",
     "LoadedRun": "ganframe.evaluation.loaded_run",
+    "Run": "ganframe.training.run",
+    "RunFolder": "ganframe.runs.folder",
     "load": "ganframe.evaluation.loaded_run",
     "load_config": "ganframe.config.presets",
-    "train": "ganframe.training.loop",
+    "train": "ganframe.api",
 }
 
-__all__ = ["BadInput", "Experiment", "RunFailed", "LoadedRun", "hookimpl", "load", "load_config", "train"]
+__all__ = [
+    "BadInput",
+    "Experiment",
+    "LoadedRun",
+    "Run",
+    "RunFailed",
+    "RunFolder",
+    "hookimpl",
+    "load",
+    "load_config",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -36,5 +55,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return __all__

@@ -88,6 +88,11 @@ class Terminated(RunFailed):
     exit_code = 143
 
 
+def describe(problem: BaseException) -> str:
+    """Return the type and the first line of an exception."""
+    return (f"{type(problem).__name__}: {problem}".splitlines() or [""])[0]
+
+
 def dotted(path: ConfigPath) -> str:
     """A config path as `--set` takes it: `regularizers.0.weight`."""
     return ".".join(str(part) for part in path)

@@ -6,7 +6,9 @@ changes no other.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +36,7 @@ class Randomness:
         """A place further in."""
         return Randomness(self.seed, (*self.counters, *counters), self.shard)
 
-    def whole(self) -> Randomness:
+    def unsharded(self) -> Randomness:
         """The same place for the batch of all ranks together."""
         return self if self.shard.world_size == 1 else Randomness(self.seed, self.counters)
 
@@ -50,17 +52,17 @@ class Randomness:
 
     def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
         """Draws from N(0, 1); the first axis is that of the batch."""
-        generator = self.whole().generator(purpose, device)
+        generator = self.unsharded().generator(purpose, device)
         return self.shard.of(torch.randn(self._all(shape), generator=generator, device=device))
 
     def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
         """Draws from U[0, 1); the first axis is that of the batch."""
-        generator = self.whole().generator(purpose, device)
+        generator = self.unsharded().generator(purpose, device)
         return self.shard.of(torch.rand(self._all(shape), generator=generator, device=device))
 
     def integers(self, purpose: str, high: int, count: int) -> list[int]:
         """Draws from {0, ..., high - 1}, one for each example of the batch."""
-        drawn = torch.randint(high, self._all((count,)), generator=self.whole().generator(purpose))
+        drawn = torch.randint(high, self._all((count,)), generator=self.unsharded().generator(purpose))
         return self.shard.of(drawn).tolist()
 
     def _all(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -77,3 +79,11 @@ class Randomness:
         torch.default_generator.manual_seed(self.key(purpose))
         if device is not None and device.type == "cuda":
             torch.cuda.default_generators[device.index or 0].manual_seed(self.key(purpose))
+
+
+@contextlib.contextmanager
+def preserve_global_randomness(device: torch.device) -> Generator[None, None, None]:
+    """Leave the global random state as it was when this was entered."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -15,7 +15,7 @@ from typing import Any
 
 import typer.main
 
-from ganframe.cli.main import app
+from ganframe.cli.app import app
 from ganframe.config.component import Component
 from ganframe.config.kinds import KINDS
 from ganframe.config.presets import summaries
@@ -60,7 +60,7 @@ def pages() -> dict[Path, str]:
 
 
 def _packages() -> list[Path]:
-    return sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+    return sorted(path.parent for path in (ROOT / "plugins").glob("*/*/pyproject.toml"))
 
 
 def _package_index() -> str:
@@ -101,7 +101,7 @@ def _components(kind: str) -> Iterator[tuple[type[Component], str]]:
 
 
 def _ours(package: str) -> bool:
-    return package == "ganframe" or (ROOT / "plugins" / package).is_dir()
+    return package == "ganframe" or any((ROOT / "plugins").glob(f"*/{package}"))
 
 
 def _slug(kind: str) -> str:

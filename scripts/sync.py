@@ -23,7 +23,7 @@ KERNELS = "ganframe_kernels"
 
 def project_files() -> list[Path]:
     """The pyproject.toml of every first-party package but the core, by name."""
-    return sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("kernels/pyproject.toml")])
+    return sorted([*ROOT.glob("plugins/*/*/pyproject.toml"), *ROOT.glob("kernels/pyproject.toml")])
 
 
 def wanted() -> dict[Path, str]:
@@ -44,7 +44,7 @@ def wanted() -> dict[Path, str]:
     core["forbidden_modules"] = tomlkit.array(modules).multiline(True)
     plugins["modules"] = tomlkit.array([module for module in modules if module != KERNELS]).multiline(True)
     files[ROOT / "pyproject.toml"] = tomlkit.dumps(root)
-    files[ROOT / "ganframe" / "directory.py"] = directory(set(names))
+    files[ROOT / "ganframe" / "plugins" / "first_party.py"] = directory(set(names))
     return files
 
 

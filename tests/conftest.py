@@ -10,10 +10,10 @@ from textwrap import dedent
 
 import pytest
 
+from ganframe.api import train
 from ganframe.cli.main import main
 from ganframe.config.presets import load_config
 from ganframe.plugins.discovery import installed
-from ganframe.training.loop import train
 
 
 @dataclass(frozen=True)

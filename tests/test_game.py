@@ -54,13 +54,13 @@ class TwoGenerators(Game):
     def fake_a(self, game_round: Round) -> Tensor:
         """Made by g_a."""
         self.made.append("fake_a")
-        return self.g_a(game_round.randomness.normal("a", (game_round.size, 2)))
+        return self.players["g_a"](game_round.randomness.normal("a", (game_round.size, 2)))
 
     @tensor
     def fake_b(self, game_round: Round) -> Tensor:
         """Made by g_b."""
         self.made.append("fake_b")
-        return self.g_b(game_round.randomness.normal("b", (game_round.size, 2)))
+        return self.players["g_b"](game_round.randomness.normal("b", (game_round.size, 2)))
 
     @tensor
     def past_b(self, game_round: Round) -> Tensor:
@@ -77,7 +77,7 @@ class TwoGenerators(Game):
 def open_round(game: Game, turn: str, shared: bool = False, given: dict[str, Tensor] | None = None) -> Round:
     batch = {"real": torch.ones(3, 2), **(given or {})}
     game_round = Round(game, batch, size=3, device=CPU, randomness=Randomness(0), shared=shared)
-    game_round.enter(next(each for each in game.turns if each.name == turn))
+    game_round = game_round.in_turn(next(each for each in game.turns if each.name == turn))
     return game_round
 
 
@@ -143,8 +143,7 @@ def test_a_shared_round_makes_fakes_once_detached_for_the_judge_and_with_their_g
     game_round = open_round(game, "judges", shared=True)
     with game.only_trainable(("d_a", "d_b")):
         assert not game_round["fake_a"].requires_grad
-    game_round.leave()
-    game_round.enter(game.turns[1])
+    game_round = game_round.in_turn(game.turns[1])
     with game.only_trainable(("g_a",)):
         assert game_round["fake_a"].requires_grad
         game_round.discriminator_output(game.contests[0], "fake").logits.sum().backward()
@@ -183,7 +182,7 @@ def test_reals_and_fakes_are_augmented_by_draws_of_their_own() -> None:
 
     game_round = Round(game, {"real": torch.ones(3, 2)}, size=3, device=CPU, randomness=Randomness(0), augment=noisy)
     for turn in game.turns[:2]:
-        game_round.enter(turn)
+        game_round = game_round.in_turn(turn)
         for side in ("real", "fake"):
             game_round.discriminator_output(game.contests[0], side)
     assert len({tuple(each.flatten().tolist()) for each in seen}) == 4
@@ -192,7 +191,7 @@ def test_reals_and_fakes_are_augmented_by_draws_of_their_own() -> None:
 def test_samples_can_be_differentiated_by_where_a_term_asks_for_it() -> None:
     game = TwoGenerators()
     game_round = open_round(game, "judges")
-    game_round.enter(game.turns[0], frozenset({"real"}))
+    game_round = game_round.in_turn(game.turns[0], grad_wrt_sides=frozenset({"real"}))
     real, fake = (game_round.discriminator_output(game.contests[0], side) for side in ("real", "fake"))
     assert real.sample.requires_grad
     (slope,) = torch.autograd.grad(real.logits.sum(), real.sample)

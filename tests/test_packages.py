@@ -16,7 +16,7 @@ from ganframe.plugins.discovery import installed
 from ganframe.plugins.first_party import PACKAGES
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+FOLDERS = sorted(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))
 
 
 def names(folder: Path) -> tuple[str, str]:

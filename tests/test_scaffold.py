@@ -164,7 +164,7 @@ def test_it_installs_into_a_fresh_environment(tmp_path):
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     pip = (bin / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt")
     run(*pip, f"torch=={version('torch').split('+')[0]}")
-    run(*pip, ROOT, ROOT / "plugins" / "ganframe-adversarial", ROOT / "plugins" / "ganframe-digits")
+    run(*pip, ROOT, *(ROOT / "plugins").glob("*/ganframe-adversarial"), *(ROOT / "plugins").glob("*/ganframe-digits"))
     run(bin / "ganframe", "plugins", "new", "my-gan")
     run(*pip, "-e", "my-gan")
     checked = run(bin / "ganframe", "plugins", "check", "my-gan")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ganframe.plugins.hookspecs import hookimpl
+from ganframe.config.markers import hookimpl
 from ganframe.runs.logs import (
     Log,
     PendingScalars,
     _short,
     pending_scalars,
 )
-from ganframe.training.run import Run
+
+if TYPE_CHECKING:
+    from ganframe.training.run import Run
 
 
 class JsonlLogger:

@@ -1,4 +1,4 @@
-"""What this installation can do, and what is wrong with it."""
+"""`ganframe doctor`: what this installation can do, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
+import typer
+from rich.markup import escape
+
+from ganframe.cli.output import console
 from ganframe.plugins.discovery import installed
 
 
@@ -44,3 +48,12 @@ def _torch() -> Iterator[tuple[bool, str]]:
             False,
             f"torch.compile fails ({type(problem).__name__}); leave `train.compile` off, or install a C++ compiler",
         )
+
+
+def doctor() -> None:
+    """Say what this installation can do and what is wrong with it."""
+    findings = list(examine())
+    for well, text in findings:
+        console.print(f"{'[green]ok  [/]' if well else '[red]bad [/]'} {escape(text)}", soft_wrap=True)
+    if not all(well for well, _ in findings):
+        raise typer.Exit(1)

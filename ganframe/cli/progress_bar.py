@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from ganframe.plugins.hookspecs import hookimpl
+from ganframe.config.markers import hookimpl
 from ganframe.training.run import Run
 
 

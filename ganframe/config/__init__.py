@@ -1,1 +1,75 @@
-"""What a user writes: components, kinds, schedules, specs, experiments, YAML. Free of torch."""
+"""What a user writes: components, kinds, schedules, specs, experiments, YAML. Free of torch.
+
+Plugins import from here whatever a module of configs needs.
+"""
+
+from ganframe.config.component import Component
+from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
+from ganframe.config.kinds import (
+    KINDS,
+    AugmentationConfig,
+    DatasetConfig,
+    GameConfig,
+    LoggerConfig,
+    MetricConfig,
+    OptimizerConfig,
+)
+from ganframe.config.markers import has_hooks, hookimpl
+from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig, GeneratorInput
+from ganframe.config.schedules import (
+    Bounds,
+    ScheduleConfig,
+    Scheduled,
+    initial_value,
+    scheduled_settings,
+    value_at,
+)
+from ganframe.config.settings import Settings
+from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec, parts
+from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig, TermConfig, ZeroCase
+from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform, built_from
+from ganframe.errors import BadInput, within
+
+__all__ = [
+    "KINDS",
+    "AugmentationConfig",
+    "BadInput",
+    "Bounds",
+    "Checkpoint",
+    "Component",
+    "DataSpec",
+    "DatasetConfig",
+    "DiscriminatorConfig",
+    "DiscriminatorTransform",
+    "Ema",
+    "EncoderConfig",
+    "Evaluate",
+    "Experiment",
+    "GameConfig",
+    "GeneratorConfig",
+    "GeneratorInput",
+    "GeneratorTransform",
+    "LabelPolicyConfig",
+    "LoggerConfig",
+    "LossConfig",
+    "MetricConfig",
+    "OptimizerConfig",
+    "RegularizerConfig",
+    "SampleSpec",
+    "ScheduleConfig",
+    "Scheduled",
+    "Settings",
+    "Snapshot",
+    "TensorSpec",
+    "TermConfig",
+    "Train",
+    "ZeroCase",
+    "built_from",
+    "has_hooks",
+    "hookimpl",
+    "initial_value",
+    "parts",
+    "scheduled_settings",
+    "value_at",
+    "within",
+]

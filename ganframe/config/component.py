@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from pathlib import Path as Path
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import (
@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 if TYPE_CHECKING:
     from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-from ganframe.config.schedules import ScheduleConfig
+from ganframe.config import catalog
 from ganframe.config.settings import Settings
 from ganframe.config.validation import _refused, with_article
 
@@ -49,10 +49,6 @@ class Component(Settings):
         field = cls.__pydantic_fields__.get("type")
         return "" if field is None else str(field.default)
 
-    def schedules(self) -> dict[str, ScheduleConfig]:
-        """The settings that follow a schedule."""
-        return {name: value for name, value in self if isinstance(value, ScheduleConfig)}
-
     @classmethod
     def _own_name(cls) -> str:
         return f"{cls.kind} {cls.type_name()!r}"
@@ -70,7 +66,7 @@ class Component(Settings):
         if cls.type_name() or not cls.kind:
             return handler(source)
         return core_schema.no_info_plain_validator_function(
-            cls._choose,
+            cls.from_value,
             serialization=core_schema.plain_serializer_function_ser_schema(_dump, info_arg=True),
         )
 
@@ -84,10 +80,8 @@ class Component(Settings):
         return {"x-ganframe-kind": cls.kind}
 
     @classmethod
-    def _choose(cls, value: object) -> Component:
+    def from_value(cls, value: object) -> Component:
         """Turn an instance, a mapping or a type name into a config of this kind."""
-        from ganframe.plugins.discovery import installed  # noqa: PLC0415  the plugins import this module
-
         if isinstance(value, cls):
             return value
         if isinstance(value, Component):
@@ -102,14 +96,14 @@ class Component(Settings):
             raise _refused(
                 "component", f"{with_article(cls.kind)} is a type name or a mapping with a `type`", (), value
             )
-        registry = installed().registry
+        available = catalog.find_catalog()
         name = settings.get("type", cls.default_type)
         if not isinstance(name, str):
-            known = ", ".join(registry.types(cls.kind))
+            known = ", ".join(available.type_names(cls.kind))
             raise _refused("missing_type", f"this {cls.kind} has no `type`; installed: {known}", (), value)
-        found = registry.find(cls.kind, name)
+        found = available.find_type(cls.kind, name)
         if isinstance(found, str):
-            broken = ", ".join(plugin.package for plugin in installed().plugins if plugin.error)
+            broken = ", ".join(available.broken_packages())
             hint = f" (broken and left out: {broken}; see `ganframe plugins`)" if broken else ""
             raise _refused("unknown_type", found + hint, ("type",), name)
         return found.model_validate(settings | {"type": found.type_name()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import ConfigPath as Path
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError

@@ -8,7 +8,7 @@ instance. Importing this module, or any module that only defines configs, never 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 from pydantic import (
     Field,
@@ -142,6 +142,11 @@ class OptimizerConfig(Component):
     def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:
         """Make the optimizer over these parameters."""
         raise NotImplementedError
+
+    @classmethod
+    def default(cls) -> OptimizerConfig:
+        """Return the optimizer of a turn for which a config names none."""
+        return cast(OptimizerConfig, cls.from_value({}))
 
     def is_scheduled(self) -> bool:
         """Whether a setting follows a schedule, so that `settings` is asked anew before each step."""

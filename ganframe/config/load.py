@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path as Path
+from pathlib import Path
 
 from ganframe.config.document import (
     Document,

@@ -23,7 +23,7 @@ class GeneratorConfig(Component):
     """Whether the network takes a latent, or a sample of another domain."""
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
-    provides_outputs: ClassVar[frozenset[str]] = frozenset()
+    provides: ClassVar[frozenset[str]] = frozenset()
     """What the live network offers beside `forward` that a term may need, such as `log_prob`."""
 
     def build(
@@ -48,7 +48,7 @@ class DiscriminatorConfig(Component):
     kind: ClassVar[str] = "discriminator"
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
-    provides_outputs: ClassVar[frozenset[str]] = frozenset()
+    provides: ClassVar[frozenset[str]] = frozenset()
     """What a verdict has beside logits: `features`, `class_logits`."""
     supports_double_backward: ClassVar[bool] = True
     """Whether a gradient penalty can be differentiated through the network."""

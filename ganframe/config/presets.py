@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganframe.config import catalog
 from ganframe.config.document import read_document
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import Loaded, load_experiment
 from ganframe.errors import BadInput
-from ganframe.plugins.discovery import installed
 
 
 def find_config(name: str) -> Path:
@@ -22,7 +22,7 @@ def find_config(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    presets = installed().presets
+    presets = catalog.find_catalog().presets
     if name in presets:
         return presets[name][0]
     if (path / "config.yaml").is_file():
@@ -62,5 +62,5 @@ def load_config(name: str, *overrides: str) -> Experiment:
 
 def summaries() -> list[tuple[str, str, str]]:
     """Name, summary and package of every installed preset, by name."""
-    found = sorted(installed().presets.items())
+    found = sorted(catalog.find_catalog().presets.items())
     return [(name, str(read_document(path).data.get("summary", "")), package) for name, (path, package) in found]

@@ -79,6 +79,11 @@ def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> floa
     return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
 
 
+def scheduled_settings(config: Component) -> dict[str, ScheduleConfig]:
+    """Return the settings of a config that follow a schedule, by name."""
+    return {name: value for name, value in config if isinstance(value, ScheduleConfig)}
+
+
 def initial_value(scheduled: float | ScheduleConfig) -> float:
     """The number that a scheduled setting begins with; `build` gives it to the live object.
 

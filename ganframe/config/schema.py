@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from ganframe.config import catalog
 from ganframe.config.experiment import Experiment
 from ganframe.config.kinds import KINDS
-from ganframe.plugins.discovery import installed
 
 
 def json_schema() -> dict[str, Any]:
     """One schema, with a definition for each kind and each installed component."""
-    registry = installed().registry
     definitions: dict[str, Any] = {}
     root = Experiment.model_json_schema()
     definitions |= root.pop("$defs", {})
     branches: dict[str, list[dict[str, Any]]] = {base.kind: [] for base in KINDS}
-    for cls, package in registry:
+    for cls, package in catalog.find_catalog().types():
         name = f"{cls.kind}/{cls.type_name()}"
         schema = cls.model_json_schema(ref_template=_reference(f"{name}/{{model}}"))
         definitions |= {f"{name}/{model}": each for model, each in schema.pop("$defs", {}).items()}

@@ -25,9 +25,9 @@ class DiscriminatorTransform(DiscriminatorConfig):
         return self.of.conditional
 
     @property
-    def provides_outputs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def provides(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What a verdict has beside logits."""
-        return self.of.provides_outputs
+        return self.of.provides
 
     @property
     def supports_double_backward(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -84,9 +84,9 @@ class GeneratorTransform(GeneratorConfig):
         return self.of.conditional
 
     @property
-    def provides_outputs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def provides(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What the live network offers beside `forward`."""
-        return self.of.provides_outputs
+        return self.of.provides
 
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
@@ -116,15 +116,16 @@ class GeneratorTransform(GeneratorConfig):
         raise NotImplementedError
 
 
+_BUILT_FROM = "built_from_networks"
+"""The attribute of a network in which the networks that it was built from are kept."""
+
+
 def built_from(network: nn.Module) -> Sequence[tuple[GeneratorConfig | DiscriminatorConfig, nn.Module]]:
-    """The networks that a network was made from, the innermost first, each with its config; none for a plain one."""
-    return getattr(network, _MADE_FROM, ())
-
-
-_MADE_FROM = "_ganframe_made_from"
+    """Return the networks that a network was built from, innermost first, with their configs; empty for a plain one."""
+    return getattr(network, _BUILT_FROM, ())
 
 
 def _remembering(changed: nn.Module, config: GeneratorConfig | DiscriminatorConfig, network: nn.Module) -> nn.Module:
-    # Beside the submodules, which it must not join: a network that was changed in place would contain itself.
-    object.__setattr__(changed, _MADE_FROM, (*built_from(network), (config, network)))
+    # In a tuple, so that it is no submodule: a network that was changed in place would contain itself.
+    setattr(changed, _BUILT_FROM, (*built_from(network), (config, network)))
     return changed

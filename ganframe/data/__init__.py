@@ -1,1 +1,24 @@
-"""From a data set to batches: order, loading, workers, and files that cannot be read."""
+"""From a data set to batches: order, loading, workers, and files that cannot be read.
+
+Plugins import from here whatever a data set needs.
+"""
+
+from ganframe.data.arrays import read_arrays
+from ganframe.data.dataset import Dataset
+from ganframe.data.loader import BatchLoader
+from ganframe.data.memory import TensorData, as_float
+from ganframe.data.quarantine import UnreadableLimit, report_unreadable
+from ganframe.errors import BadInput
+from ganframe.randomness import Randomness
+
+__all__ = [
+    "BadInput",
+    "BatchLoader",
+    "Dataset",
+    "Randomness",
+    "TensorData",
+    "UnreadableLimit",
+    "as_float",
+    "read_arrays",
+    "report_unreadable",
+]

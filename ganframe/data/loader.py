@@ -43,7 +43,9 @@ class BatchLoader:
     ) -> None:
         if not len(dataset):
             raise BadInput("there are no examples in the data", path=("data",))
-        self.dataset = BatchDataset(dataset, EpochShuffleSampler(len(dataset), batch_size, randomness, shard), randomness)
+        self.dataset = BatchDataset(
+            dataset, EpochShuffleSampler(len(dataset), batch_size, randomness, shard), randomness
+        )
         self.device, self.workers, self.quarantine = device, workers, quarantine
 
     def starting_at(self, number: int) -> Generator[dict[str, Tensor], None, None]:

@@ -39,7 +39,9 @@ def fetch(source: BatchDataset, number: int, workers: int, *, pin_memory: bool) 
         yield from map(source.__getitem__, _count(number))
 
 
-def _from_workers(source: BatchDataset, number: int, workers: int, pin_memory: bool) -> Generator[FetchedBatch, None, None]:
+def _from_workers(
+    source: BatchDataset, number: int, workers: int, pin_memory: bool
+) -> Generator[FetchedBatch, None, None]:
     loader = DataLoader(
         source,
         sampler=_Numbers(number),

@@ -15,7 +15,8 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import distribute_like, mean_over_ranks
+from ganframe.distributed.shard import this_shard
 
 
 def shard(network: nn.Module, device: torch.device) -> None:
@@ -25,7 +26,7 @@ def shard(network: nn.Module, device: torch.device) -> None:
         network: The same on every rank.
         device: Where this rank computes.
     """
-    mesh = init_device_mesh(device.type, (distributed.this_shard().world_size,))
+    mesh = init_device_mesh(device.type, (this_shard().world_size,))
     for part in _parts(network):
         fully_shard(part, mesh=mesh)
     fully_shard(network, mesh=mesh)
@@ -41,8 +42,8 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def in_one_piece(players: Iterable[nn.Module]) -> Generator[None, None, None]:
-    """Keep the parameters of sharded players in one piece while inside, and average their gradients at the end.
+def unsharded(players: Iterable[nn.Module]) -> Generator[None, None, None]:
+    """Gather the parameters of sharded players while inside, and average their gradients at the end.
 
     FSDP reduces gradients as the first backward pass ends, which is too early where a penalty takes a second one.
     """
@@ -64,7 +65,7 @@ def in_one_piece(players: Iterable[nn.Module]) -> Generator[None, None, None]:
         for name, parameter in cast(nn.Module, network).named_parameters():
             gradient = gradients[name]
             if gradient is not None:
-                parameter.grad = distributed.distribute_like(distributed.mean_over_ranks(gradient), parameter)
+                parameter.grad = distribute_like(mean_over_ranks(gradient), parameter)
 
 
 def _each_part(network: FSDPModule, change: Callable[[FSDPModule], object]) -> None:

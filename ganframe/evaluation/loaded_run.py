@@ -104,7 +104,9 @@ class LoadedRun:
             for start in range(0, count, batch_size):
                 part = {name: each[start : start + batch_size] for name, each in given.items()}
                 size = min(batch_size, count - start)
-                game_round = sampling_round(self.game, lambda: self.dataset, size, randomness.at(start), self.device, part)
+                game_round = sampling_round(
+                    self.game, lambda: self.dataset, size, randomness.at(start), self.device, part
+                )
                 pieces.append({name: game_round[name].float().cpu() for name in names})
         return {name: torch.cat([piece[name] for piece in pieces]) for name in names}
 

@@ -13,7 +13,8 @@ from ganframe.config.experiment import Experiment
 from ganframe.config.kinds import DatasetConfig, MetricConfig
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import gather
+from ganframe.distributed.shard import this_shard
 from ganframe.errors import BadInput, within
 from ganframe.evaluation.loaded_run import load
 from ganframe.evaluation.sampling import sampling_mode
@@ -79,12 +80,12 @@ class Evaluation:
         before_round: Callable[[], None] = lambda: None,
     ) -> None:
         """Give a metric its examples. Several ranks take the rounds in turn, and each is given what all have made."""
-        shard = distributed.this_shard()
+        shard = this_shard()
         with sampling_mode(game, self._randomness, device):
             for first in range(0, config.samples, BATCH * shard.world_size):
                 before_round()
                 made = self._made(first // BATCH + shard.rank, config.tensors(), game, device)
-                whole = {name: distributed.gather(each) for name, each in made.items()}
+                whole = {name: gather(each) for name, each in made.items()}
                 for start in range(first, min(first + BATCH * shard.world_size, config.samples), BATCH):
                     rows = slice(start - first, min(start + BATCH, config.samples) - first)
                     metric.update({name: each[rows] for name, each in whole.items()})

@@ -1,1 +1,64 @@
-"""The one idea: games of named tensors, contests and turns, and the objective over their terms."""
+"""The one idea: games of named tensors, contests and turns, and the objective over their terms.
+
+Plugins import from here whatever a live object needs.
+"""
+
+from ganframe.distributed.collectives import gather, mean_over_ranks, sum_over_ranks
+from ganframe.distributed.shard import Shard, this_shard
+from ganframe.errors import BadInput
+from ganframe.game.contest import Contest, Side
+from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game.game import Game, tensor
+from ganframe.game.losses import SeparableLoss
+from ganframe.game.objective import ObjectiveValue
+from ganframe.game.player_spec import PlayerSpec
+from ganframe.game.protocols import (
+    Augmentation,
+    Discriminator,
+    Encoder,
+    Generator,
+    LabelPolicy,
+    Loss,
+    Metric,
+    Optimizer,
+    Regularizer,
+)
+from ganframe.game.round import Round
+from ganframe.game.samples import Sample, map_parts, per_example, sample_parts
+from ganframe.game.turn import Turn
+from ganframe.game.wrapper import Wrapper
+from ganframe.randomness import Randomness
+
+__all__ = [
+    "Augmentation",
+    "BadInput",
+    "Contest",
+    "Discriminator",
+    "DiscriminatorOutput",
+    "Encoder",
+    "Game",
+    "Generator",
+    "LabelPolicy",
+    "Loss",
+    "Metric",
+    "ObjectiveValue",
+    "Optimizer",
+    "PlayerSpec",
+    "Randomness",
+    "Regularizer",
+    "Round",
+    "Sample",
+    "SeparableLoss",
+    "Shard",
+    "Side",
+    "Turn",
+    "Wrapper",
+    "gather",
+    "map_parts",
+    "mean_over_ranks",
+    "per_example",
+    "sample_parts",
+    "sum_over_ranks",
+    "tensor",
+    "this_shard",
+]

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Literal
 
 Side = Literal["real", "fake"]
+"""One of the two tensors of a contest."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Contest:
     """One pair of tensors that an adversarial loss scores.
 
     Attributes:
-        discriminator: The player who judges.
-        real: Name of the tensor that is to be judged real.
-        fake: Name of the tensor that is to be judged fake.
-        real_condition: Name of the condition that is judged with `real`.
-        fake_condition: Name of the condition that is judged with `fake`.
-        replay: Name of the tensor that stands for `fake` in the discriminator's own turn, where past fakes are shown.
-        generators: Players behind `fake`: the contest counts in their turns. All but discriminators when None.
-        weight: Share of the contest in a loss over several.
-        name: How configs call the contest; the discriminator's name when empty.
+        discriminator: The player who discriminates.
+        real: Name of the tensor that the discriminator should call real.
+        fake: Name of the tensor that it should call fake.
+        real_condition: Name of the condition that goes with `real`.
+        fake_condition: Name of the condition that goes with `fake`.
+        replay: Name of the tensor that takes the place of `fake` in the discriminator's own turn, to show past fakes.
+        generators: The players behind `fake`, in whose turns the contest counts. All but discriminators when None.
+        weight: Factor of the contest in a loss over several.
+        name: The name of the contest in configs and logs; that of the discriminator when empty.
     """
 
     discriminator: str
@@ -39,9 +36,9 @@ class Contest:
     name: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.discriminator)
+        self.name = self.name or self.discriminator
 
     def tensors(self) -> tuple[str, ...]:
-        """Names of the tensors that the contest reads."""
+        """Return the names of the tensors that the contest reads."""
         named = (self.real, self.fake, self.real_condition, self.fake_condition, self.replay)
         return tuple(name for name in named if name is not None)

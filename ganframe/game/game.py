@@ -1,7 +1,8 @@
 """Games: named tensors and how each is made, contests, turns, and the round in which they meet.
 
 A game is a set of named tensors; a term is a function of some of them. A plugin writes a game by declaring `inputs`,
-`contests` and `turns`, by saying in `roles()` who plays, and by one `@tensor` method for each tensor that it makes.
+`contests` and `turns`, by naming its networks in `player_specs()`, and by one `@tensor` method for each tensor that it
+makes.
 """
 
 from __future__ import annotations
@@ -12,26 +13,25 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganframe.config.specs import DataSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.protocols import Loss
-
-if TYPE_CHECKING:
-    from torch import nn
-
 from ganframe.game.contest import Contest
+from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.player_spec import PlayerSpec
+from ganframe.game.protocols import Loss
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
+
+if TYPE_CHECKING:
+    from ganframe.game.objective import ObjectiveValue
 
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
 def tensor(maker: Maker) -> Maker:
-    """Mark a method of a game as the maker of the named tensor that it is called after."""
+    """Mark a method of a game as the maker of the tensor of the same name."""
     maker.__named_tensor__ = True  # pyright: ignore[reportFunctionMemberAccess]
     return maker
 
@@ -47,7 +47,7 @@ class Game:
         pictures: Names of the tensors that a snapshot shows side by side.
         needs_double_backward: Whether playing takes second derivatives, beside those that terms take.
         makers: Names of the tensors that the game makes.
-        players: The networks by name, once seated.
+        players: The networks by name, once `set_players` was called.
         memory: Tensors that outlive a round, such as a pool of past fakes; checkpoints keep them.
     """
 
@@ -67,7 +67,10 @@ class Game:
         cls.makers = tuple(dict.fromkeys(named))
 
     def __init__(self, data: DataSpec) -> None:
-        """Begin a game over data of this shape.
+        """Check the data.
+
+        Args:
+            data: The tensors that the data set gives.
 
         Raises:
             BadInput: When the data lacks a tensor that the game needs.
@@ -84,90 +87,98 @@ class Game:
         self.memory = {}
 
     def player_specs(self) -> Mapping[str, PlayerSpec]:
-        """The players to be built, by name."""
+        """Return the networks that the game needs, by player."""
         raise NotImplementedError
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every tensor that a term may ask for."""
+        """The names of all tensors that a term may read."""
         return tuple(dict.fromkeys((*self.data, *self.makers)))
 
     @functools.cached_property
     def discriminators(self) -> frozenset[str]:
-        """The players who judge a contest."""
+        """The players that discriminate in some contest."""
         return frozenset(contest.discriminator for contest in self.contests)
 
     def discriminator_inputs(self) -> tuple[TensorSpec, ...]:
-        """Every tensor that a discriminator is given to judge: one example of each."""
-        roles = self.player_specs()
-        return tuple(spec for judge in sorted(self.discriminators) for spec in parts(roles[judge].sample))
+        """Return the spec of every tensor that a discriminator is given as a sample."""
+        specs = self.player_specs()
+        return tuple(part for name in sorted(self.discriminators) for part in parts(specs[name].sample))
 
     def set_players(self, players: Mapping[str, nn.Module]) -> None:
-        """Let these networks play."""
+        """Play with these networks.
+
+        Args:
+            players: A network for each name of `player_specs()`. Parameters that do not require a gradient now stay
+                frozen.
+        """
         self.players = dict(players)
         self._trainable = {
-            name: [each for each in player.parameters() if each.requires_grad] for name, player in players.items()
+            name: [parameter for parameter in player.parameters() if parameter.requires_grad]
+            for name, player in players.items()
         }
 
     def with_players(self, players: Mapping[str, nn.Module]) -> Game:
-        """The same game played by others, in a memory of its own: for sampling with averaged networks."""
+        """Return the same game with other networks and an empty memory: for sampling with averaged weights."""
         other = copy.copy(self)
         other.memory = {}
         other.set_players(self.players | dict(players))
         return other
 
-    def __getattr__(self, name: str) -> Any:
-        """A player, by name, with whatever its class offers."""
-        try:
-            return self.__dict__["players"][name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no player or attribute {name!r}") from None
-
     def trainable_parameters(self, names: Iterable[str]) -> list[nn.Parameter]:
-        """The parameters of these players that may move."""
-        return [each for name in names for each in self._trainable[name]]
+        """Return the parameters of these players that train."""
+        return [parameter for name in names for parameter in self._trainable[name]]
 
     @contextmanager
     def only_trainable(self, names: Collection[str]) -> Generator[None, None, None]:
         """Freeze every player but these."""
         changed = [
-            (each, name in names)
+            (parameter, name in names)
             for name, parameters in self._trainable.items()
-            for each in parameters
-            if each.requires_grad != (name in names)
+            for parameter in parameters
+            if parameter.requires_grad != (name in names)
         ]
-        for each, moves in changed:
-            each.requires_grad = moves
+        for parameter, trains in changed:
+            parameter.requires_grad = trains
         try:
             yield
         finally:
-            for each, moves in changed:
-                each.requires_grad = not moves
+            for parameter, trains in changed:
+                parameter.requires_grad = not trains
 
     def contests_of(self, turn: Turn) -> tuple[Contest, ...]:
-        """The contests that count in a turn: those whose judge moves, or else whose generators do."""
-        moves = set(turn.players)
-        if moves & self.discriminators:
-            return tuple(contest for contest in self.contests if contest.discriminator in moves)
-        return tuple(each for each in self.contests if each.generators is None or moves & set(each.generators))
+        """Return the contests that count in a turn: those whose discriminator trains, or else whose generators do."""
+        players = set(turn.players)
+        if players & self.discriminators:
+            return tuple(contest for contest in self.contests if contest.discriminator in players)
+        return tuple(
+            contest for contest in self.contests if contest.generators is None or players & set(contest.generators)
+        )
 
     def is_discriminator_turn(self, turn: Turn) -> bool:
-        """Whether a judge moves in the turn."""
+        """Return whether a discriminator trains in the turn."""
         return bool(set(turn.players) & self.discriminators)
 
     def score(self, loss: Loss, turn: Turn, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """What a loss adds to a turn; a game whose players pull on both sides overrides it."""
+        """Return what a loss adds to a turn; a game whose players pull on both sides overrides it.
+
+        Args:
+            loss: The loss.
+            turn: The turn.
+            real: The discriminator's output for the real side of a contest.
+            fake: Its output for the fake side.
+        """
         if self.is_discriminator_turn(turn):
             return loss.discriminator(real, fake)
         return loss.generator(real, fake)
 
-    def play(self, game_round: Round, objective: Callable[..., Any]) -> Any:
-        """Take a turn's objective; a game that looks ahead first (unrolling) overrides it.
+    def play(self, game_round: Round, objective: Callable[..., ObjectiveValue]) -> ObjectiveValue:
+        """Compute a turn's objective; a game that looks ahead first (unrolling) overrides it.
 
         Args:
-            round: The round, in the turn that is being taken.
-            objective: `objective(round)` is the sum of the turn's terms, `objective(round, other)` that of another
-                turn over the same round.
+            game_round: The round, in its turn.
+            objective: `objective(game_round)` sums the terms of the round's turn, `objective(game_round, turn)` those
+                of another turn over the same tensors.
         """
         return objective(game_round)
 

@@ -1,77 +1,81 @@
-"""A round as if one process had the batches of all ranks: what terms see that are more than a mean over examples."""
+"""A round as if one process had the batches of all ranks, for terms that are more than a mean over examples."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import gather
+from ganframe.distributed.shard import this_shard
 from ganframe.game.contest import Contest, Side
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.round import Round
-
-if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+from ganframe.game.samples import Sample, map_parts
 
 
 class GatheredRound(Round):
-    """Named tensors and verdicts of a round with the examples of all ranks, in order, each gathered at most once.
+    """The tensors and discriminator outputs of a round with the examples of all ranks, in order of rank.
 
-    Gradients reach the rank that an example comes from.
+    Each is gathered on first use, and once. Gradients reach the rank that an example comes from.
 
     Args:
-        round: The round of this rank.
+        local: The round of this rank.
     """
 
-    def __init__(self, game_round: Round) -> None:
-        # All that is not gathered is the round's own.
-        self.__dict__.update(vars(game_round))
-        self._own = game_round
-        self.size = game_round.size * distributed.this_shard().world_size
-        self.randomness = game_round.randomness.whole()
-        self._tensors: dict[str, Any] = {}
-        self._gathered: dict[tuple[str, Side], DiscriminatorOutput] = {}
+    def __init__(self, local: Round) -> None:
+        super().__init__(
+            local.game,
+            local,
+            size=local.size * this_shard().world_size,
+            device=local.device,
+            randomness=local.randomness.unsharded(),
+            turn=local.turn,
+        )
+        self.logits = local.logits
+        self._local = local
+        self._gathered_tensors: dict[str, Any] = {}
+        self._gathered_outputs: dict[tuple[str, Side], DiscriminatorOutput] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """A named tensor, `(ranks * B, ...)`."""
-        if name not in self._tensors:
-            self._tensors[name] = _sample(self._own[name])
-        return self._tensors[name]
+        """Return a named tensor `(world size * B, ...)`."""
+        if name not in self._gathered_tensors:
+            self._gathered_tensors[name] = map_parts(self._local[name], gather)
+        return self._gathered_tensors[name]
+
+    def made(self) -> Mapping[str, Any]:
+        """Return the tensors that this rank has made so far."""
+        return self._local.made()
 
     def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """What the discriminator says of one side of a contest, on all ranks."""
+        """Return what the discriminator makes of one side of a contest, on all ranks."""
         key = (contest.name, side)
-        if key not in self._gathered:
-            self._gathered[key] = _verdict(self._own.discriminator_output(contest, side))
-        return self._gathered[key]
+        if key not in self._gathered_outputs:
+            self._gathered_outputs[key] = _gather_output(self._local.discriminator_output(contest, side))
+        return self._gathered_outputs[key]
 
-    def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """What a discriminator says of samples of all ranks; each rank judges its own."""
-        shard = distributed.this_shard()
-        own = tuple(map(shard.of, sample)) if isinstance(sample, tuple) else shard.of(sample)
-        given = None if condition is None else shard.of(condition)
-        return _verdict(self._own.judge(discriminator, own, given))
-
-
-def gathered(game_round: Round) -> Round:
-    """The round over all ranks; the round itself where there is but one."""
-    return game_round if distributed.this_shard().world_size == 1 else GatheredRound(game_round)
+    def discriminate(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
+        """Run a discriminator on samples of all ranks; each rank runs its own."""
+        shard = this_shard()
+        own = map_parts(sample, shard.of)
+        own_condition = None if condition is None else shard.of(condition)
+        return _gather_output(self._local.discriminate(discriminator, own, own_condition))
 
 
-def _verdict(own: DiscriminatorOutput) -> DiscriminatorOutput:
-    gather = distributed.gather
+def gather_round(local: Round) -> Round:
+    """Return the round over all ranks; the round itself in a run of one process."""
+    return local if this_shard().world_size == 1 else GatheredRound(local)
+
+
+def _gather_output(own: DiscriminatorOutput) -> DiscriminatorOutput:
     return dataclasses.replace(
         own,
         logits=gather(own.logits),
         features=tuple(map(gather, own.features)),
         class_logits=None if own.class_logits is None else gather(own.class_logits),
-        sample=None if own.sample is None else _sample(own.sample),
+        sample=None if own.sample is None else map_parts(own.sample, gather),
         condition=None if own.condition is None else gather(own.condition),
         target=None if own.target is None else gather(own.target),
     )
-
-
-def _sample(own: Any) -> Any:
-    return tuple(map(distributed.gather, own)) if isinstance(own, tuple) else distributed.gather(own)

@@ -1,97 +1,97 @@
-"""The objective of a turn: every term that joins it, summed with its weight."""
+"""The objective of a turn: every term that joins it, times its weight, summed."""
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import value_at
-from ganframe.config.terms import RegularizerConfig, TermConfig
+from ganframe.config.terms import TermConfig
 from ganframe.errors import BadInput
-from ganframe.game.contest import Contest, Side
+from ganframe.game.active_terms import ActiveTerms, Term
+from ganframe.game.contest import Contest
 from ganframe.game.game import Game
+from ganframe.game.loss_term import LossTerm
+from ganframe.game.regularizer_term import RegularizerTerm
 from ganframe.game.round import Round
-from ganframe.game.terms import LossTerm, RegularizerTerm, Term, _total
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 
 
 @dataclass
 class ObjectiveValue:
-    """A turn's objective and what it consists of: the terms by name, before their weights."""
+    """The objective of a turn over one round.
+
+    Attributes:
+        total: The weighted sum, a scalar.
+        terms: Each term by name, a scalar, before its weight.
+        game_round: The round.
+    """
 
     total: Tensor
     terms: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class ActiveTerms:
-    """The terms that take part in a turn at some moment, and what they ask of its round."""
-
-    terms: tuple[Term, ...]
-
-    @functools.cached_property
-    def _regularizers(self) -> list[RegularizerConfig]:
-        return [term.config for term in self.terms if isinstance(term, RegularizerTerm)]
-
-    @functools.cached_property
-    def grad_wrt_sides(self) -> frozenset[Side]:
-        """The sides whose samples some term differentiates by."""
-        return frozenset[Side]().union(*(config.grad_wrt_sides for config in self._regularizers))
-
-    @functools.cached_property
-    def requires_grad_tensors(self) -> frozenset[str]:
-        """The tensors that some term differentiates by."""
-        return frozenset[str]().union(*(config.requires_grad_tensors() for config in self._regularizers))
-
-    @functools.cached_property
-    def needs_double_backward(self) -> bool:
-        """Whether some term differentiates through a player, so that the objective has second derivatives."""
-        return any(
-            config.needs_double_backward or config.grad_wrt_sides or config.requires_grad_tensors() for config in self._regularizers
-        )
+    game_round: Round
 
 
 class Objective:
     """Sums the terms of each turn.
 
+    Args:
+        experiment: The config with the terms.
+        game: The game that they join.
+
+    Attributes:
+        terms: All terms, losses first.
+
     Raises:
-        BadInput: When a term asks for what the game lacks, or a turn has no term.
+        BadInput: When a term needs what the game lacks, or a turn has no term.
     """
 
     def __init__(self, experiment: Experiment, game: Game) -> None:
         self.game = game
-        self.terms = list(_terms(experiment))
+        self.terms: list[Term] = list(_build_terms(experiment))
         for term in self.terms:
             term.check(game)
             if not any(term.joins(game, turn) for turn in game.turns):
                 message = f"{term.name!r} joins no turn; the game has: {', '.join(turn.name for turn in game.turns)}"
                 raise BadInput(message, path=term.path)
-        self._joining = {turn.name: [term for term in self.terms if term.joins(game, turn)] for turn in game.turns}
-        self._intervals = {name: [term.config.every for term in terms] for name, terms in self._joining.items()}
-        self._plans: dict[tuple[str, tuple[bool, ...]], ActiveTerms] = {}
+        self._by_turn = {turn.name: [term for term in self.terms if term.joins(game, turn)] for turn in game.turns}
+        self._active: dict[tuple[str, tuple[bool, ...]], ActiveTerms] = {}
         for turn in game.turns:
-            if not self._joining[turn.name]:
+            if not self._by_turn[turn.name]:
                 message = f"nothing to minimise in the turn {turn.name!r}"
                 raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
 
     def active_terms(self, turn: Turn, progress: TrainingProgress) -> ActiveTerms:
-        """The terms that take part in a turn this time."""
-        due = tuple([progress.turn_count % interval == 0 for interval in self._intervals[turn.name]])
-        found = self._plans.get((turn.name, due))
-        if found is None:
-            found = ActiveTerms(tuple(itertools.compress(self._joining[turn.name], due)))
-            self._plans[turn.name, due] = found
-        return found
+        """Return the terms that take part in a turn this time."""
+        terms = self._by_turn[turn.name]
+        due = tuple([progress.turn_count % term.config.every == 0 for term in terms])
+        if (turn.name, due) not in self._active:
+            self._active[turn.name, due] = ActiveTerms(
+                tuple(term for term, is_due in zip(terms, due, strict=True) if is_due)
+            )
+        return self._active[turn.name, due]
+
+    def open_round(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> Round:
+        """Return a round as a turn sees it: what its terms differentiate by requires a gradient."""
+        active = self.active_terms(turn, progress)
+        return game_round.in_turn(
+            turn, grad_wrt_sides=active.grad_wrt_sides, requires_grad_tensors=active.requires_grad_tensors
+        )
 
     def __call__(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> ObjectiveValue:
-        """The weighted sum over the active terms. A turn with none this time has the objective 0."""
+        """Return the weighted sum over the active terms; 0 when a turn has none this time.
+
+        Args:
+            game_round: The round, in the turn.
+            turn: The turn.
+            progress: How far the run is.
+        """
         terms: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
         for term in self.active_terms(turn, progress).terms:
@@ -99,42 +99,63 @@ class Objective:
                 terms[term.name] = value = term.value(game_round, turn)
             except BadInput as problem:
                 raise problem.within(*term.path) from None
+            # A term that is taken each k-th time weighs k times as much, so that its mean stays the same.
             weight = value_at(term.config.weight, progress.images, progress.total) * term.config.every
             weighted.append(value if weight == 1 else weight * value)
-        return ObjectiveValue(_total(weighted), terms)
-
-    def at(self, turn: Turn, progress: TrainingProgress) -> Callable[..., ObjectiveValue]:
-        """What `Game.play` is given: the objective of a turn over a round, or that of another turn over the same round.
-
-        The round enters the turn that is asked for, with fresh verdicts.
-        """
-
-        def objective(game_round: Round, other: Turn = turn) -> ObjectiveValue:
-            active_terms = self.active_terms(other, progress)
-            game_round.enter(other, active_terms.grad_wrt_sides, active_terms.requires_grad_tensors)
-            return self(game_round, other, progress)
-
-        return objective
+        return ObjectiveValue(_sum(weighted), terms, game_round)
 
     def decision_threshold(self, contest: Contest) -> float | None:
-        """The logit above which a sample of a contest counts as taken for real, by the first loss that scores it."""
-        found = (term.config.decision_threshold for term in self.terms if isinstance(term, LossTerm) and term.scores(contest))
-        return next(found, None)
+        """Return the logit above which a sample counts as real, by the first loss that scores the contest."""
+        for term in self.terms:
+            if isinstance(term, LossTerm) and term.scores(contest):
+                return term.config.decision_threshold
+        return None
 
-    def stateful(self) -> dict[str, Any]:
-        """The live terms that keep state of their own, by name."""
+    def stateful_terms(self) -> dict[str, Any]:
+        """Return the live terms that have a state dict, by name."""
         return {term.name: term.live for term in self.terms if getattr(term.live, "state_dict", dict)()}
 
 
-def _terms(experiment: Experiment) -> Iterator[Term]:
-    taken: dict[str, int] = {}
+@dataclass(frozen=True)
+class TurnObjective:
+    """The objective at some point of a run, as `Game.play` is given it.
 
-    def named(config: TermConfig) -> str:
+    Attributes:
+        objective: The objective of all turns.
+        progress: How far the run is.
+    """
+
+    objective: Objective
+    progress: TrainingProgress
+
+    def __call__(self, game_round: Round, turn: Turn | None = None) -> ObjectiveValue:
+        """Sum the terms of a turn.
+
+        Args:
+            game_round: The round.
+            turn: Another turn than the round's own, to be taken over the same tensors.
+        """
+        if turn is not None:
+            game_round = self.objective.open_round(game_round, turn, self.progress)
+        assert game_round.turn is not None
+        return self.objective(game_round, game_round.turn, self.progress)
+
+
+def _build_terms(experiment: Experiment) -> Iterator[Term]:
+    counts: dict[str, int] = {}
+
+    def unique_name(config: TermConfig) -> str:
         name = config.type_name()
-        taken[name] = taken.get(name, 0) + 1
-        return name if taken[name] == 1 else f"{name}-{taken[name]}"
+        counts[name] = counts.get(name, 0) + 1
+        return name if counts[name] == 1 else f"{name}-{counts[name]}"
 
     for index, loss in enumerate(experiment.losses):
-        yield LossTerm(named(loss), ("losses", index), loss)
+        yield LossTerm(unique_name(loss), ("losses", index), loss)
     for index, regularizer in enumerate(experiment.regularizers):
-        yield RegularizerTerm(named(regularizer), ("regularizers", index), regularizer)
+        yield RegularizerTerm(unique_name(regularizer), ("regularizers", index), regularizer)
+
+
+def _sum(values: list[Tensor]) -> Tensor:
+    if len(values) == 1:
+        return values[0]
+    return torch.stack(values).sum() if values else torch.zeros(())

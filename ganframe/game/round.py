@@ -1,37 +1,68 @@
-"""Rounds: the named tensors of one batch, and what discriminators say of them."""
+"""Rounds: the named tensors of one batch, and what discriminators make of them.
+
+B is the batch axis of every tensor.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game.contest import Contest, Side
+from ganframe.game.discriminator_output import DeferredOutput, DiscriminatorOutput
+from ganframe.game.samples import Sample, map_parts
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 
 if TYPE_CHECKING:
-    import torch
+    from ganframe.game.game import Game
 
-    from ganframe.game.protocols import Sample
-from ganframe.game.contest import Contest, Side
-from ganframe.game.game import Game
-from ganframe.game.turn import Turn
+Augment = Callable[[Sample, Randomness], Sample]
+Weights = Mapping[str, Mapping[str, Tensor]]
+"""Parameters and buffers by name, of each player."""
+
+
+@dataclass
+class MadeTensors:
+    """What the turns over one batch share.
+
+    Attributes:
+        values: The tensors that were made so far, by name.
+        requires_grad: Names of the tensors that are made to require a gradient.
+        makers_running: How many makers are on the call stack.
+        discriminator_calls: How often a discriminator was run with augmentations.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    requires_grad: frozenset[str] = frozenset()
+    makers_running: int = 0
+    discriminator_calls: int = 0
 
 
 class Round(Mapping[str, Any]):
-    """The named tensors of a turn over one batch, each made on first use and at most once.
+    """The named tensors of one batch as one turn sees them; each is made on first use, and once for all turns.
 
     Args:
-        game: The game being played.
-        batch: The tensors that the data gives.
-        size: How many examples the round is over.
+        game: The game.
+        batch: The tensors that the data set gives.
+        size: Number of examples, B.
         device: Where tensors are made.
         randomness: The draws of this round.
-        augment: What stands between a sample and the discriminators.
-        shared: Whether several turns read this round: tensors are then made with their graph.
-        leaves: Names of the tensors that are made to require a gradient.
+        augment: The change between a sample and the discriminators.
+        shared: Whether several turns read the tensors: they are then made with their graph.
+        turn: The turn; None outside training.
+        grad_wrt_sides: The sides whose samples have to require a gradient.
+        requires_grad_tensors: Names of the tensors that have to require a gradient.
+        discriminator_weights: Weights to use instead of a discriminator's own, for games that look ahead.
+        made: The tensors of another turn over the same batch.
+
+    Attributes:
+        logits: What the discriminators returned in this turn so far, detached, by contest and side.
     """
 
     def __init__(
@@ -42,85 +73,108 @@ class Round(Mapping[str, Any]):
         size: int,
         device: torch.device,
         randomness: Randomness,
-        augment: Callable[[Sample, Randomness], Sample] | None = None,
+        augment: Augment | None = None,
         shared: bool = False,
+        turn: Turn | None = None,
+        grad_wrt_sides: frozenset[Side] = frozenset(),
         requires_grad_tensors: frozenset[str] = frozenset(),
+        discriminator_weights: Weights | None = None,
+        made: MadeTensors | None = None,
     ) -> None:
         self.game = game
         self.size = size
         self.device = device
         self.randomness = randomness
-        self.turn: Turn | None = None
-        self.weights: dict[str, dict[str, Tensor]] = {}
-        """Parameters to judge with instead of a player's own, by player: for turns that look ahead."""
+        self.turn = turn
         self.logits: dict[tuple[str, Side], Tensor] = {}
-        """What this turn's discriminators said so far, by contest and side, without a graph."""
         self._batch = batch
         self._augment = augment
         self._shared = shared
-        self._leaves = leaves
-        self._makers_at_work = 0
-        self._judged = 0
-        self._made: dict[str, Any] = {}
-        self._verdicts: dict[tuple[str, str, str | None], DiscriminatorOutput] = {}
-        self._input_gradients: frozenset[Side] = frozenset()
+        self._grad_wrt_sides = grad_wrt_sides
+        self._discriminator_weights = discriminator_weights or {}
+        self._made = MadeTensors() if made is None else made
+        self._made.requires_grad |= requires_grad_tensors
+        self._outputs: dict[tuple[str, str, str | None], DiscriminatorOutput] = {}
 
-    def enter(
-        self, turn: Turn, grad_wrt_sides: frozenset[Side] = frozenset(), requires_grad_tensors: frozenset[str] = frozenset()
-    ) -> None:
-        """Begin a turn; verdicts of an earlier one are forgotten.
+    def in_turn(
+        self,
+        turn: Turn,
+        *,
+        grad_wrt_sides: frozenset[Side] = frozenset(),
+        requires_grad_tensors: frozenset[str] = frozenset(),
+    ) -> Round:
+        """Return the same tensors as a turn sees them, with discriminator outputs of its own.
 
         Args:
             turn: The turn.
             grad_wrt_sides: The sides whose samples some term differentiates by.
-            leaves: Names of the tensors that some term differentiates by.
+            requires_grad_tensors: Names of the tensors that some term differentiates by.
         """
-        self.turn = turn
-        self._leaves |= leaves
-        self._input_gradients = grad_wrt_sides
-        self._verdicts.clear()
-        self.logits.clear()
+        return self._view(turn, grad_wrt_sides, requires_grad_tensors, self._discriminator_weights)
 
-    def leave(self) -> None:
-        """End a turn: let go of the verdicts, whose activations the backward pass can then free as it goes."""
-        self._verdicts.clear()
+    def with_discriminator_weights(self, weights: Weights) -> Round:
+        """Return the round as it would be with these weights in place of the discriminators' own."""
+        return self._view(self.turn, self._grad_wrt_sides, frozenset(), weights)
+
+    def _view(
+        self,
+        turn: Turn | None,
+        grad_wrt_sides: frozenset[Side],
+        requires_grad_tensors: frozenset[str],
+        discriminator_weights: Weights,
+    ) -> Round:
+        return Round(
+            self.game,
+            self._batch,
+            size=self.size,
+            device=self.device,
+            randomness=self.randomness,
+            augment=self._augment,
+            shared=self._shared,
+            turn=turn,
+            grad_wrt_sides=grad_wrt_sides,
+            requires_grad_tensors=requires_grad_tensors,
+            discriminator_weights=discriminator_weights,
+            made=self._made,
+        )
 
     def __getitem__(self, name: str) -> Any:
-        """A named tensor. In a discriminator's turn it carries no graph."""
-        if name not in self._made:
-            made = self._make(name)
-            self._made[name] = _each(made, _by_itself) if name in self._leaves else made
-        value = self._made[name]
-        detached = self._shared and not self._makers_at_work
+        """Return a named tensor `(B, ...)`, or a tuple of them. In a discriminator's turn it carries no graph."""
+        made = self._made
+        if name not in made.values:
+            value = self._make(name)
+            made.values[name] = map_parts(value, _requiring_grad) if name in made.requires_grad else value
+        value = made.values[name]
+        detached = self._shared and not made.makers_running
         if detached and self.turn is not None and self.game.is_discriminator_turn(self.turn):
-            return _each(value, Tensor.detach)
+            return map_parts(value, Tensor.detach)
         return value
 
     def _make(self, name: str) -> Any:
-        if name in self.game.makers and name not in self._batch:
-            maker = getattr(self.game, name)
-            if not self._shared or self._makers_at_work:
+        if name not in self.game.makers or name in self._batch:
+            return self._batch[name]
+        maker = getattr(self.game, name)
+        if not self._shared or self._made.makers_running:
+            return maker(self)
+        # What a maker reads keeps its graph, also in a discriminator's turn.
+        self._made.makers_running += 1
+        try:
+            with self.game.only_trainable(set(self.game.players) - self.game.discriminators):
                 return maker(self)
-            # What a maker reads keeps its graph, also while a discriminator moves.
-            self._makers_at_work += 1
-            try:
-                with self.game.only_trainable(set(self.game.players) - self.game.discriminators):
-                    return maker(self)
-            finally:
-                self._makers_at_work -= 1
-        return self._batch[name]
+        finally:
+            self._made.makers_running -= 1
 
     def __iter__(self) -> Iterator[str]:
-        """The names that there are."""
+        """Iterate over the names of the tensors."""
         return iter(self.game.names)
 
     def __len__(self) -> int:
-        """How many names there are."""
+        """Return the number of tensors."""
         return len(self.game.names)
 
     def made(self) -> Mapping[str, Any]:
-        """What was made so far."""
-        return dict(self._made)
+        """Return the tensors that were made so far."""
+        return dict(self._made.values)
 
     @property
     def contests(self) -> tuple[Contest, ...]:
@@ -128,57 +182,56 @@ class Round(Mapping[str, Any]):
         return self.game.contests if self.turn is None else self.game.contests_of(self.turn)
 
     def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """What the discriminator says of one side of a contest; judged on first use."""
-        name, condition = contest.real, contest.real_condition
+        """Return what the discriminator makes of one side of a contest; it is run on first use."""
+        name, condition_name = contest.real, contest.real_condition
         if side == "fake":
-            name, condition = contest.fake, contest.fake_condition
+            name, condition_name = contest.fake, contest.fake_condition
             if contest.replay and self.turn is not None and self.game.is_discriminator_turn(self.turn):
                 name = contest.replay
-        key = (contest.discriminator, name, condition)
-        if key not in self._verdicts:
-            given = None if condition is None else self[condition]
+        key = (contest.discriminator, name, condition_name)
+        if key not in self._outputs:
+            condition = None if condition_name is None else self[condition_name]
             sample = self[name]
-            if side in self._input_gradients:
-                sample = _each(sample, _by_itself)
-            self._verdicts[key] = self.judge(contest.discriminator, sample, given)
-        output = self._verdicts[key]
+            if side in self._grad_wrt_sides:
+                sample = map_parts(sample, _requiring_grad)
+            self._outputs[key] = self.discriminate(contest.discriminator, sample, condition)
+        output = self._outputs[key]
         if (contest.name, side) not in self.logits:
             self.logits[contest.name, side] = output.logits.detach()
         return output
 
     def deferred_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """The verdict, computed when something of it is read."""
-        return cast(DiscriminatorOutput, _Pending(self, contest, side))
+        """Return the output for one side of a contest, computed when something of it is read."""
+        return DeferredOutput(lambda: self.discriminator_output(contest, side))
 
-    def judge(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """What a discriminator says of any sample, seen through the augmentations."""
-        seen = sample
+    def discriminate(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
+        """Run a discriminator on any sample, seen through the augmentations.
+
+        Args:
+            discriminator: The player.
+            sample: The samples, each part `(B, ...)`.
+            condition: The condition of each sample, `(B, ...)`.
+        """
+        augmented = sample
         if self._augment is not None:
-            # With draws of its own: what is the same for reals and fakes would tie their verdicts together.
-            seen = self._augment(sample, self.randomness.at("judged", self._judged))
-            self._judged += 1
+            # With draws of its own: the same draws for reals and fakes would tie the two outputs together.
+            augmented = self._augment(sample, self.randomness.at("judged", self._made.discriminator_calls))
+            self._made.discriminator_calls += 1
         player = self.game.players[discriminator]
-        given = (seen,) if condition is None else (seen, condition)
-        weights = self.weights.get(discriminator)
-        output: DiscriminatorOutput = player(*given) if weights is None else functional_call(player, weights, given)
+        inputs = (augmented,) if condition is None else (augmented, condition)
+        weights = self._discriminator_weights.get(discriminator)
+        output: DiscriminatorOutput = (
+            player(*inputs) if weights is None else functional_call(player, dict(weights), inputs)
+        )
         output.sample = sample
         output.condition = condition
         return output
 
-
-class _Pending:
-    def __init__(self, game_round: Round, contest: Contest, side: Side) -> None:
-        self._of = game_round, contest, side
-
-    def __getattr__(self, name: str) -> Any:
-        game_round, contest, side = self._of
-        return getattr(game_round.discriminator_output(contest, side), name)
+    def free_outputs(self) -> None:
+        """Drop the discriminator outputs, so that a backward pass can free their activations as it goes."""
+        self._outputs.clear()
 
 
-def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    return tuple(change(part) for part in value) if isinstance(value, tuple) else change(value)
-
-
-def _by_itself(sample: Tensor) -> Tensor:
-    """The sample as something to differentiate by; one with a graph already is."""
+def _requiring_grad(sample: Tensor) -> Tensor:
+    """Return the sample as something to differentiate by; one with a graph already is."""
     return sample if sample.requires_grad or not sample.is_floating_point() else sample.detach().requires_grad_()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where in the run a turn is taken: all that lazy intervals and schedules depend on.
+    """How far a run is when a turn is taken.
 
     Attributes:
         turn_count: How often this turn was taken before.

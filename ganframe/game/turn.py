@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One optimizer step of some players; the others are frozen meanwhile.
+    """One optimizer step of some players, while the others are frozen.
 
     Attributes:
-        name: How configs call the turn.
-        moves: The players who move.
+        name: The name of the turn in configs and logs.
+        players: The players that train.
         repeats: How often the turn is taken in a step, each time on a batch of its own.
     """
 

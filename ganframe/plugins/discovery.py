@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from ganframe import builtin
 from ganframe.config.component import Component
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, describe
 from ganframe.plugins import hookspecs
 from ganframe.plugins.registry import Conflict, Registry
 
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 
 
 GROUP = "ganframe"
+"""The group of entry points in which plugins are found."""
+CORE = "ganframe"
+"""The entry point of the components that the core itself supplies."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,22 @@ class Installed:
             tried = _broken(tried, problem)
         self.plugins.append(tried)
 
+    def find_type(self, kind: str, name: str) -> type[Component] | str:
+        """Return the config class of a type or alias; where there is none, a sentence that says what to do."""
+        return self.registry.find(kind, name)
+
+    def type_names(self, kind: str) -> list[str]:
+        """Return the type names of a kind, sorted."""
+        return self.registry.types(kind)
+
+    def types(self) -> Iterator[tuple[type[Component], str]]:
+        """Yield every config class with the package that supplies it, by kind, then by name."""
+        return iter(self.registry)
+
+    def broken_packages(self) -> list[str]:
+        """Return the packages of plugins that cannot be loaded."""
+        return [plugin.package for plugin in self.plugins if plugin.error]
+
     def add_commands(self, cli: Typer) -> None:
         """Let every plugin add its commands; one that cannot is listed as broken."""
         for hook in self.manager.hook.register_commands.get_hookimpls():
@@ -92,17 +110,13 @@ class Installed:
 
 def _broken(plugin: Plugin, problem: BaseException) -> Plugin:
     """The plugin with its error; raises that instead when GANFRAME_STRICT_PLUGINS says so."""
-    error = _short(problem)
+    error = describe(problem)
     if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
         raise BadInput(
             f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}) cannot be loaded: {error}",
             remedy="Mend or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
         ) from problem
     return dataclasses.replace(plugin, error=error)
-
-
-def _short(problem: BaseException) -> str:
-    return (f"{type(problem).__name__}: {problem}".splitlines() or [""])[0]
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -122,19 +136,20 @@ def installed() -> Installed:
         BadInput: When a plugin is broken in strict mode, or the limit names one that is not installed.
     """
     found = Installed(new_manager())
-    found.add("ganframe", "ganframe", "", lambda: builtin, builtin.__name__)
-    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    # The core's own plugin comes first, and whatever the limit says.
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name != CORE, point.name))
     limit = os.environ.get("GANFRAME_LOAD_PLUGINS")
     if limit is not None:
         wanted = {name.strip() for name in limit.split(",")} - {""}
-        absent = wanted - {point.name for point in points}
+        others = [point.name for point in points if point.name != CORE]
+        absent = wanted - {*others}
         if absent:
             raise BadInput(
                 f"no plugin is called {', '.join(sorted(absent))}",
                 place=f"GANFRAME_LOAD_PLUGINS={limit}",
-                remedy=f"Installed: {', '.join(point.name for point in points)}.",
+                remedy=f"Installed: {', '.join(others)}.",
             )
-        points = [point for point in points if point.name in wanted]
+        points = [point for point in points if point.name in {CORE, *wanted}]
     for point in points:
         found.add(point.name, *_distribution(point), point.load, point.value)
     return found

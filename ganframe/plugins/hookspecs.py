@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pluggy
+from ganframe.config.markers import hookspec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from ganframe.game.round import Round
     from ganframe.game.turn import Turn
     from ganframe.training.run import Run
-
-
-hookspec = pluggy.HookspecMarker("ganframe")
-
-
-hookimpl = pluggy.HookimplMarker("ganframe")
 
 
 @hookspec(historic=True)

@@ -1,13 +1,12 @@
 """Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
 
-A checkpoint is a folder `checkpoints/STEP/` with one `ROOM.safetensors` for each part of the state, `state.json` for
+A checkpoint is a folder `checkpoints/STEP/` with one `SECTION.safetensors` for each part of the state, `state.json` for
 all that is no tensor, and `manifest.json` with the SHA-256 of each. It is written beside its place and moved there
 in one rename, so a folder with a name of digits is always complete.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -24,10 +23,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ganframe.errors import BadInput, writing
 from ganframe.distributed.notices import print_notice
-from ganframe.files import _write, write_atomically
-
+from ganframe.errors import BadInput, writing
+from ganframe.files import _write
 
 MANIFEST = "manifest.json"
 
@@ -72,7 +70,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         tensors: dict[str, Tensor] = {}
         structure[section] = _without_tensors(tree, "", tensors)
         if tensors:
-            files[f"{room}.safetensors"] = save_tensors(tensors)
+            files[f"{section}.safetensors"] = save_tensors(tensors)
     files[STATE] = json.dumps({"step": step, "rooms": structure}).encode()
     files[MANIFEST] = _manifest({name: _digest(content) for name, content in files.items()})
 
@@ -126,7 +124,9 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
     try:
         state = _STATE.validate_json(files[STATE])
         sections = {
-            section: _with_tensors(tree, load_tensors(files[name]) if (name := f"{room}.safetensors") in files else {})
+            section: _with_tensors(
+                tree, load_tensors(files[name]) if (name := f"{section}.safetensors") in files else {}
+            )
             for section, tree in state.sections.items()
         }
     except (ValueError, TypeError, KeyError, SafetensorError) as problem:

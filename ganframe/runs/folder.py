@@ -5,38 +5,25 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import re
 import shutil
-import sys
 import time
-from dataclasses import dataclass, field
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import pluggy
 from pydantic import AfterValidator, TypeAdapter
 
-from ganframe.files import write_atomically
-from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.config.experiment import Experiment
-from ganframe.files import read_json
-from ganframe.plugins.discovery import installed
+from ganframe.config.load import load_experiment
 from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.config.yaml import dump_yaml
-from ganframe.config.load import load_experiment
+from ganframe.errors import BadInput, RunFailed, writing
+from ganframe.files import read_json, write_atomically
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from ganframe.training.assembly import Assembly
-    from ganframe.training.ema import AveragedPlayers
-    from ganframe.game.game import Game
-    from ganframe.game.protocols import Optimizer
-from ganframe.runs.environment import ENVIRONMENT, Environment, _changes, _flat, environment
-from ganframe.training.run import Run
+    pass
+from ganframe.runs.environment import ENVIRONMENT, Environment, _changes, environment
 
 
 def _possible(spec: TensorSpec) -> TensorSpec:

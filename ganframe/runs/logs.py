@@ -5,24 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Column
 
 from ganframe.errors import writing
-from ganframe.plugins.hookspecs import hookimpl
 from ganframe.files import parse_json
-from ganframe.training.run import Run
-from ganframe.builtin.jsonl import JsonlLogger
-from ganframe.cli.progress_bar import ProgressBar, _by_turn
 
 
 class PendingScalars:

@@ -59,7 +59,7 @@ class FakeGenerator(GeneratorConfig):
 
     type: Literal["stub"] = "stub"
     conditional = True
-    provides_outputs = frozenset({"log_prob"})
+    provides = frozenset({"log_prob"})
     from_sample: bool = False
     """Start from a sample."""
 
@@ -99,7 +99,7 @@ class FakeDiscriminator(DiscriminatorConfig):
 
     type: Literal["stub"] = "stub"
     conditional = True
-    provides_outputs = frozenset({"features", "class_logits"})
+    provides = frozenset({"features", "class_logits"})
     classes: int = CLASSES
     """How many class logits there are."""
 
@@ -232,7 +232,7 @@ class _Duel(Game):
     @tensor
     def fake(self, game_round: Round) -> Tensor:
         """What the generator makes."""
-        return self.generator(game_round.randomness.normal("latent", (game_round.size, 3)))
+        return self.players["generator"](game_round.randomness.normal("latent", (game_round.size, 3)))
 
 
 class FakeGameConfig(GameConfig):
@@ -263,5 +263,5 @@ def round_of(
     size = len(next(iter(batch.values())))
     game_round = Round(game, batch, size=size, device=CPU, randomness=SEEDED, shared=shared)
     if turn is not None:
-        game_round.enter(turn, **entered)
+        game_round = game_round.in_turn(turn, **entered)
     return game_round

@@ -102,7 +102,7 @@ def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
         for game_round in (round_of(game, batch_of(game.data)), shared):
             for player in game.players.values():
                 player.zero_grad(set_to_none=True)
-            game_round.enter(turn)
+            game_round = game_round.in_turn(turn)
             with game.only_trainable(turn.players):
                 total = _objective(game, game_round)
                 if total.requires_grad:

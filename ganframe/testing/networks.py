@@ -172,8 +172,8 @@ def leading_batch_axis(config: DiscriminatorConfig) -> None:
         output: DiscriminatorOutput = case()
         tensors = [output.logits, *output.features, *([] if output.class_logits is None else [output.class_logits])]
         assert all(len(each) == size for each in tensors)
-        assert ("features" in config.provides_outputs) == bool(output.features), "`gives` and the verdict disagree on features"
-        assert ("class_logits" in config.provides_outputs) == (output.class_logits is not None), (
+        assert ("features" in config.provides) == bool(output.features), "`gives` and the verdict disagree on features"
+        assert ("class_logits" in config.provides) == (output.class_logits is not None), (
             "`gives` and the verdict disagree"
         )
 

@@ -10,18 +10,18 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ganframe.api import train
 from ganframe.config.experiment import Checkpoint, Experiment, Train
 from ganframe.config.kinds import LoggerConfig
+from ganframe.config.markers import hookimpl
 from ganframe.config.terms import LossConfig
 from ganframe.errors import RunFailed
 from ganframe.game.losses import SeparableLoss
 from ganframe.game.protocols import Loss
 from ganframe.plugins.discovery import installed
-from ganframe.plugins.hookspecs import hookimpl
 from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.runs.folder import RunFolder
 from ganframe.testing.fakes import FakeData, FakeGameConfig
-from ganframe.training.loop import train
 
 STEPS = 4
 BATCH = 8

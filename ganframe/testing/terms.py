@@ -102,7 +102,9 @@ class _Case:
         self.requires_grad_tensors = frozenset(config.requires_grad_tensors())
 
     def round(self, batch: dict[str, Tensor]) -> Round:
-        return round_of(self.game, batch, self.turn, grad_wrt_sides=self.inputs, requires_grad_tensors=self.requires_grad_tensors)
+        return round_of(
+            self.game, batch, self.turn, grad_wrt_sides=self.inputs, requires_grad_tensors=self.requires_grad_tensors
+        )
 
     def value(self, batch: dict[str, Tensor] | None = None) -> Tensor:
         return self.live.forward(self.round(batch or batch_of(self.game.data)))

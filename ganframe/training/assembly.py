@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ganframe.builtin.optimizers import Adam
 from ganframe.config.component import Component
 from ganframe.config.experiment import Experiment
 from ganframe.config.kinds import OptimizerConfig
+from ganframe.config.markers import has_hooks
 from ganframe.config.specs import DataSpec
 from ganframe.config.transforms import built_from
 from ganframe.distributed.process_group import local_device
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import BadInput, within
 from ganframe.game.game import Game
+from ganframe.game.loss_term import LossTerm
 from ganframe.game.objective import Objective
 from ganframe.game.protocols import Optimizer
-from ganframe.game.terms import LossTerm
 from ganframe.randomness import Randomness
 
 
@@ -69,9 +69,16 @@ class Assembly:
                 yield from zip(term.config.labels, term.policies, strict=True)
         yield from zip(self.experiment.augmentations, self.augmentations, strict=True)
 
+    def listeners(self) -> list[object]:
+        """Return the live objects that implement hooks, each once."""
+        return list({id(live): live for _, live in self.components() if has_hooks(live)}.values())
+
     def optimizer_configs(self) -> dict[str, OptimizerConfig]:
         """The optimizer config of each turn."""
-        return {turn.name: self.experiment.optimizers.get(turn.name, Adam()) for turn in self.game.turns}
+        return {
+            turn.name: self.experiment.optimizers.get(turn.name) or OptimizerConfig.default()
+            for turn in self.game.turns
+        }
 
     def optimizers(self) -> dict[str, Optimizer]:
         """A fresh optimizer for each turn."""

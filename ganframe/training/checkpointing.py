@@ -8,8 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import barrier, distribute_like, full_tensor
 from ganframe.distributed.notices import print_notice
+from ganframe.distributed.shard import is_main_process
 from ganframe.errors import BadInput, NotFinite
 from ganframe.runs.checkpoints import load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
@@ -28,14 +29,14 @@ def save_checkpoint(run: Run) -> None:
     """
     check_finite(run)
     state: dict[str, object] = {}
-    run.hooks.hook.on_checkpoint_save(run=run, state=state)
+    run.hooks.call("on_checkpoint_save", run=run, state=state)
     sections = {name: each.state_dict() for name, each in _rooms(run).items()}
     optimizers = {turn: optimizer_state.state_dict(optimizer) for turn, optimizer in run.optimizers.items()}
     sections |= {"optimizers": optimizers, "memory": run.game.memory, "hooks": state}
     sections["progress"] = {"images": run.images, "rollbacks": run.rollbacks, "looked": run.evaluation_done}
     sections["settings"] = {"optimizers": _optimizer_settings(run)}
     sections = _whole(sections)
-    if distributed.is_main_process():
+    if is_main_process():
         save(run.folder.checkpoints, run.step, sections, run.experiment.checkpoint.keep)
 
 
@@ -47,7 +48,7 @@ def check_finite(run: Run) -> None:
     """
     spoilt: dict[str, list[str]] = {}
     for part, name, held in _held(run):
-        value = distributed.full_tensor(held)
+        value = full_tensor(held)
         # The least and the largest number tell, in a thirtieth of the time that it takes to ask each.
         if value.is_floating_point() and value.numel() and not torch.stack(value.aminmax()).isfinite().all():
             spoilt.setdefault(part, []).append(name)
@@ -61,7 +62,7 @@ def restore(run: Run) -> None:
     Raises:
         BadInput: When there are checkpoints and all of them are damaged, or the state does not fit the config.
     """
-    distributed.barrier()  # the main process may still be writing
+    barrier()  # the main process may still be writing
     found = load_latest(run.folder.checkpoints)
     if found is None:
         return  # stopped before its first checkpoint
@@ -75,14 +76,18 @@ def restore(run: Run) -> None:
             raise _does_not_fit(name, "the run did not have it")
     for name in run.optimizers:
         _load_optimizer(run, name, sections)
-    if distributed.is_main_process():
+    if is_main_process():
         mark_damaged(run.folder.checkpoints, after=step)
     run.step = step
     run.game.memory = {name: each.to(run.device) for name, each in sections["memory"].items()}
     progress = sections["progress"]
-    run.images, run.rollbacks, run.evaluation_done = int(progress["images"]), int(progress["rollbacks"]), progress["looked"]
+    run.images, run.rollbacks, run.evaluation_done = (
+        int(progress["images"]),
+        int(progress["rollbacks"]),
+        progress["looked"],
+    )
     run.resumed = True
-    run.hooks.hook.on_checkpoint_load(run=run, state=sections["hooks"])
+    run.hooks.call("on_checkpoint_load", run=run, state=sections["hooks"])
 
 
 def roll_back(run: Run, problem: NotFinite) -> None:
@@ -129,7 +134,9 @@ def _load_optimizer(run: Run, turn: str, sections: Mapping[str, Any]) -> None:
         raise _does_not_fit(name, f"the run had {before['type']!r}, and this is {now['type']!r}")
     config = run.assembly.optimizer_configs()[turn]
     try:
-        optimizer_state.load_state_dict(run.optimizers[turn], config, sections["optimizers"][turn], settings=before == now)
+        optimizer_state.load_state_dict(
+            run.optimizers[turn], config, sections["optimizers"][turn], settings=before == now
+        )
     except (RuntimeError, ValueError, KeyError, TypeError) as problem:
         raise _does_not_fit(name, str(problem).splitlines()[0]) from None
 
@@ -137,7 +144,7 @@ def _load_optimizer(run: Run, turn: str, sections: Mapping[str, Any]) -> None:
 def _whole(tree: Any) -> Any:
     """The state with all of every tensor, of which each rank may have a part."""
     if isinstance(tree, Tensor):
-        return distributed.full_tensor(tree)
+        return full_tensor(tree)
     if isinstance(tree, Mapping):
         return {name: _whole(each) for name, each in cast(Mapping[str, Any], tree).items()}
     if isinstance(tree, (list, tuple)):
@@ -148,7 +155,7 @@ def _whole(tree: Any) -> Any:
 def _laid_out(state: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
     """A saved state, of which each rank has what it has of the present one."""
     return {
-        name: distributed.distribute_like(value, model) if isinstance(model := present.get(name), Tensor) else value
+        name: distribute_like(value, model) if isinstance(model := present.get(name), Tensor) else value
         for name, value in state.items()
     }
 
@@ -156,7 +163,7 @@ def _laid_out(state: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str,
 def _rooms(run: Run) -> dict[str, Any]:
     """Everything of a run that has a state dict, by a name of its own."""
     players = {f"player.{name}": player for name, player in run.game.players.items()}
-    terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful().items()}
+    terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful_terms().items()}
     averages = {"averages": run.averages} if run.averages else {}
     return players | terms | averages | {"augmentations": run.assembly.augmentations}
 
@@ -178,7 +185,7 @@ def _held(run: Run) -> Iterator[tuple[str, str, Tensor]]:
         moved = run.game.trainable_parameters(turn.players)
         for index, state in run.optimizers[turn.name].state_dict()["state"].items():
             yield from _leaves(f"the optimizer of the turn {turn.name!r}", state, f" of {names[moved[index]]}")
-    for name, term in run.assembly.objective.stateful().items():
+    for name, term in run.assembly.objective.stateful_terms().items():
         yield from _leaves(f"the term {name!r}", term.state_dict())
     yield from _leaves("the augmentations", run.assembly.augmentations.state_dict())
     yield from _leaves("the memory of the game", run.game.memory)

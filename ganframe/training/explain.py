@@ -17,10 +17,11 @@ from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.terms import TermConfig
 from ganframe.data.loader import BatchLoader
 from ganframe.errors import within
+from ganframe.game.active_terms import ActiveTerms
 from ganframe.game.contest import Contest
-from ganframe.game.objective import ActiveTerms
+from ganframe.game.loss_term import LossTerm
+from ganframe.game.objective import TurnObjective
 from ganframe.game.round import Round
-from ganframe.game.terms import LossTerm
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
@@ -89,13 +90,13 @@ def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], fl
     operations = 0.0
     memory = dict(game.memory)
     for turn in game.turns:
-        active[turn.name] = [term.name for term in assembly.objective.plan(turn, _moment(experiment, 0)).terms]
+        active[turn.name] = [term.name for term in assembly.objective.active_terms(turn, _moment(experiment, 0)).terms]
         for progress, share in _moments(assembly, turn):
             game_round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
             counter = _Operations()
-            game_round.enter(turn, requires_grad_tensors=assembly.objective.plan(turn, progress).requires_grad_tensors)
+            game_round = assembly.objective.open_round(game_round, turn, progress)
             with game.only_trainable(turn.players), counter:
-                game.play(game_round, assembly.objective.at(turn, progress)).total.backward()
+                game.play(game_round, TurnObjective(assembly.objective, progress)).total.backward()
             operations += counter.total * turn.repeats * share
             shapes |= {name: _shape(each) for name, each in game_round.made().items()}
     game.memory = memory
@@ -109,7 +110,7 @@ def _moments(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgress, flo
     first: dict[ActiveTerms, TrainingProgress] = {}
     times = Counter[ActiveTerms]()
     for progress in (_moment(experiment, number) for number in range(count)):
-        plan = objective.plan(turn, progress)
+        plan = objective.active_terms(turn, progress)
         first.setdefault(plan, progress)
         times[plan] += 1
     return [(first[plan], times[plan] / count) for plan in first if plan.terms]

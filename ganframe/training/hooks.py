@@ -1,60 +1,60 @@
-"""The hooks of a run: who listens, and whose function failed."""
+"""The hooks of a run: the installed plugins and the objects that take part, called in order."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
-
 import pluggy
 
-from ganframe.errors import BadInput, RunFailed
-
-if TYPE_CHECKING:
-    pass
-from ganframe.plugins.discovery import _short, installed, new_manager
+from ganframe.errors import BadInput, RunFailed, describe
+from ganframe.plugins.discovery import installed, new_manager
 
 
-def run_manager(*extra: object) -> pluggy.PluginManager:
-    """A manager for one run: the installed plugins, and these objects in order.
+class RunHooks:
+    """Calls the hooks of one run: those of the installed plugins, and those of some objects.
 
-    An exception in a hook names the plugin that it comes from.
+    Args:
+        listeners: Objects with `ganframe.hookimpl` methods, called before the plugins, the last one first.
 
     Raises:
-        BadInput: When an object implements a hook that there is not.
+        BadInput: When an object implements a hook that does not exist, or wraps one.
     """
-    manager = new_manager()
-    named = [*installed().manager.list_name_plugin(), *((type(each).__qualname__, each) for each in extra)]
-    for name, plugin in named:
-        manager.register(plugin)
-        for caller in manager.get_hookcallers(plugin) or ():
-            for implementation in caller.get_hookimpls():
-                if implementation.plugin is plugin:
-                    # pluggy offers no wrapper that knows whose function it calls.
-                    vars_of = cast(Any, implementation)
-                    vars_of.function = _named(name, caller.name, implementation.function)
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as problem:
-        message = f"{type(problem.plugin).__qualname__}: {str(problem).partition(' in plugin')[0]}"
-        raise BadInput(message, remedy="The hooks that there are: `ganframe.plugins.hookspecs`.") from None
-    return manager
 
+    def __init__(self, *listeners: object) -> None:
+        self._manager = new_manager()
+        self._names: dict[int, str] = {}
+        plugins = installed().manager.list_name_plugin()
+        for name, listener in [*plugins, *((type(each).__qualname__, each) for each in listeners)]:
+            self._manager.register(listener)
+            self._names[id(listener)] = name
+        self._check()
 
-def listens(live: object) -> bool:
-    """Whether an object has methods marked `@ganframe.hookimpl`."""
-    methods = (getattr(type(live), name, None) for name in dir(type(live)))
-    return any(hasattr(method, "ganframe_impl") for method in methods)
-
-
-def _named(plugin: str, hook: str, function: Callable[..., object]) -> Callable[..., object]:
-    @functools.wraps(function)
-    def call(*arguments: object) -> object:
+    def _check(self) -> None:
         try:
-            return function(*arguments)
-        except (BadInput, RunFailed):
-            raise
-        except Exception as problem:
-            raise RunFailed(f"plugin {plugin!r} failed in {hook}: {_short(problem)}") from problem
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as problem:
+            message = f"{type(problem.plugin).__qualname__}: {str(problem).partition(' in plugin')[0]}"
+            raise BadInput(message, remedy="The hooks that exist: `ganframe.plugins.hookspecs`.") from None
+        for listener in self._manager.get_plugins():
+            for caller in self._manager.get_hookcallers(listener) or ():
+                for implementation in caller.get_hookimpls():
+                    if implementation.hookwrapper or implementation.wrapper:
+                        name = self._names[id(implementation.plugin)]
+                        raise BadInput(f"plugin {name!r} wraps the hook {caller.name}, which runs do not support")
 
-    return call
+    def call(self, hook: str, **arguments: object) -> None:
+        """Call every implementation of a hook with the arguments that it names.
+
+        Args:
+            hook: A hook of `ganframe.plugins.hookspecs`.
+            arguments: All arguments of the hook.
+
+        Raises:
+            RunFailed: When an implementation raises: says which plugin, which hook and why.
+        """
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except (BadInput, RunFailed):
+                raise
+            except Exception as problem:
+                name = self._names[id(implementation.plugin)]
+                raise RunFailed(f"plugin {name!r} failed in {hook}: {describe(problem)}") from problem

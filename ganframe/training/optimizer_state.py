@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.config.kinds import OptimizerConfig
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import distribute_like
 
 
 def state_dict(optimizer: Any) -> dict[str, Any]:
@@ -82,5 +82,5 @@ def _lay_out(optimizer: Any) -> None:
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                own = distributed.distribute_like(value, parameter)
+                own = distribute_like(value, parameter)
                 state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(own)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pluggy
-
 from ganframe.config.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from ganframe.game.protocols import Optimizer
     from ganframe.training.assembly import Assembly
     from ganframe.training.ema import AveragedPlayers
+    from ganframe.training.hooks import RunHooks
 from ganframe.runs.folder import RunFolder
 
 
@@ -34,7 +33,7 @@ class Run:
         step: Steps done.
         images: Real examples seen.
         resumed: Whether the run goes on from a checkpoint.
-        looked: Whether what is due at this step was drawn and measured.
+        evaluation_done: Whether the callbacks that are due at this step are done.
         reported: What hooks have reported of this step.
         rollbacks: How often the run went back to a checkpoint after numbers that were not finite.
     """
@@ -44,7 +43,7 @@ class Run:
     assembly: Assembly
     optimizers: dict[str, Optimizer]
     averages: AveragedPlayers | None
-    hooks: pluggy.PluginManager
+    hooks: RunHooks
     step: int = 0
     images: int = 0
     resumed: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ganframe.config.component import Component
-from ganframe.config.schedules import ScheduleConfig
+from ganframe.config.schedules import ScheduleConfig, scheduled_settings
 
 
 class ScheduledSettings:
@@ -23,7 +23,7 @@ class ScheduledSettings:
     def __init__(self, components: Iterable[tuple[Component, object]]) -> None:
         self._settings: list[tuple[object, str, ScheduleConfig]] = []
         for config, live in components:
-            for name, schedule in config.schedules().items():
+            for name, schedule in scheduled_settings(config).items():
                 if name == "weight":
                     continue
                 if not hasattr(live, name):

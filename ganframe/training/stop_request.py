@@ -7,12 +7,12 @@ import threading
 from types import FrameType
 from typing import Any, NoReturn
 
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import max_over_ranks
 from ganframe.errors import Terminated
 
 
 class EvaluationAborted(Exception):
-    """What was under way was left off, because the run was asked to stop."""
+    """An evaluation was ended because the run was asked to stop."""
 
 
 class StopRequest:
@@ -48,21 +48,21 @@ class StopRequest:
 
     def is_asked(self) -> bool:
         """Whether any process of the run was asked to stop; each of them has to call this at the same time."""
-        agreed = distributed.max_over_ranks(self.asked or 0)
+        agreed = max_over_ranks(self.asked or 0)
         self.asked = self.asked or agreed or None
         return agreed > 0
 
-    def leave_off(self) -> None:
-        """Leave off what is under way, where the run was asked to stop; see `is_asked`.
+    def abort_evaluation(self) -> None:
+        """End an evaluation that is under way when the run was asked to stop; see `is_asked`.
 
         Raises:
-            EvaluationAborted: When it was.
+            EvaluationAborted: When it was asked.
         """
         if self.is_asked():
             raise EvaluationAborted
 
-    def go(self) -> None:
-        """End the run, where that was asked for.
+    def stop(self) -> None:
+        """End the run if that was asked for.
 
         Raises:
             KeyboardInterrupt: After SIGINT.

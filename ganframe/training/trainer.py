@@ -1,21 +1,23 @@
-"""The training loop: for each turn of the game, sum its terms, one backward, one optimizer step."""
+"""The step of a run: for each turn of the game, one objective, one backward pass, one optimizer step."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from ganframe.data.loader import BatchLoader
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import all_reduce_buffers, all_reduce_gradients
 from ganframe.distributed.precision import autocast
+from ganframe.distributed.shard import this_shard
 from ganframe.errors import NotFinite, within
-from ganframe.game.objective import ActiveTerms, ObjectiveValue
+from ganframe.game.active_terms import ActiveTerms
+from ganframe.game.objective import ObjectiveValue, TurnObjective
 from ganframe.game.round import Round
+from ganframe.game.samples import Sample
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
@@ -24,15 +26,10 @@ from ganframe.training.run import Run
 from ganframe.training.scheduled_settings import ScheduledSettings
 from ganframe.training.step_metrics import StepMetrics
 
-if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
-
-
 Batch = dict[str, Tensor]
 
-
-LOOK_EVERY = 20
-"""Steps between two looks at how often the discriminators are right."""
+ACCURACY_EVERY_STEPS = 20
+"""Steps between two measurements of how often the discriminators are right."""
 
 
 class Trainer:
@@ -40,144 +37,140 @@ class Trainer:
 
     Args:
         run: The run, at the step from which to go on.
-        batches: The data.
+        loader: The data.
     """
 
-    def __init__(self, run: Run, batches: BatchLoader) -> None:
-        train = run.experiment.train
+    def __init__(self, run: Run, loader: BatchLoader) -> None:
+        experiment, train, shard = run.experiment, run.experiment.train, this_shard()
         self.run, self.game, self.objective = run, run.game, run.assembly.objective
-        self.accumulate = train.accumulate
-        self.batches_per_step = run.assembly.batches_per_step
-        self.images_per_step = run.assembly.images_per_step
-        self.total_images = train.images
-        self.channels_last = train.channels_last
-        self.compiled = train.compile
-        self.sharded = run.assembly.sharded
         self.augmentations = run.assembly.augmentations
         self.schedules = ScheduledSettings(run.assembly.components())
-        self.optimizer_configs = {
+        self.scheduled_optimizers = {
             name: config for name, config in run.assembly.optimizer_configs().items() if config.is_scheduled()
         }
         self.parameters = {
-            turn.name: {player: self.game.trainable_parameters([player]) for player in turn.players} for turn in self.game.turns
+            turn.name: {player: self.game.trainable_parameters([player]) for player in turn.players}
+            for turn in self.game.turns
         }
-        moved = {id(each): each for by in self.parameters.values() for own in by.values() for each in own}
-        self.moved = [*moved.values(), *(run.averages.tensors() if run.averages else ())]
-        self.share_round = run.experiment.game.share_round
-        # What turns share is made in the first of them, whatever a later one differentiates by.
-        self.requires_grad_tensors = frozenset(name for each in run.experiment.regularizers for name in each.requires_grad_tensors())
-        shard = distributed.this_shard()
+        trained = {id(p): p for by_player in self.parameters.values() for own in by_player.values() for p in own}
+        self.updated_tensors = [*trained.values(), *(run.averages.tensors() if run.averages else ())]
+        self.share_round = experiment.game.share_round
+        # Turns that share a round share its tensors, whichever of the turns differentiates by them.
+        self.shared_requires_grad = frozenset(
+            name for regularizer in experiment.regularizers for name in regularizer.requires_grad_tensors()
+        )
         self.batch_size = train.batch_size // shard.world_size
-        self.randomness = Randomness(run.experiment.seed, shard=shard)
+        self.randomness = Randomness(experiment.seed, shard=shard)
         self.autocast = autocast(train.precision, run.device)
         # Counted in images, which go on where the batch size is changed; upwards, to show none of them twice.
-        self._batches = batches.starting_at(math.ceil(run.images / train.batch_size))
+        self._batches = loader.starting_at(math.ceil(run.images / train.batch_size))
 
     def done(self) -> bool:
-        """Whether the run has seen all its images."""
-        return self.run.images >= self.total_images
+        """Return whether the run has seen all its images."""
+        return self.run.images >= self.run.experiment.train.images
 
     def close(self) -> None:
-        """End the loader workers, which a run that failed would wait for otherwise."""
+        """End the loader workers."""
         self._batches.close()
 
     def step(self) -> dict[str, float]:
-        """Take every turn of one step.
+        """Take every turn of the game: minimise its terms over its players.
 
         Returns:
             The scalars of the step, by `turn/name`.
 
         Raises:
-            NotFinite: When a loss, a gradient, or a weight or average that moved is not finite.
+            NotFinite: When a loss, a gradient, or an updated weight or average is not finite.
         """
-        run = self.run
-        drawn = [self._prepare(next(self._batches)) for _ in range(self.batches_per_step)]
-        readings = StepMetrics()
-        self.schedules.apply(run.images, self.total_images)
+        run, assembly = self.run, self.run.assembly
+        accumulate = run.experiment.train.accumulate
+        batches = [self._prepare(next(self._batches)) for _ in range(assembly.batches_per_step)]
+        self.schedules.apply(run.images, run.experiment.train.images)
         self.randomness.at("step", run.step).seed_torch("step", run.device)
-        shared = [self._open(batch, "shared", index) for index, batch in enumerate(drawn)] if self.share_round else []
+        shared = [self._open(batch, "shared", index) for index, batch in enumerate(batches)] if self.share_round else []
+        metrics = StepMetrics()
         for turn in self.game.turns:
             for repeat in range(turn.repeats):
-                part = slice(repeat * self.accumulate, (repeat + 1) * self.accumulate)
-                rounds = shared or [
-                    self._open(batch, turn.name, repeat, index) for index, batch in enumerate(drawn[part])
-                ]
-                self._take(turn, repeat, rounds, readings)
-        distributed.all_reduce_buffers(self.game.players.values())
+                own = batches[repeat * accumulate : (repeat + 1) * accumulate]
+                rounds = shared or [self._open(batch, turn.name, repeat, index) for index, batch in enumerate(own)]
+                self._take_turn(turn, repeat, rounds, metrics)
+        all_reduce_buffers(self.game.players.values())
         if run.averages is not None:
             run.averages.update()
-        readings.moved(self.moved)
-        readings.note(run.reported)
+        metrics.add_updated(self.updated_tensors)
+        metrics.add_reported(run.reported)
         run.reported = {}
         try:
-            scalars = readings.read()
+            scalars = metrics.to_floats()
         except NotFinite as problem:
-            raise NotFinite(f"step {run.step + 1}, {problem}{_spoilt(drawn)}") from None
+            raise NotFinite(f"step {run.step + 1}, {problem}{_spoilt_data(batches)}") from None
         run.step += 1
-        run.images += self.images_per_step
-        if not readings.moved_is_finite:
-            check_finite(run)
-        run.hooks.hook.on_step_end(run=run, step=run.step, scalars=scalars)
+        run.images += assembly.images_per_step
+        if not metrics.updated_is_finite:
+            check_finite(run)  # names the tensor
+        run.hooks.call("on_step_end", run=run, step=run.step, scalars=scalars)
         return scalars
 
-    def _take(self, turn: Turn, repeat: int, rounds: Sequence[Round], readings: StepMetrics) -> None:
-        """Move the players of a turn once."""
-        progress = TrainingProgress(self.run.step * turn.repeats + repeat, self.run.images, self.total_images)
-        plan = self.objective.plan(turn, progress)
-        if not plan.terms:
+    def _take_turn(self, turn: Turn, repeat: int, rounds: Sequence[Round], metrics: StepMetrics) -> None:
+        """Minimise the terms of a turn once, over one round for each accumulated batch."""
+        run, optimizer = self.run, self.run.optimizers[turn.name]
+        progress = TrainingProgress(run.step * turn.repeats + repeat, run.images, run.experiment.train.images)
+        active = self.objective.active_terms(turn, progress)
+        if not active.terms:
             return
-        objective = self.objective.at(turn, progress)
-        observed: list[dict[str, Tensor]] = []
-        with self.game.only_trainable(turn.players), self._mode(plan):
+        objective = TurnObjective(self.objective, progress)
+        values: list[ObjectiveValue] = []
+        with self.game.only_trainable(turn.players), self._differentiation(active):
             for game_round in rounds:
-                # A game may look at other turns first, in which these would be made without a gradient.
-                game_round.enter(turn, requires_grad_tensors=plan.requires_grad_tensors)
                 with self.autocast:
-                    outcome: ObjectiveValue = self.game.play(game_round, objective)
-                observed.append(outcome.terms | self._confidence(game_round, turn))
-                game_round.leave()
-                (outcome.total if len(rounds) == 1 else outcome.total / len(rounds)).backward()
-        parameters = self.parameters[turn.name]
-        distributed.all_reduce_gradients(each for own in parameters.values() for each in own)
-        readings.take(turn.name, observed, parameters)
-        optimizer = self.run.optimizers[turn.name]
-        if turn.name in self.optimizer_configs:
-            settings = self.optimizer_configs[turn.name].settings(progress.images, progress.total)
+                    value = self.game.play(self.objective.open_round(game_round, turn, progress), objective)
+                values.append(value)
+                value.terms |= self._accuracy(value.game_round, turn)
+                value.game_round.free_outputs()
+                (value.total if len(rounds) == 1 else value.total / len(rounds)).backward()
+        by_player = self.parameters[turn.name]
+        parameters = [parameter for own in by_player.values() for parameter in own]
+        all_reduce_gradients(parameters)
+        metrics.add_turn(turn.name, [value.terms for value in values], by_player)
+        if turn.name in self.scheduled_optimizers:
+            settings = self.scheduled_optimizers[turn.name].settings(progress.images, progress.total)
             optimizer.param_groups[0].update(settings)
         optimizer.step()
-        for own in parameters.values():
-            for each in own:
-                each.grad = None
-        self.run.hooks.hook.on_turn_end(run=self.run, turn=turn, rounds=rounds)
+        for parameter in parameters:
+            parameter.grad = None
+        run.hooks.call("on_turn_end", run=run, turn=turn, rounds=[value.game_round for value in values])
 
-    def _mode(self, plan: ActiveTerms) -> contextlib.AbstractContextManager[object]:
-        if self.game.needs_double_backward or plan.needs_double_backward:
-            if self.sharded:
-                from ganframe.distributed.fsdp import in_one_piece  # noqa: PLC0415  takes as long as the rest of ganframe
+    def _differentiation(self, active: ActiveTerms) -> contextlib.AbstractContextManager[object]:
+        """Return the mode in which second derivatives exist, where the turn takes them."""
+        if not (self.game.needs_double_backward or active.needs_double_backward):
+            return contextlib.nullcontext()
+        if self.run.assembly.sharded:
+            from ganframe.distributed.fsdp import unsharded  # takes as long to import as the rest of ganframe
 
-                return in_one_piece(self.game.players.values())
-            if self.compiled:
-                # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
-                return torch.compiler.set_stance("force_eager")
+            return unsharded(self.game.players.values())
+        if self.run.experiment.train.compile:
+            # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
+            return torch.compiler.set_stance("force_eager")
         return contextlib.nullcontext()
 
     def _prepare(self, batch: Batch) -> Batch:
-        if not self.channels_last:
+        if not self.run.experiment.train.channels_last:
             return batch
         return {
-            name: each.to(memory_format=torch.channels_last) if each.ndim == 4 else each for name, each in batch.items()
+            name: value.to(memory_format=torch.channels_last) if value.ndim == 4 else value
+            for name, value in batch.items()
         }
 
-    def _open(self, batch: Mapping[str, Tensor], *where: str | int) -> Round:
+    def _open(self, batch: Mapping[str, Tensor], *counters: str | int) -> Round:
         return Round(
             self.game,
             batch,
             size=self.batch_size,
             device=self.run.device,
-            randomness=self.randomness.at("step", self.run.step, *where),
+            randomness=self.randomness.at("step", self.run.step, *counters),
             augment=self._augment if len(self.augmentations) else None,
             shared=self.share_round,
-            requires_grad_tensors=self.requires_grad_tensors if self.share_round else frozenset(),
+            requires_grad_tensors=self.shared_requires_grad if self.share_round else frozenset(),
         )
 
     def _augment(self, sample: Sample, randomness: Randomness) -> Sample:
@@ -186,36 +179,25 @@ class Trainer:
                 sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
         return sample
 
-    def _confidence(self, game_round: Round, turn: Turn) -> dict[str, Tensor]:
-        """How often a judge who moves is right, and how far its mean logits lie apart; looked at now and then."""
+    def _accuracy(self, game_round: Round, turn: Turn) -> dict[str, Tensor]:
+        """Return how often a training discriminator is right, and the gap of its mean logits; empty at most steps."""
         found: dict[str, Tensor] = {}
-        if (self.run.step + 1) % LOOK_EVERY or not self.game.is_discriminator_turn(turn):
+        if (self.run.step + 1) % ACCURACY_EVERY_STEPS or not self.game.is_discriminator_turn(turn):
             return found
         for contest in game_round.contests:
-            if (contest.name, "real") in game_round.logits and (contest.name, "fake") in game_round.logits:
-                real, fake = game_round.logits[contest.name, "real"], game_round.logits[contest.name, "fake"]
-                decision_threshold = self.objective.decision_threshold(contest)
-                if decision_threshold is not None:
-                    found[f"{contest.name} accuracy on real"] = (real > decision_threshold).float().mean()
-                    found[f"{contest.name} accuracy on fake"] = (fake < decision_threshold).float().mean()
-                found[f"{contest.name} logit gap"] = real.mean() - fake.mean()
+            real = game_round.logits.get((contest.name, "real"))
+            fake = game_round.logits.get((contest.name, "fake"))
+            if real is None or fake is None:
+                continue
+            threshold = self.objective.decision_threshold(contest)
+            if threshold is not None:
+                found[f"{contest.name} accuracy on real"] = (real > threshold).float().mean()
+                found[f"{contest.name} accuracy on fake"] = (fake < threshold).float().mean()
+            found[f"{contest.name} logit gap"] = real.mean() - fake.mean()
         return found
 
 
-def _spoilt(drawn: Sequence[Batch]) -> str:
-    """Which tensors of the data are to blame, if any."""
-    names = {name for batch in drawn for name, each in batch.items() if not bool(each.isfinite().all())}
+def _spoilt_data(batches: Sequence[Batch]) -> str:
+    """Return which tensors of the data are to blame, if any."""
+    names = {name for batch in batches for name, value in batch.items() if not bool(value.isfinite().all())}
     return f" (nor are the data: {', '.join(sorted(names))})" if names else ""
-
-
-@contextlib.contextmanager
-def private_randomness(device: torch.device) -> Generator[None, None, None]:
-    """Leave the caller's global random state as it was."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield
-
-
-def is_due(every: int, before: int, after: int) -> bool:
-    """Whether a multiple of `every` lies in (before, after]."""
-    return after // every > before // every

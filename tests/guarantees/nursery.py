@@ -106,7 +106,9 @@ class Witness:
     def on_turn_end(self, rounds: list[Round]) -> None:
         """Note the batches of a turn."""
         if self._seen is not None:
-            parts = [game_round._batch[name].numpy().tobytes() for game_round in rounds for name in sorted(game_round._batch)]
+            parts = [
+                game_round._batch[name].numpy().tobytes() for game_round in rounds for name in sorted(game_round._batch)
+            ]
             self._digests.append(hashlib.sha256(b"".join(parts)).hexdigest()[:16])
 
     @hookimpl

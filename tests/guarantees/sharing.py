@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from ganframe import Experiment
 from ganframe.data.loader import BatchLoader
-from ganframe.distributed import collectives as distributed
+from ganframe.distributed.collectives import full_tensor
 from ganframe.distributed.fsdp import shard
+from ganframe.distributed.process_group import process_group
+from ganframe.distributed.shard import this_shard
 from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import Assembly, assemble
@@ -66,7 +68,7 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         averages=None,
         hooks=run_manager(*{id(live): live for _, live in assembly.components() if _hears(live)}.values()),
     )
-    part = distributed.this_shard()
+    part = this_shard()
     size = experiment.train.batch_size // part.world_size
     batches = BatchLoader(Doubled(experiment.data.build()), size, Randomness(0).at("data"), assembly.device, 0, part)
     trainer = Trainer(run, batches)
@@ -85,10 +87,10 @@ def _state(assembly: Assembly) -> dict[str, Tensor]:
         # Rows are dealt out whole, so that a rank may have a few more than its share.
         assert held <= 0.8 * sum(each.numel() for each in player.parameters())
     parts = {f"player {name}": each.state_dict() for name, each in assembly.game.players.items()}
-    parts |= {f"term {name}": each.state_dict() for name, each in assembly.objective.stateful().items()}
+    parts |= {f"term {name}": each.state_dict() for name, each in assembly.objective.stateful_terms().items()}
     parts |= {"augmentations": assembly.augmentations.state_dict(), "memory": assembly.game.memory}
     return {
-        f"{part} {key}": distributed.full_tensor(value).detach().clone().contiguous()
+        f"{part} {key}": full_tensor(value).detach().clone().contiguous()
         for part, state in parts.items()
         for key, value in state.items()
         if isinstance(value, Tensor)
@@ -99,8 +101,8 @@ def main() -> None:
     cases, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    with distributed.process_group():
-        rank = distributed.this_shard().rank
+    with process_group():
+        rank = this_shard().rank
         for name, case in cases.items():
             save_file(weights(case, folder), folder / f"{name}.{rank}.safetensors")
 

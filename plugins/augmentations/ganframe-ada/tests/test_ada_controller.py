@@ -12,13 +12,11 @@ import torch
 from ganframe_ada import ADA
 from torch import Tensor
 
-from ganframe import hookimpl, load_config, train
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe import load, load_config, train
+from ganframe.config import BadInput, TensorSpec, has_hooks, hookimpl
+from ganframe.runs.checkpoints import list_checkpoints
 from ganframe.runs.logs import read_log
 from ganframe.testing.runs import StopAfter, Stopped
-from ganframe.training.hooks import listens
 
 JUDGES, MAKES = "discriminator", "generator"
 
@@ -108,8 +106,8 @@ def test_a_fixed_p_listens_to_nothing_and_may_be_one_that_was_adapted_before():
     adapted = controlled(images=500, interval=1)
     turn(adapted, [1.0] * 10)
     fixed = controlled(p=0.3, adapt=False)
-    assert listens(adapted)
-    assert not listens(fixed)
+    assert has_hooks(adapted)
+    assert not has_hooks(fixed)
     fixed.load_state_dict(adapted.state_dict())
     assert fixed.p.item() == pytest.approx(0.02)
 

@@ -9,8 +9,7 @@ from ganframe_diffaugment.transformations import brightness, contrast, cutout, s
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, TensorSpec
 
 DOUBLE = {"dtype": torch.float64}
 

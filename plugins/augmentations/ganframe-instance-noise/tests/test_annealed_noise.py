@@ -10,8 +10,9 @@ import torch
 from ganframe_instance_noise import InstanceNoise
 from pydantic import ValidationError
 
-from ganframe import hookimpl, load_config, train
+from ganframe import load_config, train
 from ganframe.builtin.schedules import Linear
+from ganframe.config import hookimpl
 from ganframe.testing.runs import StopAfter, Stopped
 
 STEPS = 8

@@ -9,7 +9,7 @@ import pytest
 import torch
 from ganframe_fluent_emoji import FluentEmoji
 
-from ganframe.randomness import Randomness
+from ganframe.game import Randomness
 
 DATA = Path(ganframe_fluent_emoji.__file__).parent / "data"
 

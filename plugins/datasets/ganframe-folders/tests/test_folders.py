@@ -9,9 +9,7 @@ import torch
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from PIL import Image
 
-from ganframe.data.loader import BatchLoader
-from ganframe.errors import BadInput
-from ganframe.randomness import Randomness
+from ganframe.data import BadInput, BatchLoader, Randomness
 
 SEED = Randomness(0)
 

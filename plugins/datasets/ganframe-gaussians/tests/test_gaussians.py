@@ -5,9 +5,8 @@ import torch
 from ganframe_gaussians import GaussianMixture, Grid, ModeCoverage, Ring
 from torch import Tensor
 
-from ganframe.config.presets import load_config
-from ganframe.errors import BadInput
-from ganframe.randomness import Randomness
+from ganframe import BadInput, load_config
+from ganframe.game import Randomness
 from ganframe.testing.fakes import FakeData
 from ganframe.training.assembly import assemble
 

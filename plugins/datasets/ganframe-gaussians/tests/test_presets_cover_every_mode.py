@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 from ganframe_gaussians import ModeCoverage
 
-from ganframe.config.presets import load_config
-from ganframe.evaluation.loaded_run import load
+from ganframe import load, load_config, train
 from ganframe.evaluation.metrics import Evaluation
-from ganframe.training.loop import train
 
 
 @pytest.mark.slow

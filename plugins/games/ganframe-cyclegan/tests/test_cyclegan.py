@@ -5,10 +5,8 @@ import torch
 from ganframe_cyclegan import CycleGame, ResNet
 from ganframe_kernels.instance_norm import InstanceNormAct2d
 
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
-from ganframe.game.round import Round
-from ganframe.randomness import Randomness
+from ganframe.config import BadInput, TensorSpec
+from ganframe.game import Randomness, Round
 from ganframe.testing.fakes import FakeDiscriminator, FakeGenerator
 
 CPU = torch.device("cpu")
@@ -87,7 +85,7 @@ def opened(game, real_a, real_b, turn=None, step=0, shared=False):
     batch = {"real_a": real_a, "real_b": real_b}
     game_round = Round(game, batch, size=len(real_a), device=CPU, randomness=Randomness(0).at(step), shared=shared)
     if turn is not None:
-        game_round.enter(turn)
+        game_round = game_round.in_turn(turn)
     return game_round
 
 
@@ -221,7 +219,7 @@ def test_judges_see_replays_in_their_turn_only():
         game.memory["pool_b"] = pixels(100)
         game_round = opened(game, pixels(1), pixels(1), game.turns[0], step)
         seen.add(game_round.discriminator_output(game.contests[1], "fake").sample.item())
-        game_round.enter(game.turns[1])
+        game_round = game_round.in_turn(game.turns[1])
         assert game_round.discriminator_output(game.contests[1], "fake").sample.item() == 1
     assert seen == {1.0, 100.0}
 
@@ -249,7 +247,7 @@ def test_a_shared_round_keeps_the_graph_for_the_generators():
     game_round = opened(game, pixels(1), pixels(2), game.turns[0], shared=True)
     for contest in game.contests:
         game_round.discriminator_output(contest, "fake")
-    game_round.enter(game.turns[1])
+    game_round = game_round.in_turn(game.turns[1])
     with game.only_trainable(game.turns[1].players):
         for name in ("fake_a", "fake_b", "reconstructed_a", "reconstructed_b", "identity_a", "identity_b"):
             assert game_round[name].requires_grad

@@ -3,10 +3,8 @@
 import pytest
 import torch
 
-from ganframe.config.presets import load_config
-from ganframe.evaluation.loaded_run import load
-from ganframe.randomness import Randomness
-from ganframe.training.loop import train
+from ganframe import load, load_config, train
+from ganframe.game import Randomness
 
 
 @pytest.mark.slow

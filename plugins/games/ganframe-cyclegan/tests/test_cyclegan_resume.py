@@ -6,17 +6,13 @@ import pytest
 import torch
 from ganframe_cyclegan import CycleGame
 
-from ganframe import hookimpl
-from ganframe.config.experiment import Checkpoint, Experiment, Train
-from ganframe.config.kinds import DatasetConfig
-from ganframe.config.specs import TensorSpec
-from ganframe.data.memory import TensorData
-from ganframe.errors import RunFailed
+from ganframe import RunFailed, train
+from ganframe.config import Checkpoint, DatasetConfig, Experiment, TensorSpec, Train, hookimpl
+from ganframe.data import TensorData
 from ganframe.plugins.discovery import installed
 from ganframe.runs.checkpoints import load_latest
 from ganframe.testing.fakes import SEEDED, FakeDiscriminator, FakeGenerator
 from ganframe.testing.runs import FakeLoss
-from ganframe.training.loop import train
 
 IMAGE = TensorSpec((1, 2, 2))
 

@@ -12,12 +12,8 @@ from ganframe_mmd.terms import discrepancy
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganframe.config.experiment import Experiment
-from ganframe.config.networks import DiscriminatorConfig
-from ganframe.config.specs import TensorSpec
-from ganframe.config.terms import LossConfig
-from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import BadInput, DiscriminatorConfig, Experiment, LossConfig, TensorSpec
+from ganframe.game import DiscriminatorOutput
 from ganframe.plugins.discovery import installed
 from ganframe.testing.fakes import FakeGame, round_of
 from ganframe.training.assembly import assemble
@@ -205,7 +201,9 @@ def test_the_regularizer_compares_the_tensors_that_it_names():
 
 def test_critic_and_generator_pull_against_each_other():
     loss = MMDCritic(kernel="rbf", bandwidths=(1.0,)).build()
-    real, fake = (DiscriminatorOutput(torch.tensor(each, **double, requires_grad=True)) for each in ([0.0, 0.2], [1.0, 1.1]))
+    real, fake = (
+        DiscriminatorOutput(torch.tensor(each, **double, requires_grad=True)) for each in ([0.0, 0.2], [1.0, 1.1])
+    )
     assert loss.discriminator(real, fake).item() == -loss.generator(real, fake).item()
     critic = torch.autograd.grad(loss.discriminator(real, fake), (real.logits, fake.logits))
     assert critic[0].sum() > 0 > critic[1].sum()

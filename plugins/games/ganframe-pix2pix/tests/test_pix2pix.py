@@ -4,13 +4,9 @@ import pytest
 import torch
 from ganframe_pix2pix import PairedGame, UNet
 
-from ganframe.config.networks import DiscriminatorConfig
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, DiscriminatorConfig, TensorSpec
 from ganframe.evaluation.sampling import sampling_mode
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.round import Round
-from ganframe.randomness import Randomness
+from ganframe.game import DiscriminatorOutput, Randomness, Round
 
 CPU = torch.device("cpu")
 
@@ -135,7 +131,7 @@ def opened(game, **more):
 def test_the_judge_sees_pairs(game):
     assert game.player_specs()["discriminator"].sample == (image(1, 16), image(3, 16))
     game_round = opened(game)
-    game_round.enter(game.turns[0])
+    game_round = game_round.in_turn(game.turns[0])
     (contest,) = game.contests
     source, target, fake = (game_round[name].mean(dim=(1, 2, 3)) for name in ("source", "target", "fake"))
     torch.testing.assert_close(game_round.discriminator_output(contest, "real").logits, source - target)
@@ -146,7 +142,7 @@ def test_only_the_judge_learns_in_its_turn(game):
     for turn, learns in ((game.turns[0], "discriminator"), (game.turns[1], "generator")):
         with game.only_trainable(turn.players):
             game_round = opened(game)
-            game_round.enter(turn)
+            game_round = game_round.in_turn(turn)
             game_round.discriminator_output(game.contests[0], "fake").logits.sum().backward()
         for name, player in game.players.items():
             assert any(each.grad is not None for each in player.parameters()) == (name == learns)
@@ -155,10 +151,10 @@ def test_only_the_judge_learns_in_its_turn(game):
 
 def test_a_shared_round_makes_the_fake_once(game):
     game_round = opened(game, shared=True)
-    game_round.enter(game.turns[0])
+    game_round = game_round.in_turn(game.turns[0])
     assert not game_round["fake_pair"][1].requires_grad
     before = game_round["fake"]
-    game_round.enter(game.turns[1])
+    game_round = game_round.in_turn(game.turns[1])
     with game.only_trainable(game.turns[1].players):
         assert game_round["fake_pair"][1].requires_grad
         assert torch.equal(before, game_round["fake"])

@@ -2,9 +2,7 @@
 
 import pytest
 
-from ganframe.config.presets import load_config
-from ganframe.evaluation.loaded_run import load
-from ganframe.training.loop import train
+from ganframe import load, load_config, train
 
 
 @pytest.mark.slow

@@ -11,12 +11,9 @@ from ganframe_sgan.dataset import choose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganframe.config.kinds import DatasetConfig
-from ganframe.config.specs import TensorSpec
-from ganframe.data.memory import TensorData
-from ganframe.errors import BadInput
-from ganframe.game.round import Round
-from ganframe.randomness import Randomness
+from ganframe.config import BadInput, DatasetConfig, TensorSpec
+from ganframe.data import TensorData
+from ganframe.game import Randomness, Round
 from ganframe.testing.fakes import FakeDiscriminator, FakeGame, FakeGenerator, round_of
 
 CPU = torch.device("cpu")
@@ -219,7 +216,7 @@ def test_class_logits_are_the_discriminators_word_on_labelled_examples():
     batch = {name: torch.randn(2, 3, 16, 16) for name in ("real", "labelled")} | {"label": torch.tensor([0, 1])}
     game_round = Round(game, batch, size=2, device=CPU, randomness=SEED)
     with game.only_trainable(game.turns[0].players):
-        game_round.enter(game.turns[0])
+        game_round = game_round.in_turn(game.turns[0])
         expected = game.players["discriminator"](batch["labelled"]).class_logits
         assert torch.equal(game_round["class_logits"], expected)
         Classification().build().forward(game_round).backward()

@@ -2,9 +2,8 @@
 
 import pytest
 
-from ganframe.config.presets import load_config
+from ganframe import load_config, train
 from ganframe.runs.logs import read_log
-from ganframe.training.loop import train
 
 
 @pytest.mark.slow

@@ -9,12 +9,10 @@ from ganframe_unrolled import UnrolledGame
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ganframe import BadInput, Experiment, load_config, train
-from ganframe.config.specs import DataSpec, TensorSpec
-from ganframe.game.game import Game
-from ganframe.game.round import Round
+from ganframe import load_config, train
+from ganframe.config import BadInput, DataSpec, Experiment, TensorSpec
+from ganframe.game import Game, Randomness, Round
 from ganframe.game.training_progress import TrainingProgress
-from ganframe.randomness import Randomness
 from ganframe.training.assembly import assemble
 
 PLAIN: dict[str, Any] = {
@@ -81,7 +79,7 @@ def in_the_generators_turn(config: Experiment, spec: DataSpec, size: int = 16) -
     batch = {name: Randomness(0).normal(name, (size, *each.shape)).double() for name, each in spec.items()}
     game_round = Round(assembly.game, batch, size=size, device=assembly.device, randomness=Randomness(0))
     turn = assembly.game.turns[1]
-    game_round.enter(turn)
+    game_round = game_round.in_turn(turn)
     return assembly.game, game_round, assembly.objective.at(turn, TrainingProgress(0, 0, 64))
 
 
@@ -102,8 +100,8 @@ def over_images(**cycle: Any) -> tuple[Game, Round, Any]:
 
 def play(game: Game, game_round: Round, objective: Any) -> Tensor:
     """The objective of the generators' turn, over a round in which nothing was made yet but latents."""
-    game_round._made = {name: each for name, each in game_round._made.items() if name == "latent"}
-    game_round.enter(game.turns[1])
+    game_round._made.values = {name: each for name, each in game_round._made.values.items() if name == "latent"}
+    game_round = game_round.in_turn(game.turns[1])
     with game.only_trainable(game.turns[1].players):
         return game.play(game_round, objective).total
 
@@ -112,7 +110,7 @@ def fill_the_pools(game: Game, game_round: Round) -> dict[str, Tensor]:
     """Let the discriminators see other fakes than the round's; what is in the pools then."""
     batch = {name: each.flip(3) for name, each in game_round._batch.items()}
     past = Round(game, batch, size=game_round.size, device=game_round.device, randomness=Randomness(2))
-    past.enter(game.turns[0])
+    past = past.in_turn(game.turns[0])
     with game.only_trainable(game.turns[0].players):
         for contest in game.contests:
             past.discriminator_output(contest, "fake")

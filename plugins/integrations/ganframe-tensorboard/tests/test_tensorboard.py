@@ -8,8 +8,9 @@ from ganframe_tensorboard import TensorBoard
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ganframe import RunFailed, hookimpl
+from ganframe import RunFailed
 from ganframe.builtin.loggers import Jsonl
+from ganframe.config import hookimpl
 from ganframe.runs.logs import read_log
 from ganframe.testing.runs import STEPS, tiny_run
 

@@ -6,9 +6,8 @@ from ganframe_distances import L1, L2, SSIM, Cycle, Identity, LatentReconstructi
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganframe.config.terms import RegularizerConfig
-from ganframe.errors import BadInput
-from ganframe.game.terms import RegularizerTerm
+from ganframe.config import BadInput, RegularizerConfig
+from ganframe.game.regularizer_term import RegularizerTerm
 from ganframe.testing.fakes import FakeGame
 
 

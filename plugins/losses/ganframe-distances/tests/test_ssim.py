@@ -9,7 +9,7 @@ from ganframe_distances import SSIM
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from ganframe.errors import BadInput
+from ganframe import BadInput
 
 DOUBLE = {"dtype": torch.float64}
 

@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe.config.experiment import Experiment
-from ganframe.config.specs import TensorSpec
-from ganframe.config.terms import LossConfig
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
+from ganframe.config import Experiment, LossConfig, TensorSpec
+from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn, tensor
 from ganframe.plugins.discovery import installed
-from ganframe.randomness import Randomness
 from ganframe.training.assembly import assemble
 from ganframe.training.scheduled_settings import ScheduledSettings
 
@@ -39,8 +32,14 @@ def test_the_loss_by_hand():
 def test_beyond_the_margin_the_discriminator_lets_go_and_the_generator_does_not():
     logits = torch.tensor([-0.5, -3.0], **double, requires_grad=True)
     loss = Energy(margin=2.0).build()
-    assert torch.autograd.grad(loss.discriminator(output(0.0), DiscriminatorOutput(logits)), logits)[0].tolist() == [0.5, 0]
-    assert torch.autograd.grad(loss.generator(output(0.0), DiscriminatorOutput(logits)), logits)[0].tolist() == [-0.5, -0.5]
+    assert torch.autograd.grad(loss.discriminator(output(0.0), DiscriminatorOutput(logits)), logits)[0].tolist() == [
+        0.5,
+        0,
+    ]
+    assert torch.autograd.grad(loss.generator(output(0.0), DiscriminatorOutput(logits)), logits)[0].tolist() == [
+        -0.5,
+        -0.5,
+    ]
 
 
 def quantiles(mean: float, deviation: float, count: int = 200_000) -> Tensor:
@@ -111,7 +110,7 @@ class Single(Twice):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        return self.generator(game_round["real"])
+        return self.players["generator"](game_round["real"])
 
 
 class Showing(nn.Module):
@@ -126,7 +125,7 @@ def pulled(fake: Tensor, game_type: type[Game] = Single, layer: int = -1, **othe
     game.set_players({"judge": Showing(), "generator": nn.Identity()})
     batch = {"real": fake, "fake": fake, **others}
     game_round = Round(game, batch, size=len(fake), device=torch.device("cpu"), randomness=Randomness(0))
-    game_round.enter(game.turns[1])
+    game_round = game_round.in_turn(game.turns[1])
     return PullingAway(layer=layer).build().forward(game_round)
 
 

@@ -27,8 +27,8 @@ from pydantic import ValidationError
 from scipy.special import lambertw
 from torch import Tensor
 
-from ganframe.config.experiment import Experiment
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import Experiment
+from ganframe.game import DiscriminatorOutput
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -373,7 +373,9 @@ def test_jeffreys_conjugate_agrees_with_lamberts_w(t: float):
 
 
 def test_jeffreys_gradient_can_be_differentiated_again():
-    assert torch.autograd.gradgradcheck(Jeffrey().build().fake_loss, torch.linspace(-6, 6, 13, **double).requires_grad_())
+    assert torch.autograd.gradgradcheck(
+        Jeffrey().build().fake_loss, torch.linspace(-6, 6, 13, **double).requires_grad_()
+    )
 
 
 class Given(NumericalDivergence):
@@ -444,7 +446,9 @@ def test_a_loss_from_f_alone_keeps_to_the_contract(row: Row):
             assert bool((slope * sign >= 0).all())
     v = torch.linspace(-2, 2, 9, **double) + 0.01
     v = v.requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: loss.discriminator(DiscriminatorOutput(v), DiscriminatorOutput(v.flip(0))), v)
+    assert torch.autograd.gradcheck(
+        lambda v: loss.discriminator(DiscriminatorOutput(v), DiscriminatorOutput(v.flip(0))), v
+    )
     assert loss.fake_loss(torch.zeros(2)).dtype == torch.float32
 
 

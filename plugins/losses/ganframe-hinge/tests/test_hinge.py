@@ -2,7 +2,7 @@ import pytest
 import torch
 from ganframe_hinge import Hinge
 
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput
 
 LOSS = Hinge().build()
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganframe.config.terms import LabelPolicyConfig, LossConfig
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.protocols import Loss
+from ganframe.config import LabelPolicyConfig, LossConfig
+from ganframe.game import DiscriminatorOutput, Loss
 from ganframe.plugins.discovery import installed
 from ganframe.training.scheduled_settings import ScheduledSettings
 

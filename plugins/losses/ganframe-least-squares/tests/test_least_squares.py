@@ -3,7 +3,7 @@ from ganframe_least_squares import LeastSquares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput
 
 LOSS = LeastSquares().build()
 numbers = st.floats(-5, 5)
@@ -54,7 +54,9 @@ def test_the_best_discriminator_is_the_posterior(p: int, q: int):
     table = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     reals, fakes = (torch.arange(100).ge(share).long() for share in (p, q))
     for _ in range(2):  # Newton's method on a quadratic
-        (slope,) = torch.autograd.grad(LOSS.discriminator(DiscriminatorOutput(table[reals]), DiscriminatorOutput(table[fakes])), table)
+        (slope,) = torch.autograd.grad(
+            LOSS.discriminator(DiscriminatorOutput(table[reals]), DiscriminatorOutput(table[fakes])), table
+        )
         curvature = torch.tensor([p + q, 200 - p - q], dtype=torch.float64) / 100
         with torch.no_grad():
             table -= slope / curvature

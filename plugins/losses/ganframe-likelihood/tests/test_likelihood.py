@@ -15,9 +15,8 @@ from pydantic import ValidationError
 from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
-from ganframe import hookimpl, load_config, train
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
+from ganframe import load_config, train
+from ganframe.config import BadInput, TensorSpec, hookimpl
 from ganframe.training.assembly import assemble
 
 DOUBLE = {"dtype": torch.float64}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput
 
 MINIMAX, NON_SATURATING = Minimax().build(), NonSaturating().build()
 double = {"dtype": torch.float64}
@@ -66,7 +66,9 @@ def train_discriminator(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
 
     def cost() -> Tensor:
         optimizer.zero_grad()
-        loss = NON_SATURATING.discriminator(DiscriminatorOutput(real @ coefficients), DiscriminatorOutput(fake @ coefficients))
+        loss = NON_SATURATING.discriminator(
+            DiscriminatorOutput(real @ coefficients), DiscriminatorOutput(fake @ coefficients)
+        )
         loss.backward()
         return loss
 

@@ -12,8 +12,7 @@ from ganframe_perceptual.distance import ActivationDistance
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe.config.networks import EncoderConfig
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, EncoderConfig
 from ganframe.testing.fakes import FakeGame, batch_of, round_of, with_built_players
 
 DOUBLE = {"dtype": torch.float64}

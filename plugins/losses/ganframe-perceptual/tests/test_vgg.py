@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from scipy.signal import correlate2d
 
-from ganframe.errors import BadInput
+from ganframe import BadInput
 
 
 @pytest.fixture

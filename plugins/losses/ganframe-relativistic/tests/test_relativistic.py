@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ganframe.config.terms import LossConfig
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import LossConfig
+from ganframe.game import DiscriminatorOutput
 from ganframe.plugins.discovery import installed
 
 LOSS = RelativisticPairing().build()
@@ -124,7 +124,9 @@ def test_derivatives_of_the_average(cost: Cost):
     loss = RelativisticAverage(cost=cost).build()
     logits = torch.tensor([0.3, -0.2, 1.9], dtype=torch.float64, requires_grad=True)
     for side in (loss.discriminator, loss.generator):
-        assert torch.autograd.gradcheck(lambda c, side=side: side(DiscriminatorOutput(c), DiscriminatorOutput(c.flip(0) * 0.7)), logits)
+        assert torch.autograd.gradcheck(
+            lambda c, side=side: side(DiscriminatorOutput(c), DiscriminatorOutput(c.flip(0) * 0.7)), logits
+        )
     for size in (1e4, -1e4):
         for dtype, scale in ((torch.float32, 1.0), (torch.bfloat16, 0.1)):
             far = torch.tensor([size * scale, 0.0], dtype=dtype, requires_grad=True)

@@ -9,12 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
 
 LOSS, PENALTY = Wasserstein().build(), WGANGP().build()
 double = {"dtype": torch.float64}
@@ -48,7 +43,7 @@ def round_of(critic: nn.Module, real: Any, fake: Any, condition: Tensor | None =
     game = Plain({})
     game.set_players({"critic": critic})
     game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
-    game_round.enter(game.turns[0])
+    game_round = game_round.in_turn(game.turns[0])
     return game_round
 
 
@@ -157,7 +152,9 @@ def trained(critic: nn.Module, real: Tensor, fake: Tensor, weight: float, steps:
         shuffled = fake[torch.randperm(len(fake), generator=torch.Generator().manual_seed(step))]
         game_round = round_of(critic, real, shuffled, seed=step)
         contest = game_round.contests[0]
-        value = LOSS.discriminator(game_round.discriminator_output(contest, "real"), game_round.discriminator_output(contest, "fake"))
+        value = LOSS.discriminator(
+            game_round.discriminator_output(contest, "real"), game_round.discriminator_output(contest, "fake")
+        )
         optimizer.zero_grad()
         (value + weight * PENALTY.forward(game_round)).backward()
         optimizer.step()

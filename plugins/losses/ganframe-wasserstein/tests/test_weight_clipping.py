@@ -10,11 +10,10 @@ from ganframe_wasserstein.clipping import Clipped
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import hookimpl, load_config, train
-from ganframe.config.specs import TensorSpec
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe import Run, load_config, train
+from ganframe.config import TensorSpec, hookimpl
+from ganframe.game import DiscriminatorOutput
 from ganframe.testing.fakes import FakeDiscriminator
-from ganframe.training.run import Run
 
 CONFIG = """
 game:

@@ -7,11 +7,8 @@ import torch
 from ganframe_digits import Digits
 from ganframe_label_agreement import LabelAgreement, classifier
 
-from ganframe.config.kinds import DatasetConfig
-from ganframe.config.specs import TensorSpec
-from ganframe.data.memory import TensorData
-from ganframe.errors import BadInput
-from ganframe.randomness import Randomness
+from ganframe.config import BadInput, DatasetConfig, TensorSpec
+from ganframe.data import Randomness, TensorData
 from ganframe.testing.fakes import CLASSES, FakeData
 
 SEED = Randomness(0)

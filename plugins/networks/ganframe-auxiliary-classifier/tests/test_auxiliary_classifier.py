@@ -8,19 +8,17 @@ from ganframe_auxiliary_classifier import AuxiliaryClassification, ClassHead, Pr
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import load, train
-from ganframe.config.experiment import Experiment
-from ganframe.config.networks import DiscriminatorConfig
-from ganframe.config.presets import load_config
-from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.config.transforms import DiscriminatorTransform, built_from
-from ganframe.errors import BadInput
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe import load, load_config, train
+from ganframe.config import (
+    BadInput,
+    DiscriminatorConfig,
+    DiscriminatorTransform,
+    Experiment,
+    SampleSpec,
+    TensorSpec,
+    built_from,
+)
+from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -52,7 +50,7 @@ def cost(turn: str, game_type: type[Game] = Plain, config: AuxiliaryClassificati
     game = game_type({})
     game.set_players({"judge": Told(), "generator": nn.Linear(1, 1)})
     game_round = Round(game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
-    game_round.enter(next(each for each in game.turns if each.name == turn))
+    game_round = game_round.in_turn(next(each for each in game.turns if each.name == turn))
     return (config or AuxiliaryClassification()).build().forward(game_round)
 
 
@@ -127,7 +125,7 @@ class Inner(DiscriminatorConfig):
     """A judge of images with two features: a map, and its sums."""
 
     type: Literal["inner"] = "inner"
-    provides_outputs = frozenset({"features"})
+    provides = frozenset({"features"})
     conditional = True
     patches: bool = False
     """Give four logits a sample."""
@@ -155,7 +153,7 @@ class Mute(Inner):
     """A judge that shows nothing."""
 
     type: Literal["mute"] = "mute"  # pyright: ignore[reportIncompatibleVariableOverride]
-    provides_outputs = frozenset()
+    provides = frozenset()
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         return Told()
@@ -213,8 +211,8 @@ def test_a_transform_inside_is_remembered(outer: Any):
 
 
 def test_what_a_network_with_a_head_gives():
-    assert ClassHead(of=Inner()).provides_outputs == {"features", "class_logits"}
-    assert Projection(of=Inner()).provides_outputs == {"features"}
+    assert ClassHead(of=Inner()).provides == {"features", "class_logits"}
+    assert Projection(of=Inner()).provides == {"features"}
 
 
 def test_finding_the_shape_of_a_feature_leaves_the_network_as_it_was():

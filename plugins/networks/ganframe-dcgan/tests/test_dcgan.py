@@ -7,8 +7,7 @@ import torch
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 from torch import nn
 
-from ganframe import BadInput
-from ganframe.config.specs import TensorSpec
+from ganframe.config import BadInput, TensorSpec
 
 
 def parameters(network: nn.Module) -> int:

@@ -11,10 +11,9 @@ from ganframe_minibatch_statistics.statistics import Closeness, Deviation
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, load_config, train
-from ganframe.config.networks import DiscriminatorConfig
-from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe import load_config, train
+from ganframe.config import BadInput, DiscriminatorConfig, SampleSpec, TensorSpec
+from ganframe.game import DiscriminatorOutput
 from ganframe.testing.fakes import FakeDiscriminator
 
 double = {"dtype": torch.float64}
@@ -127,7 +126,7 @@ class Patches(DiscriminatorConfig):
     """A logit and features for each of 2 x 2 patches, of two images together."""
 
     type: Literal["patches"] = "patches"
-    provides_outputs = frozenset({"features"})
+    provides = frozenset({"features"})
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         return _Patches()
@@ -163,7 +162,7 @@ def test_the_trial_leaves_the_network_in_training_and_unchanged():
 
 class Mute(Patches):
     type: Literal["mute"] = "mute"  # pyright: ignore[reportIncompatibleVariableOverride]
-    provides_outputs = frozenset()
+    provides = frozenset()
 
 
 @pytest.mark.parametrize("config", BOTH)

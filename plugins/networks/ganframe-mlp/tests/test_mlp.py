@@ -4,9 +4,8 @@ from ganframe_mlp import MLPDiscriminator, MLPGenerator
 from ganframe_mlp.networks import Maxout
 from torch import nn
 
-from ganframe.config.presets import load_config
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
+from ganframe import load_config
+from ganframe.config import BadInput, TensorSpec
 from ganframe.training.assembly import assemble
 
 DIGIT, POINT, LABEL = TensorSpec((1, 28, 28)), TensorSpec((2,)), TensorSpec((), classes=10)

@@ -4,8 +4,7 @@ import pytest
 import torch
 from ganframe_patchgan import PatchGAN
 
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, TensorSpec
 
 FIELDS = {1: 256, 16: 126, 34: 62, 70: 30, 142: 14, 286: 6}
 

@@ -10,8 +10,8 @@ from ganframe_spectral_norm.normalise import normalise
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, load, load_config, train
-from ganframe.config.specs import TensorSpec
+from ganframe import load, load_config, train
+from ganframe.config import BadInput, TensorSpec
 from ganframe.evaluation.export import export
 from ganframe.testing.fakes import FakeDiscriminator, FakeGenerator
 from ganframe.testing.runs import whole_and_resumed

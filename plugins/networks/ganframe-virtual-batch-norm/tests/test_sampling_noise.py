@@ -10,8 +10,8 @@ from ganframe_virtual_batch_norm.noise import Noisy
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, load, load_config, train
-from ganframe.config.specs import TensorSpec
+from ganframe import load, load_config, train
+from ganframe.config import BadInput, TensorSpec
 from ganframe.testing.fakes import FakeGenerator
 
 

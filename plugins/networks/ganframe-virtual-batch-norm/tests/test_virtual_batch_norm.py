@@ -10,10 +10,9 @@ from ganframe_virtual_batch_norm.reference import VirtualNorm
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, load_config, train
 from ganframe import load as load_run
-from ganframe.config.networks import GeneratorConfig
-from ganframe.config.specs import TensorSpec
+from ganframe import load_config, train
+from ganframe.config import BadInput, GeneratorConfig, TensorSpec
 from ganframe.testing.fakes import FakeGenerator
 
 double = {"dtype": torch.float64}

@@ -9,14 +9,9 @@ from ganframe_consistency import Consistency
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, hookimpl, load_config, train
-from ganframe.config.kinds import AugmentationConfig
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe import load_config, train
+from ganframe.config import AugmentationConfig, BadInput, hookimpl
+from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -67,7 +62,7 @@ def round_of(judge: nn.Module, real: Any, seen: Tensor | None = None, seed: int 
     size = len(real[0] if isinstance(real, tuple) else real)
     batch = {"real": real, "fake": real, "seen": seen}
     game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed), augment=augment)
-    game_round.enter(game.turns[0])
+    game_round = game_round.in_turn(game.turns[0])
     return game_round
 
 

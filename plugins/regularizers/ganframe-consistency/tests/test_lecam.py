@@ -12,12 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe import load_config
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
 from ganframe.testing.runs import whole_and_resumed
 
 CONFIG = """
@@ -63,7 +58,7 @@ class Play:
             for name, each in (("real", real), ("fake", fake))
         }
         game_round = Round(self.game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
-        game_round.enter(self.game.turns[number])
+        game_round = game_round.in_turn(self.game.turns[number])
         value = self.term.forward(game_round)
         self.term.on_turn_end(cast(Any, SimpleNamespace(game=self.game)), self.game.turns[number], [game_round])
         return value

@@ -9,13 +9,8 @@ from ganframe_feature_matching import FeatureMatching
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, load_config, train
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe import load_config, train
+from ganframe.game import BadInput, Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -31,7 +26,9 @@ class Judge(nn.Module):
     """Features x, x^2 and (x1, x1)."""
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        return DiscriminatorOutput(sample.flatten(1).sum(1), (sample, sample.square(), sample.flatten(1)[:, :1].repeat(1, 2)))
+        return DiscriminatorOutput(
+            sample.flatten(1).sum(1), (sample, sample.square(), sample.flatten(1)[:, :1].repeat(1, 2))
+        )
 
 
 def penalty(real: Tensor, fake: Tensor, other: Tensor | None = None, **settings: Any) -> Tensor:
@@ -39,7 +36,7 @@ def penalty(real: Tensor, fake: Tensor, other: Tensor | None = None, **settings:
     game.set_players({"judge": Judge(), "maker": nn.Identity()})
     batch = {"real": real, "fake": fake, "other": real if other is None else other}
     game_round = Round(game, batch, size=len(real), device=torch.device("cpu"), randomness=Randomness(0))
-    game_round.enter(game.turns[0])
+    game_round = game_round.in_turn(game.turns[0])
     return FeatureMatching(**settings).build().forward(game_round)
 
 

@@ -11,11 +11,7 @@ from ganframe_feature_matching.history import History
 from torch import Tensor, nn
 
 from ganframe import load_config
-from ganframe.game.contest import Contest
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe.game import Contest, Game, Randomness, Round, Turn
 from ganframe.testing.runs import whole_and_resumed
 
 CONFIG = """
@@ -55,7 +51,7 @@ class Play:
 
     def value(self, turn: int = 0, weights: dict[str, dict[str, Tensor]] | None = None) -> Tensor:
         game_round = Round(self.game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
-        game_round.enter(self.game.turns[turn])
+        game_round = game_round.in_turn(self.game.turns[turn])
         game_round.weights = weights or {}
         with self.game.only_trainable(self.game.turns[turn].players):
             return self.term.forward(game_round)

@@ -14,26 +14,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganframe import Experiment
-from ganframe.config.experiment import Train
-from ganframe.config.kinds import DatasetConfig, GameConfig
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec
-from ganframe.data.dataset import Dataset
-from ganframe.data.loader import BatchLoader
-from ganframe.data.memory import TensorData
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import PlayerSpec
-from ganframe.game.protocols import Loss
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
-from ganframe.runs.folder import RunFolder
+from ganframe import Run, RunFolder
+from ganframe.config import (
+    DatasetConfig,
+    DataSpec,
+    DiscriminatorConfig,
+    Experiment,
+    GameConfig,
+    GeneratorConfig,
+    SampleSpec,
+    TensorSpec,
+    Train,
+)
+from ganframe.data import BatchLoader, Dataset, TensorData
+from ganframe.game import Contest, DiscriminatorOutput, Game, Loss, PlayerSpec, Randomness, Round, Turn, tensor
 from ganframe.training.assembly import assemble
 from ganframe.training.hooks import run_manager
-from ganframe.training.run import Run
 from ganframe.training.trainer import Trainer
 
 STEPS, H = 5000, 0.1
@@ -86,7 +82,7 @@ class Alternating(Game):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        return self.generator()
+        return self.players["generator"]()
 
 
 class Simultaneous(Alternating):
@@ -94,7 +90,7 @@ class Simultaneous(Alternating):
 
     def score(self, loss: Loss, turn: Turn, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The loss of each side, in which the other player stands still."""
-        psi: Tensor = self.discriminator.value
+        psi: Tensor = self.players["discriminator"].value
         discriminators = DiscriminatorOutput((psi * fake.sample.detach()).flatten())
         generators = DiscriminatorOutput((psi.detach() * fake.sample).flatten())
         return loss.discriminator(real, discriminators) + loss.generator(real, generators)

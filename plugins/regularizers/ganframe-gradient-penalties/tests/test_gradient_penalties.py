@@ -7,12 +7,7 @@ import torch
 from ganframe_gradient_penalties import R1, R2
 from torch import Tensor, nn
 
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn, tensor
 
 double = {"dtype": torch.float64}
 SQUARE = torch.tensor([[2.0, 1.0], [0.0, 3.0]], **double)
@@ -49,7 +44,7 @@ def round_of(judge: nn.Module, game_type: type[Game] = Plain, augment: Any = Non
     game.set_players({"judge": judge, "generator": nn.Linear(1, 1)})
     size = len(first[0] if isinstance(first, tuple) else first)
     game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(0), augment=augment)
-    game_round.enter(game.turns[0], R1.grad_wrt_sides | R2.grad_wrt_sides)
+    game_round = game_round.in_turn(game.turns[0], grad_wrt_sides=R1.grad_wrt_sides | R2.grad_wrt_sides)
     return game_round
 
 
@@ -144,7 +139,7 @@ class Making(Plain):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        return self.generator(game_round["real"])
+        return self.players["generator"](game_round["real"])
 
 
 def test_in_a_shared_round_the_generator_is_left_alone():
@@ -154,7 +149,7 @@ def test_in_a_shared_round_the_generator_is_left_alone():
     device, randomness = torch.device("cpu"), Randomness(0)
     game_round = Round(game, {"real": draws(3, 2)}, size=3, device=device, randomness=randomness, shared=True)
     with game.only_trainable(["judge"]):
-        game_round.enter(game.turns[0], frozenset({"fake"}))
+        game_round = game_round.in_turn(game.turns[0], grad_wrt_sides=frozenset({"fake"}))
         R2().build().forward(game_round).backward()
     assert judge.weight.grad is not None
     assert all(each.grad is None for each in game.players["generator"].parameters())

@@ -10,13 +10,8 @@ from ganframe_gradient_penalties import DRAGAN, ZeroCentred
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe.config.terms import RegularizerConfig
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe.config import RegularizerConfig
+from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
 from ganframe.training.scheduled_settings import ScheduledSettings
 
 double = {"dtype": torch.float64}
@@ -52,7 +47,7 @@ def round_of(judge: nn.Module, real: Any, fake: Any, seed: int = 0, **conditions
     size = len(real[0] if isinstance(real, tuple) else real)
     batch = {"real": real, "fake": fake, "seen": None, "other": None, **conditions}
     game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
-    game_round.enter(game.turns[0])
+    game_round = game_round.in_turn(game.turns[0])
     return game_round
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ganframe.config.terms import RegularizerConfig
+from ganframe.config import RegularizerConfig
 
 double = {"dtype": torch.float64}
 

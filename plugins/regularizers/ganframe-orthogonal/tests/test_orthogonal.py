@@ -8,12 +8,8 @@ import torch
 from ganframe_orthogonal import Orthogonal
 from torch import Tensor, nn
 
-from ganframe import BadInput, load, load_config, train
-from ganframe.game.contest import Contest
-from ganframe.game.game import Game
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
+from ganframe import load, load_config, train
+from ganframe.game import BadInput, Contest, Game, Randomness, Round, Turn
 
 double = {"dtype": torch.float64}
 
@@ -28,7 +24,7 @@ def round_of(turn: int = 0, **players: nn.Module) -> Round:
     game = Pair({})
     game.set_players({"judge": nn.Identity(), "maker": nn.Identity(), **players})
     game_round = Round(game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
-    game_round.enter(game.turns[turn])
+    game_round = game_round.in_turn(game.turns[turn])
     return game_round
 
 

@@ -12,13 +12,9 @@ from ganframe_path_length.paths import Paths, path_lengths
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import BadInput, load_config, train
-from ganframe.game.contest import Contest
-from ganframe.game.game import Game, tensor
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe import load, load_config, train
+from ganframe.game import BadInput, Contest, Game, Randomness, Round, Turn, tensor
+from ganframe.runs.checkpoints import list_checkpoints
 from ganframe.testing.runs import whole_and_resumed
 from ganframe.training.assembly import assemble
 
@@ -67,7 +63,7 @@ def round_of(maker: nn.Module, latent: Tensor, seed: int = 0) -> Round:
     game.set_players({"judge": nn.Identity(), "maker": maker})
     batch = {"latent": latent, "real": latent}
     game_round = Round(game, batch, size=len(latent), device=torch.device("cpu"), randomness=Randomness(seed))
-    game_round.enter(game.turns[1], requires_grad_tensors=frozenset({"latent"}))
+    game_round = game_round.in_turn(game.turns[1], requires_grad_tensors=frozenset({"latent"}))
     return game_round
 
 

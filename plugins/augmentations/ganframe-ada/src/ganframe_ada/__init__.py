@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import AugmentationConfig
-from ganframe.config.terms import LossConfig
-from ganframe.errors import BadInput
+from ganframe.config import AugmentationConfig, BadInput, Component, LossConfig, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.game.game import Game
+    from ganframe.game import Game
 
 Group = Literal["blit", "geometry", "color"]
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe import hookimpl
-from ganframe.distributed import collectives as distributed
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
+from ganframe.config import hookimpl
+from ganframe.game import Round, Turn, gather, this_shard
 from ganframe_ada import ADA
 from ganframe_ada.color import Color, recolored
 from ganframe_ada.geometry import Geometry
@@ -19,8 +17,8 @@ from ganframe_ada.maybe import RandomParameters
 from ganframe_ada.resample import resampled
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
-    from ganframe.training.run import Run
+    from ganframe import Run
+    from ganframe.game import Sample
 
 
 class Pipeline(nn.Module):
@@ -81,8 +79,8 @@ class Adaptive(Pipeline):
         if run.game.is_discriminator_turn(turn):
             said = [logits for each in rounds for (_, side), logits in each.logits.items() if side == "real"]
             if said:
-                logits = distributed.gather(torch.cat([logits.flatten() for logits in said]))
-                self._observe(logits, sum(each.size for each in rounds) * distributed.this_shard().world_size)
+                logits = gather(torch.cat([logits.flatten() for logits in said]))
+                self._observe(logits, sum(each.size for each in rounds) * this_shard().world_size)
             run.report("ada/p", self.p)
 
     @torch.no_grad()

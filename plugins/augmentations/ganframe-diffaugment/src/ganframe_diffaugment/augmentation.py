@@ -13,7 +13,7 @@ from ganframe_diffaugment import Policy
 from ganframe_diffaugment.transformations import brightness, contrast, cutout, saturation, translation
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 Transformation = Callable[[Tensor, Tensor], Tensor]
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import AugmentationConfig
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
+from ganframe.config import AugmentationConfig, Bounds, Component, Scheduled, hookimpl, initial_value
 
 if TYPE_CHECKING:
     from torch import nn

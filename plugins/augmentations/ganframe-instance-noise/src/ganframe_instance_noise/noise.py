@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 
 class Noise(nn.Module):

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import DatasetConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.data.dataset import Dataset
+    from ganframe.data import Dataset
 
 
 class Digits(DatasetConfig):

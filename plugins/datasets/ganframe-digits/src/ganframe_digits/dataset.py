@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganframe.data.arrays import read_arrays
-from ganframe.data.memory import TensorData
+from ganframe.data import TensorData, read_arrays
 
 FILE = Path(__file__).parent / "data" / "digits.npz"
 

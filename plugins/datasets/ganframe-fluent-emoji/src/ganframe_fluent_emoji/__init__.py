@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import DatasetConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.data.dataset import Dataset
+    from ganframe.data import Dataset
 
 IMAGE = TensorSpec((3, 32, 32))
 

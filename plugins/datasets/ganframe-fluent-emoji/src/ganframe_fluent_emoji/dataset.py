@@ -9,10 +9,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ganframe.data.arrays import read_arrays
-from ganframe.data.dataset import Dataset
-from ganframe.data.memory import TensorData, as_float
-from ganframe.randomness import Randomness
+from ganframe.data import Dataset, Randomness, TensorData, as_float, read_arrays
 from ganframe_fluent_emoji import FluentEmoji
 
 FILE = Path(__file__).parent / "data" / "fluent_emoji_32.npz"

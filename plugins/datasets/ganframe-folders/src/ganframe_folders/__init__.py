@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import DatasetConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.data.dataset import Dataset
+    from ganframe.data import Dataset
 
 
 class _Images(DatasetConfig):

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganframe.data.quarantine import UnreadableLimit
-from ganframe.randomness import Randomness
+from ganframe.data import Randomness, UnreadableLimit
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from ganframe_folders.examples import Examples
 from ganframe_folders.files import class_name, find_classes, find_images, find_pairs

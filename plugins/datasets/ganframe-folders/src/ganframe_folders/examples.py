@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganframe.data.memory import as_float
-from ganframe.data.quarantine import UnreadableLimit, report_unreadable
-from ganframe.errors import BadInput
+from ganframe.data import BadInput, UnreadableLimit, as_float, report_unreadable
 from ganframe_folders.images import Reader, Unreadable
 
 

@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import DatasetConfig, MetricConfig
-from ganframe.config.specs import DataSpec, TensorSpec
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, Component, DatasetConfig, DataSpec, MetricConfig, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.data.dataset import Dataset
-    from ganframe.game.protocols import Metric
+    from ganframe.data import Dataset
+    from ganframe.game import Metric
 
 Point = tuple[float, float]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ganframe.data.memory import TensorData
-from ganframe.randomness import Randomness
+from ganframe.data import Randomness, TensorData
 from ganframe_gaussians import GaussianMixture
 
 

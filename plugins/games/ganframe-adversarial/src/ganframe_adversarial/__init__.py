@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ganframe import hookimpl
-from ganframe.config.kinds import GameConfig
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec
+from ganframe.config import DataSpec, DiscriminatorConfig, GameConfig, GeneratorConfig, hookimpl
 
 if TYPE_CHECKING:
     from ganframe_adversarial.game import Adversarial

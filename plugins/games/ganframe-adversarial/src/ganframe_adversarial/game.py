@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.config.specs import DataSpec
-from ganframe.game.contest import Contest
-from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import PlayerSpec
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
+from ganframe.config import DataSpec
+from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, tensor
 from ganframe_adversarial import AdversarialGame
 
 
@@ -49,7 +45,7 @@ class Adversarial(Game):
     @tensor
     def latent(self, game_round: Round) -> Tensor:
         """Draws from the prior, in the shape that the generator declares."""
-        shape = (game_round.size, *self.generator.latent_shape)
+        shape = (game_round.size, *self.players["generator"].latent_shape)
         if self.config.prior == "uniform":
             return game_round.randomness.uniform("latent", shape, game_round.device) * 2 - 1
         return game_round.randomness.normal("latent", shape, game_round.device)
@@ -58,4 +54,4 @@ class Adversarial(Game):
     def fake(self, game_round: Round) -> Tensor:
         """What the generator makes of the latents."""
         condition = () if self.config.condition is None else (game_round[self.config.condition],)
-        return self.generator(game_round["latent"], *condition)
+        return self.players["generator"](game_round["latent"], *condition)

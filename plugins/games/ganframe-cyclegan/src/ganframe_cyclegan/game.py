@@ -7,14 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganframe.config.specs import DataSpec
-from ganframe.distributed import collectives as distributed
-from ganframe.errors import BadInput
-from ganframe.game.contest import Contest
-from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import PlayerSpec
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
+from ganframe.config import BadInput, DataSpec
+from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, gather, tensor
 from ganframe_cyclegan import CycleGame
 
 Domain = Literal["a", "b"]
@@ -49,34 +43,34 @@ class Cycle(Game):
     @tensor
     def fake_b(self, game_round: Round) -> Tensor:
         """Samples of A, translated to B."""
-        return self.g_ab(game_round["real_a"])
+        return self.players["g_ab"](game_round["real_a"])
 
     @tensor
     def fake_a(self, game_round: Round) -> Tensor:
         """Samples of B, translated to A."""
-        return self.g_ba(game_round["real_b"])
+        return self.players["g_ba"](game_round["real_b"])
 
     @tensor
     def reconstructed_a(self, game_round: Round) -> Tensor:
         """Samples of A, translated to B and back."""
-        return self.g_ba(game_round["fake_b"])
+        return self.players["g_ba"](game_round["fake_b"])
 
     @tensor
     def reconstructed_b(self, game_round: Round) -> Tensor:
         """Samples of B, translated to A and back."""
-        return self.g_ab(game_round["fake_a"])
+        return self.players["g_ab"](game_round["fake_a"])
 
     @tensor
     def identity_a(self, game_round: Round) -> Tensor:
         """What the generator of A makes of samples that are in A already."""
         self._check_same_shape()
-        return self.g_ba(game_round["real_a"])
+        return self.players["g_ba"](game_round["real_a"])
 
     @tensor
     def identity_b(self, game_round: Round) -> Tensor:
         """What the generator of B makes of samples that are in B already."""
         self._check_same_shape()
-        return self.g_ab(game_round["real_b"])
+        return self.players["g_ab"](game_round["real_b"])
 
     @tensor
     def replayed_a(self, game_round: Round) -> Tensor:
@@ -108,8 +102,8 @@ class Cycle(Game):
         if game_round.turn is None or self.config.pool == 0:
             return own
         # Every rank has the same pool, which takes in the fakes of all.
-        fakes = distributed.gather(own)
-        draws = game_round.randomness.whole().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
+        fakes = gather(own)
+        draws = game_round.randomness.unsharded().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
         pool = list(self.memory.get(f"pool_{domain}", fakes[:0]))
         shown: list[Tensor] = []
         for fake, (exchange, place) in zip(fakes, draws, strict=True):

@@ -8,8 +8,7 @@ from __future__ import annotations
 from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, TensorSpec
 from ganframe_cyclegan import ResNet
 
 

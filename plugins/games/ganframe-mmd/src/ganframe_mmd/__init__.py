@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import GameConfig
-from ganframe.config.networks import GeneratorConfig
-from ganframe.config.specs import DataSpec
-from ganframe.config.terms import LossConfig, RegularizerConfig, ZeroCase
+from ganframe.config import (
+    Component,
+    DataSpec,
+    GameConfig,
+    GeneratorConfig,
+    LossConfig,
+    RegularizerConfig,
+    ZeroCase,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Loss, Regularizer
+    from ganframe.game import Loss, Regularizer
     from ganframe_mmd.game import MomentMatching
 
 KernelName = Literal["rbf", "linear", "rational-quadratic"]

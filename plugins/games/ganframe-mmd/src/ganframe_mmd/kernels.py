@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ganframe.errors import BadInput
+from ganframe import BadInput
 
 Kernel = Callable[[Tensor, Tensor, torch.dtype], Tensor]
 """k for all pairs, `(N, M)` in a dtype, from `(N, D)` and `(M, D)`."""

@@ -8,8 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.round import Round
+from ganframe.game import DiscriminatorOutput, Round
 from ganframe_mmd import MMD, MMDCritic
 from ganframe_mmd.kernels import linear, radial, rational_quadratic, rbf, squared_mmd
 

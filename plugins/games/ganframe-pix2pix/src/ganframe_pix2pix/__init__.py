@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import GameConfig
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config import Component, DataSpec, DiscriminatorConfig, GameConfig, GeneratorConfig, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn

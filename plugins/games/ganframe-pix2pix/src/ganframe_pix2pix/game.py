@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.config.specs import DataSpec
-from ganframe.game.contest import Contest
-from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import PlayerSpec
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
+from ganframe.config import DataSpec
+from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, tensor
 from ganframe_pix2pix import PairedGame
 
 
@@ -37,7 +33,7 @@ class Paired(Game):
     @tensor
     def fake(self, game_round: Round) -> Tensor:
         """What the generator makes of the sources."""
-        return self.generator(game_round["source"])
+        return self.players["generator"](game_round["source"])
 
     @tensor
     def real_pair(self, game_round: Round) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, TensorSpec
 from ganframe_pix2pix import UNet
 
 NOISY = 3

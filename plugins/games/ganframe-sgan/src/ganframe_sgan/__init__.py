@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import DatasetConfig, GameConfig, MetricConfig
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec
-from ganframe.config.terms import RegularizerConfig
-from ganframe.errors import BadInput
+from ganframe.config import (
+    BadInput,
+    Component,
+    DatasetConfig,
+    DataSpec,
+    DiscriminatorConfig,
+    GameConfig,
+    GeneratorConfig,
+    MetricConfig,
+    RegularizerConfig,
+    SampleSpec,
+    TensorSpec,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ganframe.data.dataset import Dataset
-    from ganframe.game.protocols import Metric, Regularizer
+    from ganframe.data import Dataset
+    from ganframe.game import Metric, Regularizer
     from ganframe_sgan.game import SemiSupervised
 
 PAPER = "Odena 2016, arXiv:1606.01583; Salimans et al. 2016, arXiv:1606.03498, section 5"
@@ -98,7 +105,7 @@ class SGANDiscriminator(DiscriminatorConfig):
 
     paper = PAPER
     type: Literal["sgan"] = "sgan"
-    provides_outputs = frozenset({"features", "class_logits"})
+    provides = frozenset({"features", "class_logits"})
     classes: int = Field(default=10, ge=2)
     """Classes of the data (C); the network has C + 1 outputs."""
     channels: PositiveInt = 32

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ganframe.game.round import Round
+from ganframe.game import Round
 from ganframe_sgan import Classification, ClassificationAccuracy
 
 

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganframe.data.dataset import Dataset
-from ganframe.errors import BadInput
-from ganframe.randomness import Randomness
+from ganframe.data import BadInput, Dataset, Randomness
 from ganframe_sgan import PartlyLabelled
 
 CHUNK = 256

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import BadInput, SampleSpec, TensorSpec
+from ganframe.game import DiscriminatorOutput
 from ganframe_sgan import SGANDiscriminator
 
 INNERMOST = 4

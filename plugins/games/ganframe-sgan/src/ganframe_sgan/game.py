@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.config.specs import DataSpec
-from ganframe.errors import BadInput
-from ganframe.game.contest import Contest
-from ganframe.game.game import Game, tensor
-from ganframe.game.player_spec import PlayerSpec
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
+from ganframe.config import BadInput, DataSpec
+from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, tensor
 from ganframe_sgan import SGANGame
 
 
@@ -45,23 +40,25 @@ class SemiSupervised(Game):
     @tensor
     def latent(self, game_round: Round) -> Tensor:
         """Draws from N(0, 1), in the shape that the generator declares."""
-        return game_round.randomness.normal("latent", (game_round.size, *self.generator.latent_shape), game_round.device)
+        return game_round.randomness.normal(
+            "latent", (game_round.size, *self.players["generator"].latent_shape), game_round.device
+        )
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
         """What the generator makes of the latents."""
-        return self.generator(game_round["latent"])
+        return self.players["generator"](game_round["latent"])
 
     @tensor
     def class_logits(self, game_round: Round) -> Tensor | None:
         """Which class the discriminator sees in each labelled example."""
-        return game_round.judge("discriminator", game_round["labelled"]).class_logits
+        return game_round.discriminate("discriminator", game_round["labelled"]).class_logits
 
 
 def _check_classes(config: SGANGame, data: DataSpec) -> None:
     name = config.discriminator.type_name()
     classes, known = data["label"].classes, getattr(config.discriminator, "classes", None)
-    if "class_logits" not in config.discriminator.provides_outputs or known is None:
+    if "class_logits" not in config.discriminator.provides or known is None:
         message = f"{name!r} does not classify, but this game needs class logits"
         raise BadInput(message, path=("discriminator",), remedy="Use the discriminator `sgan`.")
     if known != classes:

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import GameConfig
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.errors import BadInput, within
+from ganframe.config import BadInput, Bounds, Component, GameConfig, Scheduled, hookimpl, initial_value, within
 
 if TYPE_CHECKING:
-    from ganframe.config.specs import DataSpec
-    from ganframe.game.game import Game
+    from ganframe.config import DataSpec
+    from ganframe.game import Game
 
 
 class UnrolledGame(GameConfig):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ganframe.distributed import collectives as distributed
-from ganframe.game.game import Game
-from ganframe.game.player_spec import PlayerSpec
-from ganframe.game.round import Round
+from ganframe.game import Game, ObjectiveValue, Round, mean_over_ranks
 
 Weights = dict[str, dict[str, Tensor]]
 """Parameters and buffers by name, of each discriminator."""
@@ -30,33 +25,30 @@ class Unrolled(Game):
     steps: int
     lr: float
 
-    def player_specs(self) -> Mapping[str, PlayerSpec]:
-        """The players of the other game, whose configs stand under `of`."""
-        return {name: dataclasses.replace(role, path=("of", *role.path)) for name, role in super().player_specs().items()}
-
-    def play(self, game_round: Round, objective: Callable[..., Any]) -> Any:
-        """In a generator's turn, judge with the discriminators as they would be after k steps over this round.
+    def play(self, game_round: Round, objective: Callable[..., ObjectiveValue]) -> ObjectiveValue:
+        """In a generator's turn, use the discriminators as they would be after k steps over this round.
 
         Gradients flow through those steps, so a generator also learns how they depend on its samples.
         """
         if self.steps == 0 or game_round.turn is None or self.is_discriminator_turn(game_round.turn):
             return super().play(game_round, objective)
         memory = dict(self.memory)
-        weights = self._present()
+        weights = self._current_weights()
         for _ in range(self.steps):
             for turn in self.turns:
                 if self.is_discriminator_turn(turn):
-                    game_round.weights = weights
-                    cost: Tensor = super().play(game_round, lambda game_round, turn=turn: objective(game_round, turn)).total
-                    weights = self._stepped(weights, set(turn.players), cost)
+                    ahead = game_round.with_discriminator_weights(weights)
+                    total = super().play(ahead, lambda ahead, turn=turn: objective(ahead, turn)).total
+                    weights = self._stepped(weights, set(turn.players), total)
         # What is only foreseen has not happened: a pool of past fakes stays as it was.
         self.memory = memory
-        game_round.weights = weights
-        return super().play(game_round, objective)
+        return super().play(game_round.with_discriminator_weights(weights), objective)
 
-    def _present(self) -> Weights:
-        """What the discriminators are now; buffers too, so that foreseen passes leave batch statistics alone."""
-        return {judge: _copied(self.players[judge], self.trainable_parameters([judge])) for judge in sorted(self.discriminators)}
+    def _current_weights(self) -> Weights:
+        """Return the discriminators' weights; buffers too, so that foreseen passes leave batch statistics alone."""
+        return {
+            name: _copied(self.players[name], self.trainable_parameters([name])) for name in sorted(self.discriminators)
+        }
 
     def _stepped(self, weights: Weights, movers: set[str], cost: Tensor) -> Weights:
         places = [
@@ -68,7 +60,7 @@ class Unrolled(Game):
         ]
         before = [weights[judge][name] for judge, name in places]
         slopes = torch.autograd.grad(cost, before, create_graph=True, materialize_grads=True)
-        slopes = [distributed.mean_over_ranks(slope) for slope in slopes]
+        slopes = [mean_over_ranks(slope) for slope in slopes]
         after = {judge: dict(own) for judge, own in weights.items()}
         for (judge, name), value, slope in zip(places, before, slopes, strict=True):
             after[judge][name] = value - self.lr * slope

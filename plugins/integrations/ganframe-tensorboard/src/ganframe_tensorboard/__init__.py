@@ -7,9 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import LoggerConfig
+from ganframe.config import Component, LoggerConfig, hookimpl
 
 
 class TensorBoard(LoggerConfig):

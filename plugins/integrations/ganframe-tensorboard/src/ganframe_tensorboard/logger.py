@@ -11,9 +11,9 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from torch.utils.tensorboard.summary import image, scalar
 
-from ganframe import hookimpl
+from ganframe import Run
+from ganframe.config import hookimpl
 from ganframe.runs.logs import PendingScalars, pending_scalars
-from ganframe.training.run import Run
 from ganframe_tensorboard.events import EventFile
 
 FOLDER = "tensorboard"

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganframe.errors import BadInput
-from ganframe.game.round import Round
+from ganframe.game import BadInput, Round
 
 
 class Distances(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from ganframe.errors import BadInput
+from ganframe import BadInput
 
 
 class Dissimilarity(nn.Module):

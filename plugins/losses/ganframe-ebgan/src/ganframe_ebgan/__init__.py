@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.networks import DiscriminatorConfig
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.config.terms import LossConfig, RegularizerConfig
+from ganframe.config import (
+    Bounds,
+    Component,
+    DiscriminatorConfig,
+    LossConfig,
+    RegularizerConfig,
+    SampleSpec,
+    Scheduled,
+    TensorSpec,
+    hookimpl,
+    initial_value,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.game.protocols import Loss, Regularizer
+    from ganframe.game import Loss, Regularizer
 
 PAPER = "Zhao et al. 2017, arXiv:1609.03126"
 
@@ -28,7 +34,7 @@ class Autoencoder(DiscriminatorConfig):
 
     paper = f"{PAPER}, section 2.3"
     type: Literal["autoencoder"] = "autoencoder"
-    provides_outputs = frozenset({"features"})
+    provides = frozenset({"features"})
     hidden: tuple[PositiveInt, ...] = (256,)
     """Units of each hidden layer of the encoder, from the sample on; the decoder has the same in reverse."""
     code: PositiveInt = 32

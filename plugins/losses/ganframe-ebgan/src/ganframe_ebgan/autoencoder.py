@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe.config.specs import SampleSpec, parts
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import SampleSpec, parts
+from ganframe.game import DiscriminatorOutput
 from ganframe_ebgan import Autoencoder
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 
 class AutoencoderNetwork(nn.Module):

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ganframe.game.losses import SeparableLoss
-from ganframe.game.round import Round
+from ganframe.game import Round, SeparableLoss
 
 
 class EnergyLoss(SeparableLoss):
@@ -43,7 +42,9 @@ class PullingAwayTerm(nn.Module):
 
     def forward(self, game_round: Round) -> Tensor:
         """The term, a scalar in [0, 1] for each contest; 0 for a batch of one."""
-        features = (game_round.discriminator_output(contest, "fake").features[self.layer] for contest in game_round.contests)
+        features = (
+            game_round.discriminator_output(contest, "fake").features[self.layer] for contest in game_round.contests
+        )
         return sum(map(_mean_squared_cosine, features), torch.zeros((), device=game_round.device))
 
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.terms import LossConfig
+from ganframe.config import Component, LossConfig, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Loss
+    from ganframe.game import Loss
 
 PAPER = "Nowozin et al. 2016, arXiv:1606.00709"
 

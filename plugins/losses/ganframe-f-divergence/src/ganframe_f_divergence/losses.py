@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from ganframe.game.losses import SeparableLoss
+from ganframe.game import SeparableLoss
 from ganframe_f_divergence.jeffrey import log_ratio
 
 LIMIT = 30.0

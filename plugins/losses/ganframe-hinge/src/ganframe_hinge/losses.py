@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ganframe.game.losses import SeparableLoss
+from ganframe.game import SeparableLoss
 
 
 class HingeLoss(SeparableLoss):

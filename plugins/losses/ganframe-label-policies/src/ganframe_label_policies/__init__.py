@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.config.terms import LabelPolicyConfig
+from ganframe.config import Bounds, Component, LabelPolicyConfig, Scheduled, hookimpl, initial_value
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import LabelPolicy
+    from ganframe.game import LabelPolicy
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.terms import LossConfig
+from ganframe.config import Component, LossConfig, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Loss
+    from ganframe.game import Loss
 
 
 class LeastSquares(LossConfig):

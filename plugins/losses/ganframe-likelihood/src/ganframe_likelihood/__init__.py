@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.networks import GeneratorConfig
-from ganframe.config.specs import TensorSpec
-from ganframe.config.terms import RegularizerConfig
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, Component, GeneratorConfig, RegularizerConfig, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.game.game import Game
-    from ganframe.game.protocols import Regularizer
+    from ganframe.game import Game, Regularizer
 
 
 class NegativeLogLikelihood(RegularizerConfig):
@@ -50,7 +44,7 @@ class NegativeLogLikelihood(RegularizerConfig):
             message = f"the game has no player {self.player!r}; it has: {', '.join(roles)}"
             raise BadInput(message, path=("player",))
         network = roles[self.player].config
-        if "log_prob" not in network.provides_outputs:
+        if "log_prob" not in network.provides:
             message = (
                 f"{self.type!r} needs the density of {self.player!r}, but {network.type_name()!r} has no `log_prob`"
             )
@@ -68,7 +62,7 @@ class Gaussian(GeneratorConfig):
 
     paper = "as in Rezende and Mohamed 2015, arXiv:1505.05770, a flow of one affine layer"
     type: Literal["gaussian"] = "gaussian"
-    provides_outputs = frozenset({"log_prob"})
+    provides = frozenset({"log_prob"})
     scale: float = Field(default=1.0, gt=0)
     """Standard deviation of each number at the start."""
 

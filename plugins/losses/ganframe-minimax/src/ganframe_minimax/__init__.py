@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ganframe import hookimpl
-from ganframe.config.terms import LossConfig
+from ganframe.config import LossConfig, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Loss
+    from ganframe.game import Loss
 
 
 class Minimax(LossConfig):

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.networks import EncoderConfig
-from ganframe.config.terms import RegularizerConfig
-from ganframe.errors import within
+from ganframe.config import Component, EncoderConfig, RegularizerConfig, hookimpl, within
 from ganframe_perceptual.layers import convolutions, position
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.game.protocols import Regularizer
+    from ganframe.game import Regularizer
 
 
 class Perceptual(RegularizerConfig):

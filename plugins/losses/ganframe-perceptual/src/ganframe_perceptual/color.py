@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.errors import BadInput
+from ganframe import BadInput
 
 
 def as_rgb(sample: Tensor, encoder: str) -> Tensor:

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganframe.errors import BadInput
-from ganframe.game.round import Round
+from ganframe.game import BadInput, Round
 from ganframe_perceptual import Perceptual
 
 

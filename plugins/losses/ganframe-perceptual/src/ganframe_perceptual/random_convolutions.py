@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ganframe.randomness import Randomness
+from ganframe.game import Randomness
 from ganframe_perceptual.color import as_rgb
 
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from ganframe.errors import BadInput
-from ganframe.randomness import Randomness
+from ganframe import BadInput
+from ganframe.game import Randomness
 from ganframe_perceptual.color import as_rgb
 from ganframe_perceptual.layers import convolutions
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput
 from ganframe_relativistic import Cost
 
 

@@ -6,17 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.config.terms import LossConfig, RegularizerConfig
-from ganframe.config.transforms import DiscriminatorTransform
+from ganframe.config import (
+    Bounds,
+    Component,
+    DiscriminatorTransform,
+    LossConfig,
+    RegularizerConfig,
+    SampleSpec,
+    Scheduled,
+    TensorSpec,
+    hookimpl,
+    initial_value,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.game.protocols import Loss, Regularizer
+    from ganframe.game import Loss, Regularizer
 
 
 class Wasserstein(LossConfig):

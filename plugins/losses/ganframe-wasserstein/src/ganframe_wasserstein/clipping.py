@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ganframe import hookimpl
-from ganframe.game.turn import Turn
-from ganframe.game.wrapper import Wrapper
-from ganframe.training.run import Run
+from ganframe import Run
+from ganframe.config import hookimpl
+from ganframe.game import Turn, Wrapper
 
 
 class Clipped(Wrapper):

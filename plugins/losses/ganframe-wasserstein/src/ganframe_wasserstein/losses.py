@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe.game.losses import SeparableLoss
+from ganframe.game import SeparableLoss
 
 
 class WassersteinLoss(SeparableLoss):

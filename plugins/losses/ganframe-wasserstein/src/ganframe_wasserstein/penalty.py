@@ -8,11 +8,10 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe.game.contest import Contest
-from ganframe.game.round import Round
+from ganframe.game import Contest, Round
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 
 class GradientNormPenalty(nn.Module):
@@ -25,7 +24,10 @@ class GradientNormPenalty(nn.Module):
 
     def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        return sum((_penalty(game_round, contest) for contest in game_round.contests), torch.zeros((), device=game_round.device))
+        return sum(
+            (_penalty(game_round, contest) for contest in game_round.contests),
+            torch.zeros((), device=game_round.device),
+        )
 
 
 def _penalty(game_round: Round, contest: Contest) -> Tensor:
@@ -34,7 +36,7 @@ def _penalty(game_round: Round, contest: Contest) -> Tensor:
     reals, fakes = _parts(real.sample), _parts(fake.sample)
     between = tuple(_interpolate(*pair, share).requires_grad_() for pair in zip(reals, fakes, strict=True))
     sample = between if isinstance(real.sample, tuple) else between[0]
-    logits = game_round.judge(contest.discriminator, sample, real.condition).logits
+    logits = game_round.discriminate(contest.discriminator, sample, real.condition).logits
     scores = logits.reshape(game_round.size, -1).mean(1)
     gradients = torch.autograd.grad(scores.sum(), between, create_graph=True, allow_unused=True, materialize_grads=True)
     return (gradient_norm(gradients) - 1).square().mean()

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import DatasetConfig, MetricConfig
-from ganframe.errors import BadInput
+from ganframe.config import BadInput, Component, DatasetConfig, MetricConfig, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Metric
+    from ganframe.game import Metric
 
 
 class LabelAgreement(MetricConfig):

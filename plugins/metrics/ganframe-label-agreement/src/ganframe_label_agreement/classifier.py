@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from ganframe.config.kinds import DatasetConfig
-from ganframe.config.specs import TensorSpec
-from ganframe.data.loader import BatchLoader
-from ganframe.randomness import Randomness
+from ganframe.config import DatasetConfig, TensorSpec
+from ganframe.data import BatchLoader, Randomness
 from ganframe_label_agreement import LabelAgreement
 
 BATCH = 64

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ganframe.config.kinds import DatasetConfig
+from ganframe.config import DatasetConfig
 from ganframe_label_agreement import LabelAgreement
 from ganframe_label_agreement.classifier import predict, trained
 

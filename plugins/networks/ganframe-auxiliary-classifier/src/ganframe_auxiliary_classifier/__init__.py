@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.config.terms import RegularizerConfig
-from ganframe.config.transforms import DiscriminatorTransform
+from ganframe.config import Component, DiscriminatorTransform, RegularizerConfig, SampleSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganframe.game.protocols import Regularizer
+    from ganframe.game import Regularizer
 
 
 class ClassHead(DiscriminatorTransform):
@@ -44,9 +40,9 @@ class ClassHead(DiscriminatorTransform):
         return self.hide_condition or self.of.conditional
 
     @property
-    def provides_outputs(self) -> frozenset[str]:
+    def provides(self) -> frozenset[str]:
         """What a verdict has beside logits."""
-        return self.of.provides_outputs | {"class_logits"}
+        return self.of.provides | {"class_logits"}
 
     def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
         """None where it is hidden."""

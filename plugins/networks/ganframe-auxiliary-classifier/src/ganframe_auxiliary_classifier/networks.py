@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe.config.specs import SampleSpec, TensorSpec, parts
-from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.wrapper import Wrapper
+from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
+from ganframe.game import DiscriminatorOutput, Wrapper
 from ganframe_auxiliary_classifier import ClassHead, Projection
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 
 class Classifying(Wrapper):

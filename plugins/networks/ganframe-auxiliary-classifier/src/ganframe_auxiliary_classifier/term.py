@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ganframe.game.contest import Contest, Side
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.round import Round
+from ganframe.game import Contest, DiscriminatorOutput, Round, Side
 from ganframe_auxiliary_classifier import AuxiliaryClassification
 
 

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config import Component, DiscriminatorConfig, GeneratorConfig, SampleSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +44,7 @@ class DCGANDiscriminator(DiscriminatorConfig):
     type: Literal["dcgan"] = "dcgan"
     conditional = True
     batch_coupled = True
-    provides_outputs = frozenset({"features"})
+    provides = frozenset({"features"})
     channels: PositiveInt = 64
     """Channels after the first layer; each layer further in has twice as many."""
 

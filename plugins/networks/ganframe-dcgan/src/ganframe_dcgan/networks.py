@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from ganframe.config.specs import SampleSpec, TensorSpec, parts
-from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
+from ganframe.game import DiscriminatorOutput
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 
 

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.config.transforms import DiscriminatorTransform
+from ganframe.config import Component, DiscriminatorTransform, SampleSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn

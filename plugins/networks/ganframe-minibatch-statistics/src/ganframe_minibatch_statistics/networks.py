@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ganframe.config.specs import SampleSpec, TensorSpec, parts
-from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.wrapper import Wrapper
+from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
+from ganframe.game import DiscriminatorOutput, Wrapper
 from ganframe_minibatch_statistics import MinibatchDiscrimination, MinibatchStddev
 from ganframe_minibatch_statistics.statistics import Closeness, Deviation, pooled
 
 if TYPE_CHECKING:
-    from ganframe.config.networks import DiscriminatorConfig
-    from ganframe.game.protocols import Sample
+    from ganframe.config import DiscriminatorConfig
+    from ganframe.game import Sample
 
 
 class WithStatistic(Wrapper):
@@ -77,7 +75,7 @@ def _channels(
     name: str, of: DiscriminatorConfig, network: nn.Module, sample: SampleSpec, condition: TensorSpec | None
 ) -> int:
     """The channels of the last features, as a trial with two samples shows them."""
-    if "features" not in of.provides_outputs:
+    if "features" not in of.provides:
         message = f"{name!r} needs a discriminator that gives features, which {of.type_name()!r} does not"
         raise BadInput(message, path=("of",))
     zeros = tuple(torch.zeros(2, *part.shape) for part in parts(sample))

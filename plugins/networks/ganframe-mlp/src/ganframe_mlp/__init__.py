@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config import Component, DiscriminatorConfig, GeneratorConfig, SampleSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,7 +50,7 @@ class MLPDiscriminator(DiscriminatorConfig):
     paper = "Goodfellow et al. 2014, arXiv:1406.2661, section 5; maxout: Goodfellow et al. 2013, arXiv:1302.4389"
     type: Literal["mlp"] = "mlp"
     conditional = True
-    provides_outputs = frozenset({"features"})
+    provides = frozenset({"features"})
     hidden: tuple[PositiveInt, ...] = (256, 256)
     """Units of each hidden layer, from the sample on."""
     activation: Activation = "leaky-relu"

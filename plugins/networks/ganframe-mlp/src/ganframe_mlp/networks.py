@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from ganframe.config.specs import SampleSpec, TensorSpec, parts
-from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
+from ganframe.game import DiscriminatorOutput
 from ganframe_mlp import Activation, MLPDiscriminator, MLPGenerator
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 
 class Maxout(nn.Module):

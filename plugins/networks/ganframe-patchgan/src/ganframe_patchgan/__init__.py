@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.networks import DiscriminatorConfig
-from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config import Component, DiscriminatorConfig, SampleSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +19,7 @@ class PatchGAN(DiscriminatorConfig):
     paper = "Isola et al. 2017, arXiv:1611.07004, sections 3.2.2 and 6.1.2"
     type: Literal["patchgan"] = "patchgan"
     batch_coupled = True
-    provides_outputs = frozenset({"features"})
+    provides = frozenset({"features"})
     receptive_field: Literal[1, 16, 34, 70, 142, 286] = 70
     """Side of the square of pixels that one logit sees: 0 to 5 layers that halve the image. With 1 every pixel is
     judged on its own (PixelGAN)."""

@@ -13,13 +13,12 @@ import torch
 from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
-from ganframe.config.specs import SampleSpec, parts
-from ganframe.errors import BadInput
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.config import BadInput, SampleSpec, parts
+from ganframe.game import DiscriminatorOutput
 from ganframe_patchgan import PatchGAN
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Layers that halve the sides, by receptive field."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganframe.errors import BadInput
+from ganframe import BadInput
 
 LAYERS = (
     nn.Linear,

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.config.specs import TensorSpec
-from ganframe.config.transforms import GeneratorTransform
+from ganframe.config import Bounds, Component, GeneratorTransform, Scheduled, TensorSpec, hookimpl, initial_value
 
 if TYPE_CHECKING:
     from torch import nn

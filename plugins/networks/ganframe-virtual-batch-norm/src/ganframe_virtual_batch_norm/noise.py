@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganframe.errors import BadInput
-from ganframe.game.wrapper import Wrapper
+from ganframe.game import BadInput, Wrapper
 
 LAYERS = (
     nn.Linear,

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from ganframe.config.specs import TensorSpec
-from ganframe.errors import BadInput
-from ganframe.game.wrapper import Wrapper
+from ganframe.config import BadInput, TensorSpec
+from ganframe.game import Wrapper
 
 if TYPE_CHECKING:
     from ganframe_virtual_batch_norm import VirtualBatchNorm

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import field_validator
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.kinds import AugmentationConfig
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.config.terms import RegularizerConfig
-from ganframe.errors import BadInput, within
-from ganframe.training.hooks import listens
+from ganframe.config import (
+    AugmentationConfig,
+    BadInput,
+    Bounds,
+    Component,
+    RegularizerConfig,
+    Scheduled,
+    has_hooks,
+    hookimpl,
+    initial_value,
+    scheduled_settings,
+    within,
+)
 
 if TYPE_CHECKING:
-    from ganframe.game.game import Game
-    from ganframe.game.protocols import Regularizer
+    from ganframe.game import Game, Regularizer
 
 
 class Consistency(RegularizerConfig):
@@ -36,8 +41,8 @@ class Consistency(RegularizerConfig):
     @field_validator("augmentation")
     @classmethod
     def _fixed(cls, augmentation: AugmentationConfig) -> AugmentationConfig:
-        if augmentation.schedules():
-            scheduled = ", ".join(augmentation.schedules())
+        if scheduled_settings(augmentation):
+            scheduled = ", ".join(scheduled_settings(augmentation))
             raise ValueError(f"a nested augmentation cannot follow a schedule, but {scheduled} does; give a number")
         return augmentation
 
@@ -50,7 +55,7 @@ class Consistency(RegularizerConfig):
         """See base class."""
         with within("augmentation"):
             self.augmentation.check(game, ())
-            if listens(self.augmentation.build()):
+            if has_hooks(self.augmentation.build()):
                 name = self.augmentation.type_name()
                 message = f"{name!r} adapts to the run, of which a nested augmentation hears nothing"
                 raise BadInput(message, remedy="Fix how strong it is: for 'ada' by `adapt: false` and a `p` above 0.")

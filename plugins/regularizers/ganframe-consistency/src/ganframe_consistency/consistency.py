@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganframe.game.contest import Contest
-from ganframe.game.round import Round
+from ganframe.game import Contest, Round
 
 
 class Consistent(nn.Module):
@@ -25,12 +24,17 @@ class Consistent(nn.Module):
 
     def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        return sum((self._difference(game_round, each) for each in game_round.contests), torch.zeros((), device=game_round.device))
+        return sum(
+            (self._difference(game_round, each) for each in game_round.contests),
+            torch.zeros((), device=game_round.device),
+        )
 
     def _difference(self, game_round: Round, contest: Contest) -> Tensor:
         real = game_round.discriminator_output(contest, "real")
         generator = game_round.randomness.generator(f"consistency {contest.name}", game_round.device)
-        changed = game_round.judge(contest.discriminator, self.augmentation(real.sample, generator), real.condition)
+        changed = game_round.discriminate(
+            contest.discriminator, self.augmentation(real.sample, generator), real.condition
+        )
         difference = _wide(real.logits) - _wide(changed.logits)
         return difference.square().reshape(len(difference), -1).sum(1).mean()
 

@@ -9,12 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ganframe import hookimpl
-from ganframe.distributed import collectives as distributed
-from ganframe.game.contest import Contest, Side
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.training.run import Run
+from ganframe import Run
+from ganframe.config import hookimpl
+from ganframe.game import Contest, Round, Side, Turn, mean_over_ranks
 
 SIDES: tuple[Side, Side] = ("real", "fake")
 
@@ -40,7 +37,9 @@ class LeCamPenalty:
 
     def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
-        return sum((self._cost(game_round, each) for each in game_round.contests), torch.zeros((), device=game_round.device))
+        return sum(
+            (self._cost(game_round, each) for each in game_round.contests), torch.zeros((), device=game_round.device)
+        )
 
     @hookimpl
     def on_turn_end(self, run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
@@ -80,7 +79,7 @@ class LeCamPenalty:
 
 
 def _mean(logits: Tensor) -> Tensor:
-    return distributed.mean_over_ranks(_wide(logits).mean())
+    return mean_over_ranks(_wide(logits).mean())
 
 
 def _wide(logits: Tensor) -> Tensor:

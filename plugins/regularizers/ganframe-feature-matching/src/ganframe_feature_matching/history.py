@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganframe import hookimpl
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.training.run import Run
+from ganframe import Run
+from ganframe.config import hookimpl
+from ganframe.game import Round, Turn
 
 
 class History:

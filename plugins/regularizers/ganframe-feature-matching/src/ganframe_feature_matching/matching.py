@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganframe.errors import BadInput
-from ganframe.game.contest import Contest
-from ganframe.game.round import Round
+from ganframe.game import BadInput, Contest, Round
 
 
 class Matching(nn.Module):
@@ -29,10 +27,16 @@ class Matching(nn.Module):
         Raises:
             BadInput: When a discriminator has no feature of that number.
         """
-        return sum((self._distance(game_round, each) for each in game_round.contests), torch.zeros((), device=game_round.device))
+        return sum(
+            (self._distance(game_round, each) for each in game_round.contests),
+            torch.zeros((), device=game_round.device),
+        )
 
     def _distance(self, game_round: Round, contest: Contest) -> Tensor:
-        real, fake = game_round.discriminator_output(contest, "real").features, game_round.discriminator_output(contest, "fake").features
+        real, fake = (
+            game_round.discriminator_output(contest, "real").features,
+            game_round.discriminator_output(contest, "fake").features,
+        )
         layers = range(len(fake)) if self.layers is None else self.layers
         for layer in layers:
             if not -len(fake) <= layer < len(fake):

@@ -6,13 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.config.terms import RegularizerConfig
+from ganframe.config import Bounds, Component, RegularizerConfig, Scheduled, hookimpl, initial_value
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Regularizer
+    from ganframe.game import Regularizer
 
 
 class R1(RegularizerConfig):

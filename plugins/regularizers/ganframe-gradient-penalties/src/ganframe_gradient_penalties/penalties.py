@@ -6,9 +6,7 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe.game.contest import Side
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.round import Round
+from ganframe.game import DiscriminatorOutput, Round, Side
 
 
 class ZeroCenteredPenalty(nn.Module):

@@ -8,13 +8,10 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe.distributed import collectives as distributed
-from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.round import Round
+from ganframe.game import Contest, DiscriminatorOutput, Round, gather
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Sample
+    from ganframe.game import Sample
 
 
 class AtPoints(nn.Module):
@@ -46,7 +43,7 @@ class AtPoints(nn.Module):
         points = tuple(each.requires_grad_() for each in self.points(game_round, contest))
         real = game_round.discriminator_output(contest, "real")
         sample = points if isinstance(real.sample, tuple) else points[0]
-        logits = game_round.judge(contest.discriminator, sample, real.condition).logits
+        logits = game_round.discriminate(contest.discriminator, sample, real.condition).logits
         scores = logits.reshape(game_round.size, -1).mean(1)
         return torch.autograd.grad(scores.sum(), points, create_graph=True, allow_unused=True, materialize_grads=True)
 
@@ -92,7 +89,7 @@ class DraganPenalty(AtPoints):
 
     def _noise(self, game_round: Round, purpose: str, real: Tensor) -> Tensor:
         uniform = game_round.randomness.uniform(purpose, tuple(real.shape), real.device).to(real.dtype)
-        return self.spread * distributed.gather(real).std(correction=0) * uniform
+        return self.spread * gather(real).std(correction=0) * uniform
 
 
 def _parts(output: DiscriminatorOutput) -> tuple[Tensor, ...]:

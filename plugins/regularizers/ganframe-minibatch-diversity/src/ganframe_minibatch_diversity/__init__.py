@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ganframe import hookimpl
-from ganframe.config.component import Component
-from ganframe.config.schedules import Scheduled
-from ganframe.config.terms import RegularizerConfig
+from ganframe.config import Component, RegularizerConfig, Scheduled, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.game.protocols import Regularizer
+    from ganframe.game import Regularizer
 
 
 class MinibatchDiversity(RegularizerConfig):

@@ -6,7 +6,7 @@ import torch
 from ganframe_kernels.pairwise_diversity import pairwise_diversity
 from torch import Tensor, nn
 
-from ganframe.game.round import Round
+from ganframe.game import Round
 
 
 class Diversity(nn.Module):

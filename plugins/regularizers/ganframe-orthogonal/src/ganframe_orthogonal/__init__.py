@@ -6,14 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ganframe import BadInput, hookimpl
-from ganframe.config.component import Component
-from ganframe.config.schedules import Scheduled
-from ganframe.config.terms import RegularizerConfig
+from ganframe.config import BadInput, Component, RegularizerConfig, Scheduled, hookimpl
 
 if TYPE_CHECKING:
-    from ganframe.game.game import Game
-    from ganframe.game.protocols import Regularizer
+    from ganframe.game import Game, Regularizer
 
 
 class Orthogonal(RegularizerConfig):

@@ -8,11 +8,9 @@ import torch
 from ganframe_kernels.gradient_norm import gradient_norm
 from torch import Tensor, nn
 
-from ganframe import hookimpl
-from ganframe.distributed import collectives as distributed
-from ganframe.game.round import Round
-from ganframe.game.turn import Turn
-from ganframe.training.run import Run
+from ganframe import Run
+from ganframe.config import hookimpl
+from ganframe.game import Round, Turn, mean_over_ranks
 
 LAYERED = 3
 """Axes of a latent with a style for each layer: batch, layer, dimension."""
@@ -47,7 +45,7 @@ class Paths(nn.Module):
     def forward(self, game_round: Round) -> Tensor:
         """The penalty, a scalar >= 0."""
         lengths = path_lengths(game_round, self.sample, self.latent)
-        mean = distributed.mean_over_ranks(lengths.detach().mean())
+        mean = mean_over_ranks(lengths.detach().mean())
         self._seen.append(mean)
         total, share = self._with(mean)
         return (lengths - (total / share).to(lengths.dtype)).square().mean()

@@ -1,0 +1,50 @@
+"""The Python API: train what a config describes, with the pictures, metrics and report of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from ganframe.config.experiment import Experiment
+from ganframe.evaluation.callbacks import make_evaluation_callbacks
+from ganframe.runs.folder import RunFolder
+from ganframe.training.train import train_experiment
+
+
+def train(
+    experiment: Experiment,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    allow_changes: Collection[str] = (),
+    name: str = "run",
+    hooks: Sequence[object] = (),
+) -> RunFolder:
+    """Train what a config describes.
+
+    Args:
+        experiment: The config.
+        out: The run folder; `runs/NAME-TIME/` when None. An existing run is never overwritten.
+        resume: Resume the run in `out` from its last checkpoint. A run that is interrupted by SIGINT or SIGTERM saves
+            one at the end of its step.
+        allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run; `train`
+            stands for all settings under it.
+        name: The name in the default folder.
+        hooks: Objects with `ganframe.hookimpl` methods that take part in this run.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        BadInput: When the config, the data, the folder or the checkpoint cannot be used.
+        RunFailed: When the run cannot go on, such as after a loss that is not finite.
+    """
+    return train_experiment(
+        experiment,
+        out=Path(out) if out else None,
+        resume=resume,
+        allow_changes=allow_changes,
+        name=name,
+        hooks=hooks,
+        make_callbacks=make_evaluation_callbacks,
+    )

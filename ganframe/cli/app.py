@@ -1,0 +1,29 @@
+"""The typer application: every command, in the order of `ganframe --help`."""
+
+from __future__ import annotations
+
+import typer
+
+from ganframe.cli.configs import explain, presets, schema
+from ganframe.cli.doctor import doctor
+from ganframe.cli.plugins import check_plugin, new_plugin, plugins
+from ganframe.cli.results import evaluate, export, report
+from ganframe.cli.samples import interpolate, sample
+from ganframe.cli.train import train
+
+app = typer.Typer(
+    name="ganframe",
+    help="Train generative adversarial networks, out of plugins.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: the rich one takes as long to import as all the rest
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, sample, interpolate, evaluate, report, export, presets, explain, schema, doctor):
+    app.command()(command)
+
+plugins_app = typer.Typer(help="List, write and check plugins.", rich_markup_mode=None)
+plugins_app.callback(invoke_without_command=True)(plugins)
+plugins_app.command("new")(new_plugin)
+plugins_app.command("check")(check_plugin)
+app.add_typer(plugins_app, name="plugins")

@@ -1,0 +1,62 @@
+"""`ganframe presets`, `ganframe explain` and `ganframe schema`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganframe.cli.options import ConfigArgument, SetOption
+from ganframe.cli.output import console, new_path, print_line, print_table
+
+
+def presets() -> None:
+    """List the installed presets."""
+    from ganframe.config.presets import summaries
+
+    print_table(("preset", "what", "package"), summaries())
+
+
+def explain(config: ConfigArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Show what a config means, before anything trains.
+
+    Players with shapes and parameters, named tensors, contests, terms, turns, and what a step costs.
+    """
+    from ganframe.config.presets import load
+
+    loaded = load(config, overrides)
+    from ganframe.training.explain import explain as look
+
+    with loaded.document.errors():
+        explanation = look(loaded.experiment)
+    if explanation.summary:
+        print_line(explanation.summary)
+    for title, (header, *rows) in explanation.tables.items():
+        console.print(f"\n[bold]{title}[/]")
+        print_table(header, rows)
+    console.print("\n[bold]cost[/]")
+    print_line(f" {explanation.cost}")
+
+
+def schema(
+    out: Annotated[
+        Path | None, typer.Option(help="A file, new or an older schema; the terminal when left out.")
+    ] = None,
+) -> None:
+    """Print the JSON schema of configs, for editors to read.
+
+    It covers every component that is installed.
+    """
+    from ganframe.config.schema import json_schema
+
+    text = json.dumps(json_schema(), indent=1)
+    if out is None:
+        sys.stdout.write(text + "\n")
+    else:
+        beginning = text[: text.index(",")].encode()
+        older = out.is_file() and out.read_bytes().startswith(beginning)
+        (out if older else new_path(out)).write_text(text + "\n", encoding="utf-8")
+        print_line(str(out))

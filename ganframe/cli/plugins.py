@@ -1,0 +1,67 @@
+"""`ganframe plugins` and its subcommands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ganframe.cli.output import console, print_line
+from ganframe.errors import RunFailed
+from ganframe.plugins.discovery import installed
+
+
+def plugins(context: typer.Context) -> None:
+    """List the installed plugins, and every type with its package, one line and source."""
+    if context.invoked_subcommand:
+        return
+    rows = [
+        (each.name, each.package, each.version, (f"BROKEN: {each.error}; " if each.error else "") + each.location())
+        for each in installed().plugins
+    ]
+    # In whole lines, so that the paths can be copied or piped.
+    lines = [("plugin", "package", "version", "loaded from"), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print_line("   ".join(map(str.ljust, line, widths)).rstrip())
+    kind = ""
+    for cls, package in installed().registry:
+        if cls.kind != kind:
+            kind = cls.kind
+            console.print(f"\n[bold]{kind}[/]")
+        source = f" [dim]{escape(cls.paper)}[/]" if cls.paper else ""
+        console.print(f"  {cls.type_name()} [dim]({package})[/] {escape(cls.summary())}{source}", soft_wrap=True)
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Name of the package: my-gan.")],
+    out: Annotated[Path, typer.Option(help="The folder in which to make it.")] = Path(),
+) -> None:
+    """Write a new plugin package.
+
+    It installs, passes the conformance kit, and trains.
+    """
+    from ganframe.plugins.scaffold import write_plugin
+
+    folder = write_plugin(name, out)
+    print_line(f"wrote    {folder}")
+    print_line(f"install  pip install -e {folder}")
+    print_line(f"check    ganframe plugins check {name}")
+    print_line(f"train    ganframe train {name}-digits")
+
+
+def check_plugin(package: Annotated[str, typer.Argument(help="An installed distribution or module.")]) -> None:
+    """Run the conformance kit over everything that a package registers."""
+    from ganframe.testing import run_checks
+
+    failures = 0
+    for result in run_checks(package):
+        failures += result.error is not None
+        mark = "[green]ok  [/]" if result.error is None else "[red]FAIL[/]"
+        console.print(f"{mark} {escape(result.name)}", soft_wrap=True)
+        if result.error is not None:
+            print_line(f"     {result.error}")
+    if failures:
+        raise RunFailed(f"{failures} checks failed")

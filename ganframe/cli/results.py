@@ -1,0 +1,52 @@
+"""`ganframe evaluate`, `ganframe report` and `ganframe export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganframe.cli.options import DeviceOption, RunArgument, SeedOption
+from ganframe.cli.output import new_path, print_line
+
+
+def evaluate(
+    run: RunArgument,
+    metric: Annotated[
+        list[str], typer.Option(help="A metric type; repeat for several. The run's own by default.")
+    ] = [],  # noqa: B006
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure a run."""
+    from ganframe.evaluation.metrics import measure_run
+
+    for name, value in measure_run(run, metric, seed, device).items():
+        print_line(f"{name}: {value:.4g}")
+
+
+def report(run: RunArgument) -> None:
+    """Write the report of a run anew."""
+    from ganframe.evaluation.report import write_report
+    from ganframe.runs.folder import RunFolder
+
+    print_line(str(write_report(RunFolder.open(run))))
+
+
+def export(
+    run: RunArgument,
+    player: Annotated[str, typer.Option(help="Which network.")] = "generator",
+    out: Annotated[Path | None, typer.Option(help="A .safetensors or .pt2 file.")] = None,
+) -> None:
+    """Export a network as weights or as a program.
+
+    A .safetensors file has the weights; a .pt2 file is a program that needs PyTorch alone.
+    """
+    from ganframe.evaluation.export import export as save
+    from ganframe.evaluation.loaded_run import load
+
+    trained = load(run, device="cpu")
+    target = new_path(out or run / f"{player}.safetensors", ".safetensors", ".pt2")
+    save(trained, player, target)
+    print_line(str(target))

@@ -1,0 +1,72 @@
+"""`ganframe train`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganframe.cli.options import ConfigArgument, SetOption
+from ganframe.cli.output import console, print_line
+from ganframe.errors import BadInput, Interrupted
+
+
+def train(
+    config: ConfigArgument,
+    overrides: SetOption = [],  # noqa: B006  typer's way to say that an option may be left out
+    out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
+    allow_changes: Annotated[
+        list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
+    ] = [],  # noqa: B006  as above
+) -> None:
+    """Train a config or preset.
+
+    With --resume, CONFIG may be the run folder itself.
+    """
+    if allow_changes and not resume:
+        raise BadInput("--allow-changes says how a run that goes on may differ", remedy="Add --resume.")
+    if resume and (Path(config) / "config.yaml").is_file():
+        out = out or Path(config)
+        config = str(Path(config) / "config.yaml")
+    from ganframe.config.presets import load
+
+    with _processes() as together:
+        with together:
+            loaded = load(config, overrides)
+        from ganframe.cli.progress_bar import ProgressBar
+        from ganframe.training.loop import train as run_training
+
+        try:
+            with loaded.document.errors():
+                folder = run_training(
+                    loaded.experiment,
+                    out=out,
+                    resume=resume,
+                    allow_changes=allow_changes,
+                    name=Path(config).stem,
+                    hooks=[ProgressBar(console)],
+                )
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; the run can go on with --resume") from None
+        print_line(f"run      {folder.path}")
+        print_line(f"samples  {folder.samples}")
+        print_line(f"report   {folder.report}")
+
+
+@contextlib.contextmanager
+def _processes() -> Generator[contextlib.AbstractContextManager[None]]:
+    """Join the processes that torchrun started, of which the first alone talks to the user."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield contextlib.nullcontext()  # so that a mistake in a config is found before torch is imported
+        return
+    from ganframe.distributed.process_group import process_group, together
+    from ganframe.distributed.shard import is_main_process
+
+    with process_group():
+        console.quiet = not is_main_process()
+        yield together()

@@ -1,0 +1,100 @@
+"""The callbacks of a run that look at it: draw samples, measure them, write the report; in this order."""
+
+from __future__ import annotations
+
+from ganframe.config.experiment import Experiment
+from ganframe.data.dataset import Dataset
+from ganframe.distributed.shard import is_main_process
+from ganframe.errors import within, writing
+from ganframe.evaluation.metrics import Evaluation
+from ganframe.evaluation.pictures import draw, drawable
+from ganframe.evaluation.report import write_report
+from ganframe.evaluation.sampling import sampling_mode, sampling_round
+from ganframe.randomness import Randomness
+from ganframe.training.callbacks import Callback, is_due
+from ganframe.training.run import Run
+from ganframe.training.stop_request import StopRequest
+
+
+def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[Callback]:
+    """Make the callbacks of a run.
+
+    Args:
+        experiment: The config.
+        dataset: The data that the run trains on.
+
+    Raises:
+        BadInput: When a metric refuses the data, or held-out data cannot be opened.
+    """
+    callbacks: list[Callback] = [DrawSamples(dataset)]
+    if experiment.evaluate is not None:
+        with within("data"):
+            held_out = experiment.data.held_out()
+            measured = dataset if held_out is None else held_out.build()
+        evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, experiment.seed, measured)
+        callbacks.append(Measure(evaluation, experiment.evaluate.every_images or experiment.train.images))
+    return [*callbacks, WriteReport()]
+
+
+class DrawSamples(Callback):
+    """Draws what the averaged players make of the same inputs each time, where that can be drawn.
+
+    Args:
+        dataset: The data that inputs come from.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def is_due(self, run: Run, previous_images: int) -> bool:
+        """Return whether a picture is due; a tenth of the run apart unless the config says otherwise."""
+        every = run.experiment.snapshot.every_images or max(run.experiment.train.images // 10, 1)
+        return is_due(every, previous_images, run.images)
+
+    def after_step(self, run: Run, stop_request: StopRequest) -> None:
+        """Draw the samples into the run folder."""
+        game = run.sampling_game()
+        randomness = Randomness(run.experiment.seed).at("snapshot")
+        with sampling_mode(game, randomness, run.device):
+            count = run.experiment.snapshot.count
+            game_round = sampling_round(game, lambda: self._dataset, count, randomness, run.device)
+            tensors = {name: game_round[name] for name in game.pictures}
+        if not is_main_process() or not drawable(tensors):
+            return
+        picture = run.folder.pictures / f"{run.step:09d}.png"
+        with writing(picture.parent):
+            picture.parent.mkdir(exist_ok=True)  # not its parents: a run whose folder has vanished is over
+        draw(tensors, picture)
+        draw(tensors, run.folder.samples)
+        run.hooks.call("on_snapshot", run=run, step=run.step, tensors=tensors, picture=picture)
+
+
+class Measure(Callback):
+    """Measures the metrics of the config.
+
+    Args:
+        evaluation: The metrics over their data.
+        every_images: Images between measurements.
+    """
+
+    def __init__(self, evaluation: Evaluation, every_images: int) -> None:
+        self._evaluation = evaluation
+        self._every_images = every_images
+
+    def is_due(self, run: Run, previous_images: int) -> bool:
+        """Return whether a measurement is due."""
+        return is_due(self._every_images, previous_images, run.images)
+
+    def after_step(self, run: Run, stop_request: StopRequest) -> None:
+        """Measure, and tell the hooks."""
+        results = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
+        run.hooks.call("on_evaluation", run=run, step=run.step, results=results)
+
+
+class WriteReport(Callback):
+    """Writes the report when the run is over."""
+
+    def at_end(self, run: Run) -> None:
+        """Write the report into the run folder."""
+        if is_main_process():
+            write_report(run.folder)

@@ -1,0 +1,96 @@
+"""A loss with its place in a game: which contests it scores, in which turns, towards which targets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from ganframe.config.terms import LossConfig
+from ganframe.errors import BadInput, ConfigPath, within
+from ganframe.game.contest import Contest, Side
+from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game.game import Game
+from ganframe.game.gathered_round import gather_round
+from ganframe.game.protocols import LabelPolicy, Loss
+from ganframe.game.round import Round
+from ganframe.game.term_checks import check_discriminator, check_turns
+from ganframe.game.turn import Turn
+
+
+class LossTerm:
+    """An adversarial loss over the contests that it scores.
+
+    Args:
+        name: The name of the term in logs.
+        path: The path of its config.
+        config: Its config.
+
+    Attributes:
+        live: The loss that was built.
+        policies: The label policies that were built, in order.
+    """
+
+    def __init__(self, name: str, path: ConfigPath, config: LossConfig) -> None:
+        self.name, self.path, self.config = name, path, config
+        with within(*path):
+            self.live: Loss = config.build()
+        self.policies: list[LabelPolicy] = [policy.build() for policy in config.labels]
+
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the loss reads.
+
+        Raises:
+            BadInput: With the path of the setting.
+        """
+        check_turns(game, self.config, self.path)
+        known = [contest.name for contest in game.contests]
+        for name in self.config.contests or ():
+            if name not in known:
+                message = f"the game has no contest {name!r}; it has: {', '.join(known) or 'none'}"
+                raise BadInput(message, path=(*self.path, "contests"))
+        if not known:
+            raise BadInput(f"{self.name!r} scores contests, but the game has none", path=self.path)
+        if self.policies and not self.config.takes_targets:
+            message = f"{self.name!r} compares reals with fakes and takes no targets, so no label policy fits it"
+            raise BadInput(message, path=(*self.path, "labels"))
+        with within(*self.path):
+            self.config.check(game)
+        for contest in self._scored(game.contests):
+            check_discriminator(game, contest.discriminator, self.config, self.path)
+
+    def joins(self, game: Game, turn: Turn) -> bool:
+        """Return whether the loss scores a contest of this turn."""
+        chosen = self.config.turns is None or turn.name in self.config.turns
+        return chosen and bool(self._scored(game.contests_of(turn)))
+
+    def scores(self, contest: Contest) -> bool:
+        """Return whether the loss scores a contest."""
+        return bool(self._scored([contest]))
+
+    def value(self, game_round: Round, turn: Turn) -> Tensor:
+        """Return the loss over its contests in this turn, a scalar, before its weight."""
+        game_round = gather_round(game_round) if self.config.batch_coupled else game_round
+        scores: list[Tensor] = []
+        for contest in self._scored(game_round.contests):
+            real, fake = (self._output(game_round, turn, contest, side) for side in ("real", "fake"))
+            score = game_round.game.score(self.live, turn, real, fake)
+            scores.append(score if contest.weight == 1 else contest.weight * score)
+        return scores[0] if len(scores) == 1 else torch.stack(scores).sum()
+
+    def _scored(self, contests: Iterable[Contest]) -> list[Contest]:
+        chosen = self.config.contests
+        return [contest for contest in contests if chosen is None or contest.name in chosen]
+
+    def _output(self, game_round: Round, turn: Turn, contest: Contest, side: Side) -> DiscriminatorOutput:
+        """Return one side of a contest; in a discriminator's turn with the targets that the label policies set."""
+        if not self.policies or not game_round.game.is_discriminator_turn(turn):
+            return game_round.deferred_output(contest, side)
+        shard, randomness = game_round.randomness.shard, game_round.randomness.unsharded()
+        target = torch.full((game_round.size * shard.world_size,), float(side == "real"), device=game_round.device)
+        for number, policy in enumerate(self.policies):
+            purpose = f"{self.name} label policy {number} {contest.name} {side}"
+            target = policy.forward(target, side == "real", randomness.generator(purpose, game_round.device))
+        return dataclasses.replace(game_round.discriminator_output(contest, side), target=shard.of(target))

@@ -1,0 +1,75 @@
+"""A regularizer with its place in a game: which turns it joins, and what it needs of the networks."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganframe.config.terms import RegularizerConfig
+from ganframe.errors import BadInput, ConfigPath, within
+from ganframe.game.game import Game
+from ganframe.game.gathered_round import gather_round
+from ganframe.game.protocols import Regularizer
+from ganframe.game.round import Round
+from ganframe.game.term_checks import check_discriminator, check_turns
+from ganframe.game.turn import Turn
+
+
+class RegularizerTerm:
+    """A regularizer in the turns that it joins.
+
+    Args:
+        name: The name of the term in logs.
+        path: The path of its config.
+        config: Its config.
+
+    Attributes:
+        live: The regularizer that was built.
+    """
+
+    def __init__(self, name: str, path: ConfigPath, config: RegularizerConfig) -> None:
+        self.name, self.path, self.config = name, path, config
+        with within(*path):
+            self.live: Regularizer = config.build()
+
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the regularizer reads or calls.
+
+        Raises:
+            BadInput: With the path of the setting.
+        """
+        for name in (*self.config.tensors(), *self.config.requires_grad_tensors()):
+            if name not in game.names:
+                message = f"{self.name!r} reads the tensor {name!r}, which the game does not have"
+                raise BadInput(message, path=self.path, remedy=f"It has: {', '.join(game.names)}.")
+        with within(*self.path):
+            self.config.check(game)
+        check_turns(game, self.config, self.path)
+        for name in sorted(self._training_generators(game)) if self.config.requires_methods else ():
+            network = game.player_specs()[name].config
+            missing = sorted(self.config.requires_methods - network.provides)
+            if missing:
+                message = (
+                    f"{self.name!r} calls {', '.join(missing)}, which {network.type_name()!r} ({name}) does not have"
+                )
+                raise BadInput(message, path=self.path)
+        config = self.config
+        needs_contest = config.grad_wrt_sides or config.needs_double_backward or config.requires_outputs
+        if needs_contest and not game.contests:
+            raise BadInput(f"{self.name!r} reads a contest, but the game has none", path=self.path)
+        for name in sorted(game.discriminators) if needs_contest else ():
+            check_discriminator(game, name, self.config, self.path)
+
+    def joins(self, game: Game, turn: Turn) -> bool:
+        """Return whether the term belongs to this turn."""
+        if self.config.turns is not None:
+            return turn.name in self.config.turns
+        side = "discriminator" if game.is_discriminator_turn(turn) else "generator"
+        return self.config.side in (side, "both")
+
+    def value(self, game_round: Round, turn: Turn) -> Tensor:
+        """Return the penalty, a scalar, before its weight."""
+        return self.live.forward(gather_round(game_round) if self.config.batch_coupled else game_round)
+
+    def _training_generators(self, game: Game) -> set[str]:
+        """Return the generators that train in the turns of the term."""
+        return {name for turn in game.turns if self.joins(game, turn) for name in turn.players} - game.discriminators

@@ -1,0 +1,39 @@
+"""Checks of a term against the game that it joins."""
+
+from __future__ import annotations
+
+from ganframe.config.terms import LossConfig, RegularizerConfig, TermConfig
+from ganframe.errors import BadInput, ConfigPath
+from ganframe.game.game import Game
+
+
+def check_turns(game: Game, config: TermConfig, path: ConfigPath) -> None:
+    """Refuse a term that names a turn which the game does not have.
+
+    Raises:
+        BadInput: With the path of the setting.
+    """
+    turns = [turn.name for turn in game.turns]
+    for name in config.turns or ():
+        if name not in turns:
+            message = f"the game has no turn {name!r}; it has: {', '.join(turns)}"
+            raise BadInput(message, path=(*path, "turns"))
+
+
+def check_discriminator(
+    game: Game, discriminator: str, config: LossConfig | RegularizerConfig, path: ConfigPath
+) -> None:
+    """Refuse a discriminator that lacks an output which a term reads, or a second derivative that it takes.
+
+    Raises:
+        BadInput: With the path of the term.
+    """
+    network = game.player_specs()[discriminator].config
+    missing = sorted(config.requires_outputs - network.provides)
+    if missing:
+        message = f"{config.type_name()!r} reads {', '.join(missing)}, which {network.type_name()!r} does not give"
+        raise BadInput(message, path=path)
+    twice = isinstance(config, RegularizerConfig) and (config.grad_wrt_sides or config.needs_double_backward)
+    if twice and not getattr(network, "supports_double_backward", True):
+        message = f"{config.type_name()!r} differentiates twice, which {network.type_name()!r} does not support"
+        raise BadInput(message, path=path)

@@ -1,0 +1,50 @@
+"""The versions that the numbers of a run may depend on."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from ganframe.plugins.discovery import CORE, installed
+
+if TYPE_CHECKING:
+    pass
+
+
+Environment = dict[str, str | dict[str, str]]
+
+
+ENVIRONMENT: TypeAdapter[Environment] = TypeAdapter(Environment)
+
+
+def _changes(before: Environment, now: Environment) -> list[str]:
+    """The versions that differ, those of the machine left out."""
+    older, newer = (_flat({name: each for name, each in all_.items() if name != "platform"}) for all_ in (before, now))
+    return [
+        f"{name} {newer.get(name, 'not installed')} instead of {older.get(name, 'not installed')}"
+        for name in dict.fromkeys([*older, *newer])
+        if older.get(name) != newer.get(name)
+    ]
+
+
+def _flat(versions: Environment) -> dict[str, str]:
+    flat = dict[str, str]()
+    for name, each in versions.items():
+        flat |= {name: each} if isinstance(each, str) else each
+    return flat
+
+
+def environment() -> Environment:
+    """Versions of everything that a run's numbers may depend on."""
+    libraries = ("torch", "numpy", "pydantic", "safetensors")
+    return {
+        "ganframe": metadata.version("ganframe"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "libraries": {name: metadata.version(name) for name in libraries},
+        "plugins": {plugin.package: plugin.version for plugin in installed().plugins if plugin.name != CORE},
+    }

@@ -1,0 +1,152 @@
+"""From a config to a finished run: check everything, make or reopen the run folder, assemble, loop."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from ganframe.config.experiment import Experiment
+from ganframe.distributed.collectives import broadcast_text
+from ganframe.distributed.notices import print_notice
+from ganframe.distributed.process_group import fail_together, process_group
+from ganframe.distributed.shard import is_main_process, this_shard
+from ganframe.errors import BadInput, within
+from ganframe.randomness import preserve_global_randomness
+from ganframe.runs.checkpoints import checkpoint_errors
+from ganframe.runs.folder import RunFolder, default_folder
+from ganframe.runs.logs import read_log
+from ganframe.training.assembly import Assembly, assemble, generator_players
+from ganframe.training.callbacks import MakeCallbacks
+from ganframe.training.checkpointing import restore
+from ganframe.training.compilation import check_compiler, compile_players
+from ganframe.training.ema import AveragedPlayers
+from ganframe.training.hooks import RunHooks
+from ganframe.training.loop import run_loop
+from ganframe.training.run import Run
+
+
+def train_experiment(
+    experiment: Experiment,
+    *,
+    out: Path | None,
+    resume: bool,
+    allow_changes: Collection[str],
+    name: str,
+    hooks: Sequence[object],
+    make_callbacks: MakeCallbacks,
+) -> RunFolder:
+    """Train what a config describes; see `ganframe.train`.
+
+    Args:
+        experiment: The config.
+        out: The run folder; `runs/NAME-TIME/` when None.
+        resume: Resume the run in `out` from its last checkpoint.
+        allow_changes: Settings in which the config may differ from that of the resumed run.
+        name: The name in the default folder.
+        hooks: Objects with `ganframe.hookimpl` methods.
+        make_callbacks: Makes the callbacks of the loop.
+    """
+    with process_group():
+        # Whatever can be refused is built before the folder of a new run is made.
+        with fail_together():
+            folder = _reopen(experiment, out, allow_changes) if resume else None
+            assembly = assemble(experiment)
+            _check_batch_size(experiment)
+            assembly.optimizers()
+            RunHooks(*hooks)
+            if experiment.train.compile:
+                check_compiler()
+            with within("data"):
+                dataset = experiment.data.build()
+            callbacks = make_callbacks(experiment, dataset)
+            loggers = _build_loggers(experiment) if is_main_process() else []
+        with fail_together():
+            folder = folder or _create(assembly, out or default_folder(name))
+        with preserve_global_randomness(assembly.device):
+            run = _start(experiment, folder, assembly, [*loggers, *hooks])
+            if resume:
+                with fail_together(), checkpoint_errors(folder.checkpoints):
+                    restore(run)
+                if is_main_process():
+                    folder.adopt(experiment, assembly.game.data)
+                    for change in folder.change_environment():
+                        print_notice("this run goes on under other versions", change)
+            run_loop(run, dataset, callbacks)
+    return folder
+
+
+def _build_loggers(experiment: Experiment) -> list[object]:
+    built = list[object]()
+    for index, logger in enumerate(experiment.loggers):
+        with within("loggers", index):
+            built.append(logger.build())
+    return built
+
+
+def _check_batch_size(experiment: Experiment) -> None:
+    """Refuse a batch that the ranks cannot share equally."""
+    size, world_size = experiment.train.batch_size, this_shard().world_size
+    if size % world_size:
+        sizes = [count * world_size for count in (size // world_size, size // world_size + 1) if count]
+        raise BadInput(
+            f"a batch of {size} cannot be shared equally by {world_size} processes",
+            path=("train", "batch_size"),
+            remedy=f"Say {' or '.join(map(str, sizes))}.",
+        )
+
+
+def _create(assembly: Assembly, path: Path) -> RunFolder:
+    """Return the folder of a new run, which the main process makes."""
+    path = Path(broadcast_text(str(path)))
+    if not is_main_process():
+        return RunFolder(path)
+    return RunFolder.create(path, assembly.experiment, assembly.game.data)
+
+
+def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[str]) -> RunFolder:
+    """Return the folder of a run that is resumed, if the config may resume it."""
+    if out is None:
+        raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
+    folder = RunFolder.open(out)
+    changed = folder.experiment().differences(experiment)
+    refused = [path for path in changed if not any(f"{path}.".startswith(f"{key}.") for key in allow_changes)]
+    if refused:
+        raise BadInput(
+            f"the config differs from that of the run in: {', '.join(refused)}",
+            place=str(folder.path / "config.yaml"),
+            remedy="Resume with the config of the run, start a new run with another --out, or say "
+            + " ".join(f"--allow-changes {path}" for path in refused)
+            + ".",
+        )
+    # What cannot be read is refused before anything is changed.
+    for log in (folder.scalars, folder.metrics):
+        read_log(log, most=1000)
+    folder.environment()
+    return folder
+
+
+def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, listeners: Sequence[object]) -> Run:
+    averages = None
+    if experiment.train.ema is not None:
+        decay = 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images)
+        averages = AveragedPlayers(generator_players(assembly.game), decay)
+    if assembly.sharded:
+        _shard(assembly, averages)
+    if experiment.train.compile:
+        compile_players(assembly.game)
+    return Run(
+        experiment=experiment,
+        folder=folder,
+        assembly=assembly,
+        optimizers=assembly.optimizers(),
+        averages=averages,
+        hooks=RunHooks(*assembly.listeners(), *listeners),
+    )
+
+
+def _shard(assembly: Assembly, averages: AveragedPlayers | None) -> None:
+    from ganframe.distributed.fsdp import shard  # takes as long to import as the rest of ganframe
+
+    for network in (*assembly.game.players.values(), *(averages.players.values() if averages else ())):
+        shard(network, assembly.device)
+    assembly.game.set_players(assembly.game.players)
