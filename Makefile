@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/
 PACKAGES = kernels $(patsubst %/,%,$(dir $(wildcard plugins/*/*/pyproject.toml)))
 
-.PHONY: install demo test test-slow guarantees check bench docs gpu schema sync
+.PHONY: install demo test test-slow guarantees mutants check bench docs gpu schema sync
 
 install: .venv/.installed
 
@@ -45,3 +45,7 @@ schema: install
 
 sync: install
 	$(RUN)python scripts/sync.py
+
+# Small wrong changes in the core, one at a time; prints those that no test notices. Takes about half an hour.
+mutants: install
+	$(RUN)python scripts/mutants.py

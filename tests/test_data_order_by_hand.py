@@ -1,0 +1,441 @@
+"""Batches, loader workers and the list of unreadable files: orders, draws, limits and messages worked out by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import dataloader
+from torch.utils.data._utils import signal_handling
+
+from ganframe import BadInput, RunFailed
+from ganframe.data import loader as data_module
+from ganframe.data.arrays import read_arrays
+from ganframe.data.batch_dataset import Source
+from ganframe.data.loader import BatchLoader
+from ganframe.data.memory import TensorData, as_float
+from ganframe.data.quarantine import Quarantine, UnreadableFile, UnreadableLimit, collect_unreadable, report_unreadable
+from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.workers import fetch
+from ganframe.distributed.shard import Shard
+from ganframe.randomness import Randomness
+
+# A worker on fewer cores.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
+CPU = torch.device("cpu")
+WHOLE_BATCH = Shard(0, 1)
+PLACE = Randomness(3, ("data",))
+
+
+def key(seed: int, purpose: str, *counters: str | int) -> int:
+    digest = hashlib.blake2b(repr((seed, purpose, counters)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def shuffled(length: int, epoch: int, seed: int = 3) -> list[int]:
+    generator = torch.Generator().manual_seed(key(seed, "order", "data", epoch))
+    return torch.randperm(length, generator=generator).tolist()
+
+
+class Recorded:
+    """Examples that are their own indices; keeps what it was asked for."""
+
+    def __init__(self, length: int, before: Callable[[Sequence[int]], object] = list) -> None:
+        self.length, self.before = length, before
+        self.asked: list[tuple[list[int], Randomness]] = []
+
+    def __len__(self) -> int:
+        return self.length
+
+    def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
+        self.asked.append((list(indices), randomness))
+        self.before(indices)
+        return {"x": torch.tensor(indices)}
+
+
+def source(data: Any, size: int = 2) -> Source:
+    return Source(data, EpochShuffleSampler(len(data), size, PLACE, WHOLE_BATCH), PLACE)
+
+
+# The order.
+
+
+def test_batches_are_cuts_of_shuffled_epochs_that_follow_each_other() -> None:
+    stream = [*shuffled(5, 0), *shuffled(5, 1), *shuffled(5, 2)]
+    assert len({tuple(stream[start : start + 5]) for start in (0, 5, 10)}) == 3
+    order = EpochShuffleSampler(5, 2, PLACE, WHOLE_BATCH)
+    assert [order.batch(number) for number in range(7)] == [stream[2 * n : 2 * n + 2] for n in range(7)]
+
+
+def test_a_batch_does_not_depend_on_those_asked_for_before() -> None:
+    stream = [each for epoch in range(4) for each in shuffled(5, epoch)]
+    order = EpochShuffleSampler(5, 2, PLACE, WHOLE_BATCH)
+    for number in (8, 0, 2, 7, 2):
+        assert order.batch(number) == stream[2 * number : 2 * number + 2]
+
+
+def test_a_batch_larger_than_the_data_takes_several_epochs() -> None:
+    stream = [each for epoch in range(6) for each in shuffled(3, epoch)]
+    order = EpochShuffleSampler(3, 7, PLACE, WHOLE_BATCH)
+    assert [order.batch(0), order.batch(1)] == [stream[:7], stream[7:14]]
+
+
+def test_ranks_take_the_parts_of_a_batch_in_their_order() -> None:
+    stream = [each for epoch in range(4) for each in shuffled(5, epoch)]
+    for rank in range(3):
+        order = EpochShuffleSampler(5, 2, PLACE, Shard(rank, 3))
+        assert [order.batch(number) for number in (0, 2)] == [
+            stream[2 * rank : 2 * rank + 2],
+            stream[12 + 2 * rank : 14 + 2 * rank],
+        ]
+
+
+def test_an_epoch_is_shuffled_by_the_seed() -> None:
+    assert EpochShuffleSampler(9, 9, Randomness(4, ("data",)), WHOLE_BATCH).batch(0) == shuffled(9, 0, seed=4) != shuffled(9, 0)
+
+
+# The batches.
+
+
+def test_batches_begin_at_the_number_asked_for_each_with_draws_of_its_own() -> None:
+    data = Recorded(5)
+    batches = BatchLoader(data, 2, PLACE, CPU).starting_at(3)
+    stream = [each for epoch in range(3) for each in shuffled(5, epoch)]
+    assert [batch["x"].tolist() for batch in islice(batches, 3)] == [stream[6:8], stream[8:10], stream[10:12]]
+    assert [draws for _, draws in data.asked] == [Randomness(3, ("data", "batch", n), WHOLE_BATCH) for n in (3, 4, 5)]
+    batches.close()
+
+
+def test_a_rank_draws_its_own_rows_of_what_one_process_would_draw() -> None:
+    data = Recorded(8)
+    next(BatchLoader(data, 2, PLACE, CPU, shard=Shard(1, 2)).starting_at(0))
+    ((indices, draws),) = data.asked
+    assert indices == shuffled(8, 0)[2:4]
+    assert draws == Randomness(3, ("data", "batch", 0), Shard(1, 2))
+
+
+def test_batches_go_to_the_device() -> None:
+    batch = next(BatchLoader(Recorded(4), 2, PLACE, torch.device("meta")).starting_at(0))
+    assert batch["x"].device.type == "meta"
+
+
+def test_no_examples_are_refused_at_the_data() -> None:
+    with pytest.raises(BadInput) as problem:
+        BatchLoader(Recorded(0), 2, PLACE, CPU)
+    assert problem.value.path == ("data",)
+
+
+def test_the_list_of_files_is_taken_up_at_the_first_batch_and_told_of_each() -> None:
+    class Listed:
+        def __init__(self) -> None:
+            self.told: list[Any] = []
+
+        def reopen(self, batch: int) -> None:
+            self.told.append(("reopen", batch))
+
+        def take(self, batch: int, unreadable: Sequence[UnreadableFile]) -> None:
+            self.told.append((batch, [each.file for each in unreadable]))
+
+    listed: Any = Listed()
+    tolerance = UnreadableLimit(5, 1.0)
+    data = Recorded(5, lambda indices: [report_unreadable(f"{each}.png", "cut", tolerance) for each in indices])
+    list(islice(BatchLoader(data, 2, PLACE, CPU, quarantine=listed).starting_at(2), 2))
+    stream = [*shuffled(5, 0), *shuffled(5, 1)]
+    assert listed.told == [
+        ("reopen", 2),
+        (2, [f"{each}.png" for each in stream[4:6]]),
+        (3, [f"{each}.png" for each in stream[6:8]]),
+    ]
+
+
+def test_what_was_refused_is_listed_before_the_batch_fails(tmp_path: Path) -> None:
+    def fail(indices: Sequence[int]) -> None:
+        report_unreadable("a.png", "cut", UnreadableLimit(5, 1.0))
+        raise ValueError("nothing left")
+
+    batches = BatchLoader(Recorded(5, fail), 2, PLACE, CPU, quarantine=Quarantine(tmp_path / "list.jsonl"))
+    with pytest.raises(RunFailed, match="nothing left"):
+        next(batches.starting_at(0))
+    assert json.loads((tmp_path / "list.jsonl").read_text())["file"] == "a.png"
+
+
+# Tensors in memory and arrays in files.
+
+
+def test_examples_in_memory_come_in_the_order_asked_for_pixels_as_floats() -> None:
+    pixels = torch.tensor([[0], [51], [255]], dtype=torch.uint8)
+    data = TensorData({"real": pixels, "label": torch.tensor([5, 6, 7]), "point": torch.tensor([0.5, 51.0, 255.0])})
+    assert len(data) == 3
+    batch = data.fetch([2, 1, 2, 0], PLACE)
+    torch.testing.assert_close(batch["real"], torch.tensor([[1.0], [-0.6], [1.0], [-1.0]]))
+    assert batch["label"].tolist() == [7, 6, 7, 5]
+    assert batch["point"].tolist() == [255.0, 51.0, 255.0, 0.5]
+    assert pixels.flatten().tolist() == [0, 51, 255]
+
+
+def test_only_bytes_are_pixels() -> None:
+    for kind in (torch.int64, torch.float32, torch.int8):
+        values = torch.tensor([0, 100], dtype=kind)
+        assert as_float(values) is values
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    np.savez(tmp_path / "some.npz", one=np.arange(4, dtype=np.float32), two=np.ones((2, 2)))
+    return tmp_path / "some.npz"
+
+
+def test_arrays_come_in_the_order_of_their_names(arrays: Path) -> None:
+    two, one = read_arrays(arrays, "two", "one")
+    assert (one.tolist(), two.tolist()) == ([0, 1, 2, 3], [[1, 1], [1, 1]])
+
+
+def test_arrays_may_take_the_largest_size_and_no_byte_more(arrays: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each has a header of 128 bytes.
+    size = (128 + 4 * 4) + (128 + 4 * 8)
+    monkeypatch.setattr(data_module, "LARGEST_ARRAYS", size)
+    assert len(read_arrays(arrays, "one")) == 1
+    monkeypatch.setattr(data_module, "LARGEST_ARRAYS", size - 1)
+    with pytest.raises(BadInput, match=f"they take {size} bytes") as problem:
+        read_arrays(arrays, "one")
+    assert problem.value.place == str(arrays)
+
+
+def test_arrays_that_are_missing_or_are_no_numbers_are_refused(arrays: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="three"):
+        read_arrays(arrays, "three")
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_arrays(tmp_path / "none.npz", "one")
+    np.savez(tmp_path / "objects.npz", one=np.array([{}], dtype=object))
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_arrays(tmp_path / "objects.npz", "one")
+
+
+# Failures of a data set.
+
+
+def test_what_a_data_set_refuses_is_a_problem_of_the_data_with_what_was_met_before() -> None:
+    def fail(indices: Sequence[int]) -> None:
+        report_unreadable("a.png", "cut", UnreadableLimit(5, 1.0))
+        raise BadInput("gone", path=("path",), place="here")
+
+    batch, unreadable, failure = source(Recorded(5, fail))[0]
+    assert batch == {}
+    assert [each.file for each in unreadable] == ["a.png"]
+    assert isinstance(failure, BadInput)
+    assert (failure.message, failure.path, failure.place) == ("gone", ("data", "path"), "here")
+
+
+def test_a_failure_says_which_batch_which_examples_and_where() -> None:
+    def fail(indices: Sequence[int]) -> None:
+        report_unreadable("a.png", "cut", UnreadableLimit(5, 1.0))
+        raise KeyError
+
+    batch, unreadable, failure = source(Recorded(5, fail))[1]
+    first, second = shuffled(5, 0)[2:4]
+    assert batch == {}
+    assert [each.file for each in unreadable] == ["a.png"]
+    assert isinstance(failure, RunFailed)
+    line = fail.__code__.co_firstlineno + 2
+    assert str(failure) == (
+        f"the data set failed at batch 1 of {Recorded.__module__}.Recorded, the examples {first}, {second}: "
+        f"KeyError ({__file__}:{line})"
+    )
+    assert "Traceback" in failure.__notes__[0]
+
+
+def test_the_words_of_a_failure_follow_its_kind() -> None:
+    def fail(indices: Sequence[int]) -> None:
+        raise ValueError("no such colour")
+
+    failure = source(Recorded(5, fail))[1].failure
+    assert "ValueError: no such colour (" in str(failure)
+
+
+def test_a_message_names_sixteen_examples_and_counts_the_rest() -> None:
+    order = shuffled(20, 0)
+    names = ", ".join(map(str, order[:16]))
+    assert source(Recorded(20), 16).say(0).endswith(f"the examples {names}")
+    assert source(Recorded(20), 19).say(0).endswith(f"the examples {names} and 3 more")
+
+
+def test_a_batch_that_is_whole_has_no_failure() -> None:
+    batch, unreadable, failure = source(Recorded(5))[2]
+    assert batch["x"].tolist() == [shuffled(5, 0)[4], shuffled(5, 1)[0]]
+    assert (unreadable, failure) == ([], None)
+
+
+# Loader workers.
+
+
+class OfWorker:
+    """Says of the process that fetches what signals find there."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
+        deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        return {"x": torch.tensor(indices), "process": torch.tensor([os.getpid(), os.getsid(0), int(deaf)])}
+
+
+def test_workers_give_the_same_numbers_and_leave_signals_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    # PyTorch sets its handler for the first workers of a process only.
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    stream = [each for epoch in range(4) for each in shuffled(5, epoch)]
+    handler = signal.getsignal(signal.SIGCHLD)
+    fetched = fetch(source(OfWorker()), 2, 1, pin_memory=False)
+    first, second = next(fetched), next(fetched)
+    assert signal.getsignal(signal.SIGCHLD) is handler
+    fetched.close()
+    assert [each.batch["x"].tolist() for each in (first, second)] == [stream[4:6], stream[6:8]]
+    process, session, deaf = first.batch["process"].tolist()
+    assert process == session != os.getpid()
+    assert deaf == 1
+    assert first.batch["x"].is_shared()
+
+
+def test_without_workers_the_run_fetches_for_itself() -> None:
+    fetched = next(fetch(source(OfWorker()), 0, 0, pin_memory=False))
+    assert fetched.batch["process"][0] == os.getpid()
+    assert not fetched.batch["x"].is_shared()
+
+
+class Dying(OfWorker):
+    """Ends the worker in its third batch."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self.end, self.left = end, 2
+
+    def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
+        self.left -= 1
+        if self.left < 0:
+            self.end()
+        return super().fetch(indices, randomness)
+
+
+def leave() -> None:
+    os._exit(3)
+
+
+def be_terminated() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("end", "how"),
+    [
+        (leave, "ended with code 3"),
+        (be_terminated, "was killed by SIGTERM"),
+        (be_killed, "was killed by SIGKILL, as happens when memory runs out"),
+    ],
+)
+def test_a_dead_worker_ends_the_run_with_the_batch_that_was_awaited(
+    end: Callable[[], object], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # PyTorch looks every five seconds whether its workers live.
+    waiting = dataloader._MultiProcessingDataLoaderIter._try_get_data
+    monkeypatch.setattr(waiting, "__defaults__", (0.05,))
+    first, second = shuffled(5, 0)[2:4]
+    fetched = fetch(source(Dying(end)), 1, 1, pin_memory=False)
+    got = 0
+    with pytest.raises(RunFailed) as problem:
+        for _ in fetched:
+            got += 1
+    # What it had sent may be lost with it.
+    assert got <= 2
+    number = 1 + got
+    message = str(problem.value)
+    assert message.startswith("a loader worker died (process ")
+    assert f" {how}) while batch {number} of {Dying.__module__}.Dying, the examples " in message
+    if got == 0:
+        assert f"the examples {first}, {second} was awaited" in message
+
+
+# The list of files that cannot be read.
+
+
+@pytest.mark.parametrize(
+    ("files", "share", "most"), [(100, 0.07, 7), (100, 0.29, 29), (3, 0.5, 1), (10, 0.19, 1), (5, 0, 0), (5, 1, 5)]
+)
+def test_a_share_allows_so_many_files(files: int, share: float, most: int) -> None:
+    assert UnreadableLimit(files, share).most == most
+
+
+def test_too_many_files_are_counted_beside_what_is_allowed() -> None:
+    problem = UnreadableLimit(2000, 0.5).exceeded(1234, "a.png", place="folder")
+    assert problem.message == "1,234 of 2,000 files cannot be read, and `max_unreadable: 0.5` allows 1,000: a.png"
+    assert problem.place == "folder"
+    assert problem.remedy
+
+
+def test_refusals_go_to_whoever_collects_them() -> None:
+    tolerance = UnreadableLimit(5, 1.0)
+    report_unreadable("nobody.png", "cut", tolerance)
+    with collect_unreadable() as outer:
+        with collect_unreadable() as inner:
+            report_unreadable(Path("inner.png"), "cut", tolerance)
+        report_unreadable("outer.png", "empty", tolerance)
+    report_unreadable("late.png", "cut", tolerance)
+    assert inner == [UnreadableFile("inner.png", "cut", tolerance)]
+    assert outer == [UnreadableFile("outer.png", "empty", tolerance)]
+
+
+def lines(path: Path) -> list[tuple[str, str, int]]:
+    read = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(line["file"], line["reason"], line["batch"]) for line in read]
+
+
+def test_a_file_is_listed_once_up_to_what_is_allowed(tmp_path: Path) -> None:
+    path, tolerance = tmp_path / "list.jsonl", UnreadableLimit(4, 0.5)
+    listed = Quarantine(path)
+    listed.reopen(0)
+    listed.take(0, [])
+    assert not path.exists()
+    listed.take(3, [UnreadableFile("a", "cut", tolerance), UnreadableFile("a", "again", tolerance)])
+    listed.take(4, [UnreadableFile("a", "again", tolerance), UnreadableFile("b", "empty", tolerance)])
+    assert lines(path) == [("a", "cut", 3), ("b", "empty", 4)]
+    with pytest.raises(BadInput, match=r"3 of 4 files cannot be read.*allows 2: c .late.; .*list.jsonl") as problem:
+        listed.take(5, [UnreadableFile("c", "late", tolerance)])
+    assert problem.value.path == ("data",)
+    assert lines(path)[2] == ("c", "late", 5)
+
+
+def test_a_list_goes_on_from_a_batch_as_it_was_before_it(tmp_path: Path) -> None:
+    path, tolerance = tmp_path / "list.jsonl", UnreadableLimit(4, 0.5)
+    first = Quarantine(path)
+    first.reopen(0)
+    first.take(3, [UnreadableFile("a", "cut", tolerance)])
+    first.take(4, [UnreadableFile("b", "empty", tolerance)])
+    again = Quarantine(path)
+    again.reopen(4)
+    assert lines(path) == [("a", "cut", 3)]
+    again.take(5, [UnreadableFile("a", "cut", tolerance), UnreadableFile("b", "empty", tolerance)])
+    assert lines(path) == [("a", "cut", 3), ("b", "empty", 5)]
+    with pytest.raises(BadInput, match="3 of 4"):
+        again.take(6, [UnreadableFile("c", "late", tolerance)])
+
+
+def test_a_list_can_be_taken_up_again_by_the_same_run(tmp_path: Path) -> None:
+    tolerance = UnreadableLimit(4, 0.5)
+    listed = Quarantine(tmp_path / "list.jsonl")
+    listed.take(3, [UnreadableFile("a", "cut", tolerance), UnreadableFile("b", "empty", tolerance)])
+    listed.reopen(0)
+    assert lines(tmp_path / "list.jsonl") == []
+    listed.take(1, [UnreadableFile("b", "empty", tolerance), UnreadableFile("c", "late", tolerance)])
+    assert lines(tmp_path / "list.jsonl") == [("b", "empty", 1), ("c", "late", 1)]
