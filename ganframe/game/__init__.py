@@ -7,8 +7,12 @@ from ganframe.distributed.collectives import gather, mean_over_ranks, sum_over_r
 from ganframe.distributed.shard import Shard, this_shard
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest, Side
+from ganframe.game.contest_regularizer import ContestRegularizer
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor
+from ganframe.game.gradient_penalty import GradientPenalty
+from ganframe.game.initialization import init_normal
+from ganframe.game.latents import Prior, draw_latents
 from ganframe.game.losses import SeparableLoss
 from ganframe.game.objective import ObjectiveValue
 from ganframe.game.player_spec import PlayerSpec
@@ -33,17 +37,20 @@ __all__ = [
     "Augmentation",
     "BadInput",
     "Contest",
+    "ContestRegularizer",
     "Discriminator",
     "DiscriminatorOutput",
     "Encoder",
     "Game",
     "Generator",
+    "GradientPenalty",
     "LabelPolicy",
     "Loss",
     "Metric",
     "ObjectiveValue",
     "Optimizer",
     "PlayerSpec",
+    "Prior",
     "Randomness",
     "Regularizer",
     "Round",
@@ -53,7 +60,9 @@ __all__ = [
     "Side",
     "Turn",
     "Wrapper",
+    "draw_latents",
     "gather",
+    "init_normal",
     "map_parts",
     "mean_over_ranks",
     "per_example",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganframe.game.samples import Sample
+from ganframe.game.samples import Sample, sample_parts
 
 
 @dataclass
@@ -33,6 +33,11 @@ class DiscriminatorOutput:
     sample: Sample | None = None
     condition: Tensor | None = None
     target: Tensor | None = None
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The tensors of the samples, also when a sample is just one."""
+        return () if self.sample is None else sample_parts(self.sample)
 
 
 class DeferredOutput(DiscriminatorOutput):

@@ -63,6 +63,7 @@ class Round(Mapping[str, Any]):
 
     Attributes:
         logits: What the discriminators returned in this turn so far, detached, by contest and side.
+        discriminator_weights: Weights in use instead of a discriminator's own, by player.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Round(Mapping[str, Any]):
         self._augment = augment
         self._shared = shared
         self._grad_wrt_sides = grad_wrt_sides
-        self._discriminator_weights = discriminator_weights or {}
+        self.discriminator_weights: Weights = discriminator_weights or {}
         self._made = MadeTensors() if made is None else made
         self._made.requires_grad |= requires_grad_tensors
         self._outputs: dict[tuple[str, str, str | None], DiscriminatorOutput] = {}
@@ -110,7 +111,7 @@ class Round(Mapping[str, Any]):
             grad_wrt_sides: The sides whose samples some term differentiates by.
             requires_grad_tensors: Names of the tensors that some term differentiates by.
         """
-        return self._view(turn, grad_wrt_sides, requires_grad_tensors, self._discriminator_weights)
+        return self._view(turn, grad_wrt_sides, requires_grad_tensors, self.discriminator_weights)
 
     def with_discriminator_weights(self, weights: Weights) -> Round:
         """Return the round as it would be with these weights in place of the discriminators' own."""
@@ -219,7 +220,7 @@ class Round(Mapping[str, Any]):
             self._made.discriminator_calls += 1
         player = self.game.players[discriminator]
         inputs = (augmented,) if condition is None else (augmented, condition)
-        weights = self._discriminator_weights.get(discriminator)
+        weights = self.discriminator_weights.get(discriminator)
         output: DiscriminatorOutput = (
             player(*inputs) if weights is None else functional_call(player, dict(weights), inputs)
         )

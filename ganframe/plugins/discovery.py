@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -63,7 +64,7 @@ class Installed:
 
         def preset_folder(folder: Path) -> None:
             for path in sorted(folder.glob("*.yaml")):
-                if path.stem in presets:
+                if presets.get(path.stem, (path,))[0] != path:
                     raise Conflict(f"preset {path.stem!r} of {package} is already supplied by {presets[path.stem][1]}")
                 presets[path.stem] = (path, package)
 
@@ -75,6 +76,8 @@ class Installed:
             trial.check_pending()
             trial.hook.register_components.call_historic(kwargs={"register": component})
             trial.hook.register_presets.call_historic(kwargs={"register": preset_folder})
+            if isinstance(plugin, ModuleType) and plugin.__file__ and hasattr(plugin, "__path__"):
+                preset_folder(Path(plugin.__file__).parent / "presets")
             self.manager.register(plugin, name)
             self.registry, self.presets = registry, presets
         except (Exception, SystemExit) as problem:

@@ -28,7 +28,7 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
 
 @hookspec(historic=True)
 def register_presets(register: Callable[[Path], None]) -> None:
-    """Call `register` with the folder that holds the plugin's `*.yaml` presets."""
+    """Call `register` with a folder of `*.yaml` presets; the folder `presets` of a plugin's package needs no call."""
 
 
 @hookspec(historic=True)

@@ -15,9 +15,9 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import TypeAdapter
+from pydantic import AliasChoices, Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -39,7 +39,8 @@ _REFERENCE = "$tensor"
 @dataclass(frozen=True)
 class _State:
     step: int
-    sections: dict[str, Any]
+    # Runs of version 0.1.0 say "rooms".
+    sections: Annotated[dict[str, Any], Field(validation_alias=AliasChoices("sections", "rooms"))]
 
 
 # Not the parser of the standard library, which fails at what is nested deeply.
@@ -71,7 +72,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         structure[section] = _without_tensors(tree, "", tensors)
         if tensors:
             files[f"{section}.safetensors"] = save_tensors(tensors)
-    files[STATE] = json.dumps({"step": step, "rooms": structure}).encode()
+    files[STATE] = json.dumps({"step": step, "sections": structure}).encode()
     files[MANIFEST] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / _name(step)

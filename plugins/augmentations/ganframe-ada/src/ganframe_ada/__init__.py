@@ -75,9 +75,3 @@ class ADA(AugmentationConfig):
 def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the augmentation."""
     register(ADA)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset."""
-    register(Path(__file__).parent / "presets")

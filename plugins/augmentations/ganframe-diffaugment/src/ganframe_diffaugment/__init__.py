@@ -56,9 +56,3 @@ class DiffAugment(AugmentationConfig):
 def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the augmentation."""
     register(DiffAugment)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset."""
-    register(Path(__file__).parent / "presets")

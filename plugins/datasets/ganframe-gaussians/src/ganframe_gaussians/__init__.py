@@ -136,9 +136,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     register(Ring)
     register(Grid)
     register(ModeCoverage)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register a preset for each mixture."""
-    register(Path(__file__).parent / "presets")

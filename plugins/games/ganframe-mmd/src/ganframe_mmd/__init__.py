@@ -120,9 +120,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the regularizer, the loss and the game."""
     for cls in (MMD, MMDCritic, MomentMatchingGame):
         register(cls)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

@@ -65,9 +65,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the game and the generator."""
     register(PairedGame)
     register(UNet)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on emoji."""
-    register(Path(__file__).parent / "presets")

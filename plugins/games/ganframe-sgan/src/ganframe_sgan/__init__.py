@@ -179,9 +179,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the data set, the game, the discriminator, the term and the metric."""
     for cls in (PartlyLabelled, SGANGame, SGANDiscriminator, Classification, ClassificationAccuracy):
         register(cls)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on digits."""
-    register(Path(__file__).parent / "presets")

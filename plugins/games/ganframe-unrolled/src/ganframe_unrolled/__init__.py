@@ -51,9 +51,3 @@ class UnrolledGame(GameConfig):
 def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the game."""
     register(UnrolledGame)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the presets."""
-    register(Path(__file__).parent / "presets")

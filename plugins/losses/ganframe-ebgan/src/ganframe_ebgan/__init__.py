@@ -88,9 +88,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the discriminator, the loss and the regularizer."""
     for cls in (Autoencoder, Energy, PullingAway):
         register(cls)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

@@ -205,9 +205,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
         Alpha,
     ):
         register(cls)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

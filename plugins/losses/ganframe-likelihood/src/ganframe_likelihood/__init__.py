@@ -80,9 +80,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the regularizer and the generator."""
     register(NegativeLogLikelihood)
     register(Gaussian)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset."""
-    register(Path(__file__).parent / "presets")

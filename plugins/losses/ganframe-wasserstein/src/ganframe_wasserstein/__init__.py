@@ -53,9 +53,9 @@ class WGANGP(RegularizerConfig):
 
     def build(self) -> Regularizer:
         """See base class."""
-        from ganframe_wasserstein.penalty import GradientNormPenalty  # noqa: PLC0415  configs stay free of torch
+        from ganframe_wasserstein.penalty import WassersteinGradientPenalty  # noqa: PLC0415  configs stay free of torch
 
-        return GradientNormPenalty()
+        return WassersteinGradientPenalty()
 
 
 class WeightClipping(DiscriminatorTransform):
@@ -79,9 +79,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the loss, the penalty and the transform."""
     for cls in (Wasserstein, WGANGP, WeightClipping):
         register(cls)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on digits."""
-    register(Path(__file__).parent / "presets")

@@ -107,9 +107,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both discriminators and the regularizer."""
     for cls in (ClassHead, Projection, AuxiliaryClassification):
         register(cls)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

@@ -60,9 +60,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both networks."""
     register(DCGANGenerator)
     register(DCGANDiscriminator)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the presets on digits."""
-    register(Path(__file__).parent / "presets")

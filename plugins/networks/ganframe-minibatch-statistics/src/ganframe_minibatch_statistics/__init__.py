@@ -64,9 +64,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both transforms."""
     register(MinibatchDiscrimination)
     register(MinibatchStddev)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

@@ -76,9 +76,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both networks."""
     register(MLPGenerator)
     register(MLPDiscriminator)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on digits."""
-    register(Path(__file__).parent / "presets")

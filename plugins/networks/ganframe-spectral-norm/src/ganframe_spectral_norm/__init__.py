@@ -51,9 +51,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both transforms."""
     register(SpectralNormDiscriminator)
     register(SpectralNormGenerator)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

@@ -70,9 +70,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both transforms."""
     register(VirtualBatchNorm)
     register(SamplingNoise)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on digits."""
-    register(Path(__file__).parent / "presets")

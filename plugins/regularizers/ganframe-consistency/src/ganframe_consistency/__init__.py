@@ -90,9 +90,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both regularizers."""
     register(Consistency)
     register(LeCam)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

@@ -61,7 +61,7 @@ class History:
         self.counts = dict(state["counts"])
 
     def _trainable(self, game_round: Round, player: str) -> dict[str, Tensor]:
-        given = game_round.weights.get(player, {})
+        given = game_round.discriminator_weights.get(player, {})
         named = game_round.game.players[player].named_parameters()
         # A game that looks ahead judges with weights of its own, while the player is frozen.
         return {name: given.get(name, each) for name, each in named if each.requires_grad or name in given}

@@ -62,9 +62,9 @@ class ZeroCentred(RegularizerConfig):
 
     def build(self) -> Regularizer:
         """See base class."""
-        from ganframe_gradient_penalties.points import FlatBetween  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.points import ZeroCenteredInterpolates  # noqa: PLC0415  configs stay free of torch
 
-        return FlatBetween()
+        return ZeroCenteredInterpolates()
 
 
 class DRAGAN(RegularizerConfig):
@@ -93,9 +93,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the penalties."""
     for cls in (R1, R2, ZeroCentred, DRAGAN):
         register(cls)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

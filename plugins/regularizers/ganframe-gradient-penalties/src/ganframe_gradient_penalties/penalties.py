@@ -1,4 +1,4 @@
-"""R1 and R2 as one term that reads one side of each contest."""
+"""R1 and R2: the gradient at the samples themselves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from ganframe.game import DiscriminatorOutput, Round, Side
 
 
 class ZeroCenteredPenalty(nn.Module):
-    """1/2 E||grad C||^2 at the samples of one side, summed over the contests of the turn.
+    """1/2 E||grad C(x)||^2 at the samples x of one side, summed over the contests of the turn.
 
-    The forward pass is the one that the loss reads. The norm is over everything but the batch axis, of all tensors
-    where a sample has several. Where a sample has several logits, such as one per patch, C is their sum. A verdict
-    that several contests share counts once.
+    The forward pass is the one that the loss reads. The norm is over everything but the batch axis, of all parts of a
+    sample. Where a sample has several logits, such as one per patch, C is their sum. An output that several contests
+    share counts once.
 
     Args:
         side: Whose samples: `real` is R1, `fake` is R2.
+
+    References:
+        Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10.
     """
 
     def __init__(self, side: Side) -> None:
@@ -25,15 +28,14 @@ class ZeroCenteredPenalty(nn.Module):
         self.side: Side = side
 
     def forward(self, game_round: Round) -> Tensor:
-        """The penalty, a scalar >= 0."""
+        """Return the penalty, a scalar >= 0."""
         outputs = (game_round.discriminator_output(contest, self.side) for contest in game_round.contests)
         distinct = {id(output): output for output in outputs}
         return sum(map(_penalty, distinct.values()), torch.zeros((), device=game_round.device))
 
 
 def _penalty(output: DiscriminatorOutput) -> Tensor:
-    parts = output.sample if isinstance(output.sample, tuple) else (output.sample,)
-    inputs = [part for part in parts if part is not None and part.requires_grad]
+    inputs = [part for part in output.parts if part.requires_grad]
     gradients = torch.autograd.grad(
         output.logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True
     )

@@ -44,9 +44,3 @@ class Orthogonal(RegularizerConfig):
 def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the regularizer."""
     register(Orthogonal)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

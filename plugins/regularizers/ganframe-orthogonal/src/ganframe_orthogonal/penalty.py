@@ -50,7 +50,7 @@ class OrthogonalPenalty(nn.Module):
 
 def filters_of(game_round: Round, player: str) -> Iterator[Tensor]:
     """The weight of each layer of a player as a matrix with a filter in each row, at least in float32."""
-    given = game_round.weights.get(player, {})
+    given = game_round.discriminator_weights.get(player, {})
     network = game_round.game.players[player]
     parameters = dict(network.named_parameters())
     for path, layer in network.named_modules():

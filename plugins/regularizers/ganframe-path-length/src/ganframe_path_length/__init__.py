@@ -47,9 +47,3 @@ class PathLength(RegularizerConfig):
 def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the regularizer."""
     register(PathLength)
-
-
-@hookimpl
-def register_presets(register: Callable[[Path], None]) -> None:
-    """Register the preset on a ring."""
-    register(Path(__file__).parent / "presets")

@@ -1,0 +1,22 @@
+"""Regularizers that are a sum over the contests of the turn."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.game.contest import Contest
+from ganframe.game.round import Round
+
+
+class ContestRegularizer(nn.Module):
+    """A penalty on each contest of the turn, summed; a subclass writes `penalty`."""
+
+    def penalty(self, game_round: Round, contest: Contest) -> Tensor:
+        """Return the penalty on one contest, a scalar."""
+        raise NotImplementedError
+
+    def forward(self, game_round: Round) -> Tensor:
+        """Return the sum of the penalties, a scalar."""
+        penalties = (self.penalty(game_round, contest) for contest in game_round.contests)
+        return sum(penalties, torch.zeros((), device=game_round.device))
