@@ -21,7 +21,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.draft")
     with writing(path):
         try:
-            _write(draft, content)
+            write_synced(draft, content)
             draft.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -29,7 +29,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()

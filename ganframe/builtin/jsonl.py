@@ -10,7 +10,6 @@ from ganframe.config.markers import hookimpl
 from ganframe.runs.logs import (
     Log,
     PendingScalars,
-    _short,
     pending_scalars,
 )
 
@@ -79,3 +78,7 @@ class JsonlLogger:
         for log in (self._scalars, self._metrics):
             if log:
                 log.close()
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

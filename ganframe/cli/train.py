@@ -35,11 +35,11 @@ def train(
         config = str(Path(config) / "config.yaml")
     from ganframe.config.presets import load
 
-    with _processes() as together:
-        with together:
+    with _join_processes() as failing_together:
+        with failing_together:
             loaded = load(config, overrides)
+        from ganframe.api import train as run_training
         from ganframe.cli.progress_bar import ProgressBar
-        from ganframe.training.loop import train as run_training
 
         try:
             with loaded.document.errors():
@@ -59,14 +59,14 @@ def train(
 
 
 @contextlib.contextmanager
-def _processes() -> Generator[contextlib.AbstractContextManager[None]]:
+def _join_processes() -> Generator[contextlib.AbstractContextManager[None]]:
     """Join the processes that torchrun started, of which the first alone talks to the user."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield contextlib.nullcontext()  # so that a mistake in a config is found before torch is imported
         return
-    from ganframe.distributed.process_group import process_group, together
+    from ganframe.distributed.process_group import fail_together, process_group
     from ganframe.distributed.shard import is_main_process
 
     with process_group():
         console.quiet = not is_main_process()
-        yield together()
+        yield fail_together()

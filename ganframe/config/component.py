@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 from ganframe.config import catalog
 from ganframe.config.settings import Settings
-from ganframe.config.validation import _refused, with_article
+from ganframe.config.validation import validation_error, with_article
 
 
 class Component(Settings):
@@ -86,26 +86,26 @@ class Component(Settings):
             return value
         if isinstance(value, Component):
             message = f"{with_article(value.kind)} stands where {with_article(cls.kind)} is needed"
-            raise _refused("wrong_kind", message, (), value)
+            raise validation_error("wrong_kind", message, (), value)
         settings: dict[str, Any]
         if isinstance(value, str):
             settings = {"type": value}
         elif isinstance(value, Mapping):
             settings = dict(cast(Mapping[str, Any], value))
         else:
-            raise _refused(
+            raise validation_error(
                 "component", f"{with_article(cls.kind)} is a type name or a mapping with a `type`", (), value
             )
         available = catalog.find_catalog()
         name = settings.get("type", cls.default_type)
         if not isinstance(name, str):
             known = ", ".join(available.type_names(cls.kind))
-            raise _refused("missing_type", f"this {cls.kind} has no `type`; installed: {known}", (), value)
+            raise validation_error("missing_type", f"this {cls.kind} has no `type`; installed: {known}", (), value)
         found = available.find_type(cls.kind, name)
         if isinstance(found, str):
             broken = ", ".join(available.broken_packages())
             hint = f" (broken and left out: {broken}; see `ganframe plugins`)" if broken else ""
-            raise _refused("unknown_type", found + hint, ("type",), name)
+            raise validation_error("unknown_type", found + hint, ("type",), name)
         return found.model_validate(settings | {"type": found.type_name()})
 
 

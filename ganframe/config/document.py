@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganframe.config.yaml import (
     MOST_CHARACTERS,
-    _parse,
+    parse_yaml,
 )
 from ganframe.errors import BadInput, ConfigPath, dotted
 
@@ -55,7 +55,7 @@ class Document:
         for given, override in self.overrides.items():
             inside, around = path[: len(given)] == given, given[: len(path)] == path
             if inside or (around and key not in _marks(node)):
-                return _argument(override)
+                return override_place(override)
         mark = _marks(node).get(key)
         return None if mark is None else f"{self.file}:{mark[0] + 1}:{mark[1] + 1}"
 
@@ -131,7 +131,7 @@ def _given(value: object) -> str:
     return f" (given: {_beginning(repr(value))})"
 
 
-def _argument(override: str) -> str:
+def override_place(override: str) -> str:
     return f"--set {_beginning(override)}"
 
 
@@ -151,7 +151,7 @@ def read_document(file: Path) -> Document:
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         raise BadInput(f"this config cannot be read: {reason}", place=str(file)) from None
-    data = _parse(text, str(file), marked=True)
+    data = parse_yaml(text, str(file), marked=True)
     if not isinstance(data, CommentedMap):
         what = "this config is empty" if data is None else "a config is a mapping of settings, not a list or a value"
         remedy = "`ganframe presets` lists complete ones to begin with."

@@ -19,6 +19,7 @@ from ganframe.config.specs import DataSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ganframe.data.dataset import Dataset
     from ganframe.game import protocols
     from ganframe.game.game import Game
 from ganframe.config.component import Component
@@ -56,7 +57,7 @@ class DatasetConfig(Component):
         """
         raise NotImplementedError
 
-    def build(self) -> protocols.Dataset:
+    def build(self) -> Dataset:
         """Open the data.
 
         Raises:

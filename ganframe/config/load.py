@@ -11,7 +11,7 @@ from ganframe.config.document import (
     read_document,
 )
 from ganframe.config.experiment import Experiment
-from ganframe.config.overrides import _apply
+from ganframe.config.overrides import apply_override
 
 
 @dataclass
@@ -34,6 +34,6 @@ def load_experiment(file: Path, overrides: Sequence[str] = ()) -> Loaded:
     """
     document = read_document(file)
     for override in overrides:
-        _apply(document, override)
+        apply_override(document, override)
     with document.errors():
         return Loaded(Experiment.model_validate(document.data), document)

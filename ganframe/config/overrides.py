@@ -9,23 +9,23 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganframe.config.document import (
     Document,
-    _argument,
+    override_place,
 )
 from ganframe.config.yaml import (
-    _parse,
+    parse_yaml,
 )
 from ganframe.errors import BadInput, ConfigPath, dotted
 
 
-def _apply(document: Document, override: str) -> None:
+def apply_override(document: Document, override: str) -> None:
     """Put the value of a `--set` into a document."""
-    place = _argument(override)
+    place = override_place(override)
     name, equals, text = override.partition("=")
     parts = name.split(".")
     if not equals or not all(parts):
         remedy = "Name a setting and give it a YAML value, such as --set train.batch_size=32."
         raise BadInput("an override has the form a.b=c", place=place, remedy=remedy)
-    value = _parse(text, place, marked=False)
+    value = parse_yaml(text, place, marked=False)
     node, path = document.data, list[str | int]()
     for depth, part in enumerate(parts):
         if not isinstance(node, (CommentedMap, CommentedSeq)):

@@ -17,7 +17,7 @@ from pydantic_core import InitErrorDetails
 
 if TYPE_CHECKING:
     pass
-from ganframe.config.validation import _detail
+from ganframe.config.validation import error_detail
 
 
 class Settings(BaseModel):
@@ -43,14 +43,14 @@ class Settings(BaseModel):
             near = difflib.get_close_matches(key, known, 1)
             meant.update(near)
             hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known)}"
-            details.append(_detail("unknown_setting", f"{owner} has no setting {key!r}; {hint}", (key,), key))
+            details.append(error_detail("unknown_setting", f"{owner} has no setting {key!r}; {hint}", (key,), key))
         if not details:
             return handler(value)
         try:
             handler({key: each for key, each in given.items() if key in known})
         except ValidationError as problem:
             details += [
-                _detail(each["type"], each["msg"], each["loc"], each["input"])
+                error_detail(each["type"], each["msg"], each["loc"], each["input"])
                 for each in problem.errors(include_url=False)
                 if each["type"] != "missing" or each["loc"][0] not in meant
             ]

@@ -18,11 +18,11 @@ def with_article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
-def _detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
+def error_detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
     # Braces would be read as placeholders of pydantic's message template.
     text = message.replace("{", "{{").replace("}", "}}")
     return InitErrorDetails(type=PydanticCustomError(cast(Any, code), cast(Any, text)), loc=loc, input=value)
 
 
-def _refused(code: str, message: str, loc: tuple[str | int, ...], value: object) -> ValidationError:
-    return ValidationError.from_exception_data("component", [_detail(code, message, loc, value)])
+def validation_error(code: str, message: str, loc: tuple[str | int, ...], value: object) -> ValidationError:
+    return ValidationError.from_exception_data("component", [error_detail(code, message, loc, value)])

@@ -44,7 +44,7 @@ _Constructor.add_constructor(f"{_TAG}int", _Constructor._whole)  # pyright: igno
 _Constructor.add_constructor(f"{_TAG}timestamp", RoundTripConstructor.construct_yaml_str)
 
 
-def _parse(text: str, place: str, *, marked: bool) -> Any:
+def parse_yaml(text: str, place: str, *, marked: bool) -> Any:
     """The value of a YAML text; with `marked`, errors say the line and column after the place."""
 
     def where(mark: StreamMark | None) -> str:

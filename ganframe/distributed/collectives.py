@@ -25,7 +25,7 @@ class _Total(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         values = values.detach().clone(memory_format=torch.contiguous_format)
-        _reach(dist.all_reduce, values)
+        call_collective(dist.all_reduce, values)
         return values
 
     @staticmethod
@@ -135,7 +135,7 @@ def max_over_ranks(value: int) -> int:
     if this_shard().world_size == 1:
         return value
     values = torch.tensor(value)
-    _reach(dist.all_reduce, values, op=dist.ReduceOp.MAX)
+    call_collective(dist.all_reduce, values, op=dist.ReduceOp.MAX)
     return int(values)
 
 
@@ -161,7 +161,7 @@ def broadcast_text(text: str) -> str:
     return bytes(sum_over_ranks(torch.tensor([*said.ljust(size, b"\0")])).tolist()).rstrip(b"\0").decode()
 
 
-def _reach(collective: Callable[..., Made], *arguments: Any, **options: Any) -> Made:
+def call_collective(collective: Callable[..., Made], *arguments: Any, **options: Any) -> Made:
     try:
         return collective(*arguments, **options)
     except RuntimeError as problem:

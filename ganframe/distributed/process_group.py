@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from ganframe.distributed.collectives import (
-    _reach,
+    call_collective,
     gather,
 )
 from ganframe.distributed.shard import this_shard
@@ -29,7 +29,7 @@ def process_group() -> Generator[None, None, None]:
     if alone or dist.is_initialized():
         yield
         return
-    _reach(dist.init_process_group)
+    call_collective(dist.init_process_group)
     try:
         yield
     finally:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from ganframe.game.round import Round
 
-    Sample = Tensor | tuple[Tensor, ...]
 from ganframe.game.discriminator_output import DiscriminatorOutput
 
 

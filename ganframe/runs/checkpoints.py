@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput, writing
-from ganframe.files import _write
+from ganframe.files import write_synced
 
 MANIFEST = "manifest.json"
 
@@ -84,7 +84,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         draft.mkdir()
         try:
             for name, content in files.items():
-                _write(draft / name, content)
+                write_synced(draft / name, content)
             _sync_folder(draft)
             _remove(target)
             draft.rename(target)

@@ -12,16 +12,13 @@ from pydantic import TypeAdapter
 from ganframe.plugins.discovery import CORE, installed
 
 if TYPE_CHECKING:
-    pass
-
-
 Environment = dict[str, str | dict[str, str]]
 
 
 ENVIRONMENT: TypeAdapter[Environment] = TypeAdapter(Environment)
 
 
-def _changes(before: Environment, now: Environment) -> list[str]:
+def version_changes(before: Environment, now: Environment) -> list[str]:
     """The versions that differ, those of the machine left out."""
     older, newer = (_flat({name: each for name, each in all_.items() if name != "platform"}) for all_ in (before, now))
     return [
@@ -46,5 +43,5 @@ def environment() -> Environment:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "libraries": {name: metadata.version(name) for name in libraries},
-        "plugins": {plugin.package: plugin.version for plugin in installed().plugins if plugin.name != CORE},
+        "plugins": {plugin.package: plugin.version for plugin in installed().plugins if plugin.version and plugin.name != CORE},
     }

@@ -23,7 +23,7 @@ from ganframe.files import read_json, write_atomically
 
 if TYPE_CHECKING:
     pass
-from ganframe.runs.environment import ENVIRONMENT, Environment, _changes, environment
+from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
 
 
 def _possible(spec: TensorSpec) -> TensorSpec:
@@ -124,7 +124,7 @@ class RunFolder:
             What differs: "torch 2.8.0 instead of 2.7.1".
         """
         before, now = self.environment(), environment()
-        changes = _changes(before, now)
+        changes = version_changes(before, now)
         if changes:
             number = len(list(self.path.glob("environment-before-*.json"))) + 1
             write_atomically(self.path / f"environment-before-{number}.json", json.dumps(before, indent=1).encode())

@@ -138,7 +138,3 @@ def _mean(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = dict.fromkeys(name for line in lines for name in line)
     means = {name: fmean(line[name] for line in lines if name in line) for name in names}
     return means | {name: lines[-1][name] for name in ("step", "images")}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
