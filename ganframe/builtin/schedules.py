@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Ramp(ScheduleConfig):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -15,8 +15,6 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-if TYPE_CHECKING:
-    pass
 from ganframe.config.validation import error_detail
 
 

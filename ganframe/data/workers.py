@@ -10,15 +10,11 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
 
 from torch.utils.data import DataLoader, Sampler
 
-from ganframe.errors import RunFailed
-
-if TYPE_CHECKING:
-    pass
 from ganframe.data.batch_dataset import BatchDataset, FetchedBatch
+from ganframe.errors import RunFailed
 
 
 def fetch(source: BatchDataset, number: int, workers: int, *, pin_memory: bool) -> Generator[FetchedBatch, None, None]:

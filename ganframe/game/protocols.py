@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from ganframe.game.discriminator_output import DiscriminatorOutput
     from ganframe.game.round import Round
-
-from ganframe.game.discriminator_output import DiscriminatorOutput
+    from ganframe.game.samples import Sample
 
 
 class Generator(Protocol):

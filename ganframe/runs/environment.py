@@ -5,13 +5,11 @@ from __future__ import annotations
 import platform
 import sys
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from ganframe.plugins.discovery import CORE, installed
 
-if TYPE_CHECKING:
 Environment = dict[str, str | dict[str, str]]
 
 
@@ -43,5 +41,7 @@ def environment() -> Environment:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "libraries": {name: metadata.version(name) for name in libraries},
-        "plugins": {plugin.package: plugin.version for plugin in installed().plugins if plugin.version and plugin.name != CORE},
+        "plugins": {
+            plugin.package: plugin.version for plugin in installed().plugins if plugin.version and plugin.name != CORE
+        },
     }

@@ -10,7 +10,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter
 
@@ -20,9 +20,6 @@ from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.config.yaml import dump_yaml
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.files import read_json, write_atomically
-
-if TYPE_CHECKING:
-    pass
 from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
 
 
