@@ -24,28 +24,28 @@ class Component(Settings):
     """One configurable part: `type` says which, `build()` makes the live object."""
 
     kind: ClassVar[str] = ""
-    """Which kind of component this is; set by the kind base."""
+    """The kind of component; set by the kind base."""
     default_type: ClassVar[str | None] = None
-    """The type that a mapping without a `type` is of; set by a kind base where there is one that is usual."""
+    """The type of a mapping without a `type`; set by a kind base where one type is usual."""
     aliases: ClassVar[tuple[str, ...]] = ()
-    """Other names under which configs may ask for this type."""
+    """Other names of the type in configs."""
     paper: ClassVar[str] = ""
-    """Where the component comes from: authors, year, title or equation."""
+    """The source: authors, year, title or equation."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
-        """Settings with which the config can be built, for the conformance kit.
+        """Return settings with which the conformance kit can build the config.
 
-        Fields that are required and hold another component need not be given.
+        Required fields that hold another component can be left out.
 
         Args:
-            folder: An empty folder, where a data set may write what it is to read.
+            folder: An empty folder, in which a data set may write the files that it reads.
         """
         return {}
 
     @classmethod
     def type_name(cls) -> str:
-        """The value of the `type` literal; empty for a kind base."""
+        """Return the value of the `type` literal; empty for a kind base."""
         field = cls.__pydantic_fields__.get("type")
         return "" if field is None else str(field.default)
 
@@ -55,14 +55,14 @@ class Component(Settings):
 
     @classmethod
     def summary(cls) -> str:
-        """The first line of the docstring."""
+        """Return the first line of the docstring."""
         return inspect.getdoc(cls).splitlines()[0] if cls.__doc__ else ""  # pyright: ignore[reportOptionalMemberAccess]
 
     @classmethod
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """A concrete config validates as itself, a kind base as the union of what is installed."""
+        """Validate a concrete config as itself, and a kind base as the union of the installed types."""
         if cls.type_name() or not cls.kind:
             return handler(source)
         return core_schema.no_info_plain_validator_function(
@@ -74,7 +74,7 @@ class Component(Settings):
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """A kind base is a placeholder that `ganframe.config.schema` resolves to the union."""
+        """Represent a kind base by a placeholder, which `ganframe.config.schema` replaces by the union."""
         if cls.type_name() or not cls.kind:
             return handler(schema)
         return {"x-ganframe-kind": cls.kind}

@@ -1,4 +1,4 @@
-"""Configs as YAML 1.2: `1e-3` is a number, `no` is a string; every error has its line and column."""
+"""Config files that know the line and column of each of their values, for errors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ganframe.config.yaml import (
 from ganframe.errors import BadInput, ConfigPath, dotted
 
 SHOWN = 200
-"""Characters of a wrong value that a message shows at the most."""
+"""Characters of a wrong value that a message shows at most."""
 
 
 @dataclass
 class Document:
-    """A config file with its overrides, and where each of its values stands.
+    """A config file with its overrides and the position of each value.
 
     Attributes:
         file: The file.
@@ -36,7 +36,7 @@ class Document:
     overrides: dict[ConfigPath, str] = field(default_factory=dict[ConfigPath, str])
 
     def locate(self, path: ConfigPath) -> tuple[str, ConfigPath]:
-        """The place of the deepest value of a path that the document has, and the keys that lead there."""
+        """Return the position of the deepest value on a path that the document has, and the path to it."""
         node, place, kept = self.data, f"{self.file}:1:1" if self.data else str(self.file), list[str | int]()
         for key in path:
             if isinstance(node, CommentedMap) and key in node:
@@ -44,13 +44,13 @@ class Document:
             elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
                 place = self._place(node, key, tuple(kept)) or place
             else:
-                continue  # a key that is missing, or a part that validation put in, such as the branch of a union
+                continue  # a missing key, or a part that validation adds, such as the branch of a union
             node = cast(Any, node[key])
             kept.append(key)
         return place, tuple(kept)
 
     def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: ConfigPath) -> str | None:
-        """Where a value was given; None when nobody gave it, as with the `type` of a shorthand."""
+        """Return where a value was given; None if it was not, such as the `type` of a shorthand."""
         path = (*outer, key)
         for given, override in self.overrides.items():
             inside, around = path[: len(given)] == given, given[: len(path)] == path
@@ -61,7 +61,7 @@ class Document:
 
     @contextmanager
     def errors(self) -> Generator[None, None, None]:
-        """Give every config error from inside its place in this document."""
+        """Add the position in this document to every config error raised inside."""
         try:
             yield
         except ValidationError as problem:
@@ -79,14 +79,14 @@ class Document:
             place, path = self.locate(error["loc"])
             if error["type"] == "missing":
                 path = (*path, error["loc"][-1])
-            lines.append((f"{place}: {dotted(path)}" if path else place, _say(error)))
+            lines.append((f"{place}: {dotted(path)}" if path else place, _rephrase(error)))
         (place, message), *others = dict.fromkeys(lines)
         more = "".join(f"\n{place}: {message}" for place, message in others)
         return BadInput(message + more, place=place)
 
 
 def _marks(node: CommentedMap | CommentedSeq) -> dict[str | int, list[int]]:
-    """Line and column of each key, from 0, of those that stand in the file."""
+    """Return line and column of each key that stands in the file, counted from 0."""
     return node.lc.data or {}
 
 
@@ -106,13 +106,13 @@ _NEEDED = {
 _NEEDED_BY_CODE = {code: needed for needed, codes in _NEEDED.items() for code in codes}
 
 
-def _say(error: Any) -> str:
-    """What a pydantic error says, in our words."""
+def _rephrase(error: Any) -> str:
+    """Rephrase a pydantic error."""
     code = str(error["type"])
     if code == "missing":
         return "this setting is missing" if isinstance(error["loc"][-1], str) else "this list is too short"
     if code in ("missing_type", "unknown_setting", "unknown_type", "wrong_kind"):
-        return str(error["msg"])  # says all that there is to say
+        return str(error["msg"])  # written by us, complete
     if code in _NEEDED_BY_CODE:
         return f"this has to be {_NEEDED_BY_CODE[code]}{_given(error['input'])}"
     if code in ("too_long", "too_short"):

@@ -1,4 +1,4 @@
-"""The config of a run as a whole. Free of torch; what must fit together is checked in `assembly`."""
+"""The config of a whole run. Whether its parts fit together is checked when they are assembled."""
 
 from __future__ import annotations
 
@@ -19,50 +19,52 @@ from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 
 
 class Ema(Settings):
-    """Exponential moving average of the players that make samples, used for every picture and metric."""
+    """Exponential moving average of the generators' weights, used for every picture and metric."""
 
     half_life_images: float = Field(gt=0)
-    """Images after which a weight's share in the average has halved."""
+    """Images after which the share of a past weight in the average has halved."""
 
 
 class Train(Settings):
     """How long and how fast to train."""
 
-    images: PositiveInt
-    """Real examples to draw in all; the run ends with the step that reaches them."""
+    renamed = {"images": "total_images", "accumulate": "gradient_accumulation_steps", "shard": "fsdp"}
+
+    total_images: PositiveInt
+    """Real examples of the whole run; it ends with the step that reaches them."""
     batch_size: PositiveInt = 64
-    """Examples in one forward pass; several devices share them equally, so that their number changes no result."""
-    accumulate: PositiveInt = 1
+    """Examples in one forward pass, shared equally by all devices, so that the number of devices changes no result."""
+    gradient_accumulation_steps: PositiveInt = 1
     """Forward and backward passes whose gradients are averaged into one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 where the device computes in it
-    natively, and fp32 elsewhere."""
+    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 on devices with native bf16, and fp32
+    elsewhere."""
     compile: bool = False
-    """Compile each player with `torch.compile`. Turns that differentiate through a player, as those with a gradient
-    penalty do, run uncompiled: with `every: 16` that is one in sixteen."""
-    shard: bool = False
-    """On several devices, spread parameters, gradients and optimizer state over them (FSDP), for networks that do not
-    fit one. Turns that differentiate through a player, as those with a gradient penalty do, gather it meanwhile."""
+    """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those
+    with a gradient penalty, run uncompiled: with `every: 16` that is one in sixteen."""
+    fsdp: bool = False
+    """Shard parameters, gradients and optimizer state over all devices (FSDP), for networks that do not fit on one. Turns
+    that differentiate through a player, such as those with a gradient penalty, gather it for their duration."""
     channels_last: bool = False
     """Keep images and convolution weights in channels-last memory order."""
     ema: Ema | None = None
-    """Averaging of the weights; none when left out."""
+    """Averaging of weights; none when left out."""
     device: str = "auto"
-    """A torch device, or `auto` for CUDA where there is one."""
+    """A torch device, or `auto`: CUDA if available, else the CPU."""
     on_nonfinite: Literal["stop", "rollback"] = "stop"
-    """What to do when a loss or gradient is not finite: end the run, or go back to the last checkpoint, from where the
-    data come in another order."""
+    """Reaction to a loss or gradient that is not finite: end the run, or go back to the last checkpoint and go on with the
+    data in another order."""
     max_rollbacks: int = Field(default=3, ge=1)
-    """How often a run may go back before it ends after all."""
+    """Rollbacks of a run before it ends."""
     workers: int = Field(default=0, ge=0)
     """Loader processes; 0 loads in the training process."""
 
 
 class Evaluate(Settings):
-    """What to measure, and how often."""
+    """Which metrics to measure, and how often."""
 
     metrics: Annotated[tuple[MetricConfig, ...], AfterValidator(non_empty)]
-    """The metrics, each over samples of its own."""
+    """The metrics, each over its own samples."""
     every_images: PositiveInt | None = None
     """Images between measurements; only at the end when left out."""
 
@@ -77,12 +79,12 @@ class Snapshot(Settings):
 
 
 class Checkpoint(Settings):
-    """When the state of the run is saved."""
+    """When to save the state of the run."""
 
     every_images: PositiveInt | None = None
     """Images between checkpoints; a tenth of the run when left out."""
     keep: PositiveInt = 2
-    """How many of the latest checkpoints stay."""
+    """Number of checkpoints that are kept, the latest ones."""
 
 
 class Experiment(Settings):
@@ -91,7 +93,7 @@ class Experiment(Settings):
     summary: str = ""
     """One line for listings."""
     game: GameConfig
-    """Who plays what."""
+    """The game: its networks, named tensors, contests and turns."""
     losses: tuple[LossConfig, ...] = ()
     """Adversarial losses, summed with their weights."""
     regularizers: tuple[RegularizerConfig, ...] = ()
@@ -99,28 +101,28 @@ class Experiment(Settings):
     augmentations: tuple[AugmentationConfig, ...] = ()
     """Changes to what discriminators see, in order."""
     data: DatasetConfig
-    """What to train on."""
+    """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
-    """The optimizer of each turn, by the turn's name; `adam` where none is given."""
+    """The optimizer of each turn, by the turn's name; `adam` by default."""
     train: Train
     """How long and how fast to train."""
     evaluate: Evaluate | None = None
-    """What to measure; nothing when left out."""
+    """Metrics; none when left out."""
     snapshot: Snapshot = Snapshot()
-    """Pictures while training."""
+    """Pictures of samples while training."""
     checkpoint: Checkpoint = Checkpoint()
-    """When the state is saved."""
+    """When to save the state."""
     loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)
-    """Who is told of scalars and pictures."""
+    """Receivers of scalars and pictures."""
     seed: int = Field(default=0, ge=0)
-    """Every random draw of the run is a function of it."""
+    """Seed of every random draw of the run."""
 
     def dump(self) -> dict[str, Any]:
-        """The config as plain data, without what equals the defaults."""
+        """Return the config as plain data, without values that equal the defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def differences(self, other: Experiment) -> list[str]:
-        """Dotted paths at which two configs differ."""
+        """Return the dotted paths at which two configs differ."""
         return sorted(_differences(self.model_dump(mode="json"), other.model_dump(mode="json"), ""))
 
 

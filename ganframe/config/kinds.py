@@ -1,4 +1,4 @@
-"""Component configs: frozen pydantic models that name their `type` and build the live object.
+"""The kinds of components that are neither networks nor terms: games, data sets, augmentations, metrics and others.
 
 A *kind base* (`LossConfig`, `GameConfig`, ...) has no `type`. Used as a field annotation it stands for the union of
 all configs of its kind that the installed packages register: a mapping with a `type`, a bare type name, or an
@@ -29,14 +29,14 @@ from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConf
 
 
 class GameConfig(Component):
-    """Who plays, what tensors a batch becomes, who judges what, and in which turns the players move."""
+    """Which networks play, which tensors a batch becomes, and in which turns the networks train."""
 
     kind: ClassVar[str] = "game"
     share_round: bool = False
-    """Make the tensors of a step once and share them between its turns: one generator forward a step."""
+    """Make the tensors of a step once and share them between its turns: one generator forward pass a step."""
 
     def build(self, data: DataSpec) -> Game:
-        """Make the game for data of this shape; its players are seated later.
+        """Make the game for data of this shape; its networks are set later.
 
         Raises:
             BadInput: When the data lacks a tensor that the game needs.
@@ -50,7 +50,7 @@ class DatasetConfig(Component):
     kind: ClassVar[str] = "dataset"
 
     def spec(self) -> DataSpec:
-        """The tensors of one example, found without reading all of the data.
+        """Return the tensors of one example, without reading all data.
 
         Raises:
             BadInput: When the data is missing or cannot be read.
@@ -66,22 +66,22 @@ class DatasetConfig(Component):
         raise NotImplementedError
 
     def held_out(self) -> DatasetConfig | None:
-        """The examples of the same source that are not trained on; None where there are none."""
+        """Return the data set of held-out examples of the same source; None if it has none."""
         return None
 
 
 class AugmentationConfig(Component):
-    """A differentiable change to whatever a discriminator sees."""
+    """A differentiable change to every sample that a discriminator sees."""
 
     kind: ClassVar[str] = "augmentation"
     identity_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings at which the augmentation is the identity."""
 
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
-        """Refuse a game or losses that the augmentation does not fit.
+        """Refuse a game or losses that do not go with the augmentation.
 
         Args:
-            game: The game, before its players are seated; the `sample` of a judge's role is what is augmented.
+            game: The game, before its networks are built; what is augmented is the `sample` of a discriminator's spec.
             losses: The losses of the run.
 
         Raises:
@@ -94,36 +94,36 @@ class AugmentationConfig(Component):
 
 
 class MetricConfig(Component):
-    """A measure of samples against real data."""
+    """A measure of samples, most often against real data."""
 
     kind: ClassVar[str] = "metric"
     samples: int = Field(default=2000, ge=1)
-    """How many examples to measure."""
+    """Number of examples to measure."""
 
     @classmethod
     def example_data(cls) -> DatasetConfig | None:
-        """Data that the conformance kit may measure; some labelled images when None."""
+        """Return data for the conformance kit to measure; labelled images when None."""
         return None
 
     def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors that the metric reads, as perfect players would make them from a batch of the data."""
+        """Return the tensors that the metric reads, as perfect generators would make them from a batch of the data."""
         return {name: batch[name] if name in batch else batch["real"] for name in self.tensors()}
 
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """Bounds of each result for perfect samples."""
+        """Return the bounds of each result for perfect samples."""
         return {}
 
     def tensors(self) -> tuple[str, ...]:
-        """Names of the tensors that the metric reads."""
+        """Return the names of the tensors that the metric reads."""
         raise NotImplementedError
 
     def build(self, data: DatasetConfig) -> protocols.Metric:
-        """Make an empty measurement over this data."""
+        """Make a metric over this data, with no examples yet."""
         raise NotImplementedError
 
 
 class LoggerConfig(Component):
-    """A subscriber to the scalars and pictures of a run."""
+    """A receiver of the scalars and pictures of a run."""
 
     kind: ClassVar[str] = "logger"
 
@@ -133,7 +133,7 @@ class LoggerConfig(Component):
 
 
 class OptimizerConfig(Component):
-    """What moves the parameters in a turn."""
+    """The optimizer of the players of a turn."""
 
     kind: ClassVar[str] = "optimizer"
     default_type = "adam"
@@ -150,12 +150,12 @@ class OptimizerConfig(Component):
         return cast(OptimizerConfig, cls.from_value({}))
 
     def is_scheduled(self) -> bool:
-        """Whether a setting follows a schedule, so that `settings` is asked anew before each step."""
+        """Return whether a setting follows a schedule, so that `settings` is read before each step."""
         values = (each for _, value in self for each in (value if isinstance(value, tuple) else (value,)))
         return any(isinstance(each, ScheduleConfig) for each in values)
 
     def settings(self, images: int, total: int) -> dict[str, Any]:
-        """The param-group values once `images` of `total` were seen."""
+        """Return the values of the parameter group once `images` of `total` were seen."""
         return {"lr": value_at(self.lr, images, total)}
 
 
@@ -174,4 +174,4 @@ KINDS: tuple[type[Component], ...] = (
     OptimizerConfig,
     ScheduleConfig,
 )
-"""Every kind base, in the order in which listings show them."""
+"""All kind bases, in the order of listings."""

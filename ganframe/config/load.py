@@ -23,7 +23,7 @@ class Loaded:
 
 
 def load_experiment(file: Path, overrides: Sequence[str] = ()) -> Loaded:
-    """Read a config.
+    """Read and validate a config.
 
     Args:
         file: A YAML file.

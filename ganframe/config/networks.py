@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 from ganframe.config.component import Component
 
 GeneratorInput = Literal["latent", "sample"]
-"""What a generator starts from: random numbers, or a sample of another domain."""
+"""The input of a generator: random numbers, or a sample of another domain."""
 
 
 class GeneratorConfig(Component):
@@ -24,7 +24,7 @@ class GeneratorConfig(Component):
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
     provides: ClassVar[frozenset[str]] = frozenset()
-    """What the live network offers beside `forward` that a term may need, such as `log_prob`."""
+    """Methods of the live network beside `forward` that terms may call, such as `log_prob`."""
 
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
@@ -43,23 +43,23 @@ class GeneratorConfig(Component):
 
 
 class DiscriminatorConfig(Component):
-    """A network that judges samples."""
+    """A network that tells real samples from fake ones."""
 
     kind: ClassVar[str] = "discriminator"
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
     provides: ClassVar[frozenset[str]] = frozenset()
-    """What a verdict has beside logits: `features`, `class_logits`."""
+    """Outputs beside logits: `features`, `class_logits`."""
     supports_double_backward: ClassVar[bool] = True
     """Whether a gradient penalty can be differentiated through the network."""
     batch_coupled: ClassVar[bool] = False
-    """Whether one sample's verdict depends on the rest of the batch."""
+    """Whether the output for one sample depends on the rest of the batch."""
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         """Make the network: a `protocols.Discriminator`.
 
         Args:
-            sample: What is judged: one tensor, or several together.
+            sample: What it is given: one tensor, or several together.
             condition: The condition of one sample; None for an unconditional network.
 
         Raises:

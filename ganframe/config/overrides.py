@@ -11,6 +11,7 @@ from ganframe.config.document import (
     Document,
     override_place,
 )
+from ganframe.config.settings import synonyms
 from ganframe.config.yaml import (
     parse_yaml,
 )
@@ -18,7 +19,11 @@ from ganframe.errors import BadInput, ConfigPath, dotted
 
 
 def apply_override(document: Document, override: str) -> None:
-    """Put the value of a `--set` into a document."""
+    """Apply one `--set a.b=c` to a document.
+
+    Raises:
+        BadInput: When it is malformed, or names no place in the document.
+    """
     place = override_place(override)
     name, equals, text = override.partition("=")
     parts = name.split(".")
@@ -39,18 +44,18 @@ def apply_override(document: Document, override: str) -> None:
         elif isinstance(node[key], str):
             node[key] = CommentedMap({"type": node[key]})
         else:
-            node[key] = copy.deepcopy(node[key])  # an alias elsewhere may stand for the same, and is not to change
+            node[key] = copy.deepcopy(node[key])  # a YAML alias elsewhere may refer to the same value
         node = cast(Any, node[key])
     document.overrides[tuple(path)] = override
 
 
 def _key(node: CommentedMap | CommentedSeq, part: str, path: ConfigPath, place: str) -> str | int:
-    """A part of an override's name as the key of a mapping or the index of a list."""
+    """Return a part of a dotted name as the key of a mapping or the index of a list."""
     if isinstance(node, CommentedMap):
         if part.isdecimal():
             remedy = f"Give the whole list: --set '{dotted(path)}=[...]'."
             raise BadInput(f"there is no list at {dotted(path) or 'the top'}", place=place, remedy=remedy)
-        return part
+        return next((key for key in sorted(synonyms(part)) if key in node), part)
     if part.isdecimal() and int(part) < len(node):
         return int(part)
     count = f"{len(node)} {'entry' if len(node) == 1 else 'entries'}"

@@ -14,7 +14,7 @@ from ganframe.errors import BadInput
 
 
 def find_config(name: str) -> Path:
-    """The file of a config: a path, or the name of an installed preset.
+    """Return the file of a config: a path, or the name of an installed preset.
 
     Raises:
         BadInput: When there is neither, with the name that was probably meant.
@@ -35,7 +35,7 @@ def find_config(name: str) -> Path:
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Loaded:
-    """Read a config file or a preset, with the places of its values.
+    """Read a config file or a preset, with the positions of its values.
 
     Args:
         name: A path or the name of a preset.
@@ -61,6 +61,6 @@ def load_config(name: str, *overrides: str) -> Experiment:
 
 
 def summaries() -> list[tuple[str, str, str]]:
-    """Name, summary and package of every installed preset, by name."""
+    """Return name, summary and package of every installed preset, by name."""
     found = sorted(catalog.find_catalog().presets.items())
     return [(name, str(read_document(path).data.get("summary", "")), package) for name, (path, package) in found]

@@ -26,11 +26,11 @@ class ScheduleConfig(Component):
     kind: ClassVar[str] = "schedule"
 
     def at(self, images: int, total: int) -> float:
-        """The value once `images` of `total` real examples were seen."""
+        """Return the value once `images` of `total` real examples were seen."""
         raise NotImplementedError
 
     def extremes(self) -> tuple[float, float]:
-        """The lowest and the highest value that the schedule may take."""
+        """Return the lowest and the highest value that the schedule can take."""
         raise NotImplementedError
 
 
@@ -47,7 +47,7 @@ Scheduled = Annotated[
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a scheduled number has to keep to: `Annotated[Scheduled, Bounds(ge=0)]`.
+    """Bounds of a scheduled number: `Annotated[Scheduled, Bounds(ge=0)]`.
 
     Attributes:
         ge: The lowest value.
@@ -60,7 +60,7 @@ class Bounds:
     lt: float = math.inf
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Check once the number or schedule itself is known to be one."""
+        """Check the bounds after the number or schedule itself."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def _check(self, value: float | ScheduleConfig) -> float | ScheduleConfig:
@@ -75,7 +75,7 @@ class Bounds:
 
 
 def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> float:
-    """The number that a scheduled setting has once `images` of `total` were seen."""
+    """Return the value of a scheduled setting once `images` of `total` were seen."""
     return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
 
 
@@ -85,7 +85,7 @@ def scheduled_settings(config: Component) -> dict[str, ScheduleConfig]:
 
 
 def initial_value(scheduled: float | ScheduleConfig) -> float:
-    """The number that a scheduled setting begins with; `build` gives it to the live object.
+    """Return the initial value of a scheduled setting, which `build` gives to the live object.
 
     Where the setting is a schedule, the trainer sets the live object's attribute of the setting's name to the value
     of each step before the step is taken.

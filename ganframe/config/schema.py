@@ -1,4 +1,4 @@
-"""The JSON schema of configs over everything that is installed, for editors to complete and check from."""
+"""The JSON schema of configs over all installed components, for completion and checks in editors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganframe.config.kinds import KINDS
 
 
 def json_schema() -> dict[str, Any]:
-    """One schema, with a definition for each kind and each installed component."""
+    """Return one schema, with a definition for each kind and each installed component."""
     definitions: dict[str, Any] = {}
     root = Experiment.model_json_schema()
     definitions |= root.pop("$defs", {})
@@ -19,14 +19,14 @@ def json_schema() -> dict[str, Any]:
         name = f"{cls.kind}/{cls.type_name()}"
         schema = cls.model_json_schema(ref_template=_reference(f"{name}/{{model}}"))
         definitions |= {f"{name}/{model}": each for model, each in schema.pop("$defs", {}).items()}
-        # The `type` is what tells the branches apart, so a mapping has to give it.
+        # The branches differ by their `type`, so a mapping has to give it.
         schema["required"] = ["type", *schema.get("required", [])]
         schema["properties"]["type"] = {"enum": [cls.type_name(), *cls.aliases]}
         schema["description"] = f"{cls.summary()} ({package})"
         definitions[name] = schema
         shorthands = ({"const": each, "description": schema["description"]} for each in (cls.type_name(), *cls.aliases))
         branches[cls.kind] += [{"$ref": _reference(name)}, *shorthands]
-    # Nothing fits a kind of which nothing is installed.
+    # Without an installed type no value fits the kind.
     definitions |= {kind: {"anyOf": found} if found else {"not": {}} for kind, found in branches.items()}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
     return cast(dict[str, Any], _resolved(schema))
@@ -37,7 +37,7 @@ def _reference(name: str) -> str:
 
 
 def _resolved(node: Any) -> Any:
-    """Put the definition of a kind in the place of each placeholder."""
+    """Replace each placeholder by the definition of its kind."""
     if isinstance(node, list):
         return [_resolved(each) for each in cast(list[Any], node)]
     if not isinstance(node, dict):

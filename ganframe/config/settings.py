@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any, Self, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self, cast
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from ganframe.config.validation import error_detail
@@ -26,34 +20,71 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True, allow_inf_nan=False
     )
 
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Former names of settings, each with its present one; configs may still use them."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for former, present in vars(cls).get("renamed", {}).items():
+            _present_names.setdefault(former, set()).add(present)
+
     @model_validator(mode="wrap")
     @classmethod
-    def _known_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Refuse unknown keys, with the setting that was probably meant, beside whatever else is wrong."""
+    def _check_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Translate former keys, and refuse unknown ones with the setting that was probably meant."""
         if not isinstance(value, Mapping):
             return handler(value)
         given = cast(Mapping[Any, Any], value)
-        known = list(cls.__pydantic_fields__)
-        owner = cls._own_name()
-        details: list[InitErrorDetails] = []
-        meant = set[str]()
-        for key in (str(key) for key in given if key not in known):
-            near = difflib.get_close_matches(key, known, 1)
-            meant.update(near)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known)}"
-            details.append(error_detail("unknown_setting", f"{owner} has no setting {key!r}; {hint}", (key,), key))
-        if not details:
+        fields = cls.__pydantic_fields__
+        settings = {cls.renamed.get(key, key): each for key, each in given.items()}
+        written = {cls.renamed[key]: key for key in given if key in cls.renamed}
+        details = [*_unknown_keys(given, cls), *_repeated_keys(given, cls)]
+        if not details and not written:
             return handler(value)
+        meant = {_close(str(key), cls) for key in settings if key not in fields}
         try:
-            handler({key: each for key, each in given.items() if key in known})
+            validated = handler({key: each for key, each in settings.items() if key in fields})
+            if not details:
+                return validated
         except ValidationError as problem:
             details += [
-                error_detail(each["type"], each["msg"], each["loc"], each["input"])
-                for each in problem.errors(include_url=False)
-                if each["type"] != "missing" or each["loc"][0] not in meant
+                error_detail(error["type"], error["msg"], (written.get(str(first), first), *rest), error["input"])
+                for error in problem.errors(include_url=False)
+                for first, *rest in [error["loc"] or ("",)]
+                if error["type"] != "missing" or first not in meant
             ]
-        raise ValidationError.from_exception_data(owner, details)
+        raise ValidationError.from_exception_data(cls._own_name(), details)
 
     @classmethod
     def _own_name(cls) -> str:
         return cls.__name__.lower()
+
+
+_present_names: dict[str, set[str]] = {}
+
+
+def synonyms(key: str) -> set[str]:
+    """Return all names of the setting that a key may stand for, present and former ones."""
+    formers = {former for former, present in _present_names.items() if key in present}
+    return {key} | _present_names.get(key, set()) | formers
+
+
+def _close(key: str, cls: type[Settings]) -> str | None:
+    """Return the setting that an unknown key was probably meant to be."""
+    found = difflib.get_close_matches(key, [*cls.__pydantic_fields__, *cls.renamed], 1)
+    return cls.renamed.get(found[0], found[0]) if found else None
+
+
+def _unknown_keys(given: Mapping[Any, Any], cls: type[Settings]) -> Iterator[InitErrorDetails]:
+    fields, owner = cls.__pydantic_fields__, cls._own_name()  # pyright: ignore[reportPrivateUsage]
+    for key in (str(key) for key in given if key not in fields and key not in cls.renamed):
+        close = _close(key, cls)
+        hint = f"did you mean {close!r}?" if close else f"it has: {', '.join(fields)}"
+        yield error_detail("unknown_setting", f"{owner} has no setting {key!r}; {hint}", (key,), key)
+
+
+def _repeated_keys(given: Mapping[Any, Any], cls: type[Settings]) -> Iterator[InitErrorDetails]:
+    for former, present in cls.renamed.items():
+        if former in given and present in given:
+            message = f"{former!r} is the former name of {present!r}, which is given too"
+            yield error_detail("unknown_setting", message, (former,), former)

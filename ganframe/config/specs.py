@@ -1,4 +1,4 @@
-"""The shape of one tensor of a batch, known before any data is read and without torch."""
+"""The shapes of named tensors, known before data is read and without torch."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class TensorSpec:
 
 
 SampleSpec = TensorSpec | tuple[TensorSpec, ...]
-"""What a discriminator judges: one tensor, or several that belong together."""
+"""The sample of a discriminator: one tensor, or several that belong together."""
 
 
 DataSpec = Mapping[str, TensorSpec]
-"""What a data set gives: a spec for each named tensor."""
+"""The tensors of a data set: a spec for each name."""
 
 
 def parts(sample: SampleSpec) -> tuple[TensorSpec, ...]:
-    """The tensors of a sample, also when it is just one."""
+    """Return the tensors of a sample, also when it is just one."""
     return sample if isinstance(sample, tuple) else (sample,)

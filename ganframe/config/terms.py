@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 from ganframe.config.component import Component
 from ganframe.config.schedules import Scheduled
 
-ZeroCase = Literal["tensors are equal", "samples are equal", "the judge is flat", "the judge has slope one"]
+ZeroCase = Literal[
+    "tensors are equal", "samples are equal", "discriminator is constant", "discriminator gradient has norm one"
+]
 """Cases in which a regularizer may vanish: all tensors that it reads are the same; the samples of a batch are all the
 same; the discriminator's logits are constant; their gradient has norm 1 everywhere."""
 
 
 def non_empty(names: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Refuse an empty list where to name nothing would mean to do nothing."""
+    """Reject an empty list."""
     if not names:
         raise ValueError("name at least one here, or leave this out")
     return names
@@ -43,19 +45,19 @@ class TermConfig(Component):
     weight: Scheduled = 1.0
     """Factor of the term in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
-    """Take part in each k-th turn only, with the weight times k."""
+    """Interval k of a lazy term: it joins each k-th turn only, with its weight times k."""
     turns: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the turns that the term joins; when left out, those of a regularizer's side, or of a loss's contests."""
+    """Names of the turns that the term joins; by default those of a regularizer's side, or of a loss's contests."""
     requires_outputs: ClassVar[frozenset[str]] = frozenset()
-    """What the term reads of a verdict beside logits: `features`, `class_logits`."""
+    """Discriminator outputs that the term reads beside logits: `features`, `class_logits`."""
     batch_coupled: ClassVar[bool] = False
-    """Whether the term is more than a mean over examples: on several devices each then computes it over all of them."""
+    """Whether the term is more than a mean over examples; each of several devices then computes it over all examples."""
 
     def check(self, game: Game) -> None:
-        """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` say.
+        """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` declare.
 
         Args:
-            game: The game, before its players are seated; `game.roles()` says who they will be.
+            game: The game, before its networks are built; `game.player_specs()` lists them.
 
         Raises:
             BadInput: With the path of the setting, from this config on.
@@ -63,18 +65,19 @@ class TermConfig(Component):
 
 
 class LossConfig(TermConfig):
-    """An adversarial loss: scores contests for both sides."""
+    """An adversarial loss: scores contests for discriminators and generators."""
 
     kind: ClassVar[str] = "loss"
+    renamed = {"labels": "label_policies"}
     takes_targets: ClassVar[bool] = True
     """Whether the discriminator's side follows soft or flipped targets."""
     higher_is_real: ClassVar[bool] = True
-    """Whether larger logits mean more real; a loss that compares sets knows no direction."""
+    """Whether larger logits mean more real; False for a loss that compares sets."""
     decision_threshold: ClassVar[float | None] = 0.0
-    """The logit above which a sample counts as taken for real; None where the loss has no such point."""
+    """The logit above which a sample counts as real; None if the loss has none."""
     contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
     """Names of the contests to score; all of the game's when left out."""
-    labels: tuple[LabelPolicyConfig, ...] = ()
+    label_policies: tuple[LabelPolicyConfig, ...] = ()
     """Label policies, applied in order to the discriminator's targets."""
 
     def build(self) -> protocols.Loss:
@@ -93,16 +96,16 @@ class RegularizerConfig(TermConfig):
     needs_double_backward: ClassVar[bool] = False
     """Whether the term differentiates by samples of its own, such as points between reals and fakes."""
     requires_methods: ClassVar[frozenset[str]] = frozenset()
-    """Methods of generators that the term calls beside `forward`, such as `log_prob`: what their `gives` must name."""
+    """Methods of generators that the term calls beside `forward`, such as `log_prob`; their `provides` must name them."""
     zero_when: ClassVar[ZeroCase | None] = None
-    """A case in which theory says that the term is 0; the conformance kit tries it."""
+    """A case in which the term is 0 by theory; the conformance kit tries it."""
 
     def tensors(self) -> tuple[str, ...]:
-        """Names of the tensors that the term reads from the round."""
+        """Return the names of the tensors that the term reads from the round."""
         return ()
 
     def requires_grad_tensors(self) -> tuple[str, ...]:
-        """Names of the tensors that the term differentiates by; the round makes them require a gradient."""
+        """Return the names of the tensors that the term differentiates by; the round makes them require a gradient."""
         return ()
 
     def build(self) -> protocols.Regularizer:

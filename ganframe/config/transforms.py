@@ -1,4 +1,4 @@
-"""Networks made from other networks: what a config nests as `{type: spectral-norm, of: {type: patchgan}}`."""
+"""Networks built from other networks, nested in configs as `{type: spectral-norm, of: {type: patchgan}}`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DiscriminatorTransform(DiscriminatorConfig):
-    """A discriminator made from any other; it can do what the other can, unless it says otherwise."""
+    """A discriminator built from another one; it has the capabilities of the other, unless it overrides them."""
 
     of: DiscriminatorConfig
     """The discriminator to change."""
@@ -46,7 +46,7 @@ class DiscriminatorTransform(DiscriminatorConfig):
         return _remembering(self.change(network, sample=sample, condition=condition), self.of, network)
 
     def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
-        """The condition that the other discriminator is built for: that of the game, unless the transform keeps it.
+        """Return the condition of the inner discriminator: that of the game, unless the transform keeps it.
 
         Args:
             condition: The condition of one sample; None for an unconditional network.
@@ -68,7 +68,7 @@ class DiscriminatorTransform(DiscriminatorConfig):
 
 
 class GeneratorTransform(GeneratorConfig):
-    """A generator made from any other; it can do what the other can, unless it says otherwise."""
+    """A generator built from another one; it has the capabilities of the other, unless it overrides them."""
 
     of: GeneratorConfig
     """The generator to change."""

@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 def with_article(kind: str) -> str:
-    """A kind of component as it stands in a sentence: `an optimizer`."""
+    """Return a kind of component with its article: `an optimizer`."""
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 

@@ -15,11 +15,11 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ganframe.errors import BadInput
 
 MOST_CHARACTERS, MOST_VALUES, DEEPEST = 1_000_000, 100_000, 50
-"""Limits of a config: its length, its values with all aliases written out, and how deep they are nested."""
+"""Limits of a config: characters, values with all aliases expanded, and levels of nesting."""
 
 
 LONGEST_NUMBER = 1024
-"""Bits of a whole number in a config at the most."""
+"""Bits of an integer in a config at most."""
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -29,7 +29,7 @@ _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("map", "seq", "str", "int", "float",
 
 
 class _Constructor(RoundTripConstructor):
-    """Takes a date for the text that it is in YAML 1.2, and no number that takes long to write out."""
+    """Reads a date as text, as YAML 1.2 does, and refuses integers that take long to print."""
 
     def _whole(self, node: Node) -> Any:
         value = self.construct_yaml_int(node)
@@ -45,7 +45,16 @@ _Constructor.add_constructor(f"{_TAG}timestamp", RoundTripConstructor.construct_
 
 
 def parse_yaml(text: str, place: str, *, marked: bool) -> Any:
-    """The value of a YAML text; with `marked`, errors say the line and column after the place."""
+    """Parse a YAML text.
+
+    Args:
+        text: The text.
+        place: Where it is from, for errors.
+        marked: Whether errors add line and column to the place.
+
+    Raises:
+        BadInput: When it is not plain YAML.
+    """
 
     def where(mark: StreamMark | None) -> str:
         return f"{place}:{mark.line + 1}:{mark.column + 1}" if marked and mark is not None else place
@@ -68,13 +77,13 @@ def parse_yaml(text: str, place: str, *, marked: bool) -> Any:
         raise BadInput(f"this is not YAML: {problem.problem}", place=where(problem.problem_mark)) from None
     except BadInput:
         raise
-    except Exception as problem:  # the library has no one kind of error for values that do not fit their tags
+    except Exception as problem:  # ruamel.yaml has no common error for values that do not fit their tags
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise BadInput(f"this is not YAML: {reason}", place=place) from None
 
 
 def _check_growth(text: str, where: Callable[[StreamMark | None], str]) -> None:
-    """Refuse a text that would take much more memory or depth than its length says."""
+    """Refuse a text that would grow far beyond its length, or is nested too deeply."""
     if len(text) > MOST_CHARACTERS:
         raise BadInput(f"a config has at most {MOST_CHARACTERS:,} characters", place=where(None))
     sizes = dict[str, int]()
@@ -107,7 +116,7 @@ def _close(anchor: str | None, sizes: dict[str, int], open_sizes: list[int]) -> 
 
 
 def _nodes(root: Node | None) -> Iterator[Node]:
-    """Every node of a YAML tree, each once."""
+    """Yield every node of a YAML tree once."""
     waiting, seen = [] if root is None else [root], set[int]()
     while waiting:
         node = waiting.pop()
@@ -123,7 +132,7 @@ def _nodes(root: Node | None) -> Iterator[Node]:
 
 
 def dump_yaml(data: Any) -> str:
-    """Plain data as YAML text."""
+    """Return plain data as YAML text."""
     yaml = YAML()
     yaml.default_flow_style = False
     stream = io.StringIO()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ganframe.config.experiment import Experiment
+from ganframe.config.settings import synonyms
 from ganframe.distributed.collectives import broadcast_text
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.process_group import fail_together, process_group
@@ -109,7 +110,7 @@ def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[
         raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
     folder = RunFolder.open(out)
     changed = folder.experiment().differences(experiment)
-    refused = [path for path in changed if not any(f"{path}.".startswith(f"{key}.") for key in allow_changes)]
+    refused = [path for path in changed if not any(_covers(allowed, path) for allowed in allow_changes)]
     if refused:
         raise BadInput(
             f"the config differs from that of the run in: {', '.join(refused)}",
@@ -120,9 +121,17 @@ def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[
         )
     # What cannot be read is refused before anything is changed.
     for log in (folder.scalars, folder.metrics):
-        read_log(log, most=1000)
+        read_log(log, max_lines=1000)
     folder.environment()
     return folder
+
+
+def _covers(allowed: str, path: str) -> bool:
+    """Return whether a path is, or lies under, an allowed one, whose settings may have their former names."""
+    keys, allowed_keys = path.split("."), allowed.split(".")
+    return len(keys) >= len(allowed_keys) and all(
+        key in synonyms(allowed_key) for key, allowed_key in zip(keys, allowed_keys, strict=False)
+    )
 
 
 def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, listeners: Sequence[object]) -> Run:
