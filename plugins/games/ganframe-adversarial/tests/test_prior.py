@@ -1,4 +1,4 @@
-"""The latents of each prior, against bounds and moments by hand."""
+"""The latents of each prior, against bounds and moments worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from ganframe_adversarial import AdversarialGame
 from torch import Tensor
 
-from ganframe.game.round import Round
-from ganframe.randomness import Randomness
+from ganframe.game import Randomness, Round
 from ganframe.testing.fakes import CPU, IMAGE, FakeDiscriminator, FakeGenerator, with_built_players
 
 SIZE = 1000
@@ -40,6 +39,6 @@ def test_normal_latents_have_variance_one() -> None:
 
 
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
-def test_latents_are_those_of_the_round(prior: Literal["normal", "uniform"]) -> None:
+def test_latents_depend_on_the_seed_of_the_round(prior: Literal["normal", "uniform"]) -> None:
     assert torch.equal(latents(prior), latents(prior))
     assert not torch.equal(latents(prior), latents(prior, seed=1))

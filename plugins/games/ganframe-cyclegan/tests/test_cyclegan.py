@@ -7,9 +7,8 @@ from ganframe_kernels.instance_norm import InstanceNormAct2d
 
 from ganframe.config import BadInput, TensorSpec
 from ganframe.game import Randomness, Round
-from ganframe.testing.fakes import FakeDiscriminator, FakeGenerator
+from ganframe.testing.fakes import CPU, FakeDiscriminator, FakeGenerator, with_built_players
 
-CPU = torch.device("cpu")
 PIXEL = TensorSpec((1, 1, 1))
 
 
@@ -24,15 +23,15 @@ def image(channels, side, width=None):
 def test_parameter_counts(blocks, expected):
     with torch.device("meta"):
         network = ResNet(blocks=blocks).build(source=image(3, 256), output=image(3, 256))
-    assert sum(each.numel() for each in network.parameters()) == expected
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected
 
 
 @pytest.mark.parametrize(("side", "width"), [(8, 8), (12, 8), (28, 28), (32, 64)])
 def test_any_sides_that_are_multiples_of_four(side, width):
     network = ResNet(blocks=1, channels=2).build(source=image(1, side, width), output=image(3, side, width))
-    made = network(torch.randn(2, 1, side, width))
-    assert made.shape == (2, 3, side, width)
-    assert made.abs().max() <= 1
+    generated = network(torch.randn(2, 1, side, width))
+    assert generated.shape == (2, 3, side, width)
+    assert generated.abs().max() <= 1
 
 
 @pytest.mark.parametrize("side", [4, 30, 31])
@@ -48,15 +47,15 @@ def test_other_sources_are_refused():
 
 
 def test_borders_are_padded_by_reflection():
-    """A constant image stays constant, borders included, up to the zero padding of the doublings and halvings."""
+    """A constant image stays constant, borders included, up to the zero padding of the strided layers."""
     network = ResNet(blocks=1, channels=2).build(source=image(1, 32), output=image(1, 32))
-    reflected = [each for each in network.modules() if getattr(each, "padding_mode", "zeros") == "reflect"]
-    padded = [each.padding for each in network.modules() if isinstance(each, InstanceNormAct2d)]
+    reflected = [module for module in network.modules() if getattr(module, "padding_mode", "zeros") == "reflect"]
+    padded = [module.padding for module in network.modules() if isinstance(module, InstanceNormAct2d)]
     assert len(reflected) == 3  # the first, the last, and the first of the block
     assert sum(padded) == 1  # for the second of the block
     first = reflected[0]
-    made = first(torch.full((1, 1, 32, 32), 0.7))
-    assert made.amax(dim=(2, 3)).sub(made.amin(dim=(2, 3))).max() < 1e-6
+    output = first(torch.full((1, 1, 32, 32), 0.7))
+    assert output.amax(dim=(2, 3)).sub(output.amin(dim=(2, 3))).max() < 1e-6
 
 
 # The game.
@@ -64,14 +63,11 @@ def test_borders_are_padded_by_reflection():
 
 def make(pool=50, a=PIXEL, b=PIXEL):
     config = CycleGame(generator=FakeGenerator(from_sample=True), discriminator=FakeDiscriminator(), pool=pool)
-    game = config.build({"real_a": a, "real_b": b})
-    torch.manual_seed(0)
-    game.set_players({name: role.build() for name, role in game.player_specs().items()})
-    return game
+    return with_built_players(config.build({"real_a": a, "real_b": b}))
 
 
 class Shift(torch.nn.Module):
-    """A translator whose inverse is known."""
+    """A generator whose inverse is known."""
 
     def __init__(self, by):
         super().__init__()
@@ -103,10 +99,10 @@ def test_tensors_are_what_their_names_say():
 
 
 def test_each_network_fits_its_domains():
-    roles = make(a=image(1, 16), b=image(3, 16)).player_specs()
-    assert (roles["g_ab"].source, roles["g_ab"].sample) == (image(1, 16), image(3, 16))
-    assert (roles["g_ba"].source, roles["g_ba"].sample) == (image(3, 16), image(1, 16))
-    assert (roles["d_a"].sample, roles["d_b"].sample) == (image(1, 16), image(3, 16))
+    specs = make(a=image(1, 16), b=image(3, 16)).player_specs()
+    assert (specs["g_ab"].source, specs["g_ab"].sample) == (image(1, 16), image(3, 16))
+    assert (specs["g_ba"].source, specs["g_ba"].sample) == (image(3, 16), image(1, 16))
+    assert (specs["d_a"].sample, specs["d_b"].sample) == (image(1, 16), image(3, 16))
 
 
 def test_identity_needs_equal_shapes():
@@ -121,14 +117,14 @@ def test_identity_needs_equal_shapes():
 def test_one_network_for_each_direction():
     game = make()
     weights = [next(iter(game.players[name].parameters())) for name in ("g_ab", "g_ba", "d_a", "d_b")]
-    assert len({id(each) for each in weights}) == 4
+    assert len({id(weight) for weight in weights}) == 4
 
 
 # The pools.
 
 
 def play(game, values, step):
-    """A discriminator turn whose fakes of B have these values; what the discriminator is shown."""
+    """Take a discriminators' turn whose fakes of B have these values; return what their discriminator is shown."""
     game.set_players(game.players | {"g_ab": Shift(0), "g_ba": Shift(0)})
     game_round = opened(game, pixels(*values), pixels(*values), game.turns[0], step)
     shown = game_round["replayed_b"]
@@ -150,7 +146,7 @@ def test_new_fakes_are_shown_until_the_pool_is_full():
 
 
 def test_an_exchange_keeps_every_fake():
-    """Each fake is either shown now or goes to the pool, whence one past fake is shown: none is lost or doubled."""
+    """Each fake is either shown now or put into the pool, which gives one up to be shown: none is lost or doubled."""
     game, size, past = make(pool=7), 4, 0
     for step in range(100):
         before = stored(game) if game.memory else []
@@ -160,13 +156,13 @@ def test_an_exchange_keeps_every_fake():
         came = before + new
         if len(before) == 7:
             assert sorted(stored(game) + shown) == sorted(came)
-            past += sum(each in before for each in shown)
+            past += sum(value in before for value in shown)
     # Half are exchanged. Some of these come from the same batch, at most size / 7 of them.
     assert 0.35 < past / (98 * size) < 0.6
 
 
 def test_the_tensor_of_a_pool_is_never_written_into():
-    """A game that looks ahead holds on to it, to go back to it."""
+    """A game that looks ahead keeps it, to restore it."""
     game = make(pool=3)
     play(game, [1, 2, 3], 0)
     for step in range(1, 5):
@@ -192,14 +188,14 @@ def test_domains_have_pools_of_their_own():
     assert game.memory.keys() == {"pool_a", "pool_b"}
 
 
-def test_a_pool_of_none_shows_new_fakes():
+def test_an_empty_pool_shows_new_fakes():
     game = make(pool=0)
     for step in range(5):
         assert play(game, [1, 2, 3], step) == [1, 2, 3]
     assert game.memory == {}
 
 
-def test_generators_and_samplers_leave_the_pool_alone():
+def test_generator_turns_and_sampling_leave_the_pool_as_it_is():
     game = make(pool=2)
     play(game, [1, 2, 3], 0)
     before = stored(game)
@@ -211,7 +207,7 @@ def test_generators_and_samplers_leave_the_pool_alone():
     assert stored(game) == before
 
 
-def test_judges_see_replays_in_their_turn_only():
+def test_discriminators_see_replays_in_their_own_turn_only():
     game = make(pool=1)
     play(game, [100], 0)
     seen = set()
@@ -233,8 +229,8 @@ def test_replays_carry_no_graph():
         assert not game.memory["pool_a"].requires_grad
 
 
-def test_while_generators_move_replays_keep_their_graph_and_pools_have_none():
-    """So it is where a generator's turn looks ahead to that of the discriminators."""
+def test_while_generators_train_replays_keep_their_graph_and_pools_have_none():
+    """As in a generator's turn that looks ahead to the discriminators' turn."""
     game = make(pool=1)
     game_round = opened(game, pixels(1, 2), pixels(3, 4), game.turns[0])
     with game.only_trainable(game.turns[1].players):

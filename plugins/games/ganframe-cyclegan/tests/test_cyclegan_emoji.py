@@ -1,4 +1,4 @@
-"""The preset trains: emoji that were never seen are translated without any pair having been shown."""
+"""The preset trains: held-out emoji are translated, without any pair in training."""
 
 import pytest
 import torch
@@ -16,10 +16,10 @@ def test_unseen_emoji_are_translated_both_ways(tmp_path):
     batch = pairs.fetch(range(len(pairs)), Randomness(0))
     line, colour = batch["source"], batch["target"]
     with torch.no_grad():
-        drawn, coloured = players["g_ba"](colour), players["g_ab"](line)
-    # Untranslated, the two domains lie 0.52 apart, and a white page 0.38 from the colour pictures.
-    assert (drawn - line).abs().mean() < 0.48
+        drawings, coloured = players["g_ba"](colour), players["g_ab"](line)
+    # Untranslated, the two domains are 0.52 apart, and a white page is 0.38 from the colour pictures.
+    assert (drawings - line).abs().mean() < 0.48
     assert (coloured - colour).abs().mean() < 0.34
-    saturation = [(each.amax(dim=1) - each.amin(dim=1)).mean() for each in (coloured, colour, drawn)]
+    saturation = [(images.amax(dim=1) - images.amin(dim=1)).mean() for images in (coloured, colour, drawings)]
     assert saturation[0] > 0.6 * saturation[1]
     assert saturation[2] < 0.2 * saturation[1]

@@ -1,4 +1,4 @@
-"""MMD against closed forms and quadrature, and the game of a generator alone."""
+"""MMD against closed forms and quadrature, and the game of a generator without a discriminator."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch import Tensor
 from ganframe.config import BadInput, DiscriminatorConfig, Experiment, LossConfig, TensorSpec
 from ganframe.game import DiscriminatorOutput
 from ganframe.plugins.discovery import installed
-from ganframe.testing.fakes import FakeGame, round_of
+from ganframe.testing.fakes import FakeGame, make_round, with_built_players
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -30,7 +30,7 @@ def estimate(x: Tensor, y: Tensor, **settings: Any) -> Tensor:
 
 
 def quantiles(mean: float, deviation: float, count: int = 1500) -> Tensor:
-    """Points whose empirical distribution is close to a normal one."""
+    """Return points whose empirical distribution is close to a normal one."""
     levels = (torch.arange(count, **double) + 0.5) / count
     return (mean + deviation * math.sqrt(2) * torch.erfinv(2 * levels - 1))[:, None]
 
@@ -41,7 +41,7 @@ def normals(mean: float, deviation: float, count: int, seed: int) -> Tensor:
 
 
 def rbf_of_normals(mean: float, deviation: float, s: float) -> float:
-    """E k under the Gaussian differences x - x', y - y' and x - y."""
+    """Return the squared MMD of `rbf`, from the Gaussian differences x - x', y - y' and x - y."""
 
     def expected(shift: float, variance: float) -> float:
         return math.sqrt(s**2 / (s**2 + variance)) * math.exp(-(shift**2) / (2 * (s**2 + variance)))
@@ -50,7 +50,7 @@ def rbf_of_normals(mean: float, deviation: float, s: float) -> float:
 
 
 def by_quadrature(k: Callable[[Any], Any], mean: float, deviation: float) -> float:
-    """E k for a kernel of the difference, over the densities of the three differences."""
+    """Integrate a kernel of the difference over the densities of the three differences."""
 
     def expected(shift: float, variance: float) -> float:
         at, step = np.linspace(-60, 60, 400_001, retstep=True)
@@ -77,7 +77,7 @@ def test_rbf_of_normals_of_other_widths(mean: float, deviation: float, s: float)
 
 
 @pairs
-def test_the_linear_kernel_sees_the_means_alone(mean: float, deviation: float):
+def test_the_linear_kernel_compares_only_the_means(mean: float, deviation: float):
     found = estimate(quantiles(0, 1), quantiles(mean, deviation), kernel="linear").item()
     assert found == pytest.approx(mean**2, abs=1e-9)
 
@@ -101,7 +101,7 @@ KERNELS = [
     {"kernel": "linear"},
     {"kernel": "rational-quadratic"},
 ]
-kernels = pytest.mark.parametrize("settings", KERNELS, ids=lambda each: each["kernel"])
+kernels = pytest.mark.parametrize("settings", KERNELS, ids=lambda settings: settings["kernel"])
 
 
 @kernels
@@ -118,8 +118,8 @@ def test_unbiased_is_unbiased(settings: dict[str, Any], mean: float, deviation: 
     x, y = normals(0, 1, 7500, 0).view(1500, 5, 1), normals(mean, deviation, 10_500, 1).view(1500, 7, 1)
     off = {}
     for estimator in ("unbiased", "biased"):
-        one = discrepancy(MMD(**settings, estimator=estimator))
-        found = torch.stack([one(*each) for each in zip(x, y, strict=True)])
+        squared_mmd = discrepancy(MMD(**settings, estimator=estimator))
+        found = torch.stack([squared_mmd(*pair) for pair in zip(x, y, strict=True)])
         off[estimator] = ((found.mean() - expected) / (found.std() / math.sqrt(1500))).item()
     assert abs(off["unbiased"]) < 4
     assert off["biased"] > 4.5
@@ -129,9 +129,9 @@ def test_unbiased_is_unbiased(settings: dict[str, Any], mean: float, deviation: 
 def test_at_equal_distributions_unbiased_is_zero_on_average_and_biased_is_not(settings: dict[str, Any]):
     found: dict[str, Tensor] = {}
     for estimator in ("unbiased", "biased"):
-        one = discrepancy(MMD(**settings, estimator=estimator))
+        squared_mmd = discrepancy(MMD(**settings, estimator=estimator))
         found[estimator] = torch.stack(
-            [one(normals(0, 1, 6, seed), normals(0, 1, 6, -seed - 1)) for seed in range(400)]
+            [squared_mmd(normals(0, 1, 6, seed), normals(0, 1, 6, -seed - 1)) for seed in range(400)]
         )
     error = found["unbiased"].std() / math.sqrt(400)
     assert found["unbiased"].mean().abs() < 4 * error
@@ -142,7 +142,7 @@ def test_at_equal_distributions_unbiased_is_zero_on_average_and_biased_is_not(se
 
 def test_the_unbiased_estimate_by_hand():
     """Linear: x in {1, 3} and y in {2, 5, 7} have products 3 among x, 10, 14, 35 among y, and means 2 and 14/3."""
-    x, y = (torch.tensor(each, **double)[:, None] for each in ([1.0, 3.0], [2.0, 5.0, 7.0]))
+    x, y = (torch.tensor(numbers, **double)[:, None] for numbers in ([1.0, 3.0], [2.0, 5.0, 7.0]))
     unbiased = 3 + (10 + 14 + 35) / 3 - 2 * 2 * 14 / 3
     biased = (2 - 14 / 3) ** 2
     assert estimate(x, y, kernel="linear", estimator="unbiased").item() == pytest.approx(unbiased)
@@ -151,11 +151,11 @@ def test_the_unbiased_estimate_by_hand():
 
 @kernels
 @pytest.mark.parametrize("estimator", ["biased", "unbiased"])
-def test_derivatives(settings: dict[str, Any], estimator: str):
-    one = discrepancy(MMD(**settings, estimator=estimator))
+def test_first_and_second_derivatives(settings: dict[str, Any], estimator: str):
+    squared_mmd = discrepancy(MMD(**settings, estimator=estimator))
     x, y = (normals(0, 1, 10, seed).view(5, 2).requires_grad_() for seed in (0, 1))
-    assert torch.autograd.gradcheck(one, (x, y))
-    assert torch.autograd.gradgradcheck(one, (x, y))
+    assert torch.autograd.gradcheck(squared_mmd, (x, y))
+    assert torch.autograd.gradgradcheck(squared_mmd, (x, y))
 
 
 def test_examples_are_flattened_and_all_their_numbers_count():
@@ -184,7 +184,7 @@ def test_dtypes_and_autocast(settings: dict[str, Any]):
     torch.testing.assert_close(rough, estimate(x.bfloat16().float(), y.bfloat16().float(), **settings))
 
 
-def test_a_batch_of_one_has_no_unbiased_estimate():
+def test_an_unbiased_estimate_of_a_single_example_is_refused():
     one = torch.zeros(1, 2)
     with pytest.raises(BadInput, match="at least 2 examples"):
         estimate(one, one, estimator="unbiased")
@@ -195,14 +195,14 @@ def test_the_regularizer_compares_the_tensors_that_it_names():
     config = MMD(sample="made", reference="given", kernel="linear")
     game = FakeGame(config.tensors())
     batch = {"given": torch.tensor([[1.0], [3.0]]), "made": torch.tensor([[6.0], [0.0]])}
-    assert config.build().forward(round_of(game, batch)).item() == 1
+    assert config.build().forward(make_round(game, batch)).item() == 1
     assert config.tensors() == ("given", "made")
 
 
-def test_critic_and_generator_pull_against_each_other():
+def test_critic_and_generator_have_opposite_losses():
     loss = MMDCritic(kernel="rbf", bandwidths=(1.0,)).build()
     real, fake = (
-        DiscriminatorOutput(torch.tensor(each, **double, requires_grad=True)) for each in ([0.0, 0.2], [1.0, 1.1])
+        DiscriminatorOutput(torch.tensor(logits, **double, requires_grad=True)) for logits in ([0.0, 0.2], [1.0, 1.1])
     )
     assert loss.discriminator(real, fake).item() == -loss.generator(real, fake).item()
     critic = torch.autograd.grad(loss.discriminator(real, fake), (real.logits, fake.logits))
@@ -212,7 +212,7 @@ def test_critic_and_generator_pull_against_each_other():
 
 
 def test_the_critic_can_compare_features():
-    """The last features, flattened; raw outputs are not read."""
+    """The last features, flattened; logits are not read."""
     nothing = torch.zeros(2)
     maps = torch.arange(16.0).view(2, 2, 2, 2)
     sides = DiscriminatorOutput(nothing, (nothing, maps)), DiscriminatorOutput(nothing, (nothing, maps + 0.5))
@@ -222,13 +222,13 @@ def test_the_critic_can_compare_features():
     assert MMDCritic().requires_outputs == frozenset()
 
 
-def test_patches_are_numbers_of_their_sample():
+def test_the_logits_of_patches_belong_to_one_sample():
     patches = torch.zeros(2, 1, 2, 2)
     loss = MMDCritic(kernel="linear", estimator="biased").build()
     assert loss.generator(DiscriminatorOutput(patches), DiscriminatorOutput(patches + 1)).item() == pytest.approx(4)
 
 
-def test_what_the_critic_takes():
+def test_the_capabilities_of_the_configs():
     assert not MMDCritic.takes_targets
     assert MMDCritic.decision_threshold is None
     assert installed().registry.find(LossConfig.kind, "mmd-gan") is MMDCritic
@@ -237,7 +237,7 @@ def test_what_the_critic_takes():
 
 
 @pytest.mark.parametrize("bad", [{"bandwidths": ()}, {"bandwidths": (0.0,)}, {"alphas": (-1.0,)}, {"kernel": "sine"}])
-def test_kernels_that_are_none_are_refused(bad: dict[str, Any]):
+def test_invalid_kernels_are_refused(bad: dict[str, Any]):
     for cls in (MMD, MMDCritic):
         with pytest.raises(ValidationError):
             cls(**bad)
@@ -246,8 +246,7 @@ def test_kernels_that_are_none_are_refused(bad: dict[str, Any]):
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_the_latents_of_the_game(prior: Any):
     game = MomentMatchingGame(generator={"type": "mlp", "latent": 4}, prior=prior).build({"real": TensorSpec((2,))})
-    game.set_players({name: role.build() for name, role in game.player_specs().items()})
-    game_round = round_of(game, {"real": torch.zeros(20_000, 2)})
+    game_round = make_round(with_built_players(game), {"real": torch.zeros(20_000, 2)})
     latent = game_round["latent"]
     assert latent.shape == (20_000, 4)
     assert latent.var().item() == pytest.approx(1 if prior == "normal" else 1 / 3, rel=0.02)
@@ -266,21 +265,21 @@ def config(**changes: Any) -> Experiment:
     return Experiment.model_validate(settings | changes)
 
 
-def test_a_loss_has_no_contest_to_score_in_the_game():
+def test_losses_are_refused_because_the_game_has_no_contest():
     assemble(config())
     with pytest.raises(BadInput, match="the game has none"):
         assemble(config(losses=["mmd-critic"]))
 
 
-class Bare(DiscriminatorConfig):
-    """A judge that shows no features."""
+class WithoutFeatures(DiscriminatorConfig):
+    """A discriminator that returns no features."""
 
-    type: Literal["bare"] = "bare"
+    type: Literal["without-features"] = "without-features"
 
 
-def test_a_critic_without_features_is_refused_where_they_are_compared():
+def test_comparing_features_needs_a_critic_that_returns_them():
     game = {"type": "adversarial", "generator": "mlp", "discriminator": "mlp"}
     terms = {"losses": [{"type": "mmd-critic", "of": "features"}], "regularizers": []}
     assemble(config(game=game, **terms))
-    with pytest.raises(BadInput, match="reads features, which 'bare' does not give"):
-        assemble(config(game=game | {"discriminator": Bare()}, **terms))
+    with pytest.raises(BadInput, match="reads features, which 'without-features' does not"):
+        assemble(config(game=game | {"discriminator": WithoutFeatures()}, **terms))

@@ -1,4 +1,4 @@
-"""The game of pix2pix and the U-Net against what the paper and the field's reference implementation say of them."""
+"""The game of pix2pix and the U-Net, against the paper and the reference implementation."""
 
 import pytest
 import torch
@@ -7,8 +7,7 @@ from ganframe_pix2pix import PairedGame, UNet
 from ganframe.config import BadInput, DiscriminatorConfig, TensorSpec
 from ganframe.evaluation.sampling import sampling_mode
 from ganframe.game import DiscriminatorOutput, Randomness, Round
-
-CPU = torch.device("cpu")
+from ganframe.testing.fakes import CPU, with_built_players
 
 
 def image(channels, side, width=None):
@@ -26,9 +25,9 @@ def unet(source=(3, 32), output=(3, 32), **settings):
 @pytest.mark.parametrize(("side", "depth", "expected"), [(256, 8, 54_413_955), (128, 7, 41_828_995)])
 def test_parameter_counts(side, depth, expected):
     with torch.device("meta"):
-        networks = [UNet(depth=each).build(source=image(3, side), output=image(3, side)) for each in (None, depth)]
+        networks = [UNet(depth=given).build(source=image(3, side), output=image(3, side)) for given in (None, depth)]
     for network in networks:
-        assert sum(each.numel() for each in network.parameters()) == expected
+        assert sum(parameter.numel() for parameter in network.parameters()) == expected
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
@@ -36,11 +35,11 @@ def test_parameter_counts(side, depth, expected):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_any_sides_that_can_be_halved_twice(norm, side, width, batch):
     network = unet((1, side, width), (3, side, width), norm=norm)
-    made = network(torch.randn(batch, 1, side, width))
-    assert made.shape == (batch, 3, side, width)
-    assert made.abs().max() <= 1
-    made.sum().backward()
-    assert all(each.grad.isfinite().all() for each in network.parameters())
+    generated = network(torch.randn(batch, 1, side, width))
+    assert generated.shape == (batch, 3, side, width)
+    assert generated.abs().max() <= 1
+    generated.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize(("side", "depth"), [(30, None), (31, None), (32, 6), (28, 3), (2, None)])
@@ -59,12 +58,12 @@ def test_skip_connections_reach_every_layer():
     """With a single pixel changed, only a network with skips changes some outputs and not others."""
     network = unet(dropout=0, norm="none").double()
     source = torch.zeros(1, 3, 32, 32, dtype=torch.float64)
-    nudged = source.clone()
-    nudged[0, :, 0, 0] = 1
+    changed = source.clone()
+    changed[0, :, 0, 0] = 1
     with torch.no_grad():
-        for stage in network.decoder:  # cut the way through the innermost layers
+        for stage in network.decoder:  # cut the path through the innermost layers
             stage[0].weight.zero_()
-        change = (network(source) - network(nudged)).abs().sum(dim=(0, 1))
+        change = (network(source) - network(changed)).abs().sum(dim=(0, 1))
     assert change[0, 0] > 0
     assert change[8:, 8:].max() == 0
 
@@ -72,22 +71,23 @@ def test_skip_connections_reach_every_layer():
 def test_dropout_stays_active_while_sampling():
     network = unet().eval()
     source = torch.randn(2, 3, 32, 32)
-    made = []
+    generated = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        made.append(network(source))
-    assert torch.equal(made[0], made[1])
-    assert not torch.equal(made[0], made[2])
-    still = unet(dropout=0).eval()
-    assert torch.equal(still(source), still(source))
+        generated.append(network(source))
+    assert torch.equal(generated[0], generated[1])
+    assert not torch.equal(generated[0], generated[2])
+    without_dropout = unet(dropout=0).eval()
+    assert torch.equal(without_dropout(source), without_dropout(source))
 
 
 def test_dropout_is_in_the_three_innermost_layers_of_the_decoder():
-    noisy = [any("Dropout" in type(each).__name__ for each in stage) for stage in unet((3, 64), (3, 64)).decoder]
-    assert noisy == [True, True, True, False, False]
+    decoder = unet((3, 64), (3, 64)).decoder
+    with_dropout = [any("Dropout" in type(module).__name__ for module in stage) for stage in decoder]
+    assert with_dropout == [True, True, True, False, False]
 
 
-def test_images_of_a_batch_do_not_meet_with_instance_norm():
+def test_instance_norm_keeps_the_images_of_a_batch_independent():
     network = unet(norm="instance", dropout=0)
     source = torch.randn(3, 3, 32, 32)
     torch.testing.assert_close(network(source)[:1], network(source[:1]))
@@ -96,10 +96,10 @@ def test_images_of_a_batch_do_not_meet_with_instance_norm():
 # The game.
 
 
-class Judge(DiscriminatorConfig):
-    """Scores the mean of source minus target."""
+class FakePairDiscriminator(DiscriminatorConfig):
+    """Its logit is the mean of the source minus that of the target."""
 
-    type: str = "judge"
+    type: str = "fake-pair-discriminator"
 
     def build(self, *, sample, condition=None):
         return Difference()
@@ -118,9 +118,8 @@ class Difference(torch.nn.Module):
 @pytest.fixture
 def game():
     data = {"source": image(1, 16), "target": image(3, 16)}
-    game = PairedGame(generator=UNet(channels=4), discriminator=Judge()).build(data)
-    game.set_players({name: role.build() for name, role in game.player_specs().items()})
-    return game
+    game = PairedGame(generator=UNet(channels=4), discriminator=FakePairDiscriminator()).build(data)
+    return with_built_players(game)
 
 
 def opened(game, **more):
@@ -128,7 +127,7 @@ def opened(game, **more):
     return Round(game, batch, size=4, device=CPU, randomness=Randomness(0), **more)
 
 
-def test_the_judge_sees_pairs(game):
+def test_the_discriminator_sees_pairs(game):
     assert game.player_specs()["discriminator"].sample == (image(1, 16), image(3, 16))
     game_round = opened(game)
     game_round = game_round.in_turn(game.turns[0])
@@ -138,14 +137,14 @@ def test_the_judge_sees_pairs(game):
     torch.testing.assert_close(game_round.discriminator_output(contest, "fake").logits, source - fake)
 
 
-def test_only_the_judge_learns_in_its_turn(game):
+def test_only_the_players_of_the_turn_learn(game):
     for turn, learns in ((game.turns[0], "discriminator"), (game.turns[1], "generator")):
         with game.only_trainable(turn.players):
             game_round = opened(game)
             game_round = game_round.in_turn(turn)
             game_round.discriminator_output(game.contests[0], "fake").logits.sum().backward()
         for name, player in game.players.items():
-            assert any(each.grad is not None for each in player.parameters()) == (name == learns)
+            assert any(parameter.grad is not None for parameter in player.parameters()) == (name == learns)
             player.zero_grad(set_to_none=True)
 
 
@@ -163,11 +162,11 @@ def test_a_shared_round_makes_the_fake_once(game):
 def test_sampling_is_seeded(game):
     with sampling_mode(game, Randomness(0), CPU):
         source = torch.ones(2, 1, 16, 16)
-        first = game.generator(source)
+        first = game.players["generator"](source)
     with sampling_mode(game, Randomness(0), CPU):
-        assert torch.equal(first, game.generator(source))
+        assert torch.equal(first, game.players["generator"](source))
     with sampling_mode(game, Randomness(1), CPU):
-        assert not torch.equal(first, game.generator(source))
+        assert not torch.equal(first, game.players["generator"](source))
 
 
 def test_a_generator_from_latents_is_refused():
@@ -175,11 +174,11 @@ def test_a_generator_from_latents_is_refused():
         starts_from = "latent"
 
     data = {"source": image(1, 16), "target": image(3, 16)}
-    game = PairedGame(generator=FromLatent(), discriminator=Judge()).build(data)
+    game = PairedGame(generator=FromLatent(), discriminator=FakePairDiscriminator()).build(data)
     with pytest.raises(BadInput, match="starts from a latent"):
         game.player_specs()["generator"].build()
 
 
 def test_data_without_pairs_is_refused():
     with pytest.raises(BadInput, match="reads source, target"):
-        PairedGame(generator=UNet(), discriminator=Judge()).build({"real": image(3, 16)})
+        PairedGame(generator=UNet(), discriminator=FakePairDiscriminator()).build({"real": image(3, 16)})

@@ -1,4 +1,4 @@
-"""Semi-supervised GAN: the labels that are known, the softmax over C + 1 classes, and the game."""
+"""Semi-supervised GAN: the labelled examples, the softmax over C + 1 classes, and the game."""
 
 import math
 import pickle
@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 
 from ganframe.config import BadInput, DatasetConfig, TensorSpec
 from ganframe.data import TensorData
-from ganframe.game import Randomness, Round
-from ganframe.testing.fakes import FakeDiscriminator, FakeGame, FakeGenerator, round_of
-
-CPU = torch.device("cpu")
-SEED = Randomness(0)
+from ganframe.game import Round
+from ganframe.testing.fakes import (
+    CPU,
+    RANDOMNESS,
+    FakeDiscriminator,
+    FakeGame,
+    FakeGenerator,
+    make_round,
+    with_built_players,
+)
 
 
 class Numbered(DatasetConfig):
@@ -39,7 +44,7 @@ class Numbered(DatasetConfig):
         return Numbered(start=1000) if self.start == 0 else None
 
 
-class Nothing(Numbered):
+class WithoutLabels(Numbered):
     """Data without labels."""
 
     def spec(self):
@@ -62,12 +67,12 @@ def test_labelled_examples_are_balanced(labels, seed):
     assert counts.max() - counts.min() <= 1
 
 
-def test_batches_bring_all_examples_and_only_the_known_labels():
+def test_batches_have_all_examples_and_only_the_known_labels():
     data = PartlyLabelled(data=Numbered(), labels=20).build()
     assert len(data) == 400
     known = {}
     for at in range(30):
-        batch = data.fetch(range(0, 400, 4), SEED.at(at))
+        batch = data.fetch(range(0, 400, 4), RANDOMNESS.at(at))
         assert batch["real"].flatten().tolist() == list(range(0, 400, 4))
         known |= dict(zip(batch["labelled"].flatten().tolist(), batch["label"].tolist(), strict=True))
     assert len(known) == 20
@@ -76,39 +81,39 @@ def test_batches_bring_all_examples_and_only_the_known_labels():
 
 def test_draws_are_seeded():
     data = PartlyLabelled(data=Numbered(), labels=20).build()
-    first, again, other = (data.fetch(range(10), SEED.at(at))["labelled"] for at in (0, 0, 1))
+    first, again, other = (data.fetch(range(10), RANDOMNESS.at(at))["labelled"] for at in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert choose(Numbered().build(), 20, 4, 0) == choose(Numbered().build(), 20, 4, 0)
     assert choose(Numbered().build(), 20, 4, 0) != choose(Numbered().build(), 20, 4, 1)
 
 
-def test_all_labels_are_known_when_left_out_and_of_what_is_held_out():
+def test_all_labels_are_known_when_left_out_and_in_held_out_data():
     config = PartlyLabelled(data=Numbered(), labels=20)
-    for each in (PartlyLabelled(data=Numbered()), config.held_out()):
-        batch = each.build().fetch([5, 6], SEED)
+    for every in (PartlyLabelled(data=Numbered()), config.held_out()):
+        batch = every.build().fetch([5, 6], RANDOMNESS)
         assert torch.equal(batch["labelled"], batch["real"])
         assert batch["label"].tolist() == [1, 2]
-    assert config.held_out().build().fetch([0], SEED)["real"].item() == 1000
+    assert config.held_out().build().fetch([0], RANDOMNESS)["real"].item() == 1000
     assert config.held_out().held_out() is None
 
 
 def test_a_worker_gets_the_same_batches():
     data = PartlyLabelled(data=Numbered(), labels=20).build()
     copy = pickle.loads(pickle.dumps(data))
-    assert torch.equal(data.fetch([1, 2], SEED)["labelled"], copy.fetch([1, 2], SEED)["labelled"])
+    assert torch.equal(data.fetch([1, 2], RANDOMNESS)["labelled"], copy.fetch([1, 2], RANDOMNESS)["labelled"])
 
 
-def test_bad_numbers_of_labels():
+def test_invalid_numbers_of_labels_are_refused():
     with pytest.raises(BadInput, match="3 labels are fewer than the 4 classes"):
         PartlyLabelled(data=Numbered(), labels=3).spec()
     with pytest.raises(BadInput, match="class 3 has too few examples for 200 labels"):
         PartlyLabelled(data=Numbered(), labels=200).build()
-    with pytest.raises(BadInput, match="no `real` with class labels"):
-        PartlyLabelled(data=Nothing()).spec()
+    with pytest.raises(BadInput, match="does not give `real` with class labels"):
+        PartlyLabelled(data=WithoutLabels()).spec()
 
 
-def test_a_problem_of_the_inner_data_has_its_place():
+def test_an_error_of_the_inner_data_has_the_path_of_its_setting():
     class Missing(Numbered):
         def spec(self):
             raise BadInput("there is no such folder", path=("path",))
@@ -121,22 +126,22 @@ def test_a_problem_of_the_inner_data_has_its_place():
 # The discriminator.
 
 
-def judge(classes=10, side=28, **more):
+def discriminator(classes=10, side=28, **more):
     torch.manual_seed(0)
     return SGANDiscriminator(classes=classes, channels=4, **more).build(sample=TensorSpec((1, side, side)))
 
 
 def outputs(network, images):
-    """All C + 1 outputs, caught at the last layer."""
-    caught = []
-    handle = network.classify.register_forward_hook(lambda module, given, made: caught.append(made))
+    """Return the output, and all C + 1 outputs of the last layer."""
+    recorded = []
+    handle = network.classify.register_forward_hook(lambda module, inputs, outputs: recorded.append(outputs))
     output = network(images)
     handle.remove()
-    return output, caught[0]
+    return output, recorded[0]
 
 
 def test_the_logit_is_that_of_the_softmax_over_all_classes():
-    network = judge().double().eval()
+    network = discriminator().double().eval()
     with torch.no_grad():
         network.classify.weight.mul_(30)
     output, every = outputs(network, torch.randn(8, 1, 28, 28, dtype=torch.float64))
@@ -149,7 +154,7 @@ def test_the_logit_is_that_of_the_softmax_over_all_classes():
 
 @pytest.mark.parametrize("size", [1e4, -1e4])
 def test_extreme_outputs_stay_finite(size):
-    network = judge().eval()
+    network = discriminator().eval()
     with torch.no_grad():
         network.classify.bias.copy_(torch.linspace(-1, 1, 11) * size)
     images = torch.randn(2, 1, 28, 28, requires_grad=True)
@@ -161,14 +166,14 @@ def test_extreme_outputs_stay_finite(size):
 
 @pytest.mark.parametrize("side", [4, 5, 28, 32, 64])
 def test_any_image(side):
-    output = judge(3, side)(torch.randn(2, 1, side, side))
+    output = discriminator(3, side)(torch.randn(2, 1, side, side))
     assert output.logits.shape == (2,)
     assert output.class_logits.shape == (2, 3)
 
 
 def test_other_samples_are_refused():
     for sample in (TensorSpec((5,)), (TensorSpec((1, 8, 8)), TensorSpec((1, 8, 8)))):
-        with pytest.raises(BadInput, match="judges one image"):
+        with pytest.raises(BadInput, match="takes one image"):
             SGANDiscriminator().build(sample=sample)
 
 
@@ -177,7 +182,7 @@ def test_other_samples_are_refused():
 
 def given_logits(logits, labels):
     game = FakeGame(("class_logits", "label"))
-    return round_of(game, {"class_logits": torch.tensor(logits), "label": torch.tensor(labels)})
+    return make_round(game, {"class_logits": torch.tensor(logits), "label": torch.tensor(labels)})
 
 
 def test_cross_entropy_of_uniform_and_certain_logits():
@@ -189,7 +194,7 @@ def test_cross_entropy_of_uniform_and_certain_logits():
     assert float(term.forward(given_logits(certain, [0, 1]))) == pytest.approx(100)
 
 
-def test_accuracy_is_the_share_of_right_answers():
+def test_accuracy_is_the_share_of_correct_classifications():
     metric = ClassificationAccuracy().build(Numbered())
     logits = torch.eye(4)[[0, 1, 2, 3, 0]]
     metric.update({"class_logits": logits, "label": torch.tensor([0, 1, 2, 0, 1])})
@@ -206,40 +211,36 @@ def data_spec(classes=4):
 
 def make(discriminator=None, classes=4, **more):
     config = SGANGame(generator=FakeGenerator(), discriminator=discriminator or FakeDiscriminator(), **more)
-    game = config.build(data_spec(classes))
-    game.set_players({name: role.build() for name, role in game.player_specs().items()})
-    return game
+    return with_built_players(config.build(data_spec(classes)))
 
 
-def test_class_logits_are_the_discriminators_word_on_labelled_examples():
+def test_class_logits_are_those_of_the_labelled_examples():
     game = make(SGANDiscriminator(classes=4, channels=4, dropout=0))
     batch = {name: torch.randn(2, 3, 16, 16) for name in ("real", "labelled")} | {"label": torch.tensor([0, 1])}
-    game_round = Round(game, batch, size=2, device=CPU, randomness=SEED)
+    game_round = Round(game, batch, size=2, device=CPU, randomness=RANDOMNESS)
     with game.only_trainable(game.turns[0].players):
         game_round = game_round.in_turn(game.turns[0])
         expected = game.players["discriminator"](batch["labelled"]).class_logits
         assert torch.equal(game_round["class_logits"], expected)
         Classification().build().forward(game_round).backward()
-    assert all(each.grad is not None for each in game.players["discriminator"].parameters())
-    assert all(each.grad is None for each in game.players["generator"].parameters())
+    assert all(parameter.grad is not None for parameter in game.players["discriminator"].parameters())
+    assert all(parameter.grad is None for parameter in game.players["generator"].parameters())
 
 
 def test_classes_must_be_those_of_the_data():
-    with pytest.raises(
-        BadInput, match="'sgan' tells 10 classes apart, but the data's label is one of 4 classes"
-    ) as caught:
+    with pytest.raises(BadInput, match="'sgan' has 10 classes, but the data's label is one of 4 classes") as caught:
         make(SGANDiscriminator())
     assert caught.value.path == ("discriminator", "classes")
 
 
 def test_a_discriminator_that_does_not_classify_is_refused():
     class Plain(FakeDiscriminator):
-        gives = frozenset({"features"})
+        provides = frozenset({"features"})
 
     with pytest.raises(BadInput, match="does not classify"):
         make(Plain())
 
 
-def test_rounds_are_not_shared():
-    with pytest.raises(BadInput, match="cannot be shared"):
+def test_sharing_a_round_is_refused():
+    with pytest.raises(BadInput, match="cannot share a round"):
         make(share_round=True)

@@ -1,4 +1,4 @@
-"""Looking ahead, against steps that were taken by hand."""
+"""Looking ahead, against steps taken by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 from ganframe import load_config, train
 from ganframe.config import BadInput, DataSpec, Experiment, TensorSpec
 from ganframe.game import Game, Randomness, Round
+from ganframe.game.objective import TurnObjective
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.training.assembly import assemble
 
@@ -39,7 +40,7 @@ def experiment(game: Any, **more: Any) -> Experiment:
 
 def weights(out: Path) -> dict[str, Tensor]:
     (last,) = sorted((out / "checkpoints").iterdir())[-1:]
-    return {f"{file.name} {key}": each for file in last.glob("player.*") for key, each in load_file(file).items()}
+    return {f"{file.name} {key}": tensor for file in last.glob("player.*") for key, tensor in load_file(file).items()}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def weights(out: Path) -> dict[str, Tensor]:
         (CYCLE, OVER_EMOJI),
     ],
 )
-def test_no_steps_are_the_game_itself_bit_for_bit(game: Any, more: dict[str, Any], tmp_path: Path) -> None:
+def test_zero_steps_are_the_game_itself_bit_for_bit(game: Any, more: dict[str, Any], tmp_path: Path) -> None:
     for name, config in (("plain", game), ("unrolled", {"type": "unrolled", "of": game, "steps": 0})):
         train(experiment(config, **more), out=tmp_path / name)
     plain, unrolled = weights(tmp_path / "plain"), weights(tmp_path / "unrolled")
@@ -57,7 +58,7 @@ def test_no_steps_are_the_game_itself_bit_for_bit(game: Any, more: dict[str, Any
     assert all(torch.equal(plain[name], unrolled[name]) for name in plain)
 
 
-def test_the_discriminators_of_a_cycle_are_foreseen_and_its_pools_are_left_alone(tmp_path: Path) -> None:
+def test_the_discriminators_of_a_cycle_are_unrolled_and_its_pools_stay_as_they_are(tmp_path: Path) -> None:
     for steps in (0, 2):
         game = {"type": "unrolled", "of": CYCLE, "steps": steps}
         train(experiment(game, **OVER_EMOJI | {"train": {"images": 2, "batch_size": 2}}), out=tmp_path / str(steps))
@@ -67,99 +68,100 @@ def test_the_discriminators_of_a_cycle_are_foreseen_and_its_pools_are_left_alone
     assert changed == {"player.g_ab.safetensors", "player.g_ba.safetensors"}
     pools = [load_file(next((tmp_path / name / "checkpoints").glob("*/memory.safetensors"))) for name in ("0", "2")]
     assert pools[0]
-    assert all(torch.equal(each, pools[1][name]) for name, each in pools[0].items())
+    assert all(torch.equal(pool, pools[1][name]) for name, pool in pools[0].items())
 
 
-def in_the_generators_turn(config: Experiment, spec: DataSpec, size: int = 16) -> tuple[Game, Round, Any]:
-    """A round over draws of float64, in the turn of the generators, and what that turn minimises."""
+def in_the_generators_turn(config: Experiment, data: DataSpec, size: int = 16) -> tuple[Game, Round, Any]:
+    """Return the game, a round over float64 draws in the turn of the generators, and the objective of that turn."""
     torch.manual_seed(0)
-    assembly = assemble(config, torch.device("cpu"), spec)
+    assembly = assemble(config, torch.device("cpu"), data)
     for player in assembly.game.players.values():
         player.double()
-    batch = {name: Randomness(0).normal(name, (size, *each.shape)).double() for name, each in spec.items()}
+    batch = {name: Randomness(0).normal(name, (size, *spec.shape)).double() for name, spec in data.items()}
     game_round = Round(assembly.game, batch, size=size, device=assembly.device, randomness=Randomness(0))
     turn = assembly.game.turns[1]
     game_round = game_round.in_turn(turn)
-    return assembly.game, game_round, assembly.objective.at(turn, TrainingProgress(0, 0, 64))
+    return assembly.game, game_round, TurnObjective(assembly.objective, TrainingProgress(0, 0, 64))
 
 
-def over_points(judge: dict[str, Any] | None = None, regularizers: Any = (), **unrolled: Any) -> Any:
-    game = PLAIN | ({"discriminator": judge} if judge else {})
+def over_points(discriminator: dict[str, Any] | None = None, regularizers: Any = (), **unrolled: Any) -> Any:
+    game = PLAIN | ({"discriminator": discriminator} if discriminator else {})
     config = experiment({"type": "unrolled", "of": game} | unrolled, regularizers=regularizers)
     game, game_round, objective = in_the_generators_turn(config, {"real": TensorSpec((2,))})
-    game_round._made["latent"] = Randomness(1).normal("latent", (16, 4)).double()
+    game_round._made.values["latent"] = Randomness(1).normal("latent", (16, 4)).double()
     return game, game_round, objective
 
 
 def over_images(**cycle: Any) -> tuple[Game, Round, Any]:
-    judge = {"type": "patchgan", "channels": 4, "receptive_field": 16, "norm": "instance"}
-    game = {"type": "unrolled", "of": CYCLE | {"discriminator": judge} | cycle, "steps": 2, "lr": 0.02}
-    spec = dict.fromkeys(("real_a", "real_b"), TensorSpec((1, 16, 16)))
-    return in_the_generators_turn(experiment(game, losses=["least-squares"]), spec, size=4)
+    discriminator = {"type": "patchgan", "channels": 4, "receptive_field": 16, "norm": "instance"}
+    game = {"type": "unrolled", "of": CYCLE | {"discriminator": discriminator} | cycle, "steps": 2, "lr": 0.02}
+    data = dict.fromkeys(("real_a", "real_b"), TensorSpec((1, 16, 16)))
+    return in_the_generators_turn(experiment(game, losses=["least-squares"]), data, size=4)
 
 
 def play(game: Game, game_round: Round, objective: Any) -> Tensor:
-    """The objective of the generators' turn, over a round in which nothing was made yet but latents."""
-    game_round._made.values = {name: each for name, each in game_round._made.values.items() if name == "latent"}
+    """Return the objective of the generators' turn, over a round in which only latents were made."""
+    game_round._made.values = {name: value for name, value in game_round._made.values.items() if name == "latent"}
     game_round = game_round.in_turn(game.turns[1])
     with game.only_trainable(game.turns[1].players):
         return game.play(game_round, objective).total
 
 
 def fill_the_pools(game: Game, game_round: Round) -> dict[str, Tensor]:
-    """Let the discriminators see other fakes than the round's; what is in the pools then."""
-    batch = {name: each.flip(3) for name, each in game_round._batch.items()}
+    """Let the discriminators see other fakes than the round's; return the pools after that."""
+    batch = {name: images.flip(3) for name, images in game_round._batch.items()}
     past = Round(game, batch, size=game_round.size, device=game_round.device, randomness=Randomness(2))
     past = past.in_turn(game.turns[0])
     with game.only_trainable(game.turns[0].players):
         for contest in game.contests:
             past.discriminator_output(contest, "fake")
-    return {name: each.clone() for name, each in game.memory.items()}
+    return {name: pool.clone() for name, pool in game.memory.items()}
 
 
 @pytest.mark.parametrize(("steps", "lr"), [(1, 0.3), (3, 0.1)])
 def test_the_generators_loss_is_that_against_the_discriminator_after_k_steps(steps: int, lr: float) -> None:
     game, game_round, objective = over_points(steps=steps, lr=lr)
     found = float(play(game, game_round, objective).detach())
-    judge = game.players["discriminator"]
+    discriminator = game.players["discriminator"]
     with torch.no_grad():
         fake = game.players["generator"](game_round["latent"])
-    descent = torch.optim.SGD(judge.parameters(), lr=lr)
+    sgd = torch.optim.SGD(discriminator.parameters(), lr=lr)
     softplus = torch.nn.functional.softplus
     for _ in range(steps):
-        descent.zero_grad()
-        (softplus(-judge(game_round["real"]).logits).mean() + softplus(judge(fake).logits).mean()).backward()
-        descent.step()
-    assert found == pytest.approx(float(softplus(-judge(fake).logits).mean().detach()), abs=1e-12)
+        sgd.zero_grad()
+        real_loss = softplus(-discriminator(game_round["real"]).logits).mean()
+        (real_loss + softplus(discriminator(fake).logits).mean()).backward()
+        sgd.step()
+    assert found == pytest.approx(float(softplus(-discriminator(fake).logits).mean().detach()), abs=1e-12)
 
 
 def check_the_gradient(game: Game, game_round: Round, objective: Any) -> None:
-    """Against central differences of the whole look-ahead, which see how the foreseen discriminators move too."""
+    """Compare with central differences of the whole look-ahead, in which the unrolled discriminators change too."""
     weight = game.trainable_parameters(game.turns[1].players)[0]
-    (slope,) = torch.autograd.grad(play(game, game_round, objective), weight)
-    for place in range(0, weight.numel(), weight.numel() // 4):
+    (gradient,) = torch.autograd.grad(play(game, game_round, objective), weight)
+    for index in range(0, weight.numel(), weight.numel() // 4):
         ends: list[float] = []
-        for nudge in (1e-6, -2e-6):
-            weight.data.view(-1)[place] += nudge
+        for change in (1e-6, -2e-6):
+            weight.data.view(-1)[index] += change
             ends.append(float(play(game, game_round, objective).detach()))
-        weight.data.view(-1)[place] += 1e-6
-        assert float(slope.view(-1)[place]) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-8)
+        weight.data.view(-1)[index] += 1e-6
+        assert float(gradient.view(-1)[index]) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-8)
 
 
-def test_the_gradient_flows_through_the_foreseen_steps() -> None:
+def test_the_gradient_flows_through_the_unrolled_steps() -> None:
     check_the_gradient(*over_points(steps=2, lr=0.5))
 
 
 @pytest.mark.parametrize("penalty", ["r2", "wgan-gp", "0-gp", "dragan"])
-def test_the_gradient_flows_through_the_foreseen_penalties(penalty: str) -> None:
-    """With a judge whose slope depends on where its samples lie, as that of a piecewise linear one does not."""
-    judge = {"type": "autoencoder", "hidden": [8], "code": 2}
-    check_the_gradient(*over_points(judge, [penalty], steps=2, lr=0.02))
+def test_the_gradient_flows_through_the_unrolled_penalties(penalty: str) -> None:
+    """With a discriminator whose gradient depends on the sample, unlike that of a piecewise linear one."""
+    discriminator = {"type": "autoencoder", "hidden": [8], "code": 2}
+    check_the_gradient(*over_points(discriminator, [penalty], steps=2, lr=0.02))
 
 
 @pytest.mark.parametrize("pool", [0, 3])
-def test_the_gradient_flows_through_the_foreseen_steps_of_a_cycle(pool: int) -> None:
-    """Also where a fake is shown by way of a full pool: by these draws the second of B is, in place of the third."""
+def test_the_gradient_flows_through_the_unrolled_steps_of_a_cycle(pool: int) -> None:
+    """Also through a full pool: with these draws the second fake of B is shown in place of the third."""
     game, game_round, objective = over_images(pool=pool)
     fill_the_pools(game, game_round)
     game_round.randomness = Randomness(3)
@@ -174,27 +176,28 @@ def test_looking_ahead_leaves_full_pools_as_they_were() -> None:
     for seed in range(3):
         game_round.randomness = Randomness(seed)
         play(game, game_round, objective)
-        assert all(torch.equal(game.memory[name], each) for name, each in before.items())
-    assert [len(each) for each in before.values()] == [3, 3]
+        assert all(torch.equal(game.memory[name], pool) for name, pool in before.items())
+    assert [len(pool) for pool in before.values()] == [3, 3]
 
 
-def test_foreseen_steps_leave_the_discriminator_where_it_is() -> None:
+def test_unrolled_steps_do_not_change_the_discriminator() -> None:
     game, game_round, objective = over_points(steps=3, lr=0.5)
-    before = {name: each.clone() for name, each in game.players["discriminator"].state_dict().items()}
+    discriminator = game.players["discriminator"]
+    before = {name: tensor.clone() for name, tensor in discriminator.state_dict().items()}
     play(game, game_round, objective).backward()
-    assert all(torch.equal(before[name], each) for name, each in game.players["discriminator"].state_dict().items())
-    assert all(each.grad is None for each in game.players["discriminator"].parameters())
+    assert all(torch.equal(before[name], tensor) for name, tensor in discriminator.state_dict().items())
+    assert all(parameter.grad is None for parameter in discriminator.parameters())
 
 
 @pytest.mark.parametrize(
     ("game", "message"),
     [
-        ({"share_round": True}, "game.share_round: the foreseen steps need a round of their own"),
-        ({"of": PLAIN | {"share_round": True}}, "game.of.share_round: the foreseen steps need a round of their own"),
+        ({"share_round": True}, "game.share_round: the unrolled steps need a round of their own"),
+        ({"of": PLAIN | {"share_round": True}}, "game.of.share_round: the unrolled steps need a round of their own"),
         ({"of": PLAIN | {"discriminator": {"type": "dcgan"}}}, "game.of.discriminator: "),
     ],
 )
-def test_what_cannot_be_foreseen_is_refused(game: dict[str, Any], message: str) -> None:
+def test_games_that_cannot_be_unrolled_are_refused(game: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput) as problem:
         assemble(experiment({"type": "unrolled", "of": PLAIN} | game))
     assert message in str(problem.value)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from ganframe.config import DataSpec
-from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, tensor
+from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, draw_latents, tensor
 from ganframe_adversarial import AdversarialGame
 
 
 class Adversarial(Game):
-    """Generator against discriminator, with or without a condition."""
+    """Generator against discriminator, with or without a condition.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661; conditional: Mirza and Osindero 2014, arXiv:1411.1784.
+    """
 
     output = "fake"
     pictures = ("fake",)
@@ -33,8 +38,8 @@ class Adversarial(Game):
         )
         super().__init__(data)
 
+    @override
     def player_specs(self) -> dict[str, PlayerSpec]:
-        """Who plays."""
         sample = self.data["real"]
         condition = None if self.config.condition is None else self.data[self.config.condition]
         return {
@@ -44,14 +49,11 @@ class Adversarial(Game):
 
     @tensor
     def latent(self, game_round: Round) -> Tensor:
-        """Draws from the prior, in the shape that the generator declares."""
-        shape = (game_round.size, *self.players["generator"].latent_shape)
-        if self.config.prior == "uniform":
-            return game_round.randomness.uniform("latent", shape, game_round.device) * 2 - 1
-        return game_round.randomness.normal("latent", shape, game_round.device)
+        """Draw from the prior, `(B, *latent_shape)`."""
+        return draw_latents(game_round, prior=self.config.prior)
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        """What the generator makes of the latents."""
+        """Return G(z), or G(z, y) with a condition y."""
         condition = () if self.config.condition is None else (game_round[self.config.condition],)
         return self.players["generator"](game_round["latent"], *condition)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Component, DataSpec, DiscriminatorConfig, GameConfig, GeneratorConfig, TensorSpec, hookimpl
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class CycleGame(GameConfig):
-    """Two generators translate between domains A and B, there and back; a discriminator for each domain judges."""
+    """Two generators translate between domains A and B, there and back; each domain has a discriminator."""
 
     paper = "Zhu et al. 2017, arXiv:1703.10593, eq. 3"
     type: Literal["cycle"] = "cycle"
     generator: GeneratorConfig
     """The network that translates, built once from A to B (`g_ab`) and once from B to A (`g_ba`)."""
     discriminator: DiscriminatorConfig
-    """The network that judges, built once for each domain (`d_a`, `d_b`)."""
+    """The discriminator, built once for each domain (`d_a`, `d_b`)."""
     pool: int = Field(default=50, ge=0)
-    """Past fakes of each domain that are kept, to be shown to its discriminator in place of half of the new ones
-    (section 4, after Shrivastava et al. 2017); 0 shows new ones only."""
+    """Number of past fakes of each domain to keep; its discriminator sees them in place of half of the new ones
+    (section 4, after Shrivastava et al. 2017). 0 shows new ones only."""
 
+    @override
     def build(self, data: DataSpec) -> Cycle:
-        """See base class."""
-        from ganframe_cyclegan.game import Cycle  # noqa: PLC0415  configs stay free of torch
+        from ganframe_cyclegan.game import Cycle
 
         return Cycle(self, data)
 
@@ -43,15 +43,15 @@ class ResNet(GeneratorConfig):
     type: Literal["resnet"] = "resnet"
     starts_from = "sample"
     blocks: PositiveInt = 9
-    """Residual blocks; the paper has 9 for images of 256 x 256 and 6 for 128 x 128."""
+    """Residual blocks; the paper uses 9 for images of 256 x 256 and 6 for 128 x 128."""
     channels: PositiveInt = 64
     """Channels after the first layer; the blocks have four times as many."""
 
+    @override
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """See base class."""
-        from ganframe_cyclegan.resnet import Generator  # noqa: PLC0415  configs stay free of torch
+        from ganframe_cyclegan.resnet import Generator
 
         return Generator(self, output, source)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ganframe.config import BadInput, DataSpec
 from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, gather, tensor
@@ -15,7 +16,11 @@ Domain = Literal["a", "b"]
 
 
 class Cycle(Game):
-    """Two translators against two judges. That cycles end where they began is a term's business."""
+    """Two generators against two discriminators; cycle consistency is a term, such as `cycle`.
+
+    References:
+        Zhu et al. 2017, arXiv:1703.10593, eq. 3.
+    """
 
     inputs = ("real_a", "real_b")
     output = "fake_b"
@@ -30,8 +35,8 @@ class Cycle(Game):
         self.config = config
         super().__init__(data)
 
+    @override
     def player_specs(self) -> dict[str, PlayerSpec]:
-        """Who plays."""
         a, b = self.data["real_a"], self.data["real_b"]
         return {
             "g_ab": PlayerSpec(self.config.generator, ("generator",), b, source=a),
@@ -42,44 +47,44 @@ class Cycle(Game):
 
     @tensor
     def fake_b(self, game_round: Round) -> Tensor:
-        """Samples of A, translated to B."""
+        """Return G_ab(a): samples of A, translated to B."""
         return self.players["g_ab"](game_round["real_a"])
 
     @tensor
     def fake_a(self, game_round: Round) -> Tensor:
-        """Samples of B, translated to A."""
+        """Return G_ba(b): samples of B, translated to A."""
         return self.players["g_ba"](game_round["real_b"])
 
     @tensor
     def reconstructed_a(self, game_round: Round) -> Tensor:
-        """Samples of A, translated to B and back."""
+        """Return G_ba(G_ab(a)): samples of A, translated to B and back."""
         return self.players["g_ba"](game_round["fake_b"])
 
     @tensor
     def reconstructed_b(self, game_round: Round) -> Tensor:
-        """Samples of B, translated to A and back."""
+        """Return G_ab(G_ba(b)): samples of B, translated to A and back."""
         return self.players["g_ab"](game_round["fake_a"])
 
     @tensor
     def identity_a(self, game_round: Round) -> Tensor:
-        """What the generator of A makes of samples that are in A already."""
+        """Return G_ba(a): samples of A, given to the generator of A."""
         self._check_same_shape()
         return self.players["g_ba"](game_round["real_a"])
 
     @tensor
     def identity_b(self, game_round: Round) -> Tensor:
-        """What the generator of B makes of samples that are in B already."""
+        """Return G_ab(b): samples of B, given to the generator of B."""
         self._check_same_shape()
         return self.players["g_ab"](game_round["real_b"])
 
     @tensor
     def replayed_a(self, game_round: Round) -> Tensor:
-        """New fakes of A, half of them exchanged for past ones."""
+        """Return new fakes of A, half of them exchanged for past ones."""
         return self._replayed(game_round, "a")
 
     @tensor
     def replayed_b(self, game_round: Round) -> Tensor:
-        """New fakes of B, half of them exchanged for past ones."""
+        """Return new fakes of B, half of them exchanged for past ones."""
         return self._replayed(game_round, "b")
 
     def _check_same_shape(self) -> None:
@@ -92,16 +97,17 @@ class Cycle(Game):
             )
 
     def _replayed(self, game_round: Round, domain: Domain) -> Tensor:
-        """The new fakes as the discriminator is to see them; outside training the pool is left alone.
+        """Return the fakes that the discriminator sees, and update the pool; outside training the pool stays as it is.
 
-        Fakes keep what graph they have: in the discriminators' own turn none, in one that is only foreseen that by
-        which generators learn how a discriminator answers to them. The pool keeps numbers alone, and its tensor is
-        never written into, because a game that looks ahead holds on to it.
+        Fakes keep their graph, if they have one. In the discriminators' own turn they have none; in a turn that is
+        simulated during a generator's turn (unrolling), the generator learns through it how a discriminator responds.
+        The pool stores detached fakes. Its tensor is replaced and never written into, because a game that looks
+        ahead keeps a reference to it.
         """
         own: Tensor = game_round[f"fake_{domain}"]
         if game_round.turn is None or self.config.pool == 0:
             return own
-        # Every rank has the same pool, which takes in the fakes of all.
+        # Every rank has the same pool, filled with the fakes of all ranks.
         fakes = gather(own)
         draws = game_round.randomness.unsharded().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
         pool = list(self.memory.get(f"pool_{domain}", fakes[:0]))

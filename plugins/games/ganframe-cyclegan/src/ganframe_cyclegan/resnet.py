@@ -9,19 +9,23 @@ from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
 from ganframe.config import BadInput, TensorSpec
+from ganframe.game import init_normal
 from ganframe_cyclegan import ResNet
 
 
 class Generator(nn.Module):
-    """An image to an image of the same sides.
+    """Maps an image to one of the same height and width.
 
     Args:
         config: Widths and number of blocks.
-        output: The image to be made.
-        source: The image to start from.
+        output: The image that is generated.
+        source: The image that goes in.
 
     Raises:
-        BadInput: When the two differ in their sides, or these are no multiples of 4 from 8 on.
+        BadInput: When the two differ in height or width, or a side is not a multiple of 4 that is at least 8.
+
+    References:
+        Zhu et al. 2017, arXiv:1703.10593, section 7.2, after Johnson et al. 2016, arXiv:1603.08155.
     """
 
     def __init__(self, config: ResNet, output: TensorSpec, source: TensorSpec | None) -> None:
@@ -33,15 +37,15 @@ class Generator(nn.Module):
             *_convolution(width, 2 * width, 3, stride=2),
             *_convolution(2 * width, 4 * width, 3, stride=2),
             *(_Block(4 * width) for _ in range(config.blocks)),
-            *_doubling(4 * width, 2 * width),
-            *_doubling(2 * width, width),
+            *_upsampling(4 * width, 2 * width),
+            *_upsampling(2 * width, width),
             nn.Conv2d(width, output.shape[0], 7, padding=3, padding_mode="reflect"),
             nn.Tanh(),
         )
-        self.apply(_initialise)
+        self.apply(init_normal)  # section 7.1
 
     def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Images `(B, C, H, W)` in [-1, 1] from images of the same sides."""
+        """Return images `(B, C, H, W)` in [-1, 1] for images `(B, C_source, H, W)`."""
         return self.layers(source)
 
 
@@ -68,7 +72,7 @@ def _convolution(before: int, after: int, kernel: int, stride: int = 1) -> list[
     return [convolution, InstanceNormAct2d(after, act="relu")]
 
 
-def _doubling(before: int, after: int) -> list[nn.Module]:
+def _upsampling(before: int, after: int) -> list[nn.Module]:
     convolution = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
     return [convolution, InstanceNormAct2d(after, act="relu")]
 
@@ -80,11 +84,3 @@ def _check(output: TensorSpec, source: TensorSpec | None) -> None:
     if any(side % 4 or side < 8 for side in sides):
         remedy = "Resize the images, for example to 32, 64, 128 or 256."
         raise BadInput(f"'resnet' needs sides that are multiples of 4, at least 8, not {output}", remedy=remedy)
-
-
-def _initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), as the paper's section 7.1 says."""
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

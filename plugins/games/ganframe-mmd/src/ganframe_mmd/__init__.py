@@ -1,12 +1,12 @@
-"""Maximum mean discrepancy: between samples as they are (GMMN), or between what a critic makes of them (MMD-GAN)."""
+"""Maximum mean discrepancy: between samples (GMMN), or between the outputs of a critic for them (MMD-GAN)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, FiniteFloat
+from typing_extensions import override
 
 from ganframe.config import (
     Component,
@@ -42,30 +42,31 @@ class MMD(RegularizerConfig):
     """k(x, y): `rbf` sum_s exp(-||x - y||^2 / (2 s^2)), `linear` x^T y, or `rational-quadratic`
     sum_a (1 + ||x - y||^2 / (2 a))^-a."""
     bandwidths: Scales = (0.1, 0.5, 1.0)
-    """The s of `rbf`, in units of the data; of no effect on other kernels."""
+    """The s of `rbf`, in units of the data; ignored by other kernels."""
     alphas: Scales = (0.2, 0.5, 1.0, 2.0, 5.0)
-    """The a of `rational-quadratic`; of no effect on other kernels."""
+    """The a of `rational-quadratic`; ignored by other kernels."""
     estimator: Estimator = "biased"
-    """`biased` counts each example against itself and is never negative; `unbiased` leaves that out."""
+    """`biased` includes the pairs of an example with itself and is never negative; `unbiased` leaves them out."""
 
     @property
+    @override
     def zero_when(self) -> ZeroCase | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The biased estimate of equal batches is 0."""
+        # The biased estimate of equal batches is 0.
         return "tensors are equal" if self.estimator == "biased" else None
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.reference, self.sample)
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_mmd.terms import Discrepancy, discrepancy  # noqa: PLC0415  configs stay free of torch
+        from ganframe_mmd.terms import Discrepancy, discrepancy
 
         return Discrepancy(self.reference, self.sample, discrepancy(self))
 
 
 class MMDCritic(LossConfig):
-    """The critic maximises the squared MMD of what it makes of reals and fakes, the generator minimises it."""
+    """The critic maximises the squared MMD of its outputs for reals and for fakes, the generator minimises it."""
 
     paper = "Li et al. 2017, arXiv:1705.08584, section 3; Binkowski et al. 2018, arXiv:1801.01401, section 2"
     type: Literal["mmd-critic"] = "mmd-critic"
@@ -75,31 +76,31 @@ class MMDCritic(LossConfig):
     higher_is_real = False
     decision_threshold = None
     of: Literal["logits", "features"] = "logits"
-    """What is compared of a verdict: its raw outputs, or its last features, flattened."""
+    """Which output of the critic is compared: the logits, or the last features, flattened."""
     kernel: KernelName = "rational-quadratic"
     """k(x, y): `rbf` sum_s exp(-||x - y||^2 / (2 s^2)), `linear` x^T y, or `rational-quadratic`
     sum_a (1 + ||x - y||^2 / (2 a))^-a."""
     bandwidths: Scales = (1.0, 2.0, 4.0, 8.0, 16.0)
-    """The s of `rbf`, in units of what is compared; of no effect on other kernels."""
+    """The s of `rbf`, in units of what is compared; ignored by other kernels."""
     alphas: Scales = (0.2, 0.5, 1.0, 2.0, 5.0)
-    """The a of `rational-quadratic`; of no effect on other kernels."""
+    """The a of `rational-quadratic`; ignored by other kernels."""
     estimator: Estimator = "unbiased"
-    """`biased` counts each example against itself and is never negative; `unbiased` leaves that out."""
+    """`biased` includes the pairs of an example with itself and is never negative; `unbiased` leaves them out."""
 
     @property
+    @override
     def requires_outputs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What the loss reads of a verdict beside logits."""
         return frozenset({"features"} if self.of == "features" else ())
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_mmd.terms import CriticLoss, discrepancy  # noqa: PLC0415  configs stay free of torch
+        from ganframe_mmd.terms import CriticLoss, discrepancy
 
         return CriticLoss(self.of, discrepancy(self))
 
 
 class MomentMatchingGame(GameConfig):
-    """A generator alone, without a discriminator; terms such as `mmd` compare its samples with the data."""
+    """A generator without a discriminator; terms such as `mmd` compare its samples with the data."""
 
     paper = "Li et al. 2015, arXiv:1502.02761; Dziugaite et al. 2015, arXiv:1505.03906"
     type: Literal["moment-matching"] = "moment-matching"
@@ -108,9 +109,9 @@ class MomentMatchingGame(GameConfig):
     prior: Literal["normal", "uniform"] = "normal"
     """Distribution of each latent number: N(0, 1), or uniform in [-1, 1], as in the papers."""
 
+    @override
     def build(self, data: DataSpec) -> MomentMatching:
-        """See base class."""
-        from ganframe_mmd.game import MomentMatching  # noqa: PLC0415  configs stay free of torch
+        from ganframe_mmd.game import MomentMatching
 
         return MomentMatching(self, data)
 

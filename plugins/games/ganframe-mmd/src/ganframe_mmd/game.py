@@ -1,16 +1,21 @@
-"""The game of a generator alone."""
+"""The game of a generator without a discriminator."""
 
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from ganframe.config import DataSpec
-from ganframe.game import Game, PlayerSpec, Round, Turn, tensor
+from ganframe.game import Game, PlayerSpec, Round, Turn, draw_latents, tensor
 from ganframe_mmd import MomentMatchingGame
 
 
 class MomentMatching(Game):
-    """A generator whose samples are compared with the data by terms; there are no contests."""
+    """A generator whose samples are compared with the data by terms; there are no contests.
+
+    References:
+        Li et al. 2015, arXiv:1502.02761; Dziugaite et al. 2015, arXiv:1505.03906.
+    """
 
     inputs = ("real",)
     output = "fake"
@@ -22,19 +27,16 @@ class MomentMatching(Game):
         self.config = config
         super().__init__(data)
 
+    @override
     def player_specs(self) -> dict[str, PlayerSpec]:
-        """Who plays."""
         return {"generator": PlayerSpec(self.config.generator, ("generator",), self.data["real"])}
 
     @tensor
     def latent(self, game_round: Round) -> Tensor:
-        """Draws from the prior, in the shape that the generator declares."""
-        shape = (game_round.size, *self.players["generator"].latent_shape)
-        if self.config.prior == "uniform":
-            return game_round.randomness.uniform("latent", shape, game_round.device) * 2 - 1
-        return game_round.randomness.normal("latent", shape, game_round.device)
+        """Draw from the prior, `(B, *latent_shape)`."""
+        return draw_latents(game_round, prior=self.config.prior)
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        """What the generator makes of the latents."""
+        """Return G(z)."""
         return self.players["generator"](game_round["latent"])

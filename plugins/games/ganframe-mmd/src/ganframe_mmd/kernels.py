@@ -17,10 +17,11 @@ Kernel = Callable[[Tensor, Tensor, torch.dtype], Tensor]
 
 
 def squared_mmd(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
-    """An estimate of E k(x, x') + E k(y, y') - 2 E k(x, y).
+    """Estimate E k(x, x') + E k(y, y') - 2 E k(x, y).
 
-    Distances are computed in float64 where the device has it: those of neighbours are small differences of large
-    numbers. The kernels here do not see a common shift, or only in parts that cancel.
+    Distances are computed in float64 where the device has it: between neighbours they are small differences of large
+    numbers. Both batches are shifted by their common mean first; the kernels here are invariant to a common shift, or
+    depend on it only in parts that cancel.
 
     Args:
         x: Examples `(N, ...)`.
@@ -29,25 +30,29 @@ def squared_mmd(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
         unbiased: Leave out the pairs of an example with itself.
 
     Returns:
-        A scalar, in float32 at the least; >= 0, up to rounding, where it is biased.
+        A scalar, in at least float32; the biased estimate is >= 0 up to rounding.
 
     Raises:
-        BadInput: When an unbiased estimate is to be made of a single example.
+        BadInput: When an unbiased estimate is asked for and a batch has a single example.
+
+    References:
+        Gretton et al. 2012, JMLR 13:723-773, eq. 3 and 5.
     """
     if unbiased and min(len(x), len(y)) < 2:
         message = "the unbiased estimate of the MMD needs at least 2 examples in a batch"
         raise BadInput(message, remedy="Use a larger `batch_size`, or `estimator: biased`.")
-    given = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
-    wide = given if x.device.type == "mps" else torch.float64
+    dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
+    wide = dtype if x.device.type == "mps" else torch.float64
     with torch.autocast(x.device.type, enabled=False):
-        x, y = (each.reshape(len(each), -1).to(wide) for each in (x, y))
+        x, y = (batch.reshape(len(batch), -1).to(wide) for batch in (x, y))
         shift = ((x.mean(0) + y.mean(0)) / 2).detach()
         x, y = x - shift, y - shift
-        within = sum(_mean(kernel(each, each, given), unbiased) for each in (x, y))
-        return within - 2 * kernel(x, y, given).mean()
+        within = sum(_mean(kernel(batch, batch, dtype), unbiased) for batch in (x, y))
+        return within - 2 * kernel(x, y, dtype).mean()
 
 
 def _mean(similarities: Tensor, unbiased: bool) -> Tensor:
+    """Return the mean of k over the pairs of a batch with itself, `(N, N)`."""
     if not unbiased:
         return similarities.mean()
     count = len(similarities)
@@ -55,27 +60,26 @@ def _mean(similarities: Tensor, unbiased: bool) -> Tensor:
 
 
 def linear(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
-    """The inner product x^T y."""
+    """Return x^T y for all pairs."""
     return (x @ y.mT).to(dtype)
 
 
-def radial(of_squared_distance: Callable[[Tensor], Tensor]) -> Kernel:
-    """A kernel that is a function of ||x - y||^2."""
+def radial(function: Callable[[Tensor], Tensor]) -> Kernel:
+    """Return the kernel that is this function of ||x - y||^2."""
 
     def kernel(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
-        norms = (each.square().sum(1) for each in (x, y))
-        squared = next(norms)[:, None] + next(norms)[None, :] - 2 * x @ y.mT
-        return of_squared_distance(squared.clamp(min=0).to(dtype))
+        squared = x.square().sum(1)[:, None] + y.square().sum(1)[None, :] - 2 * x @ y.mT
+        return function(squared.clamp(min=0).to(dtype))
 
     return kernel
 
 
 def rbf(squared: Tensor, bandwidths: Sequence[float]) -> Tensor:
-    """A sum of Gaussians, sum_s exp(-d^2 / (2 s^2))."""
-    # Denormal numbers, which would follow below e^-87, take a CPU several times as long.
-    return torch.stack([(squared / (-2 * each**2)).clamp(min=-50).exp() for each in bandwidths]).sum(0)
+    """Return a sum of Gaussians, sum_s exp(-d^2 / (2 s^2))."""
+    # Below e^-87 the result would be denormal, which makes a CPU several times slower.
+    return torch.stack([(squared / (-2 * s**2)).clamp(min=-50).exp() for s in bandwidths]).sum(0)
 
 
 def rational_quadratic(squared: Tensor, alphas: Sequence[float]) -> Tensor:
-    """A sum of rational quadratic kernels, sum_a (1 + d^2 / (2 a))^-a."""
-    return torch.stack([(-each * (squared / (2 * each)).log1p()).exp() for each in alphas]).sum(0)
+    """Return a sum of rational quadratic kernels, sum_a (1 + d^2 / (2 a))^-a."""
+    return torch.stack([(-a * (squared / (2 * a)).log1p()).exp() for a in alphas]).sum(0)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Component, DataSpec, DiscriminatorConfig, GameConfig, GeneratorConfig, TensorSpec, hookimpl
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 class PairedGame(GameConfig):
-    """A generator turns a source into its target; a discriminator judges source and target together."""
+    """A generator turns a source into its target; a discriminator sees source and target together."""
 
     paper = "Isola et al. 2017, arXiv:1611.07004, eq. 1"
     type: Literal["paired"] = "paired"
     generator: GeneratorConfig
-    """The network that translates; one that starts from a sample."""
+    """The network that translates; it has to start from a sample."""
     discriminator: DiscriminatorConfig
-    """The network that judges pairs of source and target."""
+    """The network that tells real pairs of source and target from generated ones."""
 
+    @override
     def build(self, data: DataSpec) -> Paired:
-        """See base class."""
-        from ganframe_pix2pix.game import Paired  # noqa: PLC0415  configs stay free of torch
+        from ganframe_pix2pix.game import Paired
 
         return Paired(self, data)
 
 
 class UNet(GeneratorConfig):
-    """An encoder and a decoder, with a skip connection between layers of the same sides."""
+    """An encoder and a decoder, with skip connections between layers of the same resolution."""
 
     paper = "Isola et al. 2017, arXiv:1611.07004, sections 3.2.1 and 6.1.1"
     type: Literal["unet"] = "unet"
@@ -42,20 +42,20 @@ class UNet(GeneratorConfig):
     channels: PositiveInt = 64
     """Channels after the first layer; layers further in have up to eight times as many."""
     depth: int | None = Field(default=None, ge=2)
-    """How often the encoder halves the sides: 8 is the paper's network for 256 x 256. When left out: as often as they
-    can be halved, at most 8 times."""
+    """How often the encoder halves the image: 8 is the paper's network for 256 x 256. When left out: as often as its
+    sides can be halved, at most 8 times."""
     norm: Literal["batch", "instance", "none"] = "batch"
-    """What follows every convolution but the first, the innermost and the last. In the paper batch norm, which over a
-    batch of one is instance norm."""
+    """Normalisation after every convolution but the first, the innermost and the last. The paper uses batch norm, which
+    over a batch of one is instance norm."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Share of the channels' values that is dropped in the three innermost layers of the decoder, while training and
-    while sampling: the only noise that the network has."""
+    """Dropout probability in the three innermost layers of the decoder, in training and in sampling: the only noise of
+    the network."""
 
+    @override
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """See base class."""
-        from ganframe_pix2pix.unet import Generator  # noqa: PLC0415  configs stay free of torch
+        from ganframe_pix2pix.unet import Generator
 
         return Generator(self, output, source)
 

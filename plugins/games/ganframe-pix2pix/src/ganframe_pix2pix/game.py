@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from ganframe.config import DataSpec
 from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, tensor
@@ -10,7 +11,11 @@ from ganframe_pix2pix import PairedGame
 
 
 class Paired(Game):
-    """Translator against a judge of pairs. That fakes resemble their targets is a term's business, such as `l1`."""
+    """Generator against a discriminator of pairs; that fakes resemble their targets is a term, such as `l1`.
+
+    References:
+        Isola et al. 2017, arXiv:1611.07004, eq. 1.
+    """
 
     inputs = ("source", "target")
     output = "fake"
@@ -22,8 +27,8 @@ class Paired(Game):
         self.config = config
         super().__init__(data)
 
+    @override
     def player_specs(self) -> dict[str, PlayerSpec]:
-        """Who plays."""
         source, target = self.data["source"], self.data["target"]
         return {
             "generator": PlayerSpec(self.config.generator, ("generator",), target, source=source),
@@ -32,15 +37,15 @@ class Paired(Game):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        """What the generator makes of the sources."""
+        """Return G(x) for the sources x."""
         return self.players["generator"](game_round["source"])
 
     @tensor
     def real_pair(self, game_round: Round) -> tuple[Tensor, Tensor]:
-        """Sources with their targets."""
+        """Return (x, y): sources with their targets."""
         return game_round["source"], game_round["target"]
 
     @tensor
     def fake_pair(self, game_round: Round) -> tuple[Tensor, Tensor]:
-        """Sources with what was made of them."""
+        """Return (x, G(x)): sources with their translations."""
         return game_round["source"], game_round["fake"]

@@ -13,29 +13,33 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from ganframe.config import BadInput, TensorSpec
+from ganframe.game import init_normal
 from ganframe_pix2pix import UNet
 
-NOISY = 3
-"""Layers of the decoder, from the innermost on, that have dropout."""
+DROPOUT_LAYERS = 3
+"""Number of layers of the decoder with dropout, from the innermost on."""
 
 
 class Generator(nn.Module):
-    """An image to an image of the same sides.
+    """Maps an image to one of the same height and width.
 
     Args:
         config: Depth, widths, norm and dropout.
-        output: The image to be made.
-        source: The image to start from.
+        output: The image that is generated.
+        source: The image that goes in.
 
     Raises:
-        BadInput: When the two differ in their sides, or these cannot be halved as often as the depth says.
+        BadInput: When the two differ in height or width, or these cannot be halved `depth` times.
+
+    References:
+        Isola et al. 2017, arXiv:1611.07004, sections 3.2.1 and 6.1.1.
     """
 
     def __init__(self, config: UNet, output: TensorSpec, source: TensorSpec | None) -> None:
         super().__init__()
         depth = _depth(config, output, source)
         channels = [source.shape[0] if source else 0, *(config.channels * min(2**index, 8) for index in range(depth))]
-        # Batch norm has a bias of its own; instance norm, which has none here, removes that of the convolution.
+        # Batch norm has its own bias; instance norm has none here and removes the bias of the convolution.
         bias = config.norm != "batch"
         self.encoder = nn.ModuleList()
         for index, (outer, inner) in enumerate(itertools.pairwise(channels)):
@@ -47,14 +51,14 @@ class Generator(nn.Module):
             inner, outer = channels[depth - index], channels[depth - index - 1]
             joined = inner if index == 0 else 2 * inner
             convolution = nn.ConvTranspose2d(joined, outer, 4, stride=2, padding=1, bias=bias)
-            noise = [_Dropout(config.dropout)] if index < NOISY and config.dropout else []
-            self.decoder.append(nn.Sequential(convolution, *_norm(config, outer), *noise, nn.ReLU()))
+            dropouts = [_Dropout(config.dropout)] if index < DROPOUT_LAYERS and config.dropout else []
+            self.decoder.append(nn.Sequential(convolution, *_norm(config, outer), *dropouts, nn.ReLU()))
         last = nn.ConvTranspose2d(2 * config.channels, output.shape[0], 4, stride=2, padding=1)
         self.last = nn.Sequential(last, nn.Tanh())
-        self.apply(_initialise)
+        self.apply(init_normal)  # section 6.2
 
     def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Images `(B, C, H, W)` in [-1, 1] from images of the same sides."""
+        """Return images `(B, C, H, W)` in [-1, 1] for images `(B, C_source, H, W)`."""
         encoded = [source]
         for stage in self.encoder:
             encoded.append(stage(encoded[-1]))
@@ -65,14 +69,14 @@ class Generator(nn.Module):
 
 
 class _Dropout(nn.Module):
-    """Dropout in eval mode too: the paper's section 3.1 makes it the noise of the generator."""
+    """Dropout that stays active in eval mode: it is the noise of the generator (section 3.1)."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.share = share
+        self.p = p
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return dropout(hidden, self.share, training=True)
+        return dropout(hidden, self.p, training=True)
 
 
 def _depth(config: UNet, output: TensorSpec, source: TensorSpec | None) -> int:
@@ -98,14 +102,3 @@ def _norm(config: UNet, channels: int) -> list[nn.Module]:
             return [nn.InstanceNorm2d(channels)]
         case "none":
             return []
-
-
-def _initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), as the paper's section 6.2 says; batch norm scales from N(1, 0.02)."""
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-        nn.init.zeros_(module.bias)

@@ -1,12 +1,12 @@
-"""Semi-supervised GAN: the discriminator also learns the class of the few examples that have labels."""
+"""Semi-supervised GAN: the discriminator also learns to classify, from the few examples that have labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import (
     BadInput,
@@ -36,66 +36,72 @@ PAPER = "Odena 2016, arXiv:1606.01583; Salimans et al. 2016, arXiv:1606.03498, s
 class PartlyLabelled(DatasetConfig):
     """All examples of a data set without their labels, and a few of them again with labels.
 
-    Gives `real` (any example), and drawn at random for each batch `labelled` with `label`. Held out are the examples
-    that `data` holds out, all with labels: `labelled` is `real` then.
+    Gives `real` (all examples in turn), and for each batch random draws of `labelled` with their `label`. The held-out
+    examples are those of `data`, all with labels; there `labelled` is `real`.
     """
 
     type: Literal["partly-labelled"] = "partly-labelled"
     data: DatasetConfig
     """A data set that gives `real` and `label`."""
     labels: PositiveInt | None = None
-    """How many examples are labelled, equally many of each class up to one; all when left out."""
+    """Number of labelled examples, the same number of each class up to one; all when left out."""
     seed: int = Field(default=0, ge=0)
-    """Seed of which examples are labelled, whatever the seed of the run."""
+    """Seed that chooses the labelled examples, independent of the seed of the run."""
 
     def spec(self) -> DataSpec:
-        """Names `real`, `labelled` and `label`."""
+        """Return the specs of `real`, `labelled` and `label`.
+
+        Raises:
+            BadInput: When the inner data set has no `real` or no class labels, or more classes than `labels`.
+        """
         try:
             inner = self.data.spec()
         except BadInput as problem:
             raise problem.within("data") from None
         classes = inner["label"].classes if "label" in inner else None
         if "real" not in inner or classes is None:
-            remedy = f"It gives: {', '.join(f'{name} ({each})' for name, each in inner.items())}."
+            remedy = f"It gives: {', '.join(f'{name} ({spec})' for name, spec in inner.items())}."
             raise BadInput(
-                "the inner data set gives no `real` with class labels `label`", path=("data",), remedy=remedy
+                "the inner data set does not give `real` with class labels `label`", path=("data",), remedy=remedy
             )
         if self.labels is not None and self.labels < classes:
             raise BadInput(
-                f"{self.labels} labels are fewer than the {classes} classes", path=("labels",), remedy="Label more."
+                f"{self.labels} labels are fewer than the {classes} classes",
+                path=("labels",),
+                remedy="Label at least one example of each class.",
             )
         return {"real": inner["real"], "labelled": inner["real"], "label": inner["label"]}
 
     def build(self) -> Dataset:
-        """See base class.
+        """Open the data.
 
         Raises:
-            BadInput: When a class has fewer examples than are to be labelled.
+            BadInput: When a class has fewer examples than have to be labelled.
         """
-        from ganframe_sgan.dataset import PartlyLabelledData  # noqa: PLC0415  configs stay free of torch
+        from ganframe_sgan.dataset import PartlyLabelledData
 
         return PartlyLabelledData(self, self.spec()["label"].classes or 0)
 
+    @override
     def held_out(self) -> DatasetConfig | None:
-        """See base class."""
         inner = self.data.held_out()
         return None if inner is None else PartlyLabelled(data=inner)
 
 
 class SGANGame(GameConfig):
-    """A generator against a discriminator that also says which class a labelled example has."""
+    """A generator against a discriminator that also classifies the labelled examples."""
 
     paper = PAPER
     type: Literal["sgan"] = "sgan"
     generator: GeneratorConfig
     """The network that makes samples."""
     discriminator: DiscriminatorConfig
-    """The network that judges samples and classifies them: one that gives class logits and has a setting `classes`,
-    which must be the number of classes of the data."""
+    """The network that discriminates and classifies. It has to return class logits and to have a setting `classes`,
+    equal to the number of classes of the data."""
 
+    @override
     def build(self, data: DataSpec) -> SemiSupervised:
-        """See base class."""
-        from ganframe_sgan.game import SemiSupervised  # noqa: PLC0415  configs stay free of torch
+        from ganframe_sgan.game import SemiSupervised
 
         return SemiSupervised(self, data)
 
@@ -111,11 +117,11 @@ class SGANDiscriminator(DiscriminatorConfig):
     channels: PositiveInt = 32
     """Channels after the first layer; later ones have up to eight times as many."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    """Share of the activations that is dropped after each layer while training."""
+    """Dropout probability after each layer, in training."""
 
+    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
-        from ganframe_sgan.discriminator import Discriminator  # noqa: PLC0415  configs stay free of torch
+        from ganframe_sgan.discriminator import Discriminator
 
         return Discriminator(self, sample)
 
@@ -129,47 +135,47 @@ class Classification(RegularizerConfig):
     logits: str = "class_logits"
     """Name of the class logits, `(B, classes)`."""
     labels: str = "label"
-    """Name of the right classes, `(B,)`."""
+    """Name of the true classes, `(B,)`."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.logits, self.labels)
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_sgan.classification import CrossEntropy  # noqa: PLC0415  configs stay free of torch
+        from ganframe_sgan.classification import CrossEntropy
 
         return CrossEntropy(self)
 
 
 class ClassificationAccuracy(MetricConfig):
-    """Share of examples whose largest class logit is that of the right class; result `accuracy` in [0, 1]."""
+    """Share of examples whose largest class logit is that of the true class; result `accuracy` in [0, 1]."""
 
     type: Literal["classification-accuracy"] = "classification-accuracy"
     samples: PositiveInt = 1000
-    """How many held-out examples to classify."""
+    """Number of held-out examples to classify."""
     logits: str = "class_logits"
     """Name of the class logits, `(B, classes)`."""
     labels: str = "label"
-    """Name of the right classes, `(B,)`."""
+    """Name of the true classes, `(B,)`."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.logits, self.labels)
 
+    @override
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """See base class."""
         return {"accuracy": (1.0, 1.0)}
 
+    @override
     def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Logits that are largest at the label."""
-        from torch.nn.functional import one_hot  # noqa: PLC0415  configs stay free of torch
+        from torch.nn.functional import one_hot
 
         return {self.logits: one_hot(batch["label"]).float(), self.labels: batch["label"]}
 
+    @override
     def build(self, data: DatasetConfig) -> Metric:
-        """See base class."""
-        from ganframe_sgan.classification import Accuracy  # noqa: PLC0415  configs stay free of torch
+        from ganframe_sgan.classification import Accuracy
 
         return Accuracy(self)
 

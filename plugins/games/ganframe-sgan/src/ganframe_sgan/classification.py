@@ -1,4 +1,4 @@
-"""How well examples are classified: as a term to minimise and as a share of right answers."""
+"""Classification: cross entropy as a term, accuracy as a metric."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ class CrossEntropy:
 
     Args:
         config: The names of the tensors.
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 5, L_supervised.
     """
 
     def __init__(self, config: Classification) -> None:
         self.config = config
 
     def forward(self, game_round: Round) -> Tensor:
-        """The mean over the batch, in nats."""
+        """Return the mean over the batch, in nats."""
         return cross_entropy(game_round[self.config.logits].flatten(1), game_round[self.config.labels])
 
 
 class Accuracy:
-    """A count of examples, and of those that are classified rightly.
+    """Counts examples and those that are classified correctly.
 
     Args:
         config: The names of the tensors.
@@ -35,19 +38,19 @@ class Accuracy:
 
     def __init__(self, config: ClassificationAccuracy) -> None:
         self.config = config
-        self.right = self.total = 0
+        self.correct = self.total = 0
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take in a batch."""
+        """Count a batch."""
         labels = tensors[self.config.labels]
-        self.right += int((tensors[self.config.logits].argmax(dim=1) == labels).sum())
+        self.correct += int((tensors[self.config.logits].argmax(dim=1) == labels).sum())
         self.total += len(labels)
 
     def merge(self, other: Accuracy) -> None:
-        """Take in another count."""
-        self.right += other.right
+        """Add another count."""
+        self.correct += other.correct
         self.total += other.total
 
     def compute(self) -> dict[str, float]:
-        """The share of right answers."""
-        return {"accuracy": self.right / max(self.total, 1)}
+        """Return the share of correct classifications."""
+        return {"accuracy": self.correct / max(self.total, 1)}

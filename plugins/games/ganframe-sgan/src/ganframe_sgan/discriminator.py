@@ -9,31 +9,34 @@ from ganframe.game import DiscriminatorOutput
 from ganframe_sgan import SGANDiscriminator
 
 INNERMOST = 4
-"""Longest side of the innermost feature map."""
+"""Longest side of the innermost feature map, in pixels."""
 
 
 class Discriminator(nn.Module):
-    """An image to a logit and to class logits, from one softmax over C classes and one more that means fake.
+    """Maps an image to a logit and class logits, by one softmax over C classes and one more that means fake.
 
     With outputs l_1 ... l_C for the classes and l_0 for fake, the softmax gives
 
         p(real | x) = sum_c exp(l_c) / (exp(l_0) + sum_c exp(l_c)) = sigmoid(logsumexp_c(l_c) - l_0),
 
-    so logsumexp_c(l_c) - l_0 is the logit that a binary loss takes, and softmax_c(l_c) is p(class c | x, real).
+    so logsumexp_c(l_c) - l_0 is the logit for a binary loss, and softmax_c(l_c) is p(class c | x, real).
 
     Args:
         config: Number of classes, width and dropout.
         sample: One image.
 
     Raises:
-        BadInput: When the sample is no image.
+        BadInput: When the sample is not an image.
+
+    References:
+        Odena 2016, arXiv:1606.01583; Salimans et al. 2016, arXiv:1606.03498, section 5.
     """
 
     def __init__(self, config: SGANDiscriminator, sample: SampleSpec) -> None:
         super().__init__()
         if not isinstance(sample, TensorSpec) or len(sample.shape) != 3:
             given = " and ".join(map(str, sample)) if isinstance(sample, tuple) else sample
-            raise BadInput(f"'sgan' judges one image, not {given}")
+            raise BadInput(f"'sgan' takes one image, not {given}")
         before, height, width = sample.shape
         after = config.channels
         self.stages = nn.ModuleList()
@@ -45,7 +48,7 @@ class Discriminator(nn.Module):
         self.classify = nn.Linear(before * height * width, config.classes + 1)
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """Judge and classify images `(B, C, H, W)`."""
+        """Return logits `(B,)`, class logits `(B, classes)` and features for images `(B, C, H, W)`."""
         hidden = sample
         features: list[Tensor] = []
         for stage in self.stages:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from ganframe.config import BadInput, DataSpec
-from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, tensor
+from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, draw_latents, tensor
 from ganframe_sgan import SGANGame
 
 
 class SemiSupervised(Game):
-    """Generator against discriminator. That the discriminator classifies is a term's business: `classification`."""
+    """Generator against discriminator; that the discriminator classifies is a term, `classification`.
+
+    References:
+        Odena 2016, arXiv:1606.01583; Salimans et al. 2016, arXiv:1606.03498, section 5.
+    """
 
     inputs = ("real", "labelled", "label")
     output = "fake"
@@ -23,14 +28,14 @@ class SemiSupervised(Game):
         super().__init__(data)
         if config.share_round:
             raise BadInput(
-                "class logits are made for the discriminator's turn, so its round cannot be shared",
+                "class logits carry gradients to the discriminator, so turns cannot share a round",
                 path=("share_round",),
                 remedy="Leave the setting out.",
             )
         _check_classes(config, data)
 
+    @override
     def player_specs(self) -> dict[str, PlayerSpec]:
-        """Who plays."""
         sample = self.data["real"]
         return {
             "generator": PlayerSpec(self.config.generator, ("generator",), sample),
@@ -39,31 +44,29 @@ class SemiSupervised(Game):
 
     @tensor
     def latent(self, game_round: Round) -> Tensor:
-        """Draws from N(0, 1), in the shape that the generator declares."""
-        return game_round.randomness.normal(
-            "latent", (game_round.size, *self.players["generator"].latent_shape), game_round.device
-        )
+        """Draw from N(0, 1), `(B, *latent_shape)`."""
+        return draw_latents(game_round)
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        """What the generator makes of the latents."""
+        """Return G(z)."""
         return self.players["generator"](game_round["latent"])
 
     @tensor
     def class_logits(self, game_round: Round) -> Tensor | None:
-        """Which class the discriminator sees in each labelled example."""
+        """Return the discriminator's class logits of the labelled examples."""
         return game_round.discriminate("discriminator", game_round["labelled"]).class_logits
 
 
 def _check_classes(config: SGANGame, data: DataSpec) -> None:
     name = config.discriminator.type_name()
-    classes, known = data["label"].classes, getattr(config.discriminator, "classes", None)
-    if "class_logits" not in config.discriminator.provides or known is None:
+    classes = getattr(config.discriminator, "classes", None)
+    if "class_logits" not in config.discriminator.provides or classes is None:
         message = f"{name!r} does not classify, but this game needs class logits"
         raise BadInput(message, path=("discriminator",), remedy="Use the discriminator `sgan`.")
-    if known != classes:
+    if classes != data["label"].classes:
         raise BadInput(
-            f"{name!r} tells {known} classes apart, but the data's label is {data['label']}",
+            f"{name!r} has {classes} classes, but the data's label is {data['label']}",
             path=("discriminator", "classes"),
             remedy="Set it to the data's number of classes.",
         )

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from ganframe.game import Game, ObjectiveValue, Round, mean_over_ranks
+from ganframe.game import Game, ObjectiveValue, PlayerSpec, Round, mean_over_ranks
 
 Weights = dict[str, dict[str, Tensor]]
 """Parameters and buffers by name, of each discriminator."""
 
 
 class Unrolled(Game):
-    """What a game of another class gains by looking ahead.
+    """Adds looking ahead to a game: its generators play against the discriminators after some gradient steps.
+
+    With f_D the objective of the discriminators and g, d the parameters of the players (eq. 7 to 9):
+
+        d_0 = d,   d_{i+1} = d_i - eta grad_d f_D(g, d_i)
+        a generator minimises f_G(g, d_k)
 
     Attributes:
-        steps: How many steps of the discriminators are foreseen.
-        lr: Their learning rate.
+        steps: Number of unrolled steps, k.
+        lr: Their learning rate, eta.
+
+    References:
+        Metz et al. 2017, arXiv:1611.02163, eq. 7 to 9.
     """
 
     needs_double_backward = True
     steps: int
     lr: float
 
-    def play(self, game_round: Round, objective: Callable[..., ObjectiveValue]) -> ObjectiveValue:
-        """In a generator's turn, use the discriminators as they would be after k steps over this round.
+    @override
+    def player_specs(self) -> Mapping[str, PlayerSpec]:
+        # The players' configs are settings of `of`.
+        return {
+            name: dataclasses.replace(spec, path=("of", *spec.path)) for name, spec in super().player_specs().items()
+        }
 
-        Gradients flow through those steps, so a generator also learns how they depend on its samples.
-        """
+    @override
+    def play(self, game_round: Round, objective: Callable[..., ObjectiveValue]) -> ObjectiveValue:
+        # Gradients flow through the unrolled steps, so a generator also learns how they depend on its samples.
         if self.steps == 0 or game_round.turn is None or self.is_discriminator_turn(game_round.turn):
             return super().play(game_round, objective)
         memory = dict(self.memory)
@@ -38,49 +53,57 @@ class Unrolled(Game):
             for turn in self.turns:
                 if self.is_discriminator_turn(turn):
                     ahead = game_round.with_discriminator_weights(weights)
-                    total = super().play(ahead, lambda ahead, turn=turn: objective(ahead, turn)).total
-                    weights = self._stepped(weights, set(turn.players), total)
-        # What is only foreseen has not happened: a pool of past fakes stays as it was.
+                    loss = super().play(ahead, lambda ahead, turn=turn: objective(ahead, turn)).total
+                    weights = self._after_step(weights, turn.players, loss)
+        # The unrolled steps are not taken: a pool of past fakes stays as it was.
         self.memory = memory
         return super().play(game_round.with_discriminator_weights(weights), objective)
 
     def _current_weights(self) -> Weights:
-        """Return the discriminators' weights; buffers too, so that foreseen passes leave batch statistics alone."""
+        """Return the discriminators' weights; buffers too, so that unrolled passes do not update batch statistics."""
         return {
-            name: _copied(self.players[name], self.trainable_parameters([name])) for name in sorted(self.discriminators)
+            name: _copy_weights(self.players[name], self.trainable_parameters([name]))
+            for name in sorted(self.discriminators)
         }
 
-    def _stepped(self, weights: Weights, movers: set[str], cost: Tensor) -> Weights:
-        places = [
-            (judge, name)
-            for judge in weights
-            if judge in movers
-            for name, each in weights[judge].items()
-            if each.requires_grad
+    def _after_step(self, weights: Weights, players: Collection[str], loss: Tensor) -> Weights:
+        """Return the weights after a step of gradient descent of these players."""
+        keys = [
+            (player, name)
+            for player, own in weights.items()
+            if player in players
+            for name, tensor in own.items()
+            if tensor.requires_grad
         ]
-        before = [weights[judge][name] for judge, name in places]
-        slopes = torch.autograd.grad(cost, before, create_graph=True, materialize_grads=True)
-        slopes = [mean_over_ranks(slope) for slope in slopes]
-        after = {judge: dict(own) for judge, own in weights.items()}
-        for (judge, name), value, slope in zip(places, before, slopes, strict=True):
-            after[judge][name] = value - self.lr * slope
+        before = [weights[player][name] for player, name in keys]
+        gradients = torch.autograd.grad(loss, before, create_graph=True, materialize_grads=True)
+        gradients = [mean_over_ranks(gradient) for gradient in gradients]
+        after = {player: dict(own) for player, own in weights.items()}
+        for (player, name), value, gradient in zip(keys, before, gradients, strict=True):
+            after[player][name] = value - self.lr * gradient
         return after
 
 
-def _copied(judge: nn.Module, trainable: Sequence[Tensor]) -> dict[str, Tensor]:
-    moving = {id(each) for each in trainable}
-    parameters = {name: each.detach().requires_grad_() for name, each in judge.named_parameters() if id(each) in moving}
-    return parameters | {name: each.clone() for name, each in judge.named_buffers()}
+def _copy_weights(discriminator: nn.Module, trainable: Sequence[Tensor]) -> dict[str, Tensor]:
+    trainable_ids = {id(parameter) for parameter in trainable}
+    parameters = {
+        name: parameter.detach().requires_grad_()
+        for name, parameter in discriminator.named_parameters()
+        if id(parameter) in trainable_ids
+    }
+    return parameters | {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
 
 
 def unroll(game: Game, steps: int, lr: float) -> Game:
-    """The same game, played by its own rules, whose generators foresee some steps.
+    """Return the same game with generators that look ahead.
 
     Args:
-        game: A game whose players are not seated yet.
-        steps: How many steps of each discriminator's turn are foreseen.
+        game: A game without players yet.
+        steps: Number of unrolled steps of each discriminator turn.
         lr: The learning rate of those steps.
     """
+    # A subclass of the game's own class, not a game that holds it: whatever the class overrides stays in force, such as
+    # makers, `score`, `contests_of` and hooks.
     cls = type(f"Unrolled{type(game).__name__}", (Unrolled, type(game)), {})
     unrolled: Unrolled = cls.__new__(cls)
     vars(unrolled).update(vars(game), steps=steps, lr=lr)
