@@ -1,3 +1,5 @@
+"""Both discriminators and the cross entropy, against values worked out by hand."""
+
 import math
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +21,7 @@ from ganframe.config import (
     built_from,
 )
 from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
+from ganframe.testing.fakes import CPU
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -26,8 +29,8 @@ LABEL = TensorSpec((), classes=4)
 IMAGE = TensorSpec((3, 8, 8))
 
 
-class Told(nn.Module):
-    """Class logits are the sample."""
+class Identity(nn.Module):
+    """The class logits are the sample."""
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         return DiscriminatorOutput(sample.sum(1), class_logits=sample)
@@ -35,22 +38,22 @@ class Told(nn.Module):
 
 class Plain(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake"),)
-    turns = (Turn("judge", ("judge",)), Turn("generator", ("generator",)))
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
 
-class Twice(Plain):
+class TwoContests(Plain):
     contests = (
-        Contest("judge", real="real", fake="fake", name="one"),
-        Contest("judge", real="real", fake="other", name="two"),
+        Contest("discriminator", real="real", fake="fake", name="one"),
+        Contest("discriminator", real="real", fake="other", name="two"),
     )
 
 
 def cost(turn: str, game_type: type[Game] = Plain, config: AuxiliaryClassification | None = None, **batch: Any) -> Any:
     game = game_type({})
-    game.set_players({"judge": Told(), "generator": nn.Linear(1, 1)})
-    game_round = Round(game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
-    game_round = game_round.in_turn(next(each for each in game.turns if each.name == turn))
+    game.set_players({"discriminator": Identity(), "generator": nn.Linear(1, 1)})
+    game_round = Round(game, batch, size=2, device=CPU, randomness=Randomness(0))
+    game_round = game_round.in_turn(next(candidate for candidate in game.turns if candidate.name == turn))
     return (config or AuxiliaryClassification()).build().forward(game_round)
 
 
@@ -64,19 +67,19 @@ def entropy(logits: list[list[float]], labels: list[int]) -> float:
 
 
 def sides() -> dict[str, Tensor]:
-    tensors = {name: torch.tensor(each, **double) for name, each in (("real", REAL), ("fake", FAKE))}
+    tensors = {name: torch.tensor(logits, **double) for name, logits in (("real", REAL), ("fake", FAKE))}
     return tensors | {"label": torch.tensor(LABELS)}
 
 
 def test_the_discriminator_pays_for_both_sides_and_the_generator_for_fakes():
-    assert cost("judge", **sides()).item() == pytest.approx(entropy(REAL, LABELS) + entropy(FAKE, LABELS))
+    assert cost("discriminator", **sides()).item() == pytest.approx(entropy(REAL, LABELS) + entropy(FAKE, LABELS))
     assert cost("generator", **sides()).item() == pytest.approx(entropy(FAKE, LABELS))
 
 
 @pytest.mark.parametrize("classes", [2, 10, 1000])
 def test_equal_logits_cost_the_log_of_the_number_of_classes(classes: int):
     flat = {"real": torch.zeros(2, classes, **double), "fake": torch.full((2, classes), 7.0, **double)}
-    assert cost("judge", **flat, label=torch.tensor([0, 1])).item() == pytest.approx(2 * math.log(classes))
+    assert cost("discriminator", **flat, label=torch.tensor([0, 1])).item() == pytest.approx(2 * math.log(classes))
 
 
 @pytest.mark.parametrize(("height", "classes"), [(3.0, 4), (-2.0, 10)])
@@ -91,29 +94,33 @@ def test_one_raised_logit(height: float, classes: int):
 def test_each_side_has_labels_of_its_own():
     config = AuxiliaryClassification(real_label="source", fake_label="target")
     batch = sides() | {"source": torch.tensor([1, 1]), "target": torch.tensor([2, 0])}
-    assert cost("judge", config=config, **batch).item() == pytest.approx(entropy(REAL, [1, 1]) + entropy(FAKE, [2, 0]))
+    assert cost("discriminator", config=config, **batch).item() == pytest.approx(
+        entropy(REAL, [1, 1]) + entropy(FAKE, [2, 0])
+    )
     assert cost("generator", config=config, **batch).item() == pytest.approx(entropy(FAKE, [2, 0]))
     assert config.tensors() == ("source", "target")
     assert AuxiliaryClassification().tensors() == ("label",)
 
 
-def test_contests_add_up():
+def test_the_costs_of_contests_are_summed():
     batch = sides() | {"other": torch.tensor(REAL, **double)}
-    assert cost("generator", Twice, **batch).item() == pytest.approx(entropy(FAKE, LABELS) + entropy(REAL, LABELS))
+    assert cost("generator", TwoContests, **batch).item() == pytest.approx(
+        entropy(FAKE, LABELS) + entropy(REAL, LABELS)
+    )
 
 
 def test_derivatives_of_the_cross_entropy():
-    real, fake = (torch.tensor(each, **double, requires_grad=True) for each in (REAL, FAKE))
+    real, fake = (torch.tensor(logits, **double, requires_grad=True) for logits in (REAL, FAKE))
 
     def value(real: Tensor, fake: Tensor) -> Tensor:
-        return cost("judge", real=real, fake=fake, label=torch.tensor(LABELS))
+        return cost("discriminator", real=real, fake=fake, label=torch.tensor(LABELS))
 
     assert torch.autograd.gradcheck(value, (real, fake))
     assert torch.autograd.gradgradcheck(value, (real, fake))
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
-def test_logits_far_out(dtype: torch.dtype, size: float):
+def test_large_logits_stay_finite(dtype: torch.dtype, size: float):
     fake = torch.tensor([[size, -size], [-size, size]], dtype=dtype, requires_grad=True)
     value = cost("generator", real=fake, fake=fake, label=torch.tensor([1, 1]))
     value.backward()
@@ -122,13 +129,13 @@ def test_logits_far_out(dtype: torch.dtype, size: float):
 
 
 class Inner(DiscriminatorConfig):
-    """A judge of images with two features: a map, and its sums."""
+    """A discriminator of images with two features: a map, and its sums."""
 
     type: Literal["inner"] = "inner"
     provides = frozenset({"features"})
     conditional = True
     patches: bool = False
-    """Give four logits a sample."""
+    """Return four logits for each sample."""
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         return InnerNetwork(self.patches, condition)
@@ -149,14 +156,14 @@ class InnerNetwork(nn.Module):
         return DiscriminatorOutput(logits, features=(maps, maps.flatten(1).sum(1, keepdim=True)))
 
 
-class Mute(Inner):
-    """A judge that shows nothing."""
+class WithoutFeatures(Inner):
+    """A discriminator without features."""
 
-    type: Literal["mute"] = "mute"  # pyright: ignore[reportIncompatibleVariableOverride]
+    type: Literal["without-features"] = "without-features"  # pyright: ignore[reportIncompatibleVariableOverride]
     provides = frozenset()
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        return Told()
+        return Identity()
 
 
 def draws(*shape: int) -> Tensor:
@@ -174,7 +181,7 @@ def test_the_head_is_a_linear_layer_over_the_flattened_feature(layer: int, input
     torch.testing.assert_close(found.logits, network.network(sample).logits)
 
 
-def test_the_head_keeps_the_condition_from_the_inner_judge():
+def test_the_head_hides_the_condition_from_the_inner_discriminator():
     config = ClassHead(of=Inner())
     network = config.build(sample=IMAGE, condition=LABEL)
     assert config.conditional
@@ -182,7 +189,7 @@ def test_the_head_keeps_the_condition_from_the_inner_judge():
     assert network(draws(2, 3, 8, 8), torch.tensor([0, 3])).class_logits.shape == (2, 4)
 
 
-def test_the_head_passes_the_condition_on_if_it_is_told_to():
+def test_the_head_passes_the_condition_on_if_it_is_not_hidden():
     config = ClassHead(of=Inner(), hide_condition=False)
     network = config.build(sample=IMAGE, condition=LABEL)
     assert config.conditional
@@ -190,10 +197,10 @@ def test_the_head_passes_the_condition_on_if_it_is_told_to():
     assert network(draws(2, 3, 8, 8), torch.tensor([0, 3])).class_logits.shape == (2, 4)
 
 
-class Through(DiscriminatorTransform):
-    """The same judge."""
+class Unchanged(DiscriminatorTransform):
+    """The discriminator itself."""
 
-    type: Literal["through"] = "through"
+    type: Literal["unchanged"] = "unchanged"
 
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
         return network
@@ -201,16 +208,16 @@ class Through(DiscriminatorTransform):
 
 @pytest.mark.parametrize("outer", [ClassHead, Projection])
 def test_a_transform_inside_is_remembered(outer: Any):
-    """From there its settings follow schedules and it hears hooks."""
+    """So that its settings follow schedules and its hooks are called."""
     inner = Inner()
-    through = Through(of=inner)
-    network = outer(of=through).build(sample=IMAGE, condition=LABEL)
-    assert [config for config, _ in built_from(network)] == [inner, through]
-    assert all(each is network.network for _, each in built_from(network))
+    unchanged = Unchanged(of=inner)
+    network = outer(of=unchanged).build(sample=IMAGE, condition=LABEL)
+    assert [config for config, _ in built_from(network)] == [inner, unchanged]
+    assert all(live is network.network for _, live in built_from(network))
     assert network.network.built_for is None
 
 
-def test_what_a_network_with_a_head_gives():
+def test_the_outputs_of_the_networks():
     assert ClassHead(of=Inner()).provides == {"features", "class_logits"}
     assert Projection(of=Inner()).provides == {"features"}
 
@@ -223,7 +230,7 @@ def test_finding_the_shape_of_a_feature_leaves_the_network_as_it_was():
         assert network.network.norm.num_batches_tracked.item() == 0
 
 
-def test_several_tensors_together():
+def test_samples_of_several_tensors():
     pair = (TensorSpec((2,)), TensorSpec((3,)))
     network = ClassHead.model_validate({"of": {"type": "mlp", "hidden": [7]}, "classes": 3}).build(sample=pair)
     assert network((draws(4, 2), draws(4, 3))).class_logits.shape == (4, 3)
@@ -252,21 +259,21 @@ def test_a_condition_of_numbers_is_projected_by_a_matrix():
     added = network.eval()(sample, condition).logits - network.network(sample).logits
     expected = (condition @ network.embed.weight.T * 2 * sample.sum((2, 3))).sum(1)
     torch.testing.assert_close(added, expected, rtol=1e-3, atol=1e-3)
-    assert [tuple(each.shape) for each in network.embed.parameters()] == [(3, 5)]
+    assert [tuple(parameter.shape) for parameter in network.embed.parameters()] == [(3, 5)]
 
 
-def test_the_embedding_begins_small():
+def test_the_embedding_is_initialised_small():
     network = Projection(of=Inner(), layer=0).build(sample=IMAGE, condition=TensorSpec((), classes=10_000))
     assert network.embed.weight.std().item() == pytest.approx(0.02, rel=0.02)
 
 
 REFUSALS = [
-    (ClassHead(of=Mute(), classes=3), None, "reads features, which 'mute' does not give"),
-    (Projection(of=Mute()), LABEL, "reads features, which 'mute' does not give"),
-    (ClassHead(of=Inner(), classes=3, layer=2), None, "shows 2 features, and none is number 2"),
-    (ClassHead(of=Inner()), None, "not told how many classes"),
-    (ClassHead(of=Inner()), TensorSpec((5,)), "condition is no class label"),
-    (ClassHead(of=Inner(), classes=3), LABEL, "tells 3 classes apart"),
+    (ClassHead(of=WithoutFeatures(), classes=3), None, "reads features, which 'without-features' does not return"),
+    (Projection(of=WithoutFeatures()), LABEL, "reads features, which 'without-features' does not return"),
+    (ClassHead(of=Inner(), classes=3, layer=2), None, "returns 2 features, and none has the index 2"),
+    (ClassHead(of=Inner()), None, "needs the number of classes"),
+    (ClassHead(of=Inner()), TensorSpec((5,)), "condition is not a class label"),
+    (ClassHead(of=Inner(), classes=3), LABEL, "has 3 classes"),
     (Projection(of=Inner()), None, "the game has none"),
 ]
 
@@ -274,10 +281,12 @@ REFUSALS = [
 @pytest.mark.parametrize(("config", "condition", "message"), REFUSALS)
 def test_networks_that_do_not_fit_are_refused(config: Any, condition: TensorSpec | None, message: str):
     with pytest.raises(BadInput, match=message):
-        config.build(sample=TensorSpec((4,)) if config.of.type_name() == "mute" else IMAGE, condition=condition)
+        config.build(
+            sample=TensorSpec((4,)) if config.of.type_name() == "without-features" else IMAGE, condition=condition
+        )
 
 
-def test_no_classes_are_refused():
+def test_zero_classes_are_refused():
     with pytest.raises(ValidationError):
         ClassHead(of=Inner(), classes=0)
 
@@ -296,12 +305,12 @@ def experiment(discriminator: dict[str, Any], **changes: Any) -> Experiment:
 
 def test_the_term_needs_class_logits():
     assemble(experiment({"type": "class-head", "of": "mlp"}))
-    with pytest.raises(BadInput, match="reads class_logits, which 'mlp' does not give"):
+    with pytest.raises(BadInput, match="reads class_logits, which 'mlp' does not"):
         assemble(experiment({"type": "mlp"}))
 
 
 def agreement(run: Any) -> float:
-    """The share of 2000 samples whose nearest mode is the one asked for."""
+    """Return the share of 2000 samples whose nearest mode is that of their label."""
     labels = torch.arange(2000) % 8
     angles = torch.arange(8) * math.pi / 4
     centres = torch.stack([angles.cos(), angles.sin()], dim=1)
@@ -311,7 +320,7 @@ def agreement(run: Any) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["class-head", "projection"])
-def test_the_mode_that_is_asked_for_is_drawn(kind: str, tmp_path: Path):
+def test_samples_come_from_the_mode_of_their_label(kind: str, tmp_path: Path):
     """The preset at a third of its length, and the same with a projection instead; chance is 0.125."""
     settings = load_config("ac-gan-ring").model_dump(mode="json")
     settings["game"]["discriminator"]["type"] = kind

@@ -11,7 +11,7 @@ from ganframe.config import BadInput, TensorSpec
 
 
 def parameters(network: nn.Module) -> int:
-    return sum(each.numel() for each in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_the_64_pixel_networks_have_the_published_sizes() -> None:
@@ -25,10 +25,10 @@ def test_the_64_pixel_networks_have_the_published_sizes() -> None:
 def test_sides(side: int, upsample: str) -> None:
     image = TensorSpec((1, side, side))
     generator = DCGANGenerator(channels=4, latent=8, upsample=upsample).build(output=image)
-    made = generator(torch.randn(2, 8))
-    assert made.shape == (2, 1, side, side)
-    assert float(made.detach().abs().max()) <= 1
-    output = DCGANDiscriminator(channels=4).build(sample=image)(made)
+    generated = generator(torch.randn(2, 8))
+    assert generated.shape == (2, 1, side, side)
+    assert float(generated.detach().abs().max()) <= 1
+    output = DCGANDiscriminator(channels=4).build(sample=image)(generated)
     assert output.logits.shape == (2,)
 
 
@@ -40,13 +40,13 @@ def test_samples_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
         DCGANDiscriminator().build(sample=TensorSpec(shape))
 
 
-def test_a_condition_that_is_no_label_is_refused() -> None:
+def test_a_condition_that_is_not_a_label_is_refused() -> None:
     with pytest.raises(BadInput, match="class labels"):
         DCGANGenerator().build(output=TensorSpec((1, 28, 28)), condition=TensorSpec((5,)))
 
 
 def test_the_projection_adds_the_inner_product_of_label_and_features() -> None:
-    """Miyato and Koyama 2018, eq. 3: only the part that depends on the label may differ between labels."""
+    """Miyato and Koyama 2018, eq. 3: without the projection the logits do not depend on the label."""
     label = TensorSpec((), classes=3)
     network = DCGANDiscriminator(channels=4).build(sample=TensorSpec((1, 28, 28)), condition=label).eval()
     sample = torch.randn(5, 1, 28, 28)
@@ -54,16 +54,16 @@ def test_the_projection_adds_the_inner_product_of_label_and_features() -> None:
     inner = network(sample, labels).features[-1].flatten(1)
     with torch.no_grad():
         projection = (network.embed.weight[labels] * inner).sum(dim=1)
-        bare = network(sample, labels).logits - projection
+        without = network(sample, labels).logits - projection
         network.embed.weight.zero_()
-        torch.testing.assert_close(network(sample, labels).logits, bare, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(network(sample, labels).logits, without, rtol=1e-4, atol=1e-4)
 
 
-def test_weights_start_as_the_paper_says() -> None:
+def test_weights_are_initialised_as_in_the_paper() -> None:
     torch.manual_seed(0)
     generator = DCGANGenerator().build(output=TensorSpec((3, 64, 64)))
-    convolutions = [each.weight for each in generator.modules() if isinstance(each, nn.ConvTranspose2d)]
-    for weight in convolutions:
+    weights = [module.weight for module in generator.modules() if isinstance(module, nn.ConvTranspose2d)]
+    for weight in weights:
         # Five standard errors of the standard deviation and of the mean.
         assert float(weight.detach().std()) == pytest.approx(0.02, rel=5 / (2 * weight.numel()) ** 0.5)
         assert float(weight.detach().mean()) == pytest.approx(0, abs=5 * 0.02 / weight.numel() ** 0.5)
@@ -71,7 +71,7 @@ def test_weights_start_as_the_paper_says() -> None:
 
 def test_no_batch_norm_next_to_images() -> None:
     network = DCGANDiscriminator().build(sample=TensorSpec((3, 64, 64)))
-    norms = [any(isinstance(each, nn.BatchNorm2d) for each in stage) for stage in network.stages]
+    norms = [any(isinstance(module, nn.BatchNorm2d) for module in stage) for stage in network.stages]
     assert norms == [False, True, True, True]
     generator = DCGANGenerator().build(output=TensorSpec((3, 64, 64)))
     assert not isinstance(generator.layers[-2], nn.BatchNorm2d)

@@ -71,10 +71,10 @@ def test_a_group_is_every_mth_sample_and_positions_are_averaged():
     assert found == pytest.approx([(1 + 1e-4) / 2, (3 + 1e-4) / 2] * 2, abs=1e-8)
 
 
-@pytest.mark.parametrize(("size", "group", "taken"), [(6, 4, 3), (5, 4, 1), (4, 100, 4), (1, 4, 1)])
-def test_a_batch_that_a_group_does_not_divide(size: int, group: int, taken: int):
+@pytest.mark.parametrize(("size", "group", "used"), [(6, 4, 3), (5, 4, 1), (4, 100, 4), (1, 4, 1)])
+def test_a_batch_that_a_group_does_not_divide(size: int, group: int, used: int):
     features = torch.randn(size, 3, **double)
-    assert torch.equal(Deviation(group, 1)(features), Deviation(taken, 1)(features))
+    assert torch.equal(Deviation(group, 1)(features), Deviation(used, 1)(features))
 
 
 @pytest.mark.parametrize("statistic", [Closeness(3, 2, 2).double(), Deviation(2, 3), Deviation(None, 1)])
@@ -105,7 +105,7 @@ def built(config: type[Any], **settings: Any) -> nn.Module:
 def test_the_statistic_joins_the_last_features_and_adds_to_the_logits(config: type[Any], numbers: int):
     network, sample = built(config), torch.randn(4, 5)
     plain, output = network.network(sample), network(sample)
-    assert [each.shape[1] for each in output.features] == [8, 8 + numbers]
+    assert [feature.shape[1] for feature in output.features] == [8, 8 + numbers]
     torch.testing.assert_close(output.features[1][:, :8], plain.features[0])
     torch.testing.assert_close(output.features[1][:, 8:], network.statistic(plain.features[0]))
     torch.testing.assert_close(output.class_logits, plain.class_logits)
@@ -115,15 +115,15 @@ def test_the_statistic_joins_the_last_features_and_adds_to_the_logits(config: ty
 
 
 @pytest.mark.parametrize("config", BOTH)
-def test_a_batch_can_be_told_by_its_variety_alone(config: type[Any]):
-    """Two batches with the same first sample get other logits for it."""
+def test_the_logit_of_a_sample_depends_on_the_variety_of_its_batch(config: type[Any]):
+    """Two batches with the same first sample get different logits for it."""
     network, sample = built(config), torch.randn(4, 5)
     collapsed = sample[:1].expand(4, 5)
     assert network(sample).logits[0].item() != pytest.approx(network(collapsed).logits[0].item(), abs=1e-4)
 
 
 class Patches(DiscriminatorConfig):
-    """A logit and features for each of 2 x 2 patches, of two images together."""
+    """Returns a logit and features for each of 2 x 2 patches of two images together."""
 
     type: Literal["patches"] = "patches"
     provides = frozenset({"features"})
@@ -144,15 +144,15 @@ class _Patches(nn.Module):
 
 
 @pytest.mark.parametrize("config", BOTH)
-def test_all_patches_of_a_sample_are_raised_alike(config: type[Any]):
+def test_the_same_number_is_added_to_all_patches_of_a_sample(config: type[Any]):
     network = config(of=Patches()).build(sample=(TensorSpec((1, 4, 4)), TensorSpec((1, 4, 4))))
     sample = (torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4))
-    raised = (network(sample).logits - network.network(sample).logits).flatten(1)
-    assert raised.shape == (3, 4)
-    torch.testing.assert_close(raised, raised[:, :1].expand(3, 4))
+    added = (network(sample).logits - network.network(sample).logits).flatten(1)
+    assert added.shape == (3, 4)
+    torch.testing.assert_close(added, added[:, :1].expand(3, 4))
 
 
-def test_the_trial_leaves_the_network_in_training_and_unchanged():
+def test_finding_the_channels_leaves_the_network_in_training_and_unchanged():
     torch.manual_seed(0)
     plain = FakeDiscriminator().build(sample=TensorSpec((5,)))
     network = built(MinibatchStddev)
@@ -160,15 +160,17 @@ def test_the_trial_leaves_the_network_in_training_and_unchanged():
     assert all(map(torch.equal, plain.state_dict().values(), network.network.state_dict().values()))
 
 
-class Mute(Patches):
-    type: Literal["mute"] = "mute"  # pyright: ignore[reportIncompatibleVariableOverride]
+class WithoutFeatures(Patches):
+    type: Literal["without-features"] = "without-features"  # pyright: ignore[reportIncompatibleVariableOverride]
     provides = frozenset()
 
 
 @pytest.mark.parametrize("config", BOTH)
 def test_a_discriminator_without_features_is_refused(config: type[Any]):
-    with pytest.raises(BadInput, match="needs a discriminator that gives features, which 'mute' does not") as problem:
-        config(of=Mute()).build(sample=TensorSpec((1, 4, 4)))
+    with pytest.raises(
+        BadInput, match="discriminator that returns features, which 'without-features' does not"
+    ) as problem:
+        config(of=WithoutFeatures()).build(sample=TensorSpec((1, 4, 4)))
     assert problem.value.path == ("of",)
 
 

@@ -1,3 +1,5 @@
+"""The fully connected networks: sizes, conditions, activations and dropout."""
+
 import pytest
 import torch
 from ganframe_mlp import MLPDiscriminator, MLPGenerator
@@ -12,7 +14,7 @@ DIGIT, POINT, LABEL = TensorSpec((1, 28, 28)), TensorSpec((2,)), TensorSpec((), 
 
 
 def count(network: nn.Module) -> int:
-    return sum(each.numel() for each in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_the_preset_has_the_networks_of_the_paper():
@@ -24,33 +26,33 @@ def test_the_preset_has_the_networks_of_the_paper():
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 28, 28), (3, 4, 5, 6)])
-def test_any_shape_is_made_and_judged(shape: tuple[int, ...]):
+def test_samples_of_any_shape(shape: tuple[int, ...]):
     spec = TensorSpec(shape)
-    made = MLPGenerator(latent=7).build(output=spec)(torch.randn(3, 7))
-    assert made.shape == (3, *shape)
-    assert MLPDiscriminator().build(sample=spec)(made).logits.shape == (3,)
+    generated = MLPGenerator(latent=7).build(output=spec)(torch.randn(3, 7))
+    assert generated.shape == (3, *shape)
+    assert MLPDiscriminator().build(sample=spec)(generated).logits.shape == (3,)
 
 
-def test_several_tensors_are_judged_as_one():
-    judge = MLPDiscriminator(hidden=()).build(sample=(POINT, TensorSpec((3,))))
-    assert count(judge) == 5 + 1
+def test_several_tensors_are_joined():
+    discriminator = MLPDiscriminator(hidden=()).build(sample=(POINT, TensorSpec((3,))))
+    assert count(discriminator) == 5 + 1
     first, second = torch.randn(4, 2), torch.randn(4, 3)
-    weight = next(judge.parameters()).detach()[0]
-    judged = judge((first, second)).logits - judge((0 * first, 0 * second)).logits
-    torch.testing.assert_close(judged, torch.cat([first, second], 1) @ weight)
+    weight = next(discriminator.parameters()).detach()[0]
+    logits = discriminator((first, second)).logits - discriminator((0 * first, 0 * second)).logits
+    torch.testing.assert_close(logits, torch.cat([first, second], 1) @ weight)
 
 
 def test_one_hot_labels_add_a_weight_for_each_class_and_unit():
-    plain, given = (MLPGenerator(hidden=(50,)).build(output=POINT, condition=each) for each in (None, LABEL))
-    assert count(given) - count(plain) == 10 * 50
-    plain, given = (MLPDiscriminator(hidden=(50,)).build(sample=POINT, condition=each) for each in (None, LABEL))
-    assert count(given) - count(plain) == 10 * 50
+    plain, conditional = (MLPGenerator(hidden=(50,)).build(output=POINT, condition=spec) for spec in (None, LABEL))
+    assert count(conditional) - count(plain) == 10 * 50
+    plain, conditional = (MLPDiscriminator(hidden=(50,)).build(sample=POINT, condition=spec) for spec in (None, LABEL))
+    assert count(conditional) - count(plain) == 10 * 50
 
 
 def test_embedded_labels_add_their_table():
     plain = MLPGenerator(hidden=(50,)).build(output=POINT)
-    given = MLPGenerator(hidden=(50,), embedding=4).build(output=POINT, condition=LABEL)
-    assert count(given) - count(plain) == 10 * 4 + 4 * 50
+    conditional = MLPGenerator(hidden=(50,), embedding=4).build(output=POINT, condition=LABEL)
+    assert count(conditional) - count(plain) == 10 * 4 + 4 * 50
 
 
 def test_a_condition_of_numbers_is_joined_as_it_is():
@@ -62,9 +64,9 @@ def test_a_condition_of_numbers_is_joined_as_it_is():
 
 @pytest.mark.parametrize("config", [MLPGenerator(embedding=4), MLPDiscriminator(embedding=4)])
 def test_only_class_labels_can_be_embedded(config: MLPGenerator | MLPDiscriminator):
-    role = {"output": POINT} if isinstance(config, MLPGenerator) else {"sample": POINT}
+    player = {"output": POINT} if isinstance(config, MLPGenerator) else {"sample": POINT}
     with pytest.raises(BadInput, match="embeds class labels only"):
-        config.build(**role, condition=TensorSpec((5,)))
+        config.build(**player, condition=TensorSpec((5,)))
 
 
 def test_maxout_takes_the_largest_piece_of_each_unit():
@@ -74,33 +76,33 @@ def test_maxout_takes_the_largest_piece_of_each_unit():
 
 
 def test_tanh_keeps_samples_in_range_and_linear_does_not():
-    far = 1e3 * torch.randn(64, 100)
+    large = 1e3 * torch.randn(64, 100)
     torch.manual_seed(0)
-    assert float(MLPGenerator().build(output=POINT)(far).detach().abs().max()) <= 1
-    assert float(MLPGenerator(output="linear").build(output=POINT)(far).detach().abs().max()) > 1
+    assert float(MLPGenerator().build(output=POINT)(large).detach().abs().max()) <= 1
+    assert float(MLPGenerator(output="linear").build(output=POINT)(large).detach().abs().max()) > 1
 
 
-def test_dropout_acts_while_training_only():
-    judge = MLPDiscriminator(input_dropout=0.2, dropout=0.5).build(sample=DIGIT)
+def test_dropout_is_active_in_training_only():
+    discriminator = MLPDiscriminator(input_dropout=0.2, dropout=0.5).build(sample=DIGIT)
     sample = torch.randn(4, *DIGIT.shape)
-    assert not torch.equal(judge(sample).logits, judge(sample).logits)
-    judge.eval()
-    assert torch.equal(judge(sample).logits, judge(sample).logits)
+    assert not torch.equal(discriminator(sample).logits, discriminator(sample).logits)
+    discriminator.eval()
+    assert torch.equal(discriminator(sample).logits, discriminator(sample).logits)
 
 
-def test_input_dropout_spares_the_condition():
-    judge = MLPDiscriminator(hidden=(), input_dropout=0.9).build(sample=POINT, condition=LABEL)
+def test_input_dropout_does_not_touch_the_condition():
+    discriminator = MLPDiscriminator(hidden=(), input_dropout=0.9).build(sample=POINT, condition=LABEL)
     labels = torch.arange(10)
-    judged = judge(torch.zeros(10, 2), labels).logits
-    assert torch.equal(judged, judge(torch.zeros(10, 2), labels).logits)
-    assert len(judged.unique()) == 10
+    logits = discriminator(torch.zeros(10, 2), labels).logits
+    assert torch.equal(logits, discriminator(torch.zeros(10, 2), labels).logits)
+    assert len(logits.unique()) == 10
 
 
 def test_features_are_the_hidden_layers():
     output = MLPDiscriminator(hidden=(6, 5), activation="maxout", pieces=3).build(sample=DIGIT)(
         torch.zeros(2, 1, 28, 28)
     )
-    assert [each.shape for each in output.features] == [(2, 6), (2, 5)]
+    assert [feature.shape for feature in output.features] == [(2, 6), (2, 5)]
 
 
 def test_a_condition_of_one_number_needs_no_axis_of_its_own():

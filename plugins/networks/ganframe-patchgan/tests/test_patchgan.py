@@ -1,4 +1,4 @@
-"""PatchGAN against what the paper and the field's reference implementation say of it."""
+"""PatchGAN, against the paper and the reference implementation."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def image(channels, side, width=None):
 
 
 def count(network):
-    return sum(each.numel() for each in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize(("norm", "channels", "expected"), [("batch", 6, 2_768_705), ("instance", 3, 2_764_737)])
@@ -30,7 +30,7 @@ def test_side_of_the_logits(field, side):
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_receptive_field_by_gradient_support(field):
-    """The pixels that move a logit in the middle form a square of that side."""
+    """The pixels that change a logit in the middle form a square of that side."""
     torch.manual_seed(0)
     side = 2 * field + 64
     network = PatchGAN(receptive_field=field, channels=4, norm="none").build(sample=image(1, side)).double()
@@ -56,7 +56,7 @@ def test_oblong_images_and_features():
     network = PatchGAN(channels=4, receptive_field=34).build(sample=image(3, 16, 32))
     output = network(torch.randn(2, 3, 16, 32))
     assert output.logits.shape == (2, 1, 2, 6)
-    assert [tuple(each.shape) for each in output.features] == [(2, 4, 8, 16), (2, 8, 4, 8), (2, 16, 3, 7)]
+    assert [tuple(feature.shape) for feature in output.features] == [(2, 4, 8, 16), (2, 8, 4, 8), (2, 16, 3, 7)]
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
@@ -81,7 +81,7 @@ def test_other_samples_are_refused(sample):
         PatchGAN().build(sample=sample)
 
 
-def test_no_norm_keeps_the_samples_of_a_batch_apart():
+def test_without_norm_the_samples_of_a_batch_are_independent():
     network = PatchGAN(channels=4, norm="none").build(sample=image(3, 32))
     images = torch.randn(4, 3, 32, 32)
     torch.testing.assert_close(network(images).logits[:1], network(images[:1]).logits)

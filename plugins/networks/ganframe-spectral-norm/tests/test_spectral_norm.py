@@ -1,4 +1,4 @@
-"""Spectral normalisation against singular values, and its state over a resume."""
+"""Spectral normalisation against singular values, and its state after a resume."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ganframe import load, load_config, train
 from ganframe.config import BadInput, TensorSpec
 from ganframe.evaluation.export import export
 from ganframe.testing.fakes import FakeDiscriminator, FakeGenerator
-from ganframe.testing.runs import whole_and_resumed
+from ganframe.testing.runs import train_whole_and_resumed
 
 CONFIG = """
 game:
@@ -43,7 +43,7 @@ train: {images: 9600, batch_size: 32, device: cpu, precision: fp32, ema: {half_l
 
 
 def matrix(weight: Tensor, transposed: bool = False) -> Tensor:
-    """A row for each output channel."""
+    """Return the weight with a row for each output channel."""
     weight = weight.transpose(0, 1) if transposed else weight
     return weight.reshape(len(weight), -1)
 
@@ -85,7 +85,7 @@ def test_the_largest_singular_value_becomes_1(make: Any, transposed: bool):
 )
 def test_the_matrix_of_a_layer_has_a_row_for_each_output_channel(make: Any, sizes: tuple[int, int]):
     """The vectors of the power iteration are as long as the matrix is high and wide."""
-    assert tuple(each.numel() for each in normalise(make(), 1).buffers()) == sizes
+    assert tuple(vector.numel() for vector in normalise(make(), 1).buffers()) == sizes
 
 
 def test_the_gradient_is_that_of_the_weight_over_its_singular_value():
@@ -103,9 +103,9 @@ def test_every_layer_of_a_player_is_normalised_and_biases_are_not():
     torch.manual_seed(0)
     config = SpectralNormDiscriminator(of=FakeDiscriminator(), power_iterations=100)
     network = config.build(sample=TensorSpec((5,)), condition=TensorSpec((), classes=4))
-    layers = [each for each in network.modules() if isinstance(each, (nn.Linear, nn.Embedding))]
+    layers = [module for module in network.modules() if isinstance(module, (nn.Linear, nn.Embedding))]
     assert len(layers) == 4
-    assert all(torch.linalg.svdvals(each.weight)[0].item() == pytest.approx(1, abs=1e-3) for each in layers)
+    assert all(torch.linalg.svdvals(layer.weight)[0].item() == pytest.approx(1, abs=1e-3) for layer in layers)
     assert not hasattr(network.trunk.parametrizations, "bias")
 
 
@@ -115,24 +115,24 @@ def test_the_generator_keeps_its_latent():
     assert network(torch.zeros(2, 3)).shape == (2, 5)
 
 
-def test_each_forward_pass_of_training_iterates_and_none_of_evaluation():
+def test_forward_passes_iterate_in_training_and_change_no_state_in_evaluation():
     torch.manual_seed(0)
     network = SpectralNormDiscriminator(of=FakeDiscriminator()).build(sample=TensorSpec((5,)))
     sample = torch.randn(3, 5)
 
-    def moved() -> bool:
-        before = [each.clone() for each in network.buffers()]
+    def changed() -> bool:
+        before = [buffer.clone() for buffer in network.buffers()]
         network(sample)
         return not all(map(torch.equal, before, network.buffers()))
 
     network.trunk.parametrizations.weight.original.data.add_(torch.randn(8, 5))
-    assert moved()
+    assert changed()
     network.eval()
-    assert not moved()
+    assert not changed()
 
 
 @pytest.mark.parametrize(("make", "transposed"), LAYERS)
-def test_evaluation_finds_the_singular_value_of_a_weight_that_the_vectors_do_not_belong_to(make: Any, transposed: bool):
+def test_evaluation_finds_the_singular_value_of_a_weight_with_vectors_of_another(make: Any, transposed: bool):
     torch.manual_seed(0)
     layer = normalise(make(), 1).eval()
     nn.init.normal_(layer.parametrizations.weight.original)
@@ -152,18 +152,18 @@ def test_the_gradient_in_evaluation_is_that_through_the_singular_value():
 
 
 def test_averaged_weights_have_the_singular_value_1(tmp_path: Path):
-    """While the weights turn: averages of the vectors would be far too short, and the singular values far above 1."""
+    """Averages of the rotating vectors would be far too short, and the singular values far above 1."""
     file = tmp_path / "config.yaml"
     file.write_text(AVERAGED)
     trained = load(train(load_config(str(file)), out=tmp_path / "run").path, device="cpu")
     generator = trained.game.players["generator"]
-    before = {name: each.clone() for name, each in generator.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     trained.sample(10)
-    assert all(torch.equal(each, generator.state_dict()[name]) for name, each in before.items())
-    for layer in (each for each in generator.modules() if isinstance(each, nn.Linear)):
+    assert all(torch.equal(tensor, generator.state_dict()[name]) for name, tensor in before.items())
+    for layer in (module for module in generator.modules() if isinstance(module, nn.Linear)):
         assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.01)
-        vectors = [each.norm().item() for each in layer.buffers()]
-        assert vectors == pytest.approx([1, 1], abs=1e-5)
+        norms = [vector.norm().item() for vector in layer.buffers()]
+        assert norms == pytest.approx([1, 1], abs=1e-5)
 
 
 def test_an_exported_generator_samples_as_the_averaged_one(tmp_path: Path):
@@ -177,22 +177,22 @@ def test_an_exported_generator_samples_as_the_averaged_one(tmp_path: Path):
 
 
 def test_a_gradient_penalty_differentiates_through_it():
-    """In eval mode, where the vectors of the power iteration stand still, first and second derivatives are exact."""
+    """In eval mode, where the vectors of the power iteration are constant, first and second derivatives are exact."""
     torch.manual_seed(0)
     network = SpectralNormDiscriminator(of=FakeDiscriminator()).build(sample=TensorSpec((2,))).double().eval()
     names = [name for name, _ in network.named_parameters() if "judge" in name or "trunk" in name]
     values = tuple(network.get_parameter(name).detach().clone().requires_grad_() for name in names)
     sample = torch.randn(3, 2, dtype=torch.float64).requires_grad_()
 
-    def penalty(*given: Tensor) -> Tensor:
-        output = torch.func.functional_call(network, dict(zip(names, given, strict=True)), (sample,))
-        (slope,) = torch.autograd.grad(output.logits.sum(), sample, create_graph=True)
-        return slope.square().sum()
+    def penalty(*parameters: Tensor) -> Tensor:
+        output = torch.func.functional_call(network, dict(zip(names, parameters, strict=True)), (sample,))
+        (gradient,) = torch.autograd.grad(output.logits.sum(), sample, create_graph=True)
+        return gradient.square().sum()
 
     assert torch.autograd.gradcheck(penalty, values)
 
 
-def test_under_autocast_the_weight_is_as_exact_as_without():
+def test_autocast_does_not_change_the_weight():
     torch.manual_seed(0)
     layer = normalise(nn.Linear(40, 30), 1).eval()
     with torch.autocast("cpu", torch.bfloat16):
@@ -215,13 +215,13 @@ def test_state_survives_a_resume_bit_for_bit(tmp_path: Path):
     """The vectors of the power iteration, under R1, with averaged players."""
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=6)
-    for room in ("player.discriminator", "player.generator", "averages"):
-        assert any(name.endswith("_u") for name in whole[room])
-        assert all(torch.equal(each, parts[room][name]) for name, each in whole[room].items())
+    whole, resumed = train_whole_and_resumed(load_config(str(file)), tmp_path, stop_after=6)
+    for section in ("player.discriminator", "player.generator", "averages"):
+        assert any(name.endswith("_u") for name in whole[section])
+        assert all(torch.equal(tensor, resumed[section][name]) for name, tensor in whole[section].items())
 
 
-def test_layers_that_are_normalised_stay_and_a_network_without_others_is_refused():
+def test_normalised_layers_do_not_change_and_a_network_without_others_is_refused():
     network = nn.Sequential(normalise(nn.Linear(3, 3), 1), nn.Linear(3, 3))
     normalise(network, 1)
     assert len(network[0].parametrizations.weight) == 1
@@ -232,7 +232,7 @@ def test_layers_that_are_normalised_stay_and_a_network_without_others_is_refused
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5])
-def test_other_counts_are_refused(count: Any):
+def test_invalid_counts_are_refused(count: Any):
     with pytest.raises(ValidationError):
         SpectralNormDiscriminator(of=FakeDiscriminator(), power_iterations=count)
 

@@ -1,4 +1,4 @@
-"""Noise in the later layers: its distribution, where it acts, and its strength in the state."""
+"""Noise in the later layers: its distribution, the layers it acts on, and its strength in the state."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ganframe.testing.fakes import FakeGenerator
 
 
 class Layers(nn.Module):
-    """Three layers that change nothing."""
+    """Three layers that return their input."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -29,14 +29,14 @@ class Layers(nn.Module):
         return self.layers(latent)
 
 
-def made(dropout: float, sigma: float, layers: int, size: int = 100) -> Tensor:
+def generated(dropout: float, sigma: float, layers: int, size: int = 100) -> Tensor:
     torch.manual_seed(0)
     return Noisy(Layers(size), layers, dropout, sigma).eval()(torch.ones(200, size))
 
 
 @pytest.mark.parametrize(("dropout", "layers"), [(0.5, 1), (0.2, 2)])
 def test_dropout_by_binomial_counts_in_evaluation(dropout: float, layers: int):
-    found = made(dropout, 0.0, layers)
+    found = generated(dropout, 0.0, layers)
     kept = (1 - dropout) ** layers
     assert found.unique().tolist() == pytest.approx([0, 1 / kept])
     assert (found > 0).float().mean().item() == pytest.approx(kept, abs=0.01)
@@ -45,27 +45,27 @@ def test_dropout_by_binomial_counts_in_evaluation(dropout: float, layers: int):
 
 @pytest.mark.parametrize(("sigma", "layers"), [(0.3, 1), (2.0, 3)])
 def test_noise_adds_its_variance_at_each_layer(sigma: float, layers: int):
-    found = made(0.0, sigma, layers)
+    found = generated(0.0, sigma, layers)
     assert found.mean().item() == pytest.approx(1, abs=0.05)
     assert found.var().item() == pytest.approx(layers * sigma**2, rel=0.03)
 
 
-def test_without_either_the_generator_is_as_it_was():
-    assert torch.equal(made(0.0, 0.0, 3), torch.ones(200, 100))
+def test_without_either_the_generator_does_not_change():
+    assert torch.equal(generated(0.0, 0.0, 3), torch.ones(200, 100))
 
 
-def test_only_the_last_layers_are_disturbed():
+def test_only_the_last_layers_get_noise():
     network, seen = Layers(4), {}
     Noisy(network, 1, 0.0, 1.0)
     for index, layer in enumerate(network.layers):
-        layer.register_forward_hook(lambda _, given, __, index=index: seen.__setitem__(index, given[0]))
+        layer.register_forward_hook(lambda _, inputs, __, index=index: seen.__setitem__(index, inputs[0]))
     network(torch.ones(3, 4))
     assert torch.equal(seen[1], torch.ones(3, 4))
     assert not torch.equal(seen[2], torch.ones(3, 4))
 
 
-def test_draws_are_those_of_the_seeded_generators():
-    assert torch.equal(made(0.3, 0.2, 2), made(0.3, 0.2, 2))
+def test_draws_follow_the_global_seed():
+    assert torch.equal(generated(0.3, 0.2, 2), generated(0.3, 0.2, 2))
     network = Noisy(Layers(10), 1, 0.5, 0.0)
     assert not torch.equal(network(torch.ones(5, 10)), network(torch.ones(5, 10)))
 
@@ -80,7 +80,7 @@ def test_dtype_is_kept_and_the_gradient_passes(dtype: torch.dtype):
     assert bool(latent.grad.any())
 
 
-def test_gradcheck():
+def test_the_gradient_agrees_with_finite_differences():
     network = Noisy(Layers(3), 2, 0.5, 1.0).double()
 
     def value(latent: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def test_gradcheck():
 
 @pytest.mark.parametrize("settings", [(), ("train.ema={half_life_images: 16}",)])
 def test_the_strength_follows_a_schedule_and_is_saved(settings: tuple[str, ...], tmp_path: Path):
-    """The 4 steps see 0.8, 0.6, 0.4, 0.2 as dropout; the last is what a trained generator samples with."""
+    """The dropout of the 4 steps is 0.8, 0.6, 0.4, 0.2; a trained generator samples with the last."""
     file = tmp_path / "config.yaml"
     file.write_text("""
 game:
@@ -114,13 +114,13 @@ train: {images: 32, batch_size: 8, device: cpu}
     assert generator.sigma == pytest.approx(0.1)
 
 
-def test_more_layers_than_there_are_are_refused():
-    with pytest.raises(BadInput, match="has 1 linear or convolution layers, and 2 are to be disturbed") as problem:
+def test_more_layers_than_the_generator_has_are_refused():
+    with pytest.raises(BadInput, match="has 1 linear or convolution layers, fewer than 2") as problem:
         SamplingNoise(of=FakeGenerator()).build(output=TensorSpec((5,)))
     assert problem.value.path == ("layers",)
 
 
 @pytest.mark.parametrize("settings", [{"dropout": 1.0}, {"dropout": -0.1}, {"sigma": -1}, {"layers": 0}])
-def test_other_settings_are_refused(settings: Any):
+def test_invalid_settings_are_refused(settings: Any):
     with pytest.raises(ValidationError):
         SamplingNoise(of=FakeGenerator(), **settings)

@@ -1,4 +1,4 @@
-"""Virtual batch norm: its statistics by hand, and samples that depend on their own latent alone."""
+"""Virtual batch norm: its statistics by hand, and samples that depend on their own latent only."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +65,7 @@ def norm(channels: int, reference: int) -> VirtualNorm:
 def test_statistics_are_reference_sum_plus_own_over_n_plus_1(reference: tuple[float, ...], own: float):
     count = len(reference)
     mean = (sum(reference) + own) / (count + 1)
-    square = (sum(each**2 for each in reference) + own**2) / (count + 1)
+    square = (sum(number**2 for number in reference) + own**2) / (count + 1)
     expected = 2 * (own - mean) / (square - mean**2 + 1e-5) ** 0.5 + 0.5
     features = torch.tensor([*reference, own, 100.0], **double)[:, None]
     assert norm(1, count)(features)[count].item() == pytest.approx(expected, rel=1e-12)
@@ -83,7 +83,7 @@ def test_a_sample_of_an_image_counts_by_its_mean_over_positions():
     """Reference images with values (1, 3) and (5, 7), own (0, 4): means 2, 6, 2, mean squares 5, 37, 8."""
     features = torch.tensor([[1.0, 3.0], [5.0, 7.0], [0.0, 4.0]], **double)[:, None]
     mean, square = (2 + 6 + 2) / 3, (5 + 37 + 8) / 3
-    expected = [2 * (each - mean) / (square - mean**2 + 1e-5) ** 0.5 + 0.5 for each in (0, 4)]
+    expected = [2 * (value - mean) / (square - mean**2 + 1e-5) ** 0.5 + 0.5 for value in (0, 4)]
     assert norm(1, 2)(features)[2].flatten().tolist() == pytest.approx(expected)
 
 
@@ -100,17 +100,17 @@ def test_a_sample_does_not_depend_on_the_rest_of_its_batch(image: bool):
 
 def test_training_and_evaluation_give_the_same():
     network, latent = built(), torch.randn(4, 3)
-    before = {name: each.clone() for name, each in network.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     training = network(latent)
     assert torch.equal(training, network.eval()(latent))
-    assert all(torch.equal(before[name], each) for name, each in network.state_dict().items())
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_no_batch_norm_is_left_and_its_scale_and_shift_are_kept():
     network = built()
-    assert not any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in network.modules())
-    (normed,) = (each for each in network.modules() if isinstance(each, VirtualNorm))
-    assert {id(normed.weight), id(normed.bias)} < {id(each) for each in network.parameters()}
+    assert not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    (layer,) = (module for module in network.modules() if isinstance(module, VirtualNorm))
+    assert {id(layer.weight), id(layer.bias)} < {id(parameter) for parameter in network.parameters()}
 
 
 @pytest.mark.parametrize(("prior", "low", "high"), [("normal", -6.0, 6.0), ("uniform", -1.0, 1.0)])
@@ -126,7 +126,7 @@ def test_the_reference_is_drawn_at_build_and_part_of_the_state(prior: str, low: 
 def test_the_labels_of_the_reference_are_all_classes_in_turn():
     network = built(condition=TensorSpec((), classes=4), reference=6)
     seen: list[Tensor] = []
-    network.network.embed.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    network.network.embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network(torch.randn(2, 3), torch.tensor([3, 3]))
     assert seen[0].tolist() == [0, 1, 2, 3, 0, 1, 3, 3]
 
@@ -142,14 +142,14 @@ def test_finite_for_large_features(dtype: torch.dtype, size: float):
     layer = VirtualNorm(nn.BatchNorm1d(2), 2)
     for values in ([size, size, size], [size, -size, size], [size, size + 1, size]):
         features = torch.tensor(values, dtype=dtype)[:, None].expand(3, 2).clone().requires_grad_()
-        made = layer(features)
-        made.sum().backward()
-        assert made.dtype == dtype
-        assert bool(made.isfinite().all())
+        output = layer(features)
+        output.sum().backward()
+        assert output.dtype == dtype
+        assert bool(output.isfinite().all())
         assert bool(features.grad.isfinite().all())
 
 
-def test_large_means_lose_no_digits():
+def test_large_means_lose_no_precision():
     features = torch.randn(20, 3)
     near = norm(3, 19).float()(features)
     far = norm(3, 19).float()(features + 1000)
@@ -171,7 +171,7 @@ def test_generators_without_a_reference_are_refused(message: str, config: Genera
 
 
 @pytest.mark.parametrize("reference", [1, 0, -3])
-def test_other_references_are_refused(reference: int):
+def test_invalid_references_are_refused(reference: int):
     with pytest.raises(ValidationError):
         VirtualBatchNorm(of=FakeGenerator(), reference=reference)
 

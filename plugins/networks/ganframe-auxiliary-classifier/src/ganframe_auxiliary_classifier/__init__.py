@@ -1,4 +1,4 @@
-"""Classes for any discriminator: a second head that tells them (AC-GAN), or a projection of the label."""
+"""Class-conditional discriminators: a second head that classifies (AC-GAN), or a projection of the label."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Component, DiscriminatorTransform, RegularizerConfig, SampleSpec, TensorSpec, hookimpl
 
@@ -22,59 +23,59 @@ class ClassHead(DiscriminatorTransform):
     paper = "Odena et al. 2017, arXiv:1610.09585, section 3"
     type: Literal["class-head"] = "class-head"
     classes: PositiveInt | None = None
-    """How many classes there are; those of the game's condition when left out."""
+    """Number of classes; that of the game's condition when left out."""
     hide_condition: bool = True
-    """In a conditional game, keep the condition from the inner discriminator, as AC-GAN does: it is to tell the class
-    from the sample alone. Otherwise the inner discriminator is given it, if it takes one."""
+    """In a conditional game, hide the condition from the inner discriminator, as AC-GAN does, so that it classifies by
+    the sample alone. Otherwise the inner discriminator is given the condition, if it takes one."""
     layer: int = -1
-    """Which of the features is classified, counted from 0 at the input side or from -1 at the other."""
+    """Index of the feature that is classified, from 0 at the input side or from -1 at the output side."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
-        """A head over a discriminator that is given the condition."""
+        """Return settings of a head over a discriminator that is given the condition."""
         return {"classes": 4, "hide_condition": False}
 
     @property
+    @override
     def conditional(self) -> bool:
-        """Whether the network can play in a conditional game."""
         return self.hide_condition or self.of.conditional
 
     @property
+    @override
     def provides(self) -> frozenset[str]:
-        """What a verdict has beside logits."""
         return self.of.provides | {"class_logits"}
 
+    @override
     def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
-        """None where it is hidden."""
         return None if self.hide_condition else condition
 
+    @override
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
-        """See base class."""
-        from ganframe_auxiliary_classifier.networks import Classifying  # noqa: PLC0415  configs stay free of torch
+        from ganframe_auxiliary_classifier.networks import Classifying
 
         return Classifying(self, network, sample, condition)
 
 
 class Projection(DiscriminatorTransform):
-    """Adds the inner product of the embedded condition and a pooled feature to the raw outputs of any discriminator."""
+    """Adds the inner product of the embedded condition and a pooled feature to the logits of any discriminator."""
 
     paper = "Miyato and Koyama 2018, arXiv:1802.05637, eq. 3"
     type: Literal["projection"] = "projection"
     layer: int = -1
-    """Which of the features is projected on, counted from 0 at the input side or from -1 at the other."""
+    """Index of the feature of the inner product, from 0 at the input side or from -1 at the output side."""
 
     @property
+    @override
     def conditional(self) -> bool:
-        """Whether the network can take a condition: always."""
         return True
 
+    @override
     def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
-        """None: the condition is for the projection alone."""
-        return None
+        return None  # only the projection takes the condition
 
+    @override
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
-        """See base class."""
-        from ganframe_auxiliary_classifier.networks import Projecting  # noqa: PLC0415  configs stay free of torch
+        from ganframe_auxiliary_classifier.networks import Projecting
 
         return Projecting(self, network, sample, condition)
 
@@ -89,15 +90,15 @@ class AuxiliaryClassification(RegularizerConfig):
     real_label: str = "label"
     """Name of the classes `(B,)` of the reals."""
     fake_label: str = "label"
-    """Name of the classes `(B,)` that the fakes are to have."""
+    """Name of the classes `(B,)` that the fakes should have."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return tuple(dict.fromkeys((self.real_label, self.fake_label)))
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_auxiliary_classifier.term import CrossEntropy  # noqa: PLC0415  configs stay free of torch
+        from ganframe_auxiliary_classifier.term import CrossEntropy
 
         return CrossEntropy(self)
 

@@ -1,4 +1,4 @@
-"""The discriminators around another.
+"""The discriminators around another one.
 
 B: examples. C: channels of a feature, its first axis after B.
 """
@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
-from ganframe.game import DiscriminatorOutput, Wrapper
+from ganframe.game import DiscriminatorOutput, Sample, Wrapper
 from ganframe_auxiliary_classifier import ClassHead, Projection
-
-if TYPE_CHECKING:
-    from ganframe.game import Sample
 
 
 class Classifying(Wrapper):
     """A discriminator and a linear classifier over one of its features, flattened.
 
     Args:
-        config: How many classes, which features, and who sees the condition.
+        config: Number of classes, index of the feature, and whether the discriminator is given the condition.
         network: The discriminator.
-        sample: What it judges.
+        sample: The sample that it takes.
         condition: The condition of the game; None where there is none.
 
     Raises:
-        BadInput: When there are no such features, or the number of classes is not known or another than the game's.
+        BadInput: When there is no such feature, or the number of classes is unknown or differs from the game's.
+
+    References:
+        Odena et al. 2017, arXiv:1610.09585, section 3.
     """
 
     def __init__(self, config: ClassHead, network: nn.Module, sample: SampleSpec, condition: TensorSpec | None) -> None:
@@ -41,25 +40,28 @@ class Classifying(Wrapper):
         self.classify = nn.Linear(math.prod(shape), _classes(config, condition))
 
     def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """The inner verdict with class logits `(B, classes)`."""
-        given = (condition,) if self.passes_condition and condition is not None else ()
-        output: DiscriminatorOutput = self.network(sample, *given)
+        """Return the inner discriminator's output with class logits `(B, classes)`."""
+        conditions = (condition,) if self.passes_condition and condition is not None else ()
+        output: DiscriminatorOutput = self.network(sample, *conditions)
         return dataclasses.replace(output, class_logits=self.classify(output.features[self.layer].flatten(1)))
 
 
 class Projecting(Wrapper):
-    """A discriminator that knows of no condition, and the projection of one on a feature, summed over places.
+    """A discriminator without a condition, plus y^T V phi(x), where phi is a feature summed over its positions.
 
-    Class labels are embedded by a table, other conditions by a matrix; weights begin as draws from N(0, 0.02^2).
+    V is a table for class labels, a matrix for other conditions; it is initialised from N(0, 0.02^2).
 
     Args:
-        config: Which features.
+        config: Index of the feature.
         network: The discriminator.
-        sample: What it judges.
+        sample: The sample that it takes.
         condition: The condition of the game.
 
     Raises:
-        BadInput: When there are no such features, or the game is not conditional.
+        BadInput: When there is no such feature, or the game is not conditional.
+
+    References:
+        Miyato and Koyama 2018, arXiv:1802.05637, eq. 3.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Projecting(Wrapper):
         nn.init.normal_(self.embed.weight, 0.0, 0.02)
 
     def forward(self, sample: Sample, condition: Tensor) -> DiscriminatorOutput:
-        """The inner verdict, with the inner product of embedding and feature added to each logit."""
+        """Return the inner discriminator's output, with y^T V phi(x) added to each logit."""
         output: DiscriminatorOutput = self.network(sample)
         feature = output.features[self.layer]
         pooled = feature if feature.ndim == 2 else feature.flatten(2).sum(2)
@@ -89,41 +91,41 @@ class Projecting(Wrapper):
 
 
 def _classes(config: ClassHead, condition: TensorSpec | None) -> int:
-    known = None if condition is None else condition.classes
-    if config.classes is None and known is None:
-        message = "'class-head' is not told how many classes there are, and the game's condition is no class label"
+    of_game = None if condition is None else condition.classes
+    if config.classes is None and of_game is None:
+        message = "'class-head' needs the number of classes, because the game's condition is not a class label"
         raise BadInput(message, path=("classes",), remedy="Set `classes` to the data's number of classes.")
-    if config.classes is not None and known not in (None, config.classes):
+    if config.classes is not None and of_game not in (None, config.classes):
         raise BadInput(
-            f"'class-head' tells {config.classes} classes apart, but the game's condition is {condition}",
+            f"'class-head' has {config.classes} classes, but the game's condition is {condition}",
             path=("classes",),
             remedy="Leave `classes` out.",
         )
-    return config.classes or known or 0
+    return config.classes or of_game or 0
 
 
 def _feature_shape(
     config: ClassHead | Projection, network: nn.Module, sample: SampleSpec, condition: TensorSpec | None
 ) -> tuple[int, ...]:
-    """The shape of the chosen feature of one sample, found by judging one of zeros in eval mode.
+    """Return the shape of the chosen feature of one sample, found by a pass over zeros in eval mode.
 
     Raises:
-        BadInput: When the discriminator shows no such features.
+        BadInput: When the discriminator returns no such feature.
     """
-    given = tuple(torch.zeros(1, *part.shape) for part in parts(sample))
+    zeros = tuple(torch.zeros(1, *part.shape) for part in parts(sample))
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        zeros = () if condition is None else (_zero(condition),)
-        output: DiscriminatorOutput = network(given if isinstance(sample, tuple) else given[0], *zeros)
+        conditions = () if condition is None else (_zero(condition),)
+        output: DiscriminatorOutput = network(zeros if isinstance(sample, tuple) else zeros[0], *conditions)
     network.train(was_training)
-    shown = len(output.features)
-    if not -shown <= config.layer < shown:
+    count = len(output.features)
+    if not -count <= config.layer < count:
         name = config.of.type_name()
-        if not shown:
-            message = f"{config.type_name()!r} reads features, which {name!r} does not give"
+        if not count:
+            message = f"{config.type_name()!r} reads features, which {name!r} does not return"
             raise BadInput(message, path=("of",))
-        raise BadInput(f"{name!r} shows {shown} features, and none is number {config.layer}", path=("layer",))
+        raise BadInput(f"{name!r} returns {count} features, and none has the index {config.layer}", path=("layer",))
     return tuple(output.features[config.layer].shape[1:])
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Component, DiscriminatorConfig, GeneratorConfig, SampleSpec, TensorSpec, hookimpl
 
@@ -25,14 +25,14 @@ class DCGANGenerator(GeneratorConfig):
     channels: PositiveInt = 64
     """Channels before the last layer; each layer further in has twice as many."""
     upsample: Literal["transposed", "resize"] = "transposed"
-    """How a layer doubles the sides: a transposed convolution, or a nearest-neighbour resize and a convolution, which
-    leaves no checkerboards (Odena et al. 2016)."""
+    """How a layer doubles the resolution: a transposed convolution, or a nearest-neighbour resize and a convolution,
+    which avoids checkerboard artefacts (Odena et al. 2016)."""
 
+    @override
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """See base class."""
-        from ganframe_dcgan.networks import Generator  # noqa: PLC0415  configs stay free of torch
+        from ganframe_dcgan.networks import Generator
 
         return Generator(self, output, condition)
 
@@ -48,9 +48,9 @@ class DCGANDiscriminator(DiscriminatorConfig):
     channels: PositiveInt = 64
     """Channels after the first layer; each layer further in has twice as many."""
 
+    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
-        from ganframe_dcgan.networks import Discriminator  # noqa: PLC0415  configs stay free of torch
+        from ganframe_dcgan.networks import Discriminator
 
         return Discriminator(self, sample, condition)
 

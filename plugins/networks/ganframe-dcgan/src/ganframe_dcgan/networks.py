@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
-from ganframe.game import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput, init_normal
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 
 
 def stages(sample: SampleSpec) -> tuple[int, int, int]:
-    """Image channels, the side of the innermost feature map, and how often it doubles to the image's side.
+    """Return the image channels, the side of the innermost feature map, and the number of doublings to the image.
 
     Raises:
-        BadInput: When the sample is no square image of a side that halves to between 4 and 7.
+        BadInput: When the sample is not a square image of a side that halves to between 4 and 7.
     """
     shape = parts(sample)[0].shape
     if len(parts(sample)) == 1 and len(shape) == 3 and shape[1] == shape[2]:
@@ -36,22 +36,16 @@ def stages(sample: SampleSpec) -> tuple[int, int, int]:
     )
 
 
-def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), as the paper's section 4 says; batch norm scales from N(1, 0.02)."""
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-        nn.init.zeros_(module.bias)
-
-
 class Generator(nn.Module):
-    """A latent to an image.
+    """Maps a latent to an image.
 
     Args:
         config: Widths.
         output: The image.
         condition: Class labels, joined to the latent as one-hot vectors; None for an unconditional network.
+
+    References:
+        Radford et al. 2016, arXiv:1511.06434.
     """
 
     def __init__(self, config: DCGANGenerator, output: TensorSpec, condition: TensorSpec | None) -> None:
@@ -66,30 +60,30 @@ class Generator(nn.Module):
             nn.ReLU(inplace=True),
         ]
         for inner, outer in itertools.pairwise(widths):
-            layers += [doubling(inner, outer, config.upsample), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
-        layers += [doubling(widths[-1], image_channels, config.upsample), nn.Tanh()]
+            layers += [upsampling(inner, outer, config.upsample), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+        layers += [upsampling(widths[-1], image_channels, config.upsample), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        self.apply(initialise)
+        self.apply(init_normal)  # section 4
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Images `(B, C, H, W)` in [-1, 1] from latents `(B, latent)` and labels `(B,)`."""
+        """Return images `(B, C, H, W)` in [-1, 1] for latents `(B, latent)` and labels `(B,)`."""
         if condition is not None:
             latent = torch.cat([latent, one_hot(condition, self.classes)], dim=1)
         return self.layers(latent[:, :, None, None])
 
 
-def doubling(inner: int, outer: int, upsample: str) -> nn.Module:
-    """A layer that doubles the sides."""
+def upsampling(inner: int, outer: int, upsample: str) -> nn.Module:
+    """Return a layer that doubles the resolution."""
     if upsample == "transposed":
         return nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, bias=False)
     return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inner, outer, 3, padding=1, bias=False))
 
 
 def label_count(condition: TensorSpec) -> int:
-    """How many class labels there are.
+    """Return the number of class labels.
 
     Raises:
-        BadInput: When the condition is no class label.
+        BadInput: When the condition is not a class label.
     """
     if condition.classes is None:
         raise BadInput(f"'dcgan' takes class labels as its condition, not {condition}")
@@ -97,12 +91,15 @@ def label_count(condition: TensorSpec) -> int:
 
 
 class Discriminator(nn.Module):
-    """An image to a logit.
+    """Maps an image to a logit.
 
     Args:
         config: Widths.
         sample: The image.
-        condition: Class labels, judged by projection; None for an unconditional network.
+        condition: Class labels, for a projection; None for an unconditional network.
+
+    References:
+        Radford et al. 2016, arXiv:1511.06434; projection: Miyato and Koyama 2018, arXiv:1802.05637, eq. 3.
     """
 
     def __init__(self, config: DCGANDiscriminator, sample: SampleSpec, condition: TensorSpec | None) -> None:
@@ -111,19 +108,19 @@ class Discriminator(nn.Module):
         widths = [image_channels, *(config.channels * 2**index for index in range(doublings))]
         self.stages = nn.ModuleList()
         for index, (outer, inner) in enumerate(itertools.pairwise(widths)):
-            # No batch norm next to the image, as the paper's section 3 says.
+            # No batch norm next to the image (section 3).
             norm = [nn.BatchNorm2d(inner)] if index > 0 else []
             convolution = nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=False)
             self.stages.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
         self.judge = nn.Conv2d(widths[-1], 1, side, bias=False)
         self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1] * side**2)
-        self.apply(initialise)
+        self.apply(init_normal)  # section 4
         if self.embed is not None:
-            # The projection is an inner product over all features: from N(0, 1) it would drown the logit.
+            # The projection is an inner product over all features: from N(0, 1) it would dominate the logit.
             nn.init.normal_(self.embed.weight, 0.0, 0.02)
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """Judge images `(B, C, H, W)`, with labels `(B,)` where the network is conditional."""
+        """Return logits `(B,)` and features for images `(B, C, H, W)`, with labels `(B,)` if conditional."""
         features: list[Tensor] = []
         hidden = sample
         for stage in self.stages:

@@ -1,12 +1,12 @@
-"""Statistics over a batch that a discriminator sees beside each sample, so that collapse shows."""
+"""Statistics over a batch that a discriminator sees with each sample, so that it can detect mode collapse."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Component, DiscriminatorTransform, SampleSpec, TensorSpec, hookimpl
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 class MinibatchDiscrimination(DiscriminatorTransform):
-    """Shows a discriminator how close each sample lies to the others of its batch, in learned projections."""
+    """Shows a discriminator how close each sample is to the others of its batch, in learned projections."""
 
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.2"
     type: Literal["minibatch-discrimination"] = "minibatch-discrimination"
     kernels: PositiveInt = 100
-    """Closenesses for each sample (B in the paper)."""
+    """Number of closeness values for each sample (B in the paper)."""
     dimensions: PositiveInt = 5
-    """Numbers of a projection in which a closeness is measured (C in the paper)."""
+    """Dimension of each projection in which closeness is measured (C in the paper)."""
 
     @property
+    @override
     def batch_coupled(self) -> bool:
-        """Whether one sample's verdict depends on the rest of the batch."""
         return True
 
+    @override
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
-        """See base class."""
-        from ganframe_minibatch_statistics.networks import discrimination  # noqa: PLC0415  configs stay free of torch
+        from ganframe_minibatch_statistics.networks import discrimination
 
         return discrimination(self, network, sample, condition)
 
@@ -42,19 +42,19 @@ class MinibatchStddev(DiscriminatorTransform):
     paper = "Karras et al. 2018, arXiv:1710.10196, section 3; groups as in Karras et al. 2019, arXiv:1812.04948"
     type: Literal["minibatch-stddev"] = "minibatch-stddev"
     group_size: PositiveInt | None = None
-    """Samples over which a deviation is taken; the whole batch when left out. Where it does not divide the batch, its
-    largest divisor below is taken."""
+    """Number of samples in a group; the whole batch when left out. If it does not divide the batch size, the largest
+    divisor of that below it is used."""
     channels: PositiveInt = 1
-    """Deviations for each sample, each over an equal share of the features' channels."""
+    """Number of deviations for each sample, each over an equal share of the features' channels."""
 
     @property
+    @override
     def batch_coupled(self) -> bool:
-        """Whether one sample's verdict depends on the rest of the batch."""
         return True
 
+    @override
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
-        """See base class."""
-        from ganframe_minibatch_statistics.networks import stddev  # noqa: PLC0415  configs stay free of torch
+        from ganframe_minibatch_statistics.networks import stddev
 
         return stddev(self, network, sample, condition)
 

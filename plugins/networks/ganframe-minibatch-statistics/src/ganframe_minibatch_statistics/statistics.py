@@ -13,12 +13,15 @@ from torch import Tensor, nn
 class Closeness(nn.Module):
     """o(x_i)_k = sum_j exp(-||M_ik - M_jk||_1), M_ik the k-th projection of the features of sample i.
 
-    The sum is over the whole batch, x_i itself included, so that o lies in [1, B].
+    The sum is over the whole batch, x_i itself included, so o lies in [1, B].
 
     Args:
         channels: Channels of the features.
-        kernels: How many projections there are.
-        dimensions: Numbers of a projection.
+        kernels: Number of projections.
+        dimensions: Dimension of each projection.
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 3.2.
     """
 
     def __init__(self, channels: int, kernels: int, dimensions: int) -> None:
@@ -27,7 +30,7 @@ class Closeness(nn.Module):
         self.project = nn.Linear(channels, kernels * dimensions, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(B, kernels)` from features `(B, C, ...)`, which are averaged over their positions."""
+        """Return `(B, kernels)` for features `(B, C, ...)`, which are averaged over their positions."""
         with torch.autocast(features.device.type, enabled=False):
             projected = self.project(pooled(features).to(self.project.weight.dtype)).unflatten(1, (self.kernels, -1))
             distances = (projected[:, None] - projected[None]).abs().sum(3)
@@ -37,12 +40,15 @@ class Closeness(nn.Module):
 class Deviation(nn.Module):
     """The standard deviation over a group of samples, averaged over positions and an equal share of the channels.
 
-    Sample i belongs to group i mod M. The deviation is that of the group itself (over G, not G - 1), with 1e-8 added to
-    the variance, so that it has a gradient also where all samples are equal.
+    Sample i belongs to group i mod M. The variance is divided by G, not G - 1, and 1e-8 is added to it, so that the
+    deviation has a gradient where all samples are equal.
 
     Args:
-        group_size: Samples in a group; the whole batch when None.
-        shares: Shares of the channels, with a number each.
+        group_size: Number of samples in a group, G; the whole batch when None.
+        shares: Number of shares of the channels, with one deviation each.
+
+    References:
+        Karras et al. 2018, arXiv:1710.10196, section 3; groups as in Karras et al. 2019, arXiv:1812.04948.
     """
 
     def __init__(self, group_size: int | None, shares: int) -> None:
@@ -51,7 +57,7 @@ class Deviation(nn.Module):
         self.shares = shares
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(B, shares)` from features `(B, C, ...)`."""
+        """Return `(B, shares)` for features `(B, C, ...)`."""
         size = len(features)
         group = divisor(size, self.group_size or size)
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
@@ -60,10 +66,10 @@ class Deviation(nn.Module):
 
 
 def divisor(size: int, limit: int) -> int:
-    """The largest divisor of `size` that is at most `limit`."""
-    return next(each for each in range(min(size, limit), 0, -1) if size % each == 0)
+    """Return the largest divisor of `size` that is at most `limit`."""
+    return next(number for number in range(min(size, limit), 0, -1) if size % number == 0)
 
 
 def pooled(features: Tensor) -> Tensor:
-    """`(B, C)`: features `(B, C, ...)` averaged over their positions."""
+    """Average features `(B, C, ...)` over their positions, to `(B, C)`."""
     return features if features.ndim == 2 else features.flatten(2).mean(2)

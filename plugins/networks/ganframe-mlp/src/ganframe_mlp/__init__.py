@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Component, DiscriminatorConfig, GeneratorConfig, SampleSpec, TensorSpec, hookimpl
 
@@ -27,19 +27,19 @@ class MLPGenerator(GeneratorConfig):
     hidden: tuple[PositiveInt, ...] = (256, 256)
     """Units of each hidden layer, from the latent on."""
     activation: Activation = "relu"
-    """What follows each hidden layer: ReLU, leaky ReLU with slope 0.2, or maxout."""
+    """Activation after each hidden layer: ReLU, leaky ReLU with slope 0.2, or maxout."""
     pieces: PositiveInt = 5
-    """Linear pieces of a maxout unit; of no effect on other activations."""
+    """Linear pieces of a maxout unit; ignored by other activations."""
     output: Literal["tanh", "linear"] = "tanh"
-    """What follows the last layer: tanh for samples in [-1, 1], such as images; linear for numbers without bounds."""
+    """Activation after the last layer: tanh for samples in [-1, 1], such as images; linear for unbounded numbers."""
     embedding: PositiveInt | None = None
-    """Numbers that a class label is embedded in before it joins the latent; one-hot when left out."""
+    """Dimension of the embedding of a class label, which is joined to the latent; one-hot when left out."""
 
+    @override
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """See base class."""
-        from ganframe_mlp.networks import Generator  # noqa: PLC0415  configs stay free of torch
+        from ganframe_mlp.networks import Generator
 
         return Generator(self, output, condition)
 
@@ -54,19 +54,19 @@ class MLPDiscriminator(DiscriminatorConfig):
     hidden: tuple[PositiveInt, ...] = (256, 256)
     """Units of each hidden layer, from the sample on."""
     activation: Activation = "leaky-relu"
-    """What follows each hidden layer: ReLU, leaky ReLU with slope 0.2, or maxout."""
+    """Activation after each hidden layer: ReLU, leaky ReLU with slope 0.2, or maxout."""
     pieces: PositiveInt = 5
-    """Linear pieces of a maxout unit; of no effect on other activations."""
+    """Linear pieces of a maxout unit; ignored by other activations."""
     input_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Chance that a number of the sample is set to 0 while training."""
+    """Dropout probability of the sample's numbers, in training."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Chance that a hidden unit is set to 0 while training."""
+    """Dropout probability of the hidden units, in training."""
     embedding: PositiveInt | None = None
-    """Numbers that a class label is embedded in before it joins the sample; one-hot when left out."""
+    """Dimension of the embedding of a class label, which is joined to the sample; one-hot when left out."""
 
+    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
-        from ganframe_mlp.networks import Discriminator  # noqa: PLC0415  configs stay free of torch
+        from ganframe_mlp.networks import Discriminator
 
         return Discriminator(self, sample, condition)
 

@@ -7,25 +7,24 @@ With the paper's widths for digits (latent 100, hidden 1200, 1200; maxout 240 x 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
-from ganframe.game import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput, Sample
 from ganframe_mlp import Activation, MLPDiscriminator, MLPGenerator
-
-if TYPE_CHECKING:
-    from ganframe.game import Sample
 
 
 class Maxout(nn.Module):
-    """The largest of several neighbouring inputs.
+    """The maximum over each group of neighbouring inputs.
 
     Args:
-        pieces: How many inputs make one output.
+        pieces: Number of inputs in a group.
+
+    References:
+        Goodfellow et al. 2013, arXiv:1302.4389.
     """
 
     def __init__(self, pieces: int) -> None:
@@ -33,12 +32,12 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, pieces: Tensor) -> Tensor:
-        """Units `(B, U)` from their pieces `(B, U * pieces)`."""
+        """Return units `(B, U)` for their pieces `(B, U * pieces)`."""
         return pieces.unflatten(1, (-1, self.pieces)).amax(2)
 
 
 def hidden_layer(inputs: int, units: int, activation: Activation, pieces: int) -> nn.Sequential:
-    """A linear layer and its activation."""
+    """Return a linear layer with its activation."""
     match activation:
         case "maxout":
             return nn.Sequential(nn.Linear(inputs, units * pieces), Maxout(pieces))
@@ -49,14 +48,14 @@ def hidden_layer(inputs: int, units: int, activation: Activation, pieces: int) -
 
 
 class Joined(nn.Module):
-    """A condition as numbers that can stand beside a latent or a sample.
+    """Joins a condition to a flat latent or sample.
 
     Args:
         condition: The condition; None for an unconditional network, which joins nothing.
-        embedding: Numbers for a class label; one-hot when None.
+        embedding: Dimension of the embedding of a class label; one-hot when None.
 
     Raises:
-        BadInput: When something other than a class label is to be embedded.
+        BadInput: When there is an embedding and the condition is not a class label.
     """
 
     def __init__(self, condition: TensorSpec | None, embedding: int | None) -> None:
@@ -72,7 +71,7 @@ class Joined(nn.Module):
             self.width = embedding
 
     def forward(self, flat: Tensor, condition: Tensor | None) -> Tensor:
-        """`(B, D + width)` from `(B, D)` and labels `(B,)` or a condition `(B, ...)`."""
+        """Return `(B, D + width)` for `(B, D)` and labels `(B,)` or another condition `(B, ...)`."""
         if condition is None or self.width == 0:
             return flat
         if self.embed is not None:
@@ -85,12 +84,15 @@ class Joined(nn.Module):
 
 
 class Generator(nn.Module):
-    """A latent to a sample.
+    """Maps a latent to a sample.
 
     Args:
         config: Widths and activations.
         output: The sample.
         condition: A class label, or numbers of any shape; None for an unconditional network.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, section 5.
     """
 
     def __init__(self, config: MLPGenerator, output: TensorSpec, condition: TensorSpec | None) -> None:
@@ -109,17 +111,20 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Samples `(B, *shape)` from latents `(B, latent)`."""
+        """Return samples `(B, *shape)` for latents `(B, latent)`."""
         return self.layers(self.join(latent, condition)).reshape(-1, *self.output_shape)
 
 
 class Discriminator(nn.Module):
-    """A sample, or several together, to a logit.
+    """Maps a sample of one or several tensors to a logit.
 
     Args:
         config: Widths and activations.
-        sample: The sample; several are flattened and joined.
+        sample: The sample; several tensors are flattened and joined.
         condition: A class label, or numbers of any shape; None for an unconditional network.
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, section 5.
     """
 
     def __init__(self, config: MLPDiscriminator, sample: SampleSpec, condition: TensorSpec | None) -> None:
@@ -135,7 +140,7 @@ class Discriminator(nn.Module):
         self.judge = nn.Linear(inputs, 1)
 
     def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """Judge samples `(B, ...)`; the features are the hidden layers `(B, units)`."""
+        """Return logits `(B,)` for samples `(B, ...)`; the features are the hidden layers `(B, units)`."""
         flat = torch.cat([_flat(part) for part in sample], dim=1) if isinstance(sample, tuple) else _flat(sample)
         units = self.join(self.input_dropout(flat), condition)
         features: list[Tensor] = []

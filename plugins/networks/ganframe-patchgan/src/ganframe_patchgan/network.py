@@ -1,38 +1,36 @@
 """The PatchGAN discriminator.
 
-With n layers that halve the sides, an image of sides (H, W) has (H / 2^n - 2) x (W / 2^n - 2) logits. With 64 channels
-and a receptive field of 70 (n = 3) the network has 2,768,705 parameters for 6 image channels and batch norm, and
-2,764,737 for 3 image channels and instance norm.
+With n layers that halve the resolution, an image of H x W pixels has (H / 2^n - 2) x (W / 2^n - 2) logits. With 64
+channels and a receptive field of 70 (n = 3) the network has 2,768,705 parameters for 6 image channels and batch norm,
+and 2,764,737 for 3 image channels and instance norm.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
 from ganframe.config import BadInput, SampleSpec, parts
-from ganframe.game import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput, Sample, init_normal
 from ganframe_patchgan import PatchGAN
 
-if TYPE_CHECKING:
-    from ganframe.game import Sample
-
 STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
-"""Layers that halve the sides, by receptive field."""
+"""Number of layers that halve the resolution, by receptive field in pixels."""
 
 
 class Discriminator(nn.Module):
-    """An image, or several joined along the channels, to a logit for each patch.
+    """Maps an image, or several joined along the channels, to a logit for each patch.
 
     Args:
         config: Receptive field, width and norm.
-        sample: One image, or several of the same sides.
+        sample: One image, or several of the same height and width.
 
     Raises:
-        BadInput: When the sample is no image, its parts differ in their sides, or it is too small for one patch.
+        BadInput: When a part is not an image, the parts differ in height or width, or are too small for one patch.
+
+    References:
+        Isola et al. 2017, arXiv:1611.07004, sections 3.2.2 and 6.1.2.
     """
 
     def __init__(self, config: PatchGAN, sample: SampleSpec) -> None:
@@ -46,7 +44,7 @@ class Discriminator(nn.Module):
         for index, stride in enumerate(strides):
             after = config.channels * min(2**index, 8)
             normed = index > 0
-            # Batch norm has a bias of its own; instance norm, which has none here, removes that of the convolution.
+            # Batch norm has its own bias; instance norm has none here and removes the bias of the convolution.
             bias = not (normed and config.norm == "batch")
             layers: list[nn.Module] = [nn.Conv2d(before, after, kernel, stride, padding, bias=bias)]
             if normed and config.norm == "instance":
@@ -57,10 +55,10 @@ class Discriminator(nn.Module):
             self.stages.append(nn.Sequential(*layers))
             before = after
         self.judge = nn.Conv2d(before, 1, kernel, 1, padding)
-        self.apply(_initialise)
+        self.apply(init_normal)  # section 6.2
 
     def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """Judge images `(B, C, H, W)`, or a tuple of such; the logits are `(B, 1, h, w)`."""
+        """Return logits `(B, 1, h, w)` and features for images `(B, C, H, W)`, or for a tuple of them."""
         hidden = torch.cat(sample, dim=1) if isinstance(sample, tuple) else sample
         features: list[Tensor] = []
         for stage in self.stages:
@@ -82,14 +80,3 @@ def _check(config: PatchGAN, sample: SampleSpec, strided: int) -> None:
             path=("receptive_field",),
             remedy="Choose a smaller receptive field or larger images.",
         )
-
-
-def _initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), as the paper's section 6.2 says; batch norm scales from N(1, 0.02)."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-        nn.init.zeros_(module.bias)

@@ -1,4 +1,4 @@
-"""Spectral normalisation of all layers of a network, by PyTorch's parametrization."""
+"""Spectral normalisation of all layers of a network, with PyTorch's parametrization."""
 
 from __future__ import annotations
 
@@ -21,21 +21,24 @@ LAYERS = (
     nn.ConvTranspose3d,
     nn.Embedding,
 )
-
+"""The layers that are normalised."""
 
 EVALUATION_ITERATIONS = 12
-"""Power iterations of a forward pass in evaluation; they start from the stored vector and are not stored."""
+"""Number of power iterations of a forward pass in evaluation, from the stored vector on; the result is not stored."""
 
 
 class SpectralNorm(nn.Module):
-    """PyTorch's spectral normalisation, closer to the largest singular value where that is cheap.
+    """PyTorch's spectral normalisation W / sigma(W), with a more exact sigma in evaluation.
 
-    Autocast leaves it alone: in bf16 the singular value would be off by parts in a thousand. In evaluation it looks
-    further, because the weight need not be the one that the stored vectors were found for: an averaged weight comes
-    with the latest vectors, since averages of vectors that turn would shrink to 0.
+    Autocast is off: in bf16 the singular value would be wrong by some thousandths. Evaluation iterates further, because
+    the stored vectors may belong to another weight: an averaged weight comes with the latest vectors, since averages of
+    rotating vectors would shrink to 0.
 
     Args:
-        parametrization: PyTorch's, which holds the vectors and iterates in training.
+        parametrization: PyTorch's parametrization, which stores the vectors and iterates in training.
+
+    References:
+        Miyato et al. 2018, arXiv:1802.05957, eq. 8 and algorithm 1.
     """
 
     not_averaged = ("parametrization._u", "parametrization._v")
@@ -45,7 +48,7 @@ class SpectralNorm(nn.Module):
         self.parametrization = parametrization
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight over its largest singular value."""
+        """Return the weight divided by its largest singular value."""
         with torch.autocast(weight.device.type, enabled=False):
             if self.training:
                 return self.parametrization(weight)
@@ -55,11 +58,12 @@ class SpectralNorm(nn.Module):
 
 
 def _singular_vectors(matrix: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The first ones, left and right: the best within the space of all steps of a power iteration.
+    """Return the first left and right singular vectors: the best in the space spanned by all power iterations.
 
-    That is Lanczos' method. Where singular values lie close together, the last step alone is several times as far off.
+    This is Lanczos' method. Where singular values are close together, the last power iteration alone has several times
+    the error.
     """
-    # LAPACK knows no half precision.
+    # LAPACK has no half precision.
     wide = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
     steps = [start.to(wide.dtype)]
     for _ in range(EVALUATION_ITERATIONS):
@@ -70,23 +74,23 @@ def _singular_vectors(matrix: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalise(network: nn.Module, power_iterations: int) -> nn.Module:
-    """The network, each of its weight matrices divided by an estimate of its largest singular value.
+    """Divide each weight matrix of a network by an estimate of its largest singular value.
 
-    The matrix of a convolution has a row for each output channel. Layers that are normalised already stay as they are.
+    The matrix of a convolution has a row for each output channel. Layers that are already normalised do not change.
 
     Args:
         network: Any network; it is changed in place.
-        power_iterations: Power iterations in each forward pass of training.
+        power_iterations: Number of power iterations in each forward pass of training.
 
     Raises:
-        BadInput: When no layer is left to be normalised.
+        BadInput: When there is no layer left to normalise.
     """
-    layers = [each for each in network.modules() if isinstance(each, LAYERS) and not _is_normalised(each)]
+    layers = [module for module in network.modules() if isinstance(module, LAYERS) and not _is_normalised(module)]
     if not layers:
         raise BadInput(
-            "'spectral-norm' finds no layer in this network that is not normalised already",
+            "'spectral-norm' finds no layer in this network that is not already normalised",
             path=("of",),
-            remedy="It normalises linear, convolution and embedding layers.",
+            remedy="Use a network with linear, convolution or embedding layers.",
         )
     for layer in layers:
         spectral_norm(layer, n_power_iterations=power_iterations)
@@ -96,9 +100,9 @@ def normalise(network: nn.Module, power_iterations: int) -> nn.Module:
 
 
 def _is_normalised(layer: nn.Module) -> bool:
-    return any(isinstance(each, SpectralNorm) for each in _parametrizations(layer))
+    return any(isinstance(parametrization, SpectralNorm) for parametrization in _parametrizations(layer))
 
 
 def _parametrizations(layer: nn.Module) -> Any:
-    """The parametrizations of the layer's weight."""
+    """Return the parametrizations of the layer's weight."""
     return cast(Any, layer).parametrizations["weight"] if hasattr(layer, "parametrizations") else ()

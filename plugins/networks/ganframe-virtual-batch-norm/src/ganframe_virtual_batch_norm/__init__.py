@@ -1,4 +1,4 @@
-"""Changes to any generator: batch norm over a fixed reference batch, and noise in the later layers."""
+"""Transforms of any generator: batch norm over a fixed reference batch, and noise in the later layers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Bounds, Component, GeneratorTransform, Scheduled, TensorSpec, hookimpl, initial_value
 
@@ -20,47 +21,47 @@ class VirtualBatchNorm(GeneratorTransform):
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.5"
     type: Literal["virtual-batch-norm"] = "virtual-batch-norm"
     reference: int = Field(default=64, ge=2)
-    """Samples of the reference batch, which is drawn when the generator is built."""
+    """Number of samples in the reference batch, which is drawn when the generator is built."""
     prior: Literal["normal", "uniform"] = "normal"
     """Distribution of each number of a reference latent, which should be that of the game: N(0, 1), or uniform in
     [-1, 1]."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
-        """A generator that has batch norm."""
+        """Return settings of a generator that has batch norm."""
         return {"of": {"type": "dcgan", "latent": 8, "channels": 4}, "reference": 8}
 
+    @override
     def change(
         self, network: nn.Module, *, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None
     ) -> nn.Module:
-        """See base class."""
-        from ganframe_virtual_batch_norm.reference import with_reference  # noqa: PLC0415  configs stay free of torch
+        from ganframe_virtual_batch_norm.reference import with_reference
 
         return with_reference(self, network, source, condition)
 
 
 class SamplingNoise(GeneratorTransform):
-    """Disturbs what the last layers of a generator read, by dropout or Gaussian noise, while sampling too."""
+    """Adds dropout or Gaussian noise to the inputs of the last layers of a generator, in sampling too."""
 
     paper = "dropout at sampling time: Isola et al. 2017, arXiv:1611.07004, section 3.1"
     type: Literal["sampling-noise"] = "sampling-noise"
     dropout: Annotated[Scheduled, Bounds(ge=0, le=0.99)] = 0.5
-    """Chance that a number is set to 0, the others growing to make up for it; a number or a schedule."""
+    """Probability that a number is set to 0; the others are scaled to keep the mean. A number or a schedule."""
     sigma: Annotated[Scheduled, Bounds(ge=0)] = 0.0
     """Standard deviation of the noise that is added to each number; a number or a schedule."""
     layers: PositiveInt = 2
-    """How many linear and convolution layers are meant, counted from the last that the network declares."""
+    """Number of linear and convolution layers, counted back from the last one that the network declares."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
-        """One layer, for generators that have no more."""
+        """Return settings for generators that have only one layer."""
         return {"layers": 1}
 
+    @override
     def change(
         self, network: nn.Module, *, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None
     ) -> nn.Module:
-        """See base class."""
-        from ganframe_virtual_batch_norm.noise import Noisy  # noqa: PLC0415  configs stay free of torch
+        from ganframe_virtual_batch_norm.noise import Noisy
 
         return Noisy(network, self.layers, initial_value(self.dropout), initial_value(self.sigma))
 

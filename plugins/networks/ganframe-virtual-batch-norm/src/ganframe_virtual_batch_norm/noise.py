@@ -16,22 +16,26 @@ LAYERS = (
     nn.ConvTranspose2d,
     nn.ConvTranspose3d,
 )
+"""The layers whose inputs get noise."""
 
 
 class Noisy(Wrapper):
-    """A generator whose last layers read numbers that are disturbed, in training and in evaluation alike.
+    """A generator whose last layers read noisy inputs, in training and in evaluation.
 
-    How much is part of the state, so that a trained generator samples as it did at the end of its training, an averaged
-    one too.
+    The strength of the noise is part of the state, so that a trained generator, averaged or not, samples with the
+    strength at the end of its training.
 
     Args:
         network: The generator.
-        layers: How many layers are meant.
-        dropout: Chance that a number is set to 0.
+        layers: Number of layers whose inputs get noise.
+        dropout: Probability that a number is set to 0.
         sigma: Standard deviation of the noise that is added.
 
     Raises:
         BadInput: When the generator has fewer layers.
+
+    References:
+        Isola et al. 2017, arXiv:1611.07004, section 3.1 (dropout in sampling).
     """
 
     not_averaged = ("strength",)
@@ -40,16 +44,16 @@ class Noisy(Wrapper):
         super().__init__(network)
         self.strength: Tensor
         self.register_buffer("strength", torch.tensor([dropout, sigma]))
-        found = [each for each in network.modules() if isinstance(each, LAYERS)]
-        if len(found) < layers:
-            message = f"the generator has {len(found)} linear or convolution layers, and {layers} are to be disturbed"
+        candidates = [module for module in network.modules() if isinstance(module, LAYERS)]
+        if len(candidates) < layers:
+            message = f"the generator has {len(candidates)} linear or convolution layers, fewer than {layers}"
             raise BadInput(message, path=("layers",))
-        for layer in found[-layers:]:
-            layer.register_forward_pre_hook(self._disturb)
+        for layer in candidates[-layers:]:
+            layer.register_forward_pre_hook(self._add_noise)
 
     @property
     def dropout(self) -> float:
-        """Chance that a number is set to 0."""
+        """Probability that a number is set to 0."""
         return float(self.strength[0])
 
     @dropout.setter
@@ -65,10 +69,10 @@ class Noisy(Wrapper):
     def sigma(self, value: float) -> None:
         self.strength[1] = value
 
-    def _disturb(self, layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        features, *rest = given
+    def _add_noise(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        features, *rest = inputs
         dropout, sigma = self.strength.unbind()
-        # In float32 whatever the precision, so that the same numbers are dropped in each.
+        # In float32 whatever the precision, so that the same numbers are dropped in all of them.
         kept = torch.rand(features.shape, device=features.device) >= dropout
         noise = torch.randn(features.shape, device=features.device) * sigma
         return ((features * kept / (1 - dropout) + noise).to(features.dtype), *rest)

@@ -5,7 +5,7 @@ B samples of a batch, N samples of the reference batch, C channels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +13,21 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from ganframe.config import BadInput, TensorSpec
 from ganframe.game import Wrapper
-
-if TYPE_CHECKING:
-    from ganframe_virtual_batch_norm import VirtualBatchNorm
+from ganframe_virtual_batch_norm import VirtualBatchNorm
 
 
 class VirtualNorm(nn.Module):
-    """Normalises each sample by (reference sum + own) / (N + 1), of the numbers and of their squares.
+    """Normalises each sample by the statistics (reference sum + own) / (N + 1), of the numbers and of their squares.
 
-    The first N of a batch are the reference; they are normalised by their own statistics. What a sample adds is its
-    mean over positions, so that every sample counts as much as one of the reference.
+    The first N samples of a batch are the reference, which is normalised by its own statistics. A sample contributes
+    its mean over positions, so that it counts as much as one of the reference.
 
     Args:
-        replaced: The batch norm whose place it takes, with its scale, shift and epsilon.
-        reference: How many samples the reference has.
+        replaced: The batch norm that it replaces; its scale, shift and epsilon are kept.
+        reference: Number of reference samples, N.
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 3.5.
     """
 
     def __init__(self, replaced: _BatchNorm, reference: int) -> None:
@@ -37,15 +38,14 @@ class VirtualNorm(nn.Module):
         self.bias: nn.Parameter | None = replaced.bias
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features `(N + B, C, ...)`, the reference first."""
+        """Return the normalised features `(N + B, C, ...)`, the reference first."""
         with torch.autocast(features.device.type, enabled=False):
             wide = features.to(torch.promote_types(features.dtype, torch.float32))
             positions = tuple(range(2, wide.ndim))
-            # Around a common centre, so that the difference of large numbers loses nothing.
+            # Around a common centre, so that E x^2 - (E x)^2 is not a small difference of large numbers.
             centre = wide[: self.reference].detach().mean((0, *positions), keepdim=True)
             wide = wide - centre
-            means = [_over(power, positions) for power in (wide, wide.square())]
-            mean, square = (self._joined(each) for each in means)
+            mean, square = (self._statistics(_mean(power, positions)) for power in (wide, wide.square()))
             normed = (wide - mean) * torch.rsqrt((square - mean.square()).clamp(min=0) + self.eps)
             shape = (1, -1, *(1,) * len(positions))
             if self.weight is not None:
@@ -54,20 +54,20 @@ class VirtualNorm(nn.Module):
                 normed = normed + self.bias.reshape(shape)
         return normed.to(features.dtype)
 
-    def _joined(self, means: Tensor) -> Tensor:
-        """Statistics for each of the N + B samples, from those of each sample alone."""
+    def _statistics(self, means: Tensor) -> Tensor:
+        """Return the statistic for each of the N + B samples, from the mean of each sample over its positions."""
         count = self.reference
         reference = means[:count].sum(0, keepdim=True)
         return torch.cat([(reference / count).expand_as(means[:count]), (reference + means[count:]) / (count + 1)])
 
 
 class WithReference(Wrapper):
-    """A generator that makes the reference samples beside each batch, for its virtual batch norms.
+    """A generator that also generates the reference samples with each batch, for its virtual batch norms.
 
     Args:
         network: The generator, whose layers expect the reference first.
         latents: The reference latents `(N, ...)`.
-        classes: How many labels the reference takes in turn; None for an unconditional generator.
+        classes: Number of labels, which the reference takes in turn; None for an unconditional generator.
     """
 
     def __init__(self, network: nn.Module, latents: Tensor, classes: int | None) -> None:
@@ -77,19 +77,19 @@ class WithReference(Wrapper):
         self.classes = classes
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Samples `(B, ...)` from latents `(B, ...)`."""
-        given = [torch.cat([self.latents.to(latent.dtype), latent])]
+        """Return samples `(B, ...)` for latents `(B, ...)`."""
+        inputs = [torch.cat([self.latents.to(latent.dtype), latent])]
         if condition is not None and self.classes is not None:
-            # No buffer: averaging would round the labels.
+            # Not a buffer: averaging would round the labels.
             labels = torch.arange(len(self.latents), device=condition.device) % self.classes
-            given.append(torch.cat([labels.to(condition.dtype), condition]))
-        return self.network(*given)[len(self.latents) :]
+            inputs.append(torch.cat([labels.to(condition.dtype), condition]))
+        return self.network(*inputs)[len(self.latents) :]
 
 
 def with_reference(
     config: VirtualBatchNorm, network: nn.Module, source: TensorSpec | None, condition: TensorSpec | None
 ) -> nn.Module:
-    """The generator with virtual batch norm and a reference batch drawn for it.
+    """Replace the batch norms of a generator, and draw the reference batch.
 
     Raises:
         BadInput: When no reference can be drawn for the generator, or it has no batch norm.
@@ -98,20 +98,20 @@ def with_reference(
         raise BadInput("'virtual-batch-norm' draws latents, but this generator starts from a sample", path=("of",))
     if condition is not None and condition.classes is None:
         raise BadInput(f"'virtual-batch-norm' can draw class labels, but the condition is {condition}", path=("of",))
-    normed = [
+    batch_norms = [
         (parent, name, child)
         for parent in network.modules()
         for name, child in parent.named_children()
         if isinstance(child, _BatchNorm)
     ]
-    if not normed:
+    if not batch_norms:
         raise BadInput("'virtual-batch-norm' finds no batch norm in this generator", path=("of",))
-    for parent, name, child in normed:
+    for parent, name, child in batch_norms:
         setattr(parent, name, VirtualNorm(child, config.reference))
     shape: Any = (config.reference, *network.latent_shape)  # pyright: ignore[reportGeneralTypeIssues]
     latents = torch.randn(shape) if config.prior == "normal" else torch.rand(shape) * 2 - 1
     return WithReference(network, latents, None if condition is None else condition.classes)
 
 
-def _over(values: Tensor, positions: tuple[int, ...]) -> Tensor:
+def _mean(values: Tensor, positions: tuple[int, ...]) -> Tensor:
     return values.mean(positions, keepdim=True) if positions else values
