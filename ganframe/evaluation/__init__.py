@@ -1,1 +1,1 @@
-"""A run looked at: samples, metrics, pictures, diagnostics and the report."""
+"""Evaluation of a run: samples, metrics, pictures, diagnostics and the report."""

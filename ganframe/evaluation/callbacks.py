@@ -1,4 +1,4 @@
-"""The callbacks of a run that look at it: draw samples, measure them, write the report; in this order."""
+"""The callbacks that evaluate a run: draw samples, measure metrics, write the report; in this order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ganframe.data.dataset import Dataset
 from ganframe.distributed.shard import is_main_process
 from ganframe.errors import within, writing
 from ganframe.evaluation.metrics import Evaluation
-from ganframe.evaluation.pictures import draw, drawable
+from ganframe.evaluation.pictures import can_draw, draw
 from ganframe.evaluation.report import write_report
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.randomness import Randomness
@@ -17,7 +17,7 @@ from ganframe.training.stop_request import StopRequest
 
 
 def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[Callback]:
-    """Make the callbacks of a run.
+    """Make the callbacks that evaluate a run.
 
     Args:
         experiment: The config.
@@ -30,25 +30,25 @@ def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[
     if experiment.evaluate is not None:
         with within("data"):
             held_out = experiment.data.held_out()
-            measured = dataset if held_out is None else held_out.build()
-        evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, experiment.seed, measured)
-        callbacks.append(Measure(evaluation, experiment.evaluate.every_images or experiment.train.images))
+            evaluation_data = dataset if held_out is None else held_out.build()
+        evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, experiment.seed, evaluation_data)
+        callbacks.append(Measure(evaluation, experiment.evaluate.every_images or experiment.train.total_images))
     return [*callbacks, WriteReport()]
 
 
 class DrawSamples(Callback):
-    """Draws what the averaged players make of the same inputs each time, where that can be drawn.
+    """Draws samples of the averaged players, for the same inputs each time, if they can be drawn.
 
     Args:
-        dataset: The data that inputs come from.
+        dataset: The source of the inputs.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
 
     def is_due(self, run: Run, previous_images: int) -> bool:
-        """Return whether a picture is due; a tenth of the run apart unless the config says otherwise."""
-        every = run.experiment.snapshot.every_images or max(run.experiment.train.images // 10, 1)
+        """Return whether a picture is due: every tenth of the run unless the config says otherwise."""
+        every = run.experiment.snapshot.every_images or max(run.experiment.train.total_images // 10, 1)
         return is_due(every, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
@@ -59,11 +59,11 @@ class DrawSamples(Callback):
             count = run.experiment.snapshot.count
             game_round = sampling_round(game, lambda: self._dataset, count, randomness, run.device)
             tensors = {name: game_round[name] for name in game.pictures}
-        if not is_main_process() or not drawable(tensors):
+        if not is_main_process() or not can_draw(tensors):
             return
         picture = run.folder.pictures / f"{run.step:09d}.png"
         with writing(picture.parent):
-            picture.parent.mkdir(exist_ok=True)  # not its parents: a run whose folder has vanished is over
+            picture.parent.mkdir(exist_ok=True)  # not its parents: a run whose folder was deleted must fail
         draw(tensors, picture)
         draw(tensors, run.folder.samples)
         run.hooks.call("on_snapshot", run=run, step=run.step, tensors=tensors, picture=picture)
@@ -73,7 +73,7 @@ class Measure(Callback):
     """Measures the metrics of the config.
 
     Args:
-        evaluation: The metrics over their data.
+        evaluation: The metrics and their data.
         every_images: Images between measurements.
     """
 
@@ -86,7 +86,7 @@ class Measure(Callback):
         return is_due(self._every_images, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Measure, and tell the hooks."""
+        """Measure the metrics and pass the results to the hooks."""
         results = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
         run.hooks.call("on_evaluation", run=run, step=run.step, results=results)
 

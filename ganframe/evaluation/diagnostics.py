@@ -1,4 +1,4 @@
-"""How a run went, from its log: plain findings with advice."""
+"""Diagnostics of a run from its log: findings with advice."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-SATURATED = 0.99
-"""Mean accuracy on both sides above which a discriminator has won."""
+SATURATED_ACCURACY = 0.99
+"""Mean accuracy on both sides above which a discriminator is saturated."""
 
+FOOLED_ACCURACY = 0.2
+"""Mean accuracy on either side below which a discriminator is fooled."""
 
-FOOLED = 0.2
-"""Mean accuracy on either side below which a discriminator is lost."""
-
-
-VANISHED = 1e-6
-"""Mean gradient norm below which a turn's players no longer move."""
+VANISHED_NORM = 1e-6
+"""Mean gradient norm below which a turn's gradients have vanished."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something worth knowing about a run.
+    """A problem that the log of a run shows.
 
     Attributes:
-        title: What was seen.
-        advice: What it usually means, and what to try.
+        title: The problem.
+        advice: The usual cause, and what to try.
     """
 
     title: str
@@ -32,38 +30,38 @@ class Finding:
 
 
 def diagnose(log: Sequence[Mapping[str, float]]) -> list[Finding]:
-    """Findings from the last quarter of the scalars of a run."""
+    """Return the problems that the last quarter of the scalars of a run shows."""
     recent = log[-max(len(log) // 4, 1) :]
     if not recent:
         return []
-    # Not every line has every number: how often a discriminator is right is looked at now and then.
+    # Not every line has every scalar: accuracies are measured every few steps.
     names = {name: None for line in recent for name in line}
     means = {name: fmean(line[name] for line in recent if name in line) for name in names}
     findings: list[Finding] = []
     for name, real in means.items():
-        judge, found, _ = name.partition(" accuracy on real")
-        fake = means.get(f"{judge} accuracy on fake")
+        discriminator, found, _ = name.partition(" accuracy on real")
+        fake = means.get(f"{discriminator} accuracy on fake")
         if not found or fake is None:
             continue
-        what = f"{judge.split('/')[-1]}: right on {real:.0%} of reals and {fake:.0%} of fakes at the end"
-        if min(real, fake) > SATURATED:
+        accuracies = f"{discriminator.split('/')[-1]}: right on {real:.0%} of reals and {fake:.0%} of fakes at the end"
+        if min(real, fake) > SATURATED_ACCURACY:
             findings.append(
                 Finding(
-                    f"Saturated discriminator ({what})",
+                    f"Saturated discriminator ({accuracies})",
                     "It tells every fake, so the generator learns little. Add a gradient penalty (r1), label noise or "
                     "an augmentation, or give the discriminator fewer channels or a lower learning rate.",
                 )
             )
-        elif min(real, fake) < FOOLED:
+        elif min(real, fake) < FOOLED_ACCURACY:
             findings.append(
                 Finding(
-                    f"Discriminator that lost its way ({what})",
+                    f"Discriminator that lost its way ({accuracies})",
                     "It is wrong most of the time on one side. Raise its learning rate or capacity, or take more "
                     "discriminator steps.",
                 )
             )
     for name, norm in means.items():
-        if name.endswith("/gradient norm") and norm < VANISHED:
+        if name.endswith("/gradient norm") and norm < VANISHED_NORM:
             findings.append(
                 Finding(
                     f"Vanishing gradients (turn {name.split('/')[0]}: norm {norm:.1e})",

@@ -1,4 +1,4 @@
-"""Exports of a trained player for use without ganframe."""
+"""Export of a trained player for use without ganframe."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ from ganframe.evaluation.loaded_run import LoadedRun
 from ganframe.files import write_atomically
 
 
-def export(trained: LoadedRun, player: str, path: Path) -> None:
+def export(loaded: LoadedRun, player: str, path: Path) -> None:
     """Save one averaged player.
 
     Args:
-        trained: The run.
-        player: Which network.
-        path: `*.safetensors` for the weights with the config in the metadata; `*.pt2` for a program of
-            `torch.export` that runs with PyTorch alone, over any batch size.
+        loaded: The run.
+        player: The name of the player.
+        path: `*.safetensors` for the weights with the config in the metadata; `*.pt2` for a `torch.export`
+            program that runs with PyTorch alone, at any batch size.
 
     Raises:
-        BadInput: When there is no such player, something stands at the path, or the network cannot be exported.
+        BadInput: When there is no such player, the path exists, or the network cannot be exported.
     """
-    if player not in trained.players:
-        raise BadInput(f"the game has no player {player!r}", remedy=f"It has: {', '.join(trained.players)}.")
+    if player not in loaded.players:
+        raise BadInput(f"the game has no player {player!r}", remedy=f"It has: {', '.join(loaded.players)}.")
     if path.exists():
         raise BadInput("this file exists already", place=str(path), remedy="Choose another --out.")
-    network = trained.players[player]
+    network = loaded.players[player]
     if path.suffix == ".safetensors":
-        state = {name: each.cpu().clone().contiguous() for name, each in network.state_dict().items()}
-        role = trained.game.player_specs()[player]
-        metadata = {"player": player, "config": json.dumps(role.config.model_dump(mode="json"))}
+        state = {name: tensor.cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+        config = loaded.game.player_specs()[player].config
+        metadata = {"player": player, "config": json.dumps(config.model_dump(mode="json"))}
         write_atomically(path, save_tensors(state, metadata))
     elif path.suffix == ".pt2":
         stream = io.BytesIO()
-        torch.export.save(_program(trained, player, network), stream)
+        torch.export.save(_trace(loaded, player, network), stream)
         write_atomically(path, stream.getvalue())
     else:
         raise BadInput("the name of an export has to end in .safetensors or .pt2", place=str(path))
 
 
-def _program(trained: LoadedRun, player: str, network: nn.Module) -> torch.export.ExportedProgram:
-    """Trace the network on what it was given in a sampling round."""
-    seen: list[tuple[Tensor, ...]] = []
-    handle = network.register_forward_pre_hook(lambda _, given: seen.append(given))
-    trained.sample(2)
+def _trace(loaded: LoadedRun, player: str, network: nn.Module) -> torch.export.ExportedProgram:
+    """Trace the network on the inputs of a sampling round."""
+    calls: list[tuple[Tensor, ...]] = []
+    handle = network.register_forward_pre_hook(lambda _, inputs: calls.append(inputs))
+    loaded.sample(2)
     handle.remove()
-    if not seen:
+    if not calls:
         message = f"sampling does not use the player {player!r}, so there is no program of it to trace"
         raise BadInput(message, remedy="Export its weights: a file that ends in .safetensors.")
     batch = torch.export.Dim("batch")
-    shapes = tuple({0: batch} for _ in seen[0])
+    shapes = tuple({0: batch} for _ in calls[0])
     with warnings.catch_warnings():
-        # Deprecations inside torch.export that a caller cannot mend.
+        # Deprecations inside torch.export that a caller cannot fix.
         warnings.simplefilter("ignore", FutureWarning)
-        return torch.export.export(network.cpu(), tuple(each.cpu() for each in seen[0]), dynamic_shapes=shapes)
+        return torch.export.export(network.cpu(), tuple(tensor.cpu() for tensor in calls[0]), dynamic_shapes=shapes)

@@ -1,4 +1,4 @@
-"""Measuring: rounds over data that was not trained on, where there is some, given to every metric."""
+"""Measurement of a game: every metric over rounds of held-out data, where there is some."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ganframe.game.round import Round
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import check_metrics
 
-BATCH = 100
-"""Examples in a round of an evaluation."""
+ROUND_SIZE = 100
+"""Examples in one round of an evaluation."""
 
 
 class Evaluation:
     """The metrics of a run over its data.
 
     Args:
-        metrics: What to measure.
-        data: What the run trains on.
+        metrics: The metrics.
+        data: The training data, as the metrics are built for it.
         seed: The seed of the draws.
-        dataset: Where inputs of the game come from: held-out examples, where there are some.
+        dataset: The source of the game's inputs: held-out examples, where there are some.
 
     Raises:
         BadInput: When a metric refuses the data.
@@ -53,49 +53,51 @@ class Evaluation:
     def measure(
         self, game: Game, device: torch.device, before_round: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """The results of every metric by `metric/name`.
+        """Return the results of every metric by `metric/name`.
 
         Args:
-            game: The game, with the players to be measured.
+            game: The game with the players to measure.
             device: Where the players are.
-            before_round: Called before each round; it may raise to leave off.
+            before_round: Called before each round; it may raise to abort.
         """
         results: dict[str, float] = {}
-        taken: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for config in self._metrics:
             metric = config.build(self._data)
-            self.fill(metric, config, game, device, before_round)
+            self._update_metric(metric, config, game, device, before_round)
             name = config.type_name()
-            taken[name] = taken.get(name, 0) + 1
-            name = name if taken[name] == 1 else f"{name}-{taken[name]}"
+            counts[name] = counts.get(name, 0) + 1
+            name = name if counts[name] == 1 else f"{name}-{counts[name]}"
             results |= {f"{name}/{key}": value for key, value in metric.compute().items()}
         return results
 
-    def fill(
+    def _update_metric(
         self,
         metric: Metric,
         config: MetricConfig,
         game: Game,
         device: torch.device,
-        before_round: Callable[[], None] = lambda: None,
+        before_round: Callable[[], None],
     ) -> None:
-        """Give a metric its examples. Several ranks take the rounds in turn, and each is given what all have made."""
+        """Update a metric with its examples. Ranks play the rounds in turn, and each is given the tensors of all."""
         shard = this_shard()
         with sampling_mode(game, self._randomness, device):
-            for first in range(0, config.samples, BATCH * shard.world_size):
+            for first in range(0, config.samples, ROUND_SIZE * shard.world_size):
                 before_round()
-                made = self._made(first // BATCH + shard.rank, config.tensors(), game, device)
-                whole = {name: gather(each) for name, each in made.items()}
-                for start in range(first, min(first + BATCH * shard.world_size, config.samples), BATCH):
-                    rows = slice(start - first, min(start + BATCH, config.samples) - first)
-                    metric.update({name: each[rows] for name, each in whole.items()})
+                own = self._play_round(first // ROUND_SIZE + shard.rank, config.tensors(), game, device)
+                gathered = {name: gather(tensor) for name, tensor in own.items()}
+                for start in range(first, min(first + ROUND_SIZE * shard.world_size, config.samples), ROUND_SIZE):
+                    rows = slice(start - first, min(start + ROUND_SIZE, config.samples) - first)
+                    metric.update({name: tensor[rows] for name, tensor in gathered.items()})
 
-    def _made(self, number: int, names: tuple[str, ...], game: Game, device: torch.device) -> Mapping[str, Tensor]:
-        """What round `number` of a measurement makes."""
-        draws = self._randomness.at(number)
-        draws.seed_torch("sampling", device)
-        batch = next(BatchLoader(self._dataset, BATCH, self._randomness, device).starting_at(number))
-        game_round = Round(game, batch, size=BATCH, device=device, randomness=draws)
+    def _play_round(
+        self, number: int, names: tuple[str, ...], game: Game, device: torch.device
+    ) -> Mapping[str, Tensor]:
+        """Return the named tensors of round `number` of a measurement."""
+        randomness = self._randomness.at(number)
+        randomness.seed_torch("sampling", device)
+        batch = next(BatchLoader(self._dataset, ROUND_SIZE, self._randomness, device).starting_at(number))
+        game_round = Round(game, batch, size=ROUND_SIZE, device=device, randomness=randomness)
         return {name: game_round[name] for name in names}
 
 
@@ -104,21 +106,21 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
 
     Args:
         run: The run folder.
-        metrics: Types of metrics with their defaults; those of the run's config when empty.
+        metrics: Types of metrics, taken with their defaults; those of the run's config when empty.
         seed: The seed of the draws.
         device: A torch device, or `auto`.
 
     Raises:
         BadInput: When there is no such run or metric, or the game lacks what a metric reads.
     """
-    trained = load(run, device=device)
-    experiment = trained.experiment
+    loaded = load(run, device=device)
+    experiment = loaded.experiment
     if metrics:
         changed = experiment.dump() | {"evaluate": {"metrics": list(metrics)}}
         with Document(Path("--metric"), {}).errors():
             experiment = Experiment.model_validate(changed)
-            check_metrics(experiment, trained.game)
+            check_metrics(experiment, loaded.game)
     if experiment.evaluate is None:
         raise BadInput("this run's config has no metrics", place=str(run), remedy="Name one: --metric TYPE.")
-    evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, seed, trained.dataset)
-    return evaluation.measure(trained.game, trained.device)
+    evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, seed, loaded.dataset)
+    return evaluation.measure(loaded.game, loaded.device)

@@ -21,61 +21,63 @@ GAP = 2
 
 
 def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) -> None:
-    """Save a picture of named tensors of the same batch as a PNG.
+    """Save named tensors of one batch as a PNG.
 
     Args:
-        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. Several image tensors stand
-            side by side, an example a row.
-        path: The file, in a folder that there is.
-        columns: Cells in a row of a grid; about as many as rows when None.
+        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. Several image tensors are
+            drawn side by side, one row per example.
+        path: The file, in an existing folder.
+        columns: Cells per row of a grid; about as many as rows when None.
 
     Raises:
         BadInput: When a tensor is neither.
     """
-    values = {name: each.detach().float().cpu() for name, each in tensors.items()}
-    if not drawable(values):
-        raise _undrawable(values)
+    values = {name: tensor.detach().float().cpu() for name, tensor in tensors.items()}
+    if not can_draw(values):
+        raise _cannot_draw(values)
     images = next(iter(values.values())).ndim == 4
     write_atomically(path, _png(grid(values, columns)) if images else _scatter(values))
 
 
-def _undrawable(tensors: Mapping[str, Tensor]) -> BadInput:
-    shapes = ", ".join(f"{name} of shape {tuple(each.shape[1:])}" for name, each in tensors.items())
-    remedy = "What can be drawn: images with 1 or 3 channels, and points in the plane."
+def _cannot_draw(tensors: Mapping[str, Tensor]) -> BadInput:
+    shapes = ", ".join(f"{name} of shape {tuple(tensor.shape[1:])}" for name, tensor in tensors.items())
+    remedy = "Draw images with 1 or 3 channels, or points in the plane."
     return BadInput(f"there is no picture of {shapes}", remedy=remedy)
 
 
-def drawable(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether `draw` can make a picture of these tensors."""
-    images = all(each.ndim == 4 and each.shape[1] in (1, 3) for each in tensors.values())
-    points = all(each.ndim == 2 and each.shape[1] == 2 for each in tensors.values())
+def can_draw(tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether `draw` can make a picture of these tensors."""
+    images = all(tensor.ndim == 4 and tensor.shape[1] in (1, 3) for tensor in tensors.values())
+    points = all(tensor.ndim == 2 and tensor.shape[1] == 2 for tensor in tensors.values())
     return bool(tensors) and (images or points)
 
 
 def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
-    """Images as one uint8 picture `(H, W, 3)`.
+    """Return images as one uint8 picture `(H, W, 3)`.
 
     Args:
-        tensors: Images `(B, C, H, W)` in [-1, 1]. Of several tensors, the cells of an example stand side by side.
-        columns: Cells in a row; about as many as rows when None.
+        tensors: Images `(B, C, H, W)` in [-1, 1]. The cells of an example are side by side if there are several.
+        columns: Cells per row; about as many as rows when None.
     """
-    images = [each.expand(-1, 3, -1, -1) if each.shape[1] == 1 else each for each in tensors.values()]
-    examples, beside = len(images[0]), len(images)
+    images = [image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image for image in tensors.values()]
+    examples, per_example = len(images[0]), len(images)
     cells = rearrange(torch.stack(images), "tensor batch c h w -> (batch tensor) c h w")
-    columns = columns or (_columns(examples) if beside == 1 else beside * max(1, round(math.sqrt(examples / beside))))
+    columns = columns or _default_columns(examples, per_example)
     pixels = ((cells.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     blank = torch.full((-len(pixels) % columns, *pixels.shape[1:]), 255, dtype=torch.uint8)
     padded = torch.nn.functional.pad(torch.cat([pixels, blank]), (0, GAP, 0, GAP), value=255)
     return rearrange(padded, "(row column) c h w -> (row h) (column w) c", column=columns)
 
 
-def _columns(count: int) -> int:
-    return 10 if count % 10 == 0 and 50 <= count <= 200 else math.ceil(math.sqrt(count))
+def _default_columns(examples: int, per_example: int) -> int:
+    if per_example > 1:
+        return per_example * max(1, round(math.sqrt(examples / per_example)))
+    return 10 if examples % 10 == 0 and 50 <= examples <= 200 else math.ceil(math.sqrt(examples))
 
 
 def _png(pixels: Tensor) -> bytes:
     height = pixels.shape[0]
-    if height < 320:  # small grids are drawn larger, so that the pixels can be told apart
+    if height < 320:  # small grids are enlarged, so that single pixels can be seen
         factor = math.ceil(320 / height)
         pixels = pixels.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
     stream = io.BytesIO()
@@ -84,7 +86,7 @@ def _png(pixels: Tensor) -> bytes:
 
 
 def _scatter(tensors: Mapping[str, Tensor]) -> bytes:
-    from matplotlib.figure import Figure  # noqa: PLC0415  slow to import, and images do not need it
+    from matplotlib.figure import Figure  # slow to import, and images do not need it
 
     figure = Figure(figsize=(5, 5), dpi=100)
     axes = figure.add_subplot(aspect="equal")
@@ -96,22 +98,22 @@ def _scatter(tensors: Mapping[str, Tensor]) -> bytes:
     return stream.getvalue()
 
 
-def draw_each(images: Tensor, folder: Path, labels: Sequence[int] | None = None) -> None:
-    """Save images one by one, as an image folder that can be trained on.
+def save_images(images: Tensor, folder: Path, labels: Sequence[int] | None = None) -> None:
+    """Save images as single files: an image folder that can be trained on.
 
     Args:
         images: `(B, C, H, W)` in [-1, 1] with C of 1 or 3.
-        folder: Where the PNGs go; with labels, into a folder for each class.
+        folder: The folder of the PNGs; with labels, each class has a folder inside it.
         labels: The class of each image.
 
     Raises:
-        BadInput: When these are no images.
+        BadInput: When the tensor does not hold such images.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise _undrawable({"samples": images})
+        raise _cannot_draw({"samples": images})
     for index, image in enumerate(images):
-        inside = folder if labels is None else folder / str(labels[index])
-        inside.mkdir(parents=True, exist_ok=True)
+        target = folder if labels is None else folder / str(labels[index])
+        target.mkdir(parents=True, exist_ok=True)
         pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        shown = pixels[0] if len(pixels) == 1 else rearrange(pixels, "c h w -> h w c")
-        Image.fromarray(np.ascontiguousarray(shown.numpy())).save(inside / f"{index:06d}.png")
+        picture = pixels[0] if len(pixels) == 1 else rearrange(pixels, "c h w -> h w c")
+        Image.fromarray(np.ascontiguousarray(picture.numpy())).save(target / f"{index:06d}.png")

@@ -18,26 +18,20 @@ from ganframe.runs.logs import read_log
 
 T = TypeVar("T")
 
+MAX_PICTURES = 8
+"""Pictures under "Samples over time"."""
 
-PICTURES = 8
-"""Pictures over time that the report shows at the most."""
+MAX_POINTS = 400
+"""Points of a curve."""
 
+MAX_ROWS = 200
+"""Rows of the table of metrics."""
 
-POINTS = 400
-"""Points of a curve at the most."""
+MAX_LINES = 20_000
+"""Lines of a log; neighbours in a longer log are averaged."""
 
-
-ROWS = 200
-"""Rows of the table of metrics at the most."""
-
-
-LINES = 20_000
-"""Lines of a log that are looked at; of a longer one, means of neighbours."""
-
-
-LARGE = 100_000
-"""Bytes of a picture above which a smaller copy stands in the report."""
-
+MAX_PICTURE_BYTES = 100_000
+"""Bytes of a picture; a larger one is replaced by a smaller copy."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -52,7 +46,7 @@ figure { display: inline-block; margin: 0 1rem 1rem 0 } figcaption { color: #666
 def write_report(folder: RunFolder) -> Path:
     """Write the report of a run, finished or not, from its files.
 
-    Nothing in them becomes an element or an attribute of the page.
+    Their text is escaped: nothing in them becomes an element or an attribute of the page.
 
     Args:
         folder: The run.
@@ -61,18 +55,18 @@ def write_report(folder: RunFolder) -> Path:
         The file.
 
     Raises:
-        BadInput: When a file is not as a run writes it.
+        BadInput: When a file is not in the format that a run writes.
     """
-    log, metrics = read_log(folder.scalars, LINES), read_log(folder.metrics)
-    found = folder.pictures.glob("*.png") if folder.pictures.is_dir() else ()
-    pictures = sorted(path for path in found if path.stem.isdecimal())
-    config = _text(folder.path / "config.yaml")
+    log, metrics = read_log(folder.scalars, MAX_LINES), read_log(folder.metrics)
+    files = folder.pictures.glob("*.png") if folder.pictures.is_dir() else ()
+    pictures = sorted(path for path in files if path.stem.isdecimal())
+    config = _read_text(folder.path / "config.yaml")
     sections = [
-        ("Samples", _last(folder)),
+        ("Samples", _last_samples(folder)),
         ("Metrics", _metrics(metrics)),
-        ("Diagnostics", _findings(log)),
+        ("Diagnostics", _diagnostics(log)),
         ("Curves", _curves(log)),
-        ("Samples over time", _over_time(pictures)),
+        ("Samples over time", _samples_over_time(pictures)),
         ("Config", f"<pre>{html.escape(config)}</pre>"),
         ("Environment", _table(folder.environment())),
     ]
@@ -86,7 +80,7 @@ def write_report(folder: RunFolder) -> Path:
     return folder.report
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -101,14 +95,14 @@ def _progress(log: Sequence[Mapping[str, float]]) -> str:
     return f"<p>{last['step']:,.0f} steps, {last['images']:,.0f} images, {speed} images a second.</p>"
 
 
-def _last(folder: RunFolder) -> str:
+def _last_samples(folder: RunFolder) -> str:
     return f"<div class='last'>{_image(folder.samples, 1000)}</div>" if folder.samples.is_file() else ""
 
 
-def _over_time(pictures: Sequence[Path]) -> str:
+def _samples_over_time(pictures: Sequence[Path]) -> str:
     if len(pictures) < 2:
         return ""
-    count = min(PICTURES, len(pictures))
+    count = min(MAX_PICTURES, len(pictures))
     chosen = [pictures[round(index * (len(pictures) - 1) / (count - 1))] for index in range(count)]
     figures = (
         f"<figure>{_image(path, 450)}<figcaption>step {int(path.stem):,}</figcaption></figure>" for path in chosen
@@ -117,12 +111,13 @@ def _over_time(pictures: Sequence[Path]) -> str:
 
 
 def _image(path: Path, side: int) -> str:
-    kind, content = ("png", path.read_bytes()) if path.stat().st_size <= LARGE else ("jpeg", _smaller(path, side))
+    is_small = path.stat().st_size <= MAX_PICTURE_BYTES
+    kind, content = ("png", path.read_bytes()) if is_small else ("jpeg", _smaller_jpeg(path, side))
     return f"<img alt='samples' src='data:image/{kind};base64,{base64.b64encode(content).decode()}'>"
 
 
-def _smaller(path: Path, side: int) -> bytes:
-    from PIL.PngImagePlugin import PngImageFile  # noqa: PLC0415  only a report with large pictures needs it
+def _smaller_jpeg(path: Path, side: int) -> bytes:
+    from PIL.PngImagePlugin import PngImageFile  # only a report with large pictures needs it
 
     stream = io.BytesIO()
     try:
@@ -137,7 +132,7 @@ def _smaller(path: Path, side: int) -> bytes:
 def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
     if not lines:
         return ""
-    lines = _thinned(lines, ROWS)
+    lines = _subsample(lines, MAX_ROWS)
     names = [name for name in lines[-1] if name != "step"]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     rows = "".join(
@@ -146,9 +141,9 @@ def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
     return f"<table><tr>{head}</tr>{rows}</table>"
 
 
-def _thinned(values: Sequence[T], most: int) -> Sequence[T]:
-    """At most so many of the values, in even steps, the last among them."""
-    return values[:: -max(-(-len(values) // most), 1)][::-1]
+def _subsample(values: Sequence[T], limit: int) -> Sequence[T]:
+    """Return at most `limit` of the values, evenly spaced, including the last."""
+    return values[:: -max(-(-len(values) // limit), 1)][::-1]
 
 
 def _number(value: float | None) -> str:
@@ -157,21 +152,21 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def _findings(log: Sequence[Mapping[str, float]]) -> str:
+def _diagnostics(log: Sequence[Mapping[str, float]]) -> str:
     findings = diagnose(log)
     if not findings:
         return "<p>Nothing stands out.</p>" if log else ""
     return "".join(
-        f"<p><strong>{html.escape(each.title)}.</strong> {html.escape(each.advice)}</p>" for each in findings
+        f"<p><strong>{html.escape(finding.title)}.</strong> {html.escape(finding.advice)}</p>" for finding in findings
     )
 
 
 def _curves(log: Sequence[Mapping[str, float]]) -> str:
     if len(log) < 2:
         return ""
-    from matplotlib import rc_context  # noqa: PLC0415  slow to import, and only a report with curves needs it
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
+    from matplotlib import rc_context  # slow to import, and only a report with curves needs it
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     groups: dict[str, list[str]] = {}
     for name in sorted({name for line in log for name in line if "/" in name}):
@@ -182,8 +177,8 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
         axes = figure.add_subplot(rows, 2, index + 1)
         for name in names:
             points = [(line["images"], line[name]) for line in log if name in line]
-            thin = _thinned(points, POINTS)
-            axes.plot(*zip(*thin, strict=True), linewidth=0.9)
+            shown = _subsample(points, MAX_POINTS)
+            axes.plot(*zip(*shown, strict=True), linewidth=0.9)
         axes.set_title(title, fontsize=9, parse_math=False)
         axes.set_xlabel("images", fontsize=7)
         axes.tick_params(labelsize=7)
@@ -191,21 +186,21 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
             text.set_parse_math(False)
     stream = io.StringIO()
     with rc_context({"svg.hashsalt": "ganframe", "svg.fonttype": "none"}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that a font lacks or that take much room
+        warnings.simplefilter("ignore")  # about names that are long or that the font cannot draw
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()[stream.getvalue().index("<svg") :]
 
 
 def _label(name: str) -> str:
-    # A label that begins with an underscore is left out of a legend.
-    what = name.split("/", 1)[1]
-    return f" {what}" if what.startswith("_") else what
+    # Matplotlib leaves a label that begins with an underscore out of a legend.
+    label = name.split("/", 1)[1]
+    return f" {label}" if label.startswith("_") else label
 
 
 def _panel(name: str) -> str:
-    turn, _, what = name.partition("/")
+    turn, _, scalar = name.partition("/")
     for kind in ("accuracy", "logit gap", "gradient norm"):
-        if kind in what:
+        if kind in scalar:
             return f"{turn}: {kind}"
     return f"{turn}: terms before their weights"
 
@@ -213,6 +208,6 @@ def _panel(name: str) -> str:
 def _table(values: Mapping[str, Any]) -> str:
     rows: list[str] = []
     for name, value in values.items():
-        text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)
+        text = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)
         rows.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>")
     return f"<table>{''.join(rows)}</table>"

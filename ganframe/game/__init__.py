@@ -1,4 +1,4 @@
-"""The one idea: games of named tensors, contests and turns, and the objective over their terms.
+"""Games of named tensors, contests and turns, and the objective over their terms.
 
 Plugins import from here whatever a live object needs.
 """
@@ -13,7 +13,6 @@ from ganframe.game.game import Game, tensor
 from ganframe.game.gradient_penalty import GradientPenalty
 from ganframe.game.initialization import init_normal
 from ganframe.game.latents import Prior, draw_latents
-from ganframe.game.losses import SeparableLoss
 from ganframe.game.objective import ObjectiveValue
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.protocols import (
@@ -29,6 +28,7 @@ from ganframe.game.protocols import (
 )
 from ganframe.game.round import Round
 from ganframe.game.samples import Sample, map_parts, per_example, sample_parts
+from ganframe.game.separable_loss import SeparableLoss
 from ganframe.game.turn import Turn
 from ganframe.game.wrapper import Wrapper
 from ganframe.randomness import Randomness

@@ -1,4 +1,4 @@
-"""What a discriminator returns."""
+"""The output of a discriminator."""
 # A deferred output computes what is a field of its base class.
 # pyright: reportIncompatibleVariableOverride=false
 

@@ -37,7 +37,7 @@ class LossTerm:
         self.name, self.path, self.config = name, path, config
         with within(*path):
             self.live: Loss = config.build()
-        self.policies: list[LabelPolicy] = [policy.build() for policy in config.labels]
+        self.policies: list[LabelPolicy] = [policy.build() for policy in config.label_policies]
 
     def check(self, game: Game) -> None:
         """Refuse a game that lacks what the loss reads.
@@ -55,7 +55,7 @@ class LossTerm:
             raise BadInput(f"{self.name!r} scores contests, but the game has none", path=self.path)
         if self.policies and not self.config.takes_targets:
             message = f"{self.name!r} compares reals with fakes and takes no targets, so no label policy fits it"
-            raise BadInput(message, path=(*self.path, "labels"))
+            raise BadInput(message, path=(*self.path, "label_policies"))
         with within(*self.path):
             self.config.check(game)
         for contest in self._scored(game.contests):

@@ -1,4 +1,4 @@
-"""Player specs: which networks a game needs, and what each has to fit."""
+"""Player specs: the networks that a game needs, and the tensors that each has to fit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlayerSpec:
-    """A player to be built: its config and what it has to fit.
+    """The config of a player and the tensors that its network has to fit.
 
     Attributes:
         config: The config of the network.
-        path: Where the config stands in the game's config.
-        sample: One sample that goes in (a discriminator) or comes out (a generator).
-        source: What a generator starts from, where that is a sample.
+        path: The place of the config in the game's config.
+        sample: One sample: the input of a discriminator, the output of a generator.
+        source: The sample that a generator starts from; None if it starts from a latent.
         condition: The condition of one sample; None for an unconditional player.
     """
 
@@ -32,26 +32,26 @@ class PlayerSpec:
     condition: TensorSpec | None = None
 
     def check(self) -> None:
-        """Refuse a network that cannot play the role.
+        """Refuse a network that does not fit.
 
         Raises:
-            BadInput: When the network lacks what the role takes.
+            BadInput: When the network takes no condition but needs one, or starts from the wrong kind of tensor.
         """
         name = self.config.type_name()
         if self.condition is not None and not self.config.conditional:
             raise BadInput(f"{name!r} takes no condition, but the game is conditional", path=self.path)
         if isinstance(self.config, GeneratorConfig):
-            wanted = "latent" if self.source is None else "sample"
-            if self.config.starts_from != wanted:
-                remedy = f"The game needs a generator that starts from a {wanted}."
+            expected = "latent" if self.source is None else "sample"
+            if self.config.starts_from != expected:
+                remedy = f"Use a generator that starts from a {expected}."
                 message = f"{name!r} starts from a {self.config.starts_from}"
                 raise BadInput(message, path=self.path, remedy=remedy)
 
     def build(self) -> nn.Module:
-        """Make the network.
+        """Build the network.
 
         Raises:
-            BadInput: When the network cannot play the role.
+            BadInput: When the network does not fit.
         """
         self.check()
         with within(*self.path):

@@ -1,7 +1,7 @@
-"""What live objects look like to the core: the methods that plugins write.
+"""Protocols of live objects: the methods that plugins write and the core calls.
 
-Protocols name `forward`, because that is what an author writes; the core calls modules as PyTorch does. The
-conformance kit (`ganframe.testing`) checks what types cannot say.
+Protocols name `forward`, which is what an author writes; the core calls modules as PyTorch does. The conformance kit
+(`ganframe.testing`) checks what types cannot express.
 
 B is the batch axis; a sample is `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for vectors.
 """
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 class Generator(Protocol):
     """A network that makes samples.
 
-    One that starts from a latent says in `latent_shape` what one latent is, without the batch axis.
+    A generator that starts from a latent has an attribute `latent_shape`: the shape of one latent, without batch axis.
     """
 
     def forward(self, source: Tensor, condition: Tensor | None = None, /) -> Tensor:
-        """Make one sample for each latent, or for each sample of another domain."""
+        """Return one sample for each latent, or for each sample of another domain."""
         ...
 
 
 class Discriminator(Protocol):
-    """A network that judges samples."""
+    """A network that tells real samples from fakes."""
 
     def forward(self, sample: Sample, condition: Tensor | None = None, /) -> DiscriminatorOutput:
-        """Judge a batch; a tuple is judged as one."""
+        """Return the logits of a batch, and its features and class logits if there are any; a tuple is one sample."""
         ...
 
 
 class Loss(Protocol):
-    """An adversarial loss over one contest. A verdict is computed only if it is read."""
+    """An adversarial loss over one contest. The discriminator is run on a side only if its output is read."""
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """The scalar that the discriminator minimises."""
+        """Return the scalar that the discriminator minimises."""
         ...
 
     def generator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """The scalar that the generators minimise."""
+        """Return the scalar that the generators minimise."""
         ...
 
 
@@ -55,7 +55,7 @@ class Regularizer(Protocol):
     """Any other term of a turn's objective."""
 
     def forward(self, game_round: Round, /) -> Tensor:
-        """The scalar penalty, before its weight."""
+        """Return the penalty, a scalar, before its weight."""
         ...
 
 
@@ -63,15 +63,15 @@ class LabelPolicy(Protocol):
     """A change to the discriminator's targets."""
 
     def forward(self, target: Tensor, real: bool, generator: torch.Generator, /) -> Tensor:
-        """New targets `(B,)` in [0, 1] for one side of a contest."""
+        """Return new targets `(B,)` in [0, 1] for one side of a contest."""
         ...
 
 
 class Augmentation(Protocol):
-    """A differentiable change to what a discriminator sees; its buffers survive a resume."""
+    """A differentiable change to the samples that a discriminator is given; its buffers are saved in checkpoints."""
 
     def forward(self, sample: Sample, generator: torch.Generator, /) -> Sample:
-        """The sample as the discriminator is to see it."""
+        """Return the sample that the discriminator is given."""
         ...
 
 
@@ -79,43 +79,43 @@ class Encoder(Protocol):
     """A frozen network in eval mode; gradients pass through it to the sample."""
 
     def forward(self, sample: Tensor, /) -> tuple[Tensor, ...]:
-        """Activations of a batch of samples, input side first, each with the batch axis first."""
+        """Return the activations of a batch of samples, input side first, each with the batch axis first."""
         ...
 
 
 class Metric(Protocol):
-    """A measurement that is filled batch by batch; two halves can be merged."""
+    """A measurement that is updated batch by batch; two halves can be merged."""
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take in a batch of named tensors."""
+        """Add a batch of named tensors."""
         ...
 
     def merge(self, other: Any) -> None:
-        """Take in what another measurement over the same data has seen."""
+        """Add the batches of another measurement over the same data."""
         ...
 
     def compute(self) -> dict[str, float]:
-        """The results by name."""
+        """Return the results by name."""
         ...
 
 
 class Optimizer(Protocol):
-    """What the core uses of `torch.optim.Optimizer`."""
+    """The part of `torch.optim.Optimizer` that the core uses."""
 
     param_groups: list[dict[str, Any]]
 
     def step(self) -> Any:
-        """Move the parameters."""
+        """Update the parameters."""
         ...
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
+        """Reset the gradients."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, as PyTorch lays it out."""
+        """Return the state in PyTorch's format."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the state back."""
+        """Restore the state."""
         ...

@@ -33,7 +33,9 @@ def check_discriminator(
     if missing:
         message = f"{config.type_name()!r} reads {', '.join(missing)}, which {network.type_name()!r} does not give"
         raise BadInput(message, path=path)
-    twice = isinstance(config, RegularizerConfig) and (config.grad_wrt_sides or config.needs_double_backward)
-    if twice and not getattr(network, "supports_double_backward", True):
+    differentiates_twice = isinstance(config, RegularizerConfig) and (
+        config.grad_wrt_sides or config.needs_double_backward
+    )
+    if differentiates_twice and not getattr(network, "supports_double_backward", True):
         message = f"{config.type_name()!r} differentiates twice, which {network.type_name()!r} does not support"
         raise BadInput(message, path=path)

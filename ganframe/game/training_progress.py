@@ -1,4 +1,4 @@
-"""How far a run is: all that schedules and intervals depend on."""
+"""How far a run is, on which schedules and intervals depend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network around another one, for transforms that add something to it."""
+"""The base of networks that wrap another network, for transforms that add something to it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from torch import nn
 
 
 class Wrapper(nn.Module):
-    """Does what the network inside does, and offers whatever it offers; a subclass says what is different.
+    """Forwards calls and attributes to the wrapped network; a subclass overrides what differs.
 
     Args:
-        network: The network inside.
+        network: The wrapped network.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, *given: Any, **named: Any) -> Any:
-        """What the network inside gives."""
-        return self.network(*given, **named)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the output of the wrapped network."""
+        return self.network(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the network inside offers, such as the `latent_shape` of a generator."""
+        """Return any other attribute of the wrapped network, such as the `latent_shape` of a generator."""
         try:
             return super().__getattr__(name)
         except AttributeError:

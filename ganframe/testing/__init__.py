@@ -1,10 +1,10 @@
-"""The conformance kit: what every component of a kind must do, checked by name.
+"""The conformance kit: named checks of what every component of a kind must do.
 
-In the tests of a plugin, one line:
+One line in the tests of a plugin:
 
     test_conformance = conformance("my_gan")
 
-From outside: `ganframe plugins check my-gan`.
+On the command line: `ganframe plugins check my-gan`.
 """
 
 from ganframe.testing.kit import Check, Result, checks, conformance, run_checks

@@ -1,4 +1,4 @@
-"""Checks of every config, whatever its kind, and of schedules, optimizers and loggers."""
+"""Checks of configs of every kind, and of schedules, optimizers and loggers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Buildable = LossConfig | RegularizerConfig | LabelPolicyConfig | AugmentationCon
 
 def defaults_validate(config: Component) -> None:
     """The defaults pass their own validation."""
-    assert _validated(config, config.model_dump()) == config
+    assert _validate(config, config.model_dump()) == config
 
 
 def yaml_round_trip(config: Component) -> None:
@@ -34,21 +34,21 @@ def yaml_round_trip(config: Component) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(dump_yaml(config.model_dump(mode="json")), encoding="utf-8")
-        assert _validated(config, read_document(file).data) == config
+        assert _validate(config, read_document(file).data) == config
 
 
 def unknown_key_refused(config: Component) -> None:
     """A key that the config does not have is refused."""
     try:
-        _validated(config, config.model_dump(mode="json") | {"no_such_setting": 1})
+        _validate(config, config.model_dump(mode="json") | {"no_such_setting": 1})
     except ValidationError as problem:
         assert "no_such_setting" in str(problem)
         return
-    raise AssertionError("an unknown key was taken")
+    raise AssertionError("an unknown key was accepted")
 
 
-def _validated(config: Component, data: Any) -> Component:
-    # Stand-ins are no installed types, so they stay the objects that they are.
+def _validate(config: Component, data: Any) -> Component:
+    # Fakes are not registered, so they are passed as objects.
     fakes = {name: value for name, value in config if isinstance(value, Component) and value.type_name() == "stub"}
     return type(config).model_validate({**data, **fakes})
 
@@ -56,8 +56,10 @@ def _validated(config: Component, data: Any) -> Component:
 def every_field_documented(config: Component) -> None:
     """The class and every field have a docstring."""
     assert type(config).summary(), "the class has no docstring"
-    bare = [name for name, field in type(config).model_fields.items() if name != "type" and not field.description]
-    assert not bare, f"no docstring: {', '.join(bare)}"
+    undocumented = [
+        name for name, field in type(config).model_fields.items() if name != "type" and not field.description
+    ]
+    assert not undocumented, f"no docstring: {', '.join(undocumented)}"
 
 
 def imports_without_torch(config: Component) -> None:
@@ -68,7 +70,7 @@ def imports_without_torch(config: Component) -> None:
 
 
 def directory_agrees(config: Component) -> None:
-    """The directory of first-party packages does not give the type to another package."""
+    """The directory of first-party packages does not assign the type to another package."""
     key = (config.kind, config.type_name())
     assert PACKAGES.get(key) in (None, installed().registry.packages[key])
 
@@ -82,25 +84,25 @@ def scheduled_settings_are_live(config: Buildable) -> None:
 
 
 def scheduled_fields(cls: type[Component]) -> list[str]:
-    """The settings of a config that may follow a schedule."""
+    """Return the settings of a config class that may follow a schedule."""
     hints = get_type_hints(cls, include_extras=True)
-    return [name for name in cls.model_fields if _admits_schedule(hints[name])]
+    return [name for name in cls.model_fields if _allows_schedule(hints[name])]
 
 
-def _admits_schedule(annotation: Any) -> bool:
-    return annotation is ScheduleConfig or any(map(_admits_schedule, get_args(annotation)))
+def _allows_schedule(annotation: Any) -> bool:
+    return annotation is ScheduleConfig or any(map(_allows_schedule, get_args(annotation)))
 
 
 def finite_over_a_run(config: ScheduleConfig) -> None:
-    """The value is a finite number between the extremes at every moment of a run."""
+    """The value is a finite number between the extremes at any point of a run."""
     low, high = config.extremes()
     for images in (0, 1, 500, 999, 1000, 5000):
         value = config.at(images, 1000)
         assert torch.isfinite(torch.tensor(value))
-        assert low <= value <= high, f"{value} lies outside of the extremes {low} and {high}"
+        assert low <= value <= high, f"{value} is outside the extremes {low} and {high}"
 
 
-def descends(config: OptimizerConfig) -> None:
+def lowers_a_quadratic(config: OptimizerConfig) -> None:
     """A hundred steps lower a quadratic."""
     parameter = nn.Parameter(torch.ones(3))
     optimizer = config.build([parameter])
@@ -112,7 +114,7 @@ def descends(config: OptimizerConfig) -> None:
 
 
 def state_round_trip(config: OptimizerConfig) -> None:
-    """A step after the state was given back is the step that would have been taken."""
+    """The step after a state was restored is the step that would have been taken without a break."""
     results: list[torch.Tensor] = []
     for interrupted in (False, True):
         parameter = nn.Parameter(torch.ones(3))
@@ -129,9 +131,9 @@ def state_round_trip(config: OptimizerConfig) -> None:
     assert torch.equal(*results)
 
 
-def takes_part_and_resumes(config: LoggerConfig) -> None:
-    """A run with the logger goes through, and goes on after a resume."""
-    from ganframe.testing.runs import tiny_run  # noqa: PLC0415  trains, which no other check here does
+def trains_and_resumes(config: LoggerConfig) -> None:
+    """A run with the logger trains to its end, and so does a resumed one."""
+    from ganframe.testing.runs import tiny_run  # slow to import, and only this check trains
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
@@ -153,6 +155,6 @@ CHECKS = {
     "label policy": {"scheduled settings are live": scheduled_settings_are_live},
     "augmentation": {"scheduled settings are live": scheduled_settings_are_live},
     "schedule": {"finite over a run": finite_over_a_run},
-    "optimizer": {"descends": descends, "state round trip": state_round_trip},
-    "logger": {"takes part in a run and survives a resume": takes_part_and_resumes},
+    "optimizer": {"descends": lowers_a_quadratic, "state round trip": state_round_trip},
+    "logger": {"takes part in a run and survives a resume": trains_and_resumes},
 }

@@ -1,4 +1,4 @@
-"""Small stand-ins, so that a component can be checked without any other plugin."""
+"""Small fakes, so that a component can be checked without any other plugin."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganframe.config.component import Component
 from ganframe.config.kinds import DatasetConfig, GameConfig
@@ -29,33 +30,33 @@ BATCH = 4
 IMAGE = TensorSpec((3, 16, 16))
 LABEL = TensorSpec((), classes=CLASSES)
 CPU = torch.device("cpu")
-SEEDED = Randomness(0)
+RANDOMNESS = Randomness(0)
 
 
-def example_of(cls: type[Component], folder: Path) -> Component:
-    """A config to check: the package's example, with stand-ins for required components."""
+def example_config(cls: type[Component], folder: Path) -> Component:
+    """Return a config to check: the package's example, with fakes for required components."""
     settings: dict[str, Any] = cls.example(folder)
     hints = get_type_hints(cls)
     for name, field in cls.model_fields.items():
         if field.is_required() and name not in settings:
-            settings[name] = _stand_in(cls, name, hints[name])
+            settings[name] = _fake_component(cls, name, hints[name])
     return cls.model_validate(settings)
 
 
-def _stand_in(cls: type[Component], name: str, annotation: Any) -> Component:
-    for base, stub in (
+def _fake_component(cls: type[Component], name: str, annotation: Any) -> Component:
+    for base, fake in (
         (GeneratorConfig, FakeGenerator),
         (DiscriminatorConfig, FakeDiscriminator),
         (DatasetConfig, FakeData),
         (GameConfig, FakeGameConfig),
     ):
         if base is annotation or base in get_args(annotation):
-            return stub()
-    raise AssertionError(f"`{name}` is required: let {cls.__name__}.example() give a value for it")
+            return fake()
+    raise AssertionError(f"`{name}` is required: return a value for it from {cls.__name__}.example()")
 
 
 class FakeGenerator(GeneratorConfig):
-    """One linear layer from a latent, or from a sample, to a sample."""
+    """One linear layer from a latent or a sample to a sample."""
 
     type: Literal["stub"] = "stub"
     conditional = True
@@ -65,13 +66,13 @@ class FakeGenerator(GeneratorConfig):
 
     @property
     def starts_from(self) -> Literal["latent", "sample"]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What the network takes."""
+        """Whether the network starts from a latent or from a sample."""
         return "sample" if self.from_sample else "latent"
 
+    @override
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """See base class."""
         return _Generator(output, source, condition)
 
 
@@ -85,13 +86,13 @@ class _Generator(nn.Module):
         self.embed = _embedding(condition, math.prod(output.shape))
 
     def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
-        made = self.layer(source.flatten(1)) + _embedded(self.embed, condition)
-        return made.tanh().unflatten(1, self.shape)
+        output = self.layer(source.flatten(1)) + _embedded(self.embed, condition)
+        return output.tanh().unflatten(1, self.shape)
 
     def log_prob(self, sample: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The log-density of samples `(B,)`: that of N(bias, 1) in each number."""
-        off = sample.flatten(1) - self.layer.bias - _embedded(self.embed, condition)
-        return -0.5 * (off.square() + math.log(2 * math.pi)).sum(1)
+        """Return the log-density of samples `(B,)` under N(bias, 1) in each number."""
+        deviation = sample.flatten(1) - self.layer.bias - _embedded(self.embed, condition)
+        return -0.5 * (deviation.square() + math.log(2 * math.pi)).sum(1)
 
 
 class FakeDiscriminator(DiscriminatorConfig):
@@ -101,10 +102,10 @@ class FakeDiscriminator(DiscriminatorConfig):
     conditional = True
     provides = frozenset({"features", "class_logits"})
     classes: int = CLASSES
-    """How many class logits there are."""
+    """Number of class logits."""
 
+    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
         return _Discriminator(sample, condition, self.classes)
 
 
@@ -140,30 +141,30 @@ def _embedded(embed: nn.Module | None, condition: Tensor | None) -> Tensor:
 
 
 class AnyData(Mapping[str, TensorSpec]):
-    """A data spec that has every tensor that is asked for: labels by that name, otherwise images."""
+    """A data spec that has every tensor: labels for the name `label`, otherwise images."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, TensorSpec] = {}
+        self._specs: dict[str, TensorSpec] = {}
 
     def __getitem__(self, name: str) -> TensorSpec:
-        """The spec of a tensor."""
-        return self._asked.setdefault(name, LABEL if name == "label" else IMAGE)
+        """Return the spec of a tensor."""
+        return self._specs.setdefault(name, LABEL if name == "label" else IMAGE)
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is such a tensor: always."""
+        """Return whether there is such a tensor: always."""
         return isinstance(name, str) and bool(self[name])
 
     def __iter__(self) -> Iterator[str]:
-        """The names asked for so far."""
-        return iter(self._asked)
+        """Iterate over the names that were looked up so far."""
+        return iter(self._specs)
 
     def __len__(self) -> int:
-        """How many names were asked for so far."""
-        return len(self._asked)
+        """Return how many names were looked up so far."""
+        return len(self._specs)
 
 
-def batch_of(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, Tensor]:
-    """A batch of random tensors: images in [-1, 1], labels in turn."""
+def random_batch(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, Tensor]:
+    """Return a batch of random tensors in [-1, 1], and labels that cycle through the classes."""
     return {
         name: torch.arange(size) % spec.classes
         if spec.classes is not None
@@ -173,28 +174,28 @@ def batch_of(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, Tens
 
 
 class FakeData(DatasetConfig):
-    """Images whose mean brightness says which class they belong to."""
+    """Images whose mean brightness tells their class."""
 
     type: Literal["stub"] = "stub"
 
     def spec(self) -> DataSpec:
-        """Names `real` and `label`."""
+        """Return the specs of `real` and `label`."""
         return {"real": IMAGE, "label": LABEL}
 
+    @override
     def build(self) -> Dataset:
-        """See base class."""
         labels = torch.arange(400) % CLASSES
         level = (labels.float() / (CLASSES - 1) * 1.6 - 0.8)[:, None, None, None]
-        noise = SEEDED.normal("stub data", (400, *IMAGE.shape)) * 0.1
+        noise = RANDOMNESS.normal("stub data", (400, *IMAGE.shape)) * 0.1
         return TensorData({"real": (level + noise).clamp(-1, 1), "label": labels})
 
+    @override
     def held_out(self) -> DatasetConfig:
-        """See base class."""
         return self
 
 
 class FakeGame(Game):
-    """A game whose batch brings every tensor, with one contest and the usual two turns."""
+    """A game whose batch holds every tensor, with one contest and the usual two turns."""
 
     inputs = ()
     output = "fake"
@@ -208,15 +209,15 @@ class FakeGame(Game):
             _ = data[name]
         super().__init__(data)
 
+    @override
     def player_specs(self) -> dict[str, PlayerSpec]:
-        """See base class."""
         return {
             "generator": PlayerSpec(FakeGenerator(), ("generator",), IMAGE),
             "discriminator": PlayerSpec(FakeDiscriminator(), ("discriminator",), IMAGE),
         }
 
 
-class _Duel(Game):
+class _TwoPlayerGame(Game):
     inputs = ("real",)
     output = "fake"
     pictures = ("fake",)
@@ -231,37 +232,37 @@ class _Duel(Game):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        """What the generator makes."""
+        """Draw latents and return the generator's samples."""
         return self.players["generator"](game_round.randomness.normal("latent", (game_round.size, 3)))
 
 
 class FakeGameConfig(GameConfig):
-    """A stand-in generator against a stand-in discriminator."""
+    """A fake generator against a fake discriminator."""
 
     type: Literal["stub"] = "stub"
 
+    @override
     def build(self, data: DataSpec) -> Game:
-        """See base class."""
-        return _Duel(data)
+        return _TwoPlayerGame(data)
 
 
 def with_built_players(game: Game) -> Game:
-    """The game with freshly built players.
+    """Build the players of a game from a fixed seed, and return the game.
 
     Raises:
-        BadInput: When a network cannot play its role.
+        BadInput: When a network does not fit its player spec.
     """
     torch.manual_seed(0)
-    game.set_players({name: role.build() for name, role in game.player_specs().items()})
+    game.set_players({name: spec.build() for name, spec in game.player_specs().items()})
     return game
 
 
-def round_of(
-    game: Game, batch: Mapping[str, Tensor], turn: Turn | None = None, *, shared: bool = False, **entered: Any
+def make_round(
+    game: Game, batch: Mapping[str, Tensor], turn: Turn | None = None, *, shared: bool = False, **options: Any
 ) -> Round:
-    """A round over a batch, in a turn."""
+    """Return a round over a batch; with a turn, as `Round.in_turn` gives it with these options."""
     size = len(next(iter(batch.values())))
-    game_round = Round(game, batch, size=size, device=CPU, randomness=SEEDED, shared=shared)
+    game_round = Round(game, batch, size=size, device=CPU, randomness=RANDOMNESS, shared=shared)
     if turn is not None:
-        game_round = game_round.in_turn(turn, **entered)
+        game_round = game_round.in_turn(turn, **options)
     return game_round

@@ -6,39 +6,41 @@ from collections import Counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganframe.config.kinds import GameConfig
 from ganframe.errors import BadInput
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
-from ganframe.testing.fakes import AnyData, FakeGenerator, batch_of, round_of, with_built_players
+from ganframe.testing.fakes import AnyData, FakeGenerator, make_round, random_batch, with_built_players
 
 
-def playable(config: GameConfig) -> Game:
-    """The game with stand-in players over stand-in data."""
+def build_playable_game(config: GameConfig) -> Game:
+    """Build a game with fake players over fake data."""
     try:
         return with_built_players(config.build(AnyData()))
     except BadInput:
-        # A game whose generators start from a sample.
-        swapped = {name: FakeGenerator(from_sample=True) for name, value in config if isinstance(value, FakeGenerator)}
-        return with_built_players(config.model_copy(update=swapped).build(AnyData()))
+        # The generators of this game start from a sample.
+        from_sample = {
+            name: FakeGenerator(from_sample=True) for name, value in config if isinstance(value, FakeGenerator)
+        }
+        return with_built_players(config.model_copy(update=from_sample).build(AnyData()))
 
 
-def makers_work(config: GameConfig) -> None:
+def every_maker_works(config: GameConfig) -> None:
     """Every named tensor can be made, in every turn and while sampling, and is finite."""
-    game = playable(config)
+    game = build_playable_game(config)
     for turn in (*game.turns, None):
-        game_round = round_of(game, batch_of(game.data), turn)
+        game_round = make_round(game, random_batch(game.data), turn)
         for name in game.makers:
             value = game_round[name]
             for part in value if isinstance(value, tuple) else (value,):
-                assert isinstance(part, Tensor), f"{name!r} is no tensor"
+                assert isinstance(part, Tensor), f"{name!r} is not a tensor"
                 assert bool(part.isfinite().all()), f"{name!r} is not finite"
 
 
-def _counted(game: Game) -> Counter[str]:
+def _count_maker_calls(game: Game) -> Counter[str]:
     counts: Counter[str] = Counter()
     for name in game.makers:
         maker = getattr(game, name)
@@ -51,19 +53,19 @@ def _counted(game: Game) -> Counter[str]:
     return counts
 
 
-def made_once_if_asked(config: GameConfig) -> None:
-    """A named tensor is made at most once a round, and not at all unless it is asked for."""
-    game = playable(config)
-    counts = _counted(game)
-    game_round = round_of(game, batch_of(game.data), game.turns[0])
-    assert not counts, "tensors were made before any was asked for"
+def made_at_most_once(config: GameConfig) -> None:
+    """A named tensor is made at most once per round, and only if it is read."""
+    game = build_playable_game(config)
+    counts = _count_maker_calls(game)
+    game_round = make_round(game, random_batch(game.data), game.turns[0])
+    assert not counts, "tensors were made before any was read"
     for name in game.makers * 2:
         game_round[name]
     assert set(counts.values()) <= {1}, f"made more than once: {counts}"
 
 
 def _objective(game: Game, game_round: Round) -> Tensor:
-    """A stand-in objective that every contest of the turn takes part in, on both sides."""
+    """Return a simple objective over both sides of every contest of the turn."""
     total = torch.zeros(())
     for contest in game_round.contests:
         for side in ("real", "fake"):
@@ -72,87 +74,94 @@ def _objective(game: Game, game_round: Round) -> Tensor:
     return total
 
 
+def _has_gradient(player: nn.Module) -> bool:
+    return any(parameter.grad is not None for parameter in player.parameters())
+
+
 def frozen_players_get_no_gradient(config: GameConfig) -> None:
-    """In each turn only the players who move get gradients."""
-    game = playable(config)
+    """In each turn only the players that train get gradients."""
+    game = build_playable_game(config)
     for turn in game.turns:
         for player in game.players.values():
             player.zero_grad(set_to_none=True)
         with game.only_trainable(turn.players):
-            game_round = round_of(game, batch_of(game.data), turn)
+            game_round = make_round(game, random_batch(game.data), turn)
             total = _objective(game, game_round)
             if total.requires_grad:
                 total.backward()
         for name, player in game.players.items():
-            touched = any(each.grad is not None for each in player.parameters())
-            assert not touched or name in turn.players, f"{name!r} got a gradient in the turn {turn.name!r}"
+            assert name in turn.players or not _has_gradient(player), (
+                f"{name!r} got a gradient in the turn {turn.name!r}"
+            )
 
 
 def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
-    """Where a round may be shared by the turns of a step, each turn reaches whom it reaches in a round of its own."""
+    """With a round shared by the turns of a step, each turn's gradients reach the players of an unshared round."""
     try:
-        game = playable(config.model_copy(update={"share_round": True}))
+        game = build_playable_game(config.model_copy(update={"share_round": True}))
     except BadInput:
         return  # the game refuses to share
     if any(turn.repeats > 1 for turn in game.turns):
         return
-    shared = round_of(game, batch_of(game.data), shared=True)
+    shared = make_round(game, random_batch(game.data), shared=True)
     for turn in game.turns:
         reached: list[set[str]] = []
-        for game_round in (round_of(game, batch_of(game.data)), shared):
+        for step_round in (make_round(game, random_batch(game.data)), shared):
             for player in game.players.values():
                 player.zero_grad(set_to_none=True)
-            game_round = game_round.in_turn(turn)
+            game_round = step_round.in_turn(turn)
             with game.only_trainable(turn.players):
                 total = _objective(game, game_round)
                 if total.requires_grad:
                     total.backward()
             players = game.players.items()
-            reached.append({name for name, each in players if any(p.grad is not None for p in each.parameters())})
-        assert reached[0] == reached[1], f"turn {turn.name!r}: {reached[0]} alone, {reached[1]} where it is shared"
+            reached.append({name for name, player in players if _has_gradient(player)})
+        assert reached[0] == reached[1], (
+            f"turn {turn.name!r}: reaches {reached[0]} in its own round, {reached[1]} in a shared one"
+        )
 
 
-def turns_move_whom_they_name(config: GameConfig) -> None:
-    """Every player moves in some turn, turns name real players, and the contests move someone in each turn."""
-    game = playable(config)
-    moved = {name for turn in game.turns for name in turn.players}
-    assert moved == set(game.players), f"players {set(game.players)}, but turns move {moved}"
+def turns_train_their_players(config: GameConfig) -> None:
+    """Every player trains in some turn, turns name existing players, and contests reach some of them in each turn."""
+    game = build_playable_game(config)
+    trained = {name for turn in game.turns for name in turn.players}
+    assert trained == set(game.players), f"players {set(game.players)}, but turns train {trained}"
     for turn in game.turns:
         if not game.contests_of(turn):
             continue
         with game.only_trainable(turn.players):
-            total = _objective(game, round_of(game, batch_of(game.data), turn))
+            total = _objective(game, make_round(game, random_batch(game.data), turn))
             total.backward()
-        touched = any(each.grad is not None for name in turn.players for each in game.players[name].parameters())
+        touched = any(_has_gradient(game.players[name]) for name in turn.players)
         assert touched, f"the contests of the turn {turn.name!r} reach none of its players"
 
 
 def names_are_known(config: GameConfig) -> None:
-    """Contests, pictures and the output name tensors that there are."""
-    game = playable(config)
+    """Contests, pictures and the output name existing tensors."""
+    game = build_playable_game(config)
     named = {*game.pictures, game.output, *(name for contest in game.contests for name in contest.tensors())}
     assert named <= set(game.names), f"unknown: {named - set(game.names)}"
     assert game.discriminators <= set(game.players)
 
 
 def missing_data_is_named(config: GameConfig) -> None:
-    """Over data that lacks what the game reads, the error names it."""
-    inputs = playable(config).inputs
+    """Over data without the inputs of the game, the error names them."""
+    inputs = build_playable_game(config).inputs
     try:
         config.build({})
     except BadInput as problem:
         assert all(name in str(problem) for name in inputs)
         return
-    assert not inputs, "data without the game's inputs was taken"
+    assert not inputs, "data without the game's inputs was accepted"
 
 
 CHECKS = {
     "game": {
-        "every maker works": makers_work,
-        "tensors are made at most once and only if asked for": made_once_if_asked,
+        "every maker works": every_maker_works,
+        "tensors are made at most once and only if asked for": made_at_most_once,
         "frozen players get no gradient": frozen_players_get_no_gradient,
         "shared rounds lose no gradient": shared_rounds_lose_no_gradient,
-        "turns move exactly whom they name": turns_move_whom_they_name,
+        "turns move exactly whom they name": turns_train_their_players,
         "contests and pictures name known tensors": names_are_known,
         "missing data is named": missing_data_is_named,
     }

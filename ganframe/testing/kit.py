@@ -1,4 +1,4 @@
-"""Collects the checks of a package and runs them."""
+"""Collection and running of the checks of a package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganframe.config.component import Component
 from ganframe.errors import BadInput
 from ganframe.plugins.discovery import installed
 from ganframe.testing import components, data, games, networks, terms
-from ganframe.testing.fakes import example_of
+from ganframe.testing.fakes import example_config
 
 MODULES = (components, networks, terms, games, data)
 
@@ -22,8 +22,8 @@ class Check:
     """One check of one component.
 
     Attributes:
-        name: The kind and type of the component, and what is checked.
-        run: Does it; raises AssertionError, or whatever the component raises.
+        name: The kind and type of the component, and the title of the check.
+        run: Runs the check; raises AssertionError, or whatever the component raises.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """How a check went.
+    """The result of a check.
 
     Attributes:
-        name: The check.
-        error: What failed; None when nothing did.
+        name: The name of the check.
+        error: The failure; None when the check passed.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Result:
 
 
 def checks(package: str) -> Iterator[Check]:
-    """Every check of everything that a package registers, whether or not it can pass.
+    """Yield every check of every component that a package registers, whether or not it can pass.
 
     Args:
         package: An installed distribution (`my-gan`) or its module (`my_gan`).
@@ -65,16 +65,16 @@ def checks(package: str) -> Iterator[Check]:
         raise BadInput(f"{package!r} registers no component", remedy="Is it installed? `ganframe plugins` lists all.")
     for cls in found:
         for module in MODULES:
-            for kind, titled in module.CHECKS.items():
+            for kind, by_title in module.CHECKS.items():
                 if kind in (cls.kind, "every kind"):
-                    for title, check in titled.items():
-                        yield Check(f"{cls.kind} {cls.type_name()}: {title}", _prepared(check, cls))
+                    for title, check in by_title.items():
+                        yield Check(f"{cls.kind} {cls.type_name()}: {title}", _bind(check, cls))
 
 
-def _prepared(check: Callable[[Any], None], cls: type[Component]) -> Callable[[], None]:
+def _bind(check: Callable[[Any], None], cls: type[Component]) -> Callable[[], None]:
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            check(example_of(cls, Path(folder)))
+            check(example_config(cls, Path(folder)))
 
     return run
 
@@ -98,16 +98,16 @@ def run_checks(package: str) -> Iterator[Result]:
 
 
 def conformance(package: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
-    """A test over every check of a package, for pytest to collect.
+    """Return a test over every check of a package, for pytest to collect.
 
     Args:
         package: An installed distribution or its module.
-        expected_failures: Why a check fails, by its name. It is an error when it passes after all.
+        expected_failures: The reason why a check fails, by its name. The test fails if the check passes.
 
     Raises:
         ValueError: When an expected failure names no check or gives no reason.
     """
-    import pytest  # noqa: PLC0415  the kit runs without pytest from the command line
+    import pytest  # the command line runs the kit without pytest
 
     expected = dict(expected_failures or {})
     found = list(checks(package))

@@ -1,4 +1,4 @@
-"""Runs for tests: a few steps with stand-ins, and the same run without and with a break."""
+"""Runs for tests: a few steps with fakes, and a run with and without an interruption."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 from torch.nn.functional import softplus
+from typing_extensions import override
 
 from ganframe.api import train
 from ganframe.config.experiment import Checkpoint, Experiment, Train
@@ -16,8 +17,8 @@ from ganframe.config.kinds import LoggerConfig
 from ganframe.config.markers import hookimpl
 from ganframe.config.terms import LossConfig
 from ganframe.errors import RunFailed
-from ganframe.game.losses import SeparableLoss
 from ganframe.game.protocols import Loss
+from ganframe.game.separable_loss import SeparableLoss
 from ganframe.plugins.discovery import installed
 from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.runs.folder import RunFolder
@@ -40,20 +41,20 @@ class FakeLoss(LossConfig):
 
     type: Literal["stub"] = "stub"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
         return _Logistic()
 
 
-class Stopped(RunFailed):
-    """A run that was broken off."""
+class Interrupted(RunFailed):
+    """A run was interrupted."""
 
 
-class StopAfter:
-    """A hook that breaks a run off.
+class InterruptAfter:
+    """A hook that interrupts a run.
 
     Args:
-        step: The step after which it does.
+        step: The step after which the run is interrupted.
     """
 
     def __init__(self, step: int) -> None:
@@ -61,28 +62,32 @@ class StopAfter:
 
     @hookimpl(trylast=True)
     def on_step_end(self, step: int) -> None:
-        """Break off, before anything of the step is saved."""
+        """Raise before a checkpoint of the step is saved.
+
+        Raises:
+            Interrupted: After the step.
+        """
         if step == self.step:
-            raise Stopped(f"broken off after step {step}")
+            raise Interrupted(f"interrupted after step {step}")
 
 
-def whole_and_resumed(
+def train_whole_and_resumed(
     experiment: Experiment, folder: Path, *, stop_after: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train without a break, and once more with one; whatever a plugin keeps must come out the same.
+    """Train without an interruption, and once more with one; the two checkpoints must be equal.
 
     Args:
-        experiment: What to train.
-        folder: Where the runs `whole` and `resumed` are made.
-        stop_after: The step after which the second run breaks off.
+        experiment: The config.
+        folder: The folder of the runs `whole` and `resumed`.
+        stop_after: The step after which the second run is interrupted.
 
     Returns:
-        What the last checkpoints of the two runs hold.
+        The sections of the last checkpoints of the two runs.
     """
     whole, resumed = folder / "whole", folder / "resumed"
     train(experiment, out=whole)
-    with contextlib.suppress(Stopped):
-        train(experiment, out=resumed, hooks=[StopAfter(stop_after)])
+    with contextlib.suppress(Interrupted):
+        train(experiment, out=resumed, hooks=[InterruptAfter(stop_after)])
     train(experiment, out=resumed, resume=True)
     (_, first), (_, second) = (load(list_checkpoints(run / "checkpoints")[0]) for run in (whole, resumed))
     return first, second
@@ -91,16 +96,16 @@ def whole_and_resumed(
 def tiny_run(
     out: Path, *, loggers: Sequence[LoggerConfig] = (), stop_after: int | None = None, resume: bool = False
 ) -> RunFolder | None:
-    """Train stand-ins for four steps, or stop in the middle.
+    """Train fakes for four steps, or interrupt the run before.
 
     Args:
         out: The run folder.
-        loggers: Loggers that take part.
-        stop_after: The step after which the run breaks off; its last checkpoint is that of the step before.
-        resume: Go on with the run in `out`.
+        loggers: The loggers of the run.
+        stop_after: The step after which the run is interrupted; its last checkpoint is that of the step before.
+        resume: Resume the run in `out`.
 
     Returns:
-        The run folder; None when the run broke off.
+        The run folder; None when the run was interrupted.
     """
     registry = installed().registry
     for cls in (FakeGameConfig, FakeLoss, FakeData):
@@ -110,11 +115,11 @@ def tiny_run(
         game=FakeGameConfig(),
         losses=(FakeLoss(),),
         data=FakeData(),
-        train=Train(images=STEPS * BATCH, batch_size=BATCH, device="cpu"),
+        train=Train(total_images=STEPS * BATCH, batch_size=BATCH, device="cpu"),
         checkpoint=Checkpoint(every_images=BATCH),
         loggers=tuple(loggers),
     )
     try:
-        return train(experiment, out=out, resume=resume, hooks=[StopAfter(stop_after)] if stop_after else [])
-    except Stopped:
+        return train(experiment, out=out, resume=resume, hooks=[InterruptAfter(stop_after)] if stop_after else [])
+    except Interrupted:
         return None

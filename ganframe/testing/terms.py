@@ -15,16 +15,16 @@ from ganframe.game.objective import Objective
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
-from ganframe.testing.fakes import BATCH, CLASSES, SEEDED, FakeGame, batch_of, round_of, with_built_players
+from ganframe.testing.fakes import BATCH, CLASSES, RANDOMNESS, FakeGame, make_round, random_batch, with_built_players
 
 
-def _verdict(logits: Tensor) -> DiscriminatorOutput:
+def _output(logits: Tensor) -> DiscriminatorOutput:
     labels = torch.arange(len(logits)) % CLASSES
     class_logits = logits[:, None] * torch.nn.functional.one_hot(labels, CLASSES).to(logits.dtype)
     return DiscriminatorOutput(logits, (logits[:, None],), class_logits, logits[:, None], labels)
 
 
-def _sides(config: LossConfig) -> tuple[Any, Any]:
+def _scores(config: LossConfig) -> tuple[Any, Any]:
     loss = config.build()
     return loss.discriminator, loss.generator
 
@@ -33,38 +33,38 @@ def finite_at_extremes(config: LossConfig) -> None:
     """Values and gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
     for dtype, size in ((torch.float32, 1e4), (torch.bfloat16, 1e3)):
         for real, fake in ((size, size), (size, -size), (-size, size), (-size, -size), (0.0, 0.0)):
-            for score in _sides(config):
-                logits = [torch.full((BATCH,), each, dtype=dtype, requires_grad=True) for each in (real, fake)]
-                value = score(*map(_verdict, logits))
-                value.backward()
-                assert value.ndim == 0, "a loss is a scalar"
-                assert bool(value.isfinite()), f"the value at real {real}, fake {fake} in {dtype} is {float(value)}"
-                assert all(each.grad is None or bool(each.grad.isfinite().all()) for each in logits)
+            for score in _scores(config):
+                logits = [torch.full((BATCH,), value, dtype=dtype, requires_grad=True) for value in (real, fake)]
+                loss = score(*map(_output, logits))
+                loss.backward()
+                assert loss.ndim == 0, "a loss must be a scalar"
+                assert bool(loss.isfinite()), f"the loss at real {real}, fake {fake} in {dtype} is {float(loss)}"
+                assert all(side.grad is None or bool(side.grad.isfinite().all()) for side in logits)
 
 
 def gradients_are_right(config: LossConfig) -> None:
     """Gradients agree with finite differences in float64."""
-    for score in _sides(config):
+    for score in _scores(config):
         logits = tuple(
-            (SEEDED.normal(name, (BATCH,)) * 2 + 0.05).double().requires_grad_() for name in ("real", "fake")
+            (RANDOMNESS.normal(name, (BATCH,)) * 2 + 0.05).double().requires_grad_() for name in ("real", "fake")
         )
         assert torch.autograd.gradcheck(
-            lambda real, fake, score=score: score(_verdict(real), _verdict(fake)) + 0 * (real.sum() + fake.sum()),
+            lambda real, fake, score=score: score(_output(real), _output(fake)) + 0 * (real.sum() + fake.sum()),
             logits,
         )
 
 
-def _pulls(score: Any) -> tuple[Tensor, Tensor]:
+def _logit_gradients(score: Any) -> tuple[Tensor, Tensor]:
     real, fake = (torch.full((BATCH,), 0.1, requires_grad=True) for _ in range(2))
-    score(_verdict(real), _verdict(fake)).backward()
-    return tuple(torch.zeros(BATCH) if each.grad is None else each.grad for each in (real, fake))  # pyright: ignore[reportReturnType]
+    score(_output(real), _output(fake)).backward()
+    return tuple(torch.zeros(BATCH) if side.grad is None else side.grad for side in (real, fake))  # pyright: ignore[reportReturnType]
 
 
 def discriminator_pulls_apart(config: LossConfig) -> None:
-    """Where reals and fakes look alike, the discriminator's step raises real logits and lowers fake ones."""
+    """At equal logits, the discriminator's step raises those of reals and lowers those of fakes."""
     if not config.higher_is_real:
         return
-    real, fake = _pulls(_sides(config)[0])
+    real, fake = _logit_gradients(_scores(config)[0])
     assert bool((real < 0).all()), "real logits are not raised"
     assert bool((fake > 0).all()), "fake logits are not lowered"
 
@@ -73,110 +73,116 @@ def generator_raises_fakes(config: LossConfig) -> None:
     """The generator's step raises the logits of fakes."""
     if not config.higher_is_real:
         return
-    _, fake = _pulls(_sides(config)[1])
+    _, fake = _logit_gradients(_scores(config)[1])
     assert bool((fake < 0).all())
 
 
 def targets_stay_in_range(config: LabelPolicyConfig) -> None:
-    """Targets keep their shape and stay in [0, 1]; the same draws give the same targets."""
+    """Targets keep their shape and stay in [0, 1]; the same random draws give the same targets."""
     policy = config.build()
     for real in (True, False):
         target = torch.full((1000,), float(real))
-        changed = policy.forward(target, real, SEEDED.generator("policy"))
+        changed = policy.forward(target, real, RANDOMNESS.generator("policy"))
         assert changed.shape == target.shape
         assert bool(((changed >= 0) & (changed <= 1)).all())
-        assert torch.equal(changed, policy.forward(target, real, SEEDED.generator("policy")))
+        assert torch.equal(changed, policy.forward(target, real, RANDOMNESS.generator("policy")))
         assert torch.equal(target, torch.full((1000,), float(real))), "the targets were changed in place"
 
 
-class _Case:
-    """A regularizer in the turn that it belongs to."""
+class _RegularizerCase:
+    """A regularizer in a turn that it belongs to."""
 
     def __init__(self, config: RegularizerConfig) -> None:
         self.game = with_built_players(FakeGame((*config.tensors(), *config.requires_grad_tensors())))
         side = 0 if config.side == "discriminator" else 1
-        named = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
-        self.turn: Turn = named[0] if named else self.game.turns[side]
+        chosen = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
+        self.turn: Turn = chosen[0] if chosen else self.game.turns[side]
         self.live = config.build()
-        self.inputs: frozenset[Side] = config.grad_wrt_sides
+        self.grad_wrt_sides: frozenset[Side] = config.grad_wrt_sides
         self.requires_grad_tensors = frozenset(config.requires_grad_tensors())
 
-    def round(self, batch: dict[str, Tensor]) -> Round:
-        return round_of(
-            self.game, batch, self.turn, grad_wrt_sides=self.inputs, requires_grad_tensors=self.requires_grad_tensors
+    def make_round(self, batch: dict[str, Tensor]) -> Round:
+        return make_round(
+            self.game,
+            batch,
+            self.turn,
+            grad_wrt_sides=self.grad_wrt_sides,
+            requires_grad_tensors=self.requires_grad_tensors,
         )
 
     def value(self, batch: dict[str, Tensor] | None = None) -> Tensor:
-        return self.live.forward(self.round(batch or batch_of(self.game.data)))
+        return self.live.forward(self.make_round(batch or random_batch(self.game.data)))
 
 
 def finite_scalar(config: RegularizerConfig) -> None:
     """The penalty is a finite scalar."""
-    value = _Case(config).value()
+    value = _RegularizerCase(config).value()
     assert value.ndim == 0
     assert bool(value.isfinite())
 
 
 def zero_by_theory(config: RegularizerConfig) -> None:
-    """The penalty is 0 in the case that the class names."""
-    case = _Case(config)
-    batch = batch_of(case.game.data)
+    """The penalty is 0 in the case that `zero_when` names."""
+    case = _RegularizerCase(config)
+    batch = random_batch(case.game.data)
     match config.zero_when:
         case None:
             return
         case "tensors are equal":
-            same = batch["real"]
-            batch = {name: same if each.shape == same.shape else each for name, each in batch.items()}
+            real = batch["real"]
+            batch = {name: real if tensor.shape == real.shape else tensor for name, tensor in batch.items()}
         case "samples are equal":
-            batch = {name: each[:1].expand_as(each) for name, each in batch.items()}
-        case "the judge is flat" | "the judge has slope one":
-            _make_linear(case.game, slope=float(config.zero_when == "the judge has slope one"))
+            batch = {name: tensor[:1].expand_as(tensor) for name, tensor in batch.items()}
+        case "discriminator is constant":
+            _set_linear_discriminator(case.game, gradient_norm=0.0)
+        case "discriminator gradient has norm one":
+            _set_linear_discriminator(case.game, gradient_norm=1.0)
     assert abs(float(case.value(batch).detach())) < 1e-9
 
 
-class _Linear(torch.nn.Module):
-    def __init__(self, slope: float) -> None:
+class _LinearDiscriminator(torch.nn.Module):
+    def __init__(self, gradient_norm: float) -> None:
         super().__init__()
-        self.slope = torch.nn.Parameter(torch.tensor(slope, dtype=torch.float64))
+        self.gradient_norm = torch.nn.Parameter(torch.tensor(gradient_norm, dtype=torch.float64))
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         flat = sample.double().flatten(1)
-        return DiscriminatorOutput(self.slope * flat.sum(dim=1) / flat.shape[1] ** 0.5)
+        return DiscriminatorOutput(self.gradient_norm * flat.sum(dim=1) / flat.shape[1] ** 0.5)
 
 
-def _make_linear(game: Game, slope: float) -> None:
-    game.set_players(game.players | {"discriminator": _Linear(slope)})
+def _set_linear_discriminator(game: Game, gradient_norm: float) -> None:
+    game.set_players(game.players | {"discriminator": _LinearDiscriminator(gradient_norm)})
 
 
-class _Terms:
-    """As much of an experiment as an objective reads."""
+class _ExperimentTerms:
+    """The part of an experiment that an objective reads."""
 
     def __init__(self, *regularizers: RegularizerConfig) -> None:
         self.losses = ()
         self.regularizers = regularizers
 
 
-def _objective(case: _Case, *regularizers: RegularizerConfig) -> Objective:
-    everywhere = tuple(turn.name for turn in case.game.turns)
-    joined = [each.model_copy(update={"turns": everywhere}) for each in regularizers]
-    return Objective(cast(Any, _Terms(*joined)), case.game)
+def _objective(case: _RegularizerCase, *regularizers: RegularizerConfig) -> Objective:
+    turns = tuple(turn.name for turn in case.game.turns)
+    in_all_turns = [regularizer.model_copy(update={"turns": turns}) for regularizer in regularizers]
+    return Objective(cast(Any, _ExperimentTerms(*in_all_turns)), case.game)
 
 
-def _total(case: _Case, objective: Objective, count: int = 0) -> float:
-    game_round = case.round(batch_of(case.game.data))
-    return float(objective(game_round, case.turn, TrainingProgress(count, 0, 1)).total.detach())
+def _total(case: _RegularizerCase, objective: Objective, turn_count: int = 0) -> float:
+    game_round = case.make_round(random_batch(case.game.data))
+    return float(objective(game_round, case.turn, TrainingProgress(turn_count, 0, 1)).total.detach())
 
 
 def linear_in_weight(config: RegularizerConfig) -> None:
-    """Three times the weight is three times the contribution."""
-    case = _Case(config)
+    """Three times the weight gives three times the contribution."""
+    case = _RegularizerCase(config)
     one, three = (_total(case, _objective(case, config.model_copy(update={"weight": weight}))) for weight in (1.0, 3.0))
     assert abs(three - 3 * one) <= 1e-5 * max(abs(three), 1e-6)
 
 
 def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
-    """Taken each fourth turn, the mean contribution is that of every turn."""
-    case = _Case(config)
+    """With `every: 4`, the mean contribution is that with `every: 1`."""
+    case = _RegularizerCase(config)
     eager = _total(case, _objective(case, config.model_copy(update={"weight": 1.0, "every": 1})))
     lazy = _objective(case, config.model_copy(update={"weight": 1.0, "every": 4}))
     mean = sum(_total(case, lazy, count) for count in range(4)) / 4
@@ -184,24 +190,25 @@ def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
 
 
 def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
-    """In its turn the term leaves no gradient with players who do not move."""
-    case = _Case(config)
+    """In its turn the term gives no gradient to players that do not train."""
+    case = _RegularizerCase(config)
     with case.game.only_trainable(case.turn.players):
         value = case.value()
         if value.requires_grad:
             value.backward()
     frozen = set(case.game.players) - set(case.turn.players)
-    assert all(each.grad is None for name in frozen for each in case.game.players[name].parameters())
+    parameters = [parameter for name in frozen for parameter in case.game.players[name].parameters()]
+    assert all(parameter.grad is None for parameter in parameters)
 
 
 def mean_over_examples(config: LossConfig) -> None:
-    """Over a batch the loss is the mean of that over its halves, unless its class is `batch_coupled`."""
-    real, fake = ((SEEDED.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
+    """The loss of a batch is the mean of the losses of its halves, unless its class is `batch_coupled`."""
+    real, fake = ((RANDOMNESS.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
     halves = [slice(0, BATCH // 2), slice(BATCH // 2, BATCH)]
-    for score in () if config.batch_coupled else _sides(config):
-        whole = score(_verdict(real), _verdict(fake))
-        parts = [score(_verdict(real[half]), _verdict(fake[half])) for half in halves]
-        assert torch.allclose(whole, torch.stack(parts).mean(), rtol=1e-9, atol=1e-9), "say `batch_coupled = True`"
+    for score in () if config.batch_coupled else _scores(config):
+        whole = score(_output(real), _output(fake))
+        parts = [score(_output(real[half]), _output(fake[half])) for half in halves]
+        assert torch.allclose(whole, torch.stack(parts).mean(), rtol=1e-9, atol=1e-9), "set `batch_coupled = True`"
 
 
 CHECKS = {

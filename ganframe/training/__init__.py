@@ -1,1 +1,1 @@
-"""From a config to weights: assembly, the step, the loop and its callbacks."""
+"""Training: assembly of the config, the step, the loop and its callbacks, checkpoints."""

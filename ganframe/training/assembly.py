@@ -26,13 +26,13 @@ from ganframe.randomness import Randomness
 
 @dataclass
 class Assembly:
-    """The parts of an experiment that fit together.
+    """The live objects of an experiment, which fit together.
 
     Attributes:
         experiment: The config.
-        game: The game, with its players seated.
+        game: The game, with its players.
         objective: The terms of every turn.
-        augmentations: What stands between samples and discriminators, in order.
+        augmentations: The augmentations of what discriminators see, in order.
         device: Where the players are.
     """
 
@@ -44,13 +44,13 @@ class Assembly:
 
     @property
     def sharded(self) -> bool:
-        """Whether the processes of the run share the parameters among them."""
-        return self.experiment.train.shard and this_shard().world_size > 1
+        """Whether the parameters are sharded over the processes of the run."""
+        return self.experiment.train.fsdp and this_shard().world_size > 1
 
     @property
     def batches_per_step(self) -> int:
-        """Batches that a step draws: one for each repeat of its most repeated turn and accumulated pass."""
-        return max(turn.repeats for turn in self.game.turns) * self.experiment.train.accumulate
+        """Batches that a step draws: repeats of its most repeated turn times accumulated passes."""
+        return max(turn.repeats for turn in self.game.turns) * self.experiment.train.gradient_accumulation_steps
 
     @property
     def images_per_step(self) -> int:
@@ -58,15 +58,15 @@ class Assembly:
         return self.batches_per_step * self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
-        """Each config with what was built from it: the game, the players and what they were made from, terms."""
+        """Yield each config and its live object: the game, players, the networks inside them, terms, augmentations."""
         yield self.experiment.game, self.game
-        for name, role in self.game.player_specs().items():
-            yield role.config, self.game.players[name]
+        for name, spec in self.game.player_specs().items():
+            yield spec.config, self.game.players[name]
             yield from built_from(self.game.players[name])
         for term in self.objective.terms:
             yield term.config, term.live
             if isinstance(term, LossTerm):
-                yield from zip(term.config.labels, term.policies, strict=True)
+                yield from zip(term.config.label_policies, term.policies, strict=True)
         yield from zip(self.experiment.augmentations, self.augmentations, strict=True)
 
     def listeners(self) -> list[object]:
@@ -74,19 +74,19 @@ class Assembly:
         return list({id(live): live for _, live in self.components() if has_hooks(live)}.values())
 
     def optimizer_configs(self) -> dict[str, OptimizerConfig]:
-        """The optimizer config of each turn."""
+        """Return the optimizer config of each turn."""
         return {
             turn.name: self.experiment.optimizers.get(turn.name) or OptimizerConfig.default()
             for turn in self.game.turns
         }
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """A fresh optimizer for each turn."""
-        configs, built = self.optimizer_configs(), dict[str, Optimizer]()
+        """Build a new optimizer for each turn."""
+        configs, optimizers = self.optimizer_configs(), dict[str, Optimizer]()
         for turn in self.game.turns:
             with within("optimizers", turn.name):
-                built[turn.name] = configs[turn.name].build(self.game.trainable_parameters(turn.players))
-        return built
+                optimizers[turn.name] = configs[turn.name].build(self.game.trainable_parameters(turn.players))
+        return optimizers
 
 
 def assemble(experiment: Experiment, device: torch.device | None = None, data: DataSpec | None = None) -> Assembly:
@@ -94,8 +94,8 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
 
     Args:
         experiment: The config.
-        device: Where the players go; what the config says when None.
-        data: The tensors of the data; those that are found where the config says when None.
+        device: Where the players go; the config's device when None.
+        data: The tensors of the data; those of the config's data set when None.
 
     Raises:
         BadInput: When a part does not fit, with its path in the config.
@@ -107,7 +107,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     try:
         game = experiment.game.build(data)
     except BadInput as problem:
-        # A game speaks of its own settings, except where it is the data that lacks something.
+        # The path is one in the game's settings, unless it is the data that lacks something.
         raise (problem if problem.path[:1] == ("data",) else problem.within("game")) from None
     turns = {turn.name for turn in game.turns}
     for name in experiment.optimizers.keys() - turns:
@@ -117,19 +117,21 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     if experiment.game.share_round and any(turn.repeats > 1 for turn in game.turns):
         message = "one round cannot be shared by turns that are repeated within a step"
         raise BadInput(message, path=("game", "share_round"), remedy="Leave one of the two settings out.")
-    if experiment.train.shard:
+    if experiment.train.fsdp:
         clashes = {("train", "compile"): experiment.train.compile, ("game", "share_round"): experiment.game.share_round}
         for path in [path for path, clash in clashes.items() if clash]:
-            raise BadInput("does not go together with train.shard", path=path, remedy="Leave one of the two out.")
+            raise BadInput("does not go together with train.fsdp", path=path, remedy="Leave one of the two out.")
     objective = Objective(experiment, game)
     for term in objective.terms:
         if isinstance(term.live, nn.Module):
             term.live.to(device)
     players = build_players(game, Randomness(experiment.seed))
     assembly = Assembly(experiment, game, objective, build_augmentations(experiment, game).to(device), device)
-    # Players that one device may have no room for go there in parts.
-    home = torch.device("cpu") if assembly.sharded else device
-    game.set_players({name: _place(player, home, experiment.train.channels_last) for name, player in players.items()})
+    # Players that may be too large for one device are moved there shard by shard.
+    initial_device = torch.device("cpu") if assembly.sharded else device
+    game.set_players(
+        {name: _place(player, initial_device, experiment.train.channels_last) for name, player in players.items()}
+    )
     return assembly
 
 
@@ -137,36 +139,36 @@ def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
     """Build each augmentation.
 
     Raises:
-        BadInput: With the path of the one that does not fit or cannot be built.
+        BadInput: With the path of an augmentation that does not fit or cannot be built.
     """
-    built = nn.ModuleList()
+    augmentations = nn.ModuleList()
     for index, config in enumerate(experiment.augmentations):
         with within("augmentations", index):
             config.check(game, experiment.losses)
-            built.append(config.build())
-    return built
+            augmentations.append(config.build())
+    return augmentations
 
 
 def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]:
     """Build each player from a seed of its own.
 
     Raises:
-        BadInput: When a network cannot play its role.
+        BadInput: When a network does not fit its player spec.
     """
     players: dict[str, nn.Module] = {}
     with torch.random.fork_rng(devices=[]):
-        for name, role in game.player_specs().items():
+        for name, spec in game.player_specs().items():
             randomness.at("player", name).seed_torch("initialisation")
             with within("game"):
-                players[name] = role.build()
+                players[name] = spec.build()
     return players
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a config asks for.
+    """Return the device that a config names; `auto` is CUDA where there is a GPU, else the CPU.
 
     Raises:
-        BadInput: When there is no such device here.
+        BadInput: When this machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -175,7 +177,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise BadInput(f"no device {name!r} here", path=("train", "device"), remedy="Say cpu or auto.") from None
+        raise BadInput(f"no device {name!r} here", path=("train", "device"), remedy="Set it to cpu or auto.") from None
     return device
 
 
@@ -186,7 +188,7 @@ def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.M
 
 
 def generator_players(game: Game) -> dict[str, nn.Module]:
-    """The players that make samples: all but the judges. These are the ones that are averaged."""
+    """Return the players that make samples: all but the discriminators. These are averaged."""
     return {name: player for name, player in game.players.items() if name not in game.discriminators}
 
 

@@ -8,7 +8,7 @@ from ganframe.errors import BadInput
 from ganframe.game.game import Game
 
 RECOMPILE_LIMIT = 64
-"""How many variants of the players of one class are compiled (dtypes, frozen or not, training or not)."""
+"""Compiled variants of the players of one class (dtypes, frozen or not, training or not)."""
 
 
 def check_compiler() -> None:

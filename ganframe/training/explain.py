@@ -1,4 +1,4 @@
-"""What a config means, before anything trains: players, named tensors, contests, terms, turns, cost."""
+"""Explanation of a config before training: players, named tensors, contests, terms, turns, cost."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import Assembly, assemble
 
-TRIAL = 2
-"""Examples in the round that is played to see shapes and count operations."""
+EXAMPLES = 2
+"""Examples in the round that is played to find shapes and count operations."""
 
-
-PERIOD = 10_000
-"""Turns that are looked at, at the most, for how often lazy terms meet."""
-
+MAX_TURNS = 10_000
+"""Turns over which it is counted, at most, how often lazy terms coincide."""
 
 Table = list[tuple[str, ...]]
 
@@ -43,9 +41,9 @@ class Explanation:
     """Tables of text, each with a header row.
 
     Attributes:
-        summary: What the config is for.
+        summary: The summary of the config.
         tables: Rows by title.
-        cost: What a step takes, in one sentence.
+        cost: The cost of a step and of the run, in one sentence.
     """
 
     summary: str
@@ -54,73 +52,75 @@ class Explanation:
 
 
 def explain(experiment: Experiment) -> Explanation:
-    """Build a config, play one round of two examples, and say what there is.
+    """Build a config, play its turns on two examples, and describe both in tables.
 
     Raises:
         BadInput: When the parts of the config do not fit together.
     """
     assembly = assemble(experiment, torch.device("cpu"))
-    shapes, active, operations = _trial(assembly)
+    shapes, terms_by_turn, operations = _play_turns(assembly)
     game = assembly.game
     tables = {
         "players": _players(assembly),
         "named tensors": _tensors(assembly, shapes),
         "contests": _contests(game.contests),
         "terms": _terms(assembly),
-        "turns": _turns(assembly, active),
+        "turns": _turns(assembly, terms_by_turn),
     }
     train = experiment.train
-    steps = -(-train.images // assembly.images_per_step)
-    step = operations / TRIAL * train.batch_size * train.accumulate
+    steps = -(-train.total_images // assembly.images_per_step)
+    step_operations = operations / EXAMPLES * train.batch_size * train.gradient_accumulation_steps
     cost = (
-        f"{steps:,} steps of {assembly.images_per_step} images; {_giga(step)} operations a step, "
-        f"{_giga(step * steps)} in all (multiplications and additions of matrix products)"
+        f"{steps:,} steps of {assembly.images_per_step} images; {_with_unit(step_operations)} operations a step, "
+        f"{_with_unit(step_operations * steps)} in all (multiplications and additions of matrix products)"
     )
     return Explanation(experiment.summary, tables, cost)
 
 
-def _trial(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
-    """Play every turn on two examples: shapes of what was made, terms by turn, operations of a mean step."""
+def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
+    """Play every turn on two examples; return shapes of tensors, terms by turn, mean operations of a step."""
     game, experiment = assembly.game, assembly.experiment
     with within("data"):
         dataset = experiment.data.build()
-    batch = next(BatchLoader(dataset, TRIAL, Randomness(0), assembly.device).starting_at(0))
-    shapes: dict[str, Any] = {name: _shape(each) for name, each in batch.items()}
-    active: dict[str, list[str]] = {}
+    batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
+    shapes: dict[str, Any] = {name: _shape(value) for name, value in batch.items()}
+    terms_by_turn: dict[str, list[str]] = {}
     operations = 0.0
     memory = dict(game.memory)
     for turn in game.turns:
-        active[turn.name] = [term.name for term in assembly.objective.active_terms(turn, _moment(experiment, 0)).terms]
-        for progress, share in _moments(assembly, turn):
-            game_round = Round(game, batch, size=TRIAL, device=assembly.device, randomness=Randomness(0))
-            counter = _Operations()
+        active = assembly.objective.active_terms(turn, _progress(experiment, 0))
+        terms_by_turn[turn.name] = [term.name for term in active.terms]
+        for progress, share in _kinds_of_turn(assembly, turn):
+            game_round = Round(game, batch, size=EXAMPLES, device=assembly.device, randomness=Randomness(0))
+            counter = _CountOperations()
             game_round = assembly.objective.open_round(game_round, turn, progress)
             with game.only_trainable(turn.players), counter:
                 game.play(game_round, TurnObjective(assembly.objective, progress)).total.backward()
             operations += counter.total * turn.repeats * share
-            shapes |= {name: _shape(each) for name, each in game_round.made().items()}
+            shapes |= {name: _shape(value) for name, value in game_round.made().items()}
     game.memory = memory
-    return shapes, active, operations
+    return shapes, terms_by_turn, operations
 
 
-def _moments(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgress, float]]:
-    """A moment for each set of terms that takes part in a turn, and the share of turns in which it does."""
+def _kinds_of_turn(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgress, float]]:
+    """Return when each set of active terms first takes part in a turn, and its share of the turns."""
     experiment, objective = assembly.experiment, assembly.objective
-    count = min(math.lcm(*(term.config.every for term in objective.terms)), PERIOD)
+    count = min(math.lcm(*(term.config.every for term in objective.terms)), MAX_TURNS)
     first: dict[ActiveTerms, TrainingProgress] = {}
     times = Counter[ActiveTerms]()
-    for progress in (_moment(experiment, number) for number in range(count)):
-        plan = objective.active_terms(turn, progress)
-        first.setdefault(plan, progress)
-        times[plan] += 1
-    return [(first[plan], times[plan] / count) for plan in first if plan.terms]
+    for turn_count in range(count):
+        progress = _progress(experiment, turn_count)
+        active = objective.active_terms(turn, progress)
+        first.setdefault(active, progress)
+        times[active] += 1
+    return [(first[active], times[active] / count) for active in first if active.terms]
 
 
-def _moment(experiment: Experiment, turn_count: int) -> TrainingProgress:
-    return TrainingProgress(turn_count, 0, experiment.train.images)
+def _progress(experiment: Experiment, turn_count: int) -> TrainingProgress:
+    return TrainingProgress(turn_count, 0, experiment.train.total_images)
 
 
-class _Operations(TorchDispatchMode):
+class _CountOperations(TorchDispatchMode):
     """Counts the multiplications and additions of matrix products."""
 
     def __init__(self) -> None:
@@ -130,32 +130,32 @@ class _Operations(TorchDispatchMode):
         self._formulas = FlopCounterMode(display=False).flop_registry
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
         formula = self._formulas.get(getattr(func, "overloadpacket", None))
         if formula is not None:
-            self.total += formula(*args, **(kwargs or {}), out_val=made)
-        return made
+            self.total += formula(*args, **(kwargs or {}), out_val=output)
+        return output
 
 
 def _shape(value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_shape(each) for each in cast(tuple[Tensor, ...], value))
+        return tuple(_shape(part) for part in cast(tuple[Tensor, ...], value))
     return tuple(cast(Tensor, value).shape[1:])
 
 
-def _written(shape: Any) -> str:
+def _shape_text(shape: Any) -> str:
     if shape and isinstance(shape[0], tuple):
-        return " and ".join(_written(each) for each in shape)
+        return " and ".join(_shape_text(part) for part in shape)
     return " x ".join(str(side) for side in cast(tuple[int, ...], shape)) or "scalar"
 
 
 def _players(assembly: Assembly) -> Table:
-    rows: Table = [("player", "type", "judges or makes", "parameters")]
-    for name, role in assembly.game.player_specs().items():
-        count = sum(each.numel() for each in assembly.game.players[name].parameters())
-        sample = " and ".join(map(str, role.sample)) if isinstance(role.sample, tuple) else str(role.sample)
-        given = "" if role.condition is None else f", given {role.condition}"
-        rows.append((name, role.config.type_name(), sample + given, f"{count:,}"))
+    rows: Table = [("player", "type", "takes or makes", "parameters")]
+    for name, spec in assembly.game.player_specs().items():
+        count = sum(parameter.numel() for parameter in assembly.game.players[name].parameters())
+        sample = " and ".join(map(str, spec.sample)) if isinstance(spec.sample, tuple) else str(spec.sample)
+        condition = "" if spec.condition is None else f", given {spec.condition}"
+        rows.append((name, spec.config.type_name(), sample + condition, f"{count:,}"))
     return rows
 
 
@@ -164,15 +164,15 @@ def _tensors(assembly: Assembly, shapes: dict[str, Any]) -> Table:
     rows: Table = [("tensor", "shape", "from")]
     for name in game.names:
         maker = "the data" if name not in game.makers else (getattr(type(game), name).__doc__ or "").partition("\n")[0]
-        rows.append((name, _written(shapes[name]) if name in shapes else "not asked for", maker))
+        rows.append((name, _shape_text(shapes[name]) if name in shapes else "not asked for", maker))
     return rows
 
 
 def _contests(contests: tuple[Contest, ...]) -> Table:
     rows: Table = [("contest", "real", "fake", "discriminator")]
-    for each in contests:
-        fake = each.fake if each.replay is None else f"{each.fake} (own turn: {each.replay})"
-        rows.append((each.name, each.real, fake, each.discriminator))
+    for contest in contests:
+        fake = contest.fake if contest.replay is None else f"{contest.fake} (own turn: {contest.replay})"
+        rows.append((contest.name, contest.real, fake, contest.discriminator))
     return rows
 
 
@@ -180,7 +180,9 @@ def _terms(assembly: Assembly) -> Table:
     rows: Table = [("term", "weight", "reads", "turns")]
     for term in assembly.objective.terms:
         if isinstance(term, LossTerm):
-            reads = "contests " + ", ".join(term.config.contests or [each.name for each in assembly.game.contests])
+            reads = "contests " + ", ".join(
+                term.config.contests or [contest.name for contest in assembly.game.contests]
+            )
         else:
             sides = [f"{side} of each contest" for side in sorted(term.config.grad_wrt_sides)]
             reads = ", ".join([*term.config.tensors(), *sides]) or "its contests"
@@ -196,16 +198,16 @@ def _weight(config: TermConfig) -> str:
     return weight if config.every == 1 else f"{weight}, each {config.every}th turn"
 
 
-def _turns(assembly: Assembly, active: dict[str, list[str]]) -> Table:
-    rows: Table = [("turn", "moves", "minimises", "optimizer")]
+def _turns(assembly: Assembly, terms_by_turn: dict[str, list[str]]) -> Table:
+    rows: Table = [("turn", "trains", "minimises", "optimizer")]
     for turn in assembly.game.turns:
         name = turn.name if turn.repeats == 1 else f"{turn.name} ({turn.repeats} times)"
         optimizer = assembly.optimizer_configs()[turn.name].type_name()
-        rows.append((name, ", ".join(turn.players), " + ".join(active[turn.name]), optimizer))
+        rows.append((name, ", ".join(turn.players), " + ".join(terms_by_turn[turn.name]), optimizer))
     return rows
 
 
-def _giga(operations: float) -> str:
+def _with_unit(operations: float) -> str:
     for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if operations >= size:
             return f"{operations / size:.3g} {unit}"

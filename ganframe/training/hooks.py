@@ -22,7 +22,7 @@ class RunHooks:
         self._manager = new_manager()
         self._names: dict[int, str] = {}
         plugins = installed().manager.list_name_plugin()
-        for name, listener in [*plugins, *((type(each).__qualname__, each) for each in listeners)]:
+        for name, listener in [*plugins, *((type(listener).__qualname__, listener) for listener in listeners)]:
             self._manager.register(listener)
             self._names[id(listener)] = name
         self._check()
@@ -32,7 +32,7 @@ class RunHooks:
             self._manager.check_pending()
         except pluggy.PluginValidationError as problem:
             message = f"{type(problem.plugin).__qualname__}: {str(problem).partition(' in plugin')[0]}"
-            raise BadInput(message, remedy="The hooks that exist: `ganframe.plugins.hookspecs`.") from None
+            raise BadInput(message, remedy="Use one of the hooks in `ganframe.plugins.hookspecs`.") from None
         for listener in self._manager.get_plugins():
             for caller in self._manager.get_hookcallers(listener) or ():
                 for implementation in caller.get_hookimpls():

@@ -75,8 +75,8 @@ def complete_step(run: Run, previous_images: int, callbacks: Sequence[Callback],
             way is done anew when the run is resumed.
     """
     train = run.experiment.train
-    done = run.images >= train.images
-    every = run.experiment.checkpoint.every_images or max(train.images // 10, 1)
+    done = run.images >= train.total_images
+    every = run.experiment.checkpoint.every_images or max(train.total_images // 10, 1)
     saves = done or not run.evaluation_done or is_due(every, previous_images, run.images)
     due = [callback for callback in callbacks if done or callback.is_due(run, previous_images)]
     if due:

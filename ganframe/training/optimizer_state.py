@@ -1,4 +1,4 @@
-"""The state of an optimizer: as a checkpoint holds it, and as it is taken back."""
+"""The state of an optimizer: its form in a checkpoint, and how it is checked and restored."""
 
 from __future__ import annotations
 
@@ -13,56 +13,57 @@ from ganframe.distributed.collectives import distribute_like
 
 
 def state_dict(optimizer: Any) -> dict[str, Any]:
-    """The state, with keys that JSON has."""
+    """Return the state with string keys, as JSON needs."""
     state = optimizer.state_dict()
-    return state | {"state": {str(index): each for index, each in state["state"].items()}}
+    return state | {"state": {str(index): value for index, value in state["state"].items()}}
 
 
 def load_state_dict(optimizer: Any, config: OptimizerConfig, saved: Mapping[str, Any], *, settings: bool) -> None:
-    """Take a state back.
+    """Restore a state.
 
     Args:
         optimizer: The optimizer.
-        config: What built it.
-        saved: What `state_dict` gave.
-        settings: Whether its settings are taken back too, or stay what they are.
+        config: Its config.
+        saved: A state from `state_dict`.
+        settings: Whether to restore its settings too, instead of keeping the current ones.
 
     Raises:
-        ValueError: When this optimizer would not have made such a state.
+        ValueError: When the state is not one of such an optimizer.
     """
-    own = [_settings(group) for group in optimizer.param_groups]
-    optimizer.load_state_dict({**saved, "state": {int(index): each for index, each in saved["state"].items()}})
+    current = [_settings(group) for group in optimizer.param_groups]
+    optimizer.load_state_dict({**saved, "state": {int(index): value for index, value in saved["state"].items()}})
     if not settings:
-        for group, wanted in zip(optimizer.param_groups, own, strict=True):
-            group.update(wanted)
-    _check(optimizer, config)
-    _lay_out(optimizer)
+        for group, kept in zip(optimizer.param_groups, current, strict=True):
+            group.update(kept)
+    _check_state(optimizer, config)
+    _match_memory_format(optimizer)
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
 
 
-def _check(optimizer: Any, config: OptimizerConfig) -> None:
-    """Refuse a state that differs in kind from what a first step makes.
+def _check_state(optimizer: Any, config: OptimizerConfig) -> None:
+    """Refuse a state whose types or shapes differ from those after a first step.
 
-    Fused kernels take the shapes of a state for granted, and write past the end of one that is too small.
+    Fused kernels do not check the shapes of a state, and write past the end of one that is too small.
     """
-    known = [each for group in optimizer.param_groups for each in group["params"]]
-    if not set(optimizer.state) <= set(known):
-        raise ValueError(f"there is a state for more than its {len(known)} parameters")
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not set(optimizer.state) <= set(parameters):
+        raise ValueError(f"there is a state for more than its {len(parameters)} parameters")
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             state = optimizer.state.get(parameter)
             if not state:
-                continue  # it has not moved yet
-            for name, made in _first_state(config, parameter, _settings(group)).items():
-                if _kind(state.get(name)) != _kind(made):
-                    raise ValueError(f"{name!r} is {_kind(state.get(name))}, and should be {_kind(made)}")
+                continue  # not updated yet
+            for name, value in _state_after_step(config, parameter, _settings(group)).items():
+                found, expected = _describe(state.get(name)), _describe(value)
+                if found != expected:
+                    raise ValueError(f"{name!r} is {found}, and should be {expected}")
 
 
-def _first_state(config: OptimizerConfig, parameter: nn.Parameter, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What an optimizer with these settings holds of such a parameter after a step."""
+def _state_after_step(config: OptimizerConfig, parameter: nn.Parameter, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state that an optimizer with these settings has for such a parameter after one step."""
     like = nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype, device=parameter.device))
     like.grad = torch.zeros_like(like)
     optimizer: Any = config.build([like])
@@ -71,16 +72,16 @@ def _first_state(config: OptimizerConfig, parameter: nn.Parameter, settings: Map
     return optimizer.state[like]
 
 
-def _kind(value: object) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} of the shape {tuple(value.shape)}"
     return "missing" if value is None else type(value).__name__
 
 
-def _lay_out(optimizer: Any) -> None:
-    """Give the state of each parameter the parameter's memory order, which fused steps take for granted."""
+def _match_memory_format(optimizer: Any) -> None:
+    """Give the state of each parameter the parameter's memory format, which fused steps assume."""
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                own = distribute_like(value, parameter)
-                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(own)
+                distributed = distribute_like(value, parameter)
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(distributed)

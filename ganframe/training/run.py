@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ganframe.config.experiment import Experiment
+from ganframe.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ganframe.training.assembly import Assembly
     from ganframe.training.ema import AveragedPlayers
     from ganframe.training.hooks import RunHooks
-from ganframe.runs.folder import RunFolder
 
 
 @dataclass
@@ -25,17 +25,17 @@ class Run:
 
     Attributes:
         experiment: The config.
-        folder: The files of the run.
+        folder: The run folder.
         assembly: The game, its players and the objective.
         optimizers: The optimizer of each turn, by the turn's name.
         averages: The averaged players; None where nothing is averaged.
         hooks: The plugins and loggers of this run.
         step: Steps done.
         images: Real examples seen.
-        resumed: Whether the run goes on from a checkpoint.
-        evaluation_done: Whether the callbacks that are due at this step are done.
-        reported: What hooks have reported of this step.
-        rollbacks: How often the run went back to a checkpoint after numbers that were not finite.
+        resumed: Whether the run was resumed from a checkpoint.
+        evaluation_done: Whether the callbacks that are due at this step have run.
+        reported: Scalars of this step that hooks have reported.
+        rollbacks: How often the run went back to a checkpoint after a number that was not finite.
     """
 
     experiment: Experiment
@@ -52,11 +52,11 @@ class Run:
     reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
 
     def report(self, name: str, value: Tensor) -> None:
-        """Let a scalar join those of this step, which loggers are told of; for `on_turn_end`.
+        """Add a scalar to those of this step, which loggers are given; for `on_turn_end`.
 
         Args:
-            name: Who it is of and what it is: `ada/p`.
-            value: One number. It is read together with all others, so that a GPU is waited for but once.
+            name: The component and the scalar: `ada/p`.
+            value: One number. It is read together with all others, so that a GPU is waited for only once.
         """
         self.reported[name] = value.detach()
 
@@ -71,5 +71,5 @@ class Run:
         return self.assembly.device
 
     def sampling_game(self) -> Game:
-        """The game with averaged players, where there are any."""
+        """Return the game with averaged players, where there are any."""
         return self.game.with_players(self.averages.players if self.averages else {})

@@ -1,4 +1,4 @@
-"""Scheduled settings of live components: each is an attribute that is set before a step is taken."""
+"""Scheduled settings of live components: attributes that are set before each step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ganframe.config.schedules import ScheduleConfig, scheduled_settings
 
 
 class ScheduledSettings:
-    """Every setting of an experiment that follows a schedule, beside the live object whose attribute it is.
+    """Sets the attributes of live objects whose settings follow a schedule.
 
     The weight of a term is not among them: the objective applies it.
 
     Args:
-        components: Configs, each with what was built from it.
+        components: Each config and its live object.
 
     Raises:
         TypeError: When a live object has no attribute of the setting's name.
@@ -31,6 +31,6 @@ class ScheduledSettings:
                 self._settings.append((live, name, schedule))
 
     def apply(self, images: int, total: int) -> None:
-        """Give every setting the value that it has once `images` of `total` were seen."""
+        """Set every attribute to its value after `images` of `total` images."""
         for live, name, schedule in self._settings:
             setattr(live, name, schedule.at(images, total))

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it ends its step and saves before it goes."""
+"""Signals that ask a run to stop: it ends its step and saves a checkpoint first."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ class EvaluationAborted(Exception):
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM is noted; a second one acts at once.
+    """Records the first SIGINT or SIGTERM while entered; a second one acts at once.
 
-    Outside of the main thread, which alone may listen to signals, nothing is noted.
+    Only the main thread can handle signals; in any other, nothing is recorded.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        """The signal that came to this process, or of which another one told it."""
+        """The signal that this process or another one of the run received."""
         self.at_once = False
-        """Whether a second one came."""
-        self._before: dict[int, Any] = {}
+        """Whether a second signal was received."""
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        """Begin to listen."""
+        """Install the signal handlers."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+                self._handlers[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Listen no more."""
-        for number, handler in self._before.items():
+        """Restore the signal handlers."""
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         if self.asked is not None:
             self.at_once = True
             _end(number)
         self.asked = number
 
     def is_asked(self) -> bool:
-        """Whether any process of the run was asked to stop; each of them has to call this at the same time."""
+        """Return whether any process of the run was asked to stop; all of them must call this together."""
         agreed = max_over_ranks(self.asked or 0)
         self.asked = self.asked or agreed or None
         return agreed > 0
 
     def abort_evaluation(self) -> None:
-        """End an evaluation that is under way when the run was asked to stop; see `is_asked`.
+        """End an evaluation if the run was asked to stop; see `is_asked`.
 
         Raises:
-            EvaluationAborted: When it was asked.
+            EvaluationAborted: When the run was asked to stop.
         """
         if self.is_asked():
             raise EvaluationAborted
 
     def stop(self) -> None:
-        """End the run if that was asked for.
+        """End the run if it was asked to stop.
 
         Raises:
             KeyboardInterrupt: After SIGINT.

@@ -67,7 +67,7 @@ class Trainer:
 
     def done(self) -> bool:
         """Return whether the run has seen all its images."""
-        return self.run.images >= self.run.experiment.train.images
+        return self.run.images >= self.run.experiment.train.total_images
 
     def close(self) -> None:
         """End the loader workers."""
@@ -83,9 +83,9 @@ class Trainer:
             NotFinite: When a loss, a gradient, or an updated weight or average is not finite.
         """
         run, assembly = self.run, self.run.assembly
-        accumulate = run.experiment.train.accumulate
+        accumulate = run.experiment.train.gradient_accumulation_steps
         batches = [self._prepare(next(self._batches)) for _ in range(assembly.batches_per_step)]
-        self.schedules.apply(run.images, run.experiment.train.images)
+        self.schedules.apply(run.images, run.experiment.train.total_images)
         self.randomness.at("step", run.step).seed_torch("step", run.device)
         shared = [self._open(batch, "shared", index) for index, batch in enumerate(batches)] if self.share_round else []
         metrics = StepMetrics()
@@ -114,7 +114,7 @@ class Trainer:
     def _take_turn(self, turn: Turn, repeat: int, rounds: Sequence[Round], metrics: StepMetrics) -> None:
         """Minimise the terms of a turn once, over one round for each accumulated batch."""
         run, optimizer = self.run, self.run.optimizers[turn.name]
-        progress = TrainingProgress(run.step * turn.repeats + repeat, run.images, run.experiment.train.images)
+        progress = TrainingProgress(run.step * turn.repeats + repeat, run.images, run.experiment.train.total_images)
         active = self.objective.active_terms(turn, progress)
         if not active.terms:
             return

@@ -150,7 +150,7 @@ def test_a_term_that_is_new_begins_without_a_past(
     more = configured("train.images=64", "regularizers=[{type: r1, every: 3}, {type: lecam}]")
     capsys.readouterr()
     train(more, out=run, resume=True, allow_changes=["train.images", "regularizers"])
-    assert capsys.readouterr().err == "begins without a past: term lecam\n"
+    assert capsys.readouterr().err == "no saved state; initialised fresh: term lecam\n"
     assert "discriminator/lecam" in scalars(run)[-1]
 
 
@@ -174,7 +174,7 @@ def test_a_state_that_does_not_fit_is_refused_with_one_sentence(
     other = ("regularizers=[]", "data={type: fluent-emoji, paired: false}") if CYCLE in change else ()
     before = files(run)
     changes = [allowed, "regularizers", "data"]
-    with pytest.raises(BadInput, match=f"what the run has learnt does not fit this config: ({said})") as problem:
+    with pytest.raises(BadInput, match=f"the saved state does not fit this config: ({said})") as problem:
         train(configured(change, *other), out=run, resume=True, allow_changes=changes)
     assert str(problem.value).endswith("\n  Start a new run with another --out.")
     assert len(str(problem.value).splitlines()) == 2
@@ -196,5 +196,5 @@ def test_the_command_line_says_the_same(cli: Callable[..., object], run: Path, t
     assert "differs from that of the run in: game.generator.hidden" in refused.err
     refused = cli(*start, "--allow-changes", "game.generator.hidden")
     assert refused.code == 2
-    assert refused.err.startswith("error: what the run has learnt does not fit this config: player generator: size mis")
+    assert refused.err.startswith("error: the saved state does not fit this config: player generator: size mis")
     assert "Traceback" not in refused.err

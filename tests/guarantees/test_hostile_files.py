@@ -107,7 +107,7 @@ def test_a_checkpoint_that_no_run_wrote(attack: str, run: Path, canary: Path, re
     before = tree(run)
     assert str(run) in refused("sample", run)
     said = refused("train", run, "--resume")
-    assert str(run) in said or "what the run has learnt does not fit this config" in said
+    assert str(run) in said or "the saved state does not fit this config" in said
     assert tree(run) == before
 
 
@@ -115,7 +115,7 @@ def test_a_checkpoint_that_no_run_wrote(attack: str, run: Path, canary: Path, re
 def test_an_optimizer_that_no_run_had(attack: str, run: Path, refused) -> None:
     hostile.optimizers()[attack](run)
     before = tree(run)
-    assert "what the run has learnt does not fit this config: optimizer generator: " in refused(
+    assert "the saved state does not fit this config: optimizer generator: " in refused(
         "train", run, "--resume"
     )
     assert tree(run) == before
