@@ -1,4 +1,4 @@
-"""How p follows the discriminator, and that it survives a resume."""
+"""How p follows the discriminator, and that a resumed run continues with it."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ import torch
 from ganframe_ada import ADA
 from torch import Tensor
 
-from ganframe import load, load_config, train
+from ganframe import load_config, train
 from ganframe.config import BadInput, TensorSpec, has_hooks, hookimpl
 from ganframe.runs.checkpoints import list_checkpoints
+from ganframe.runs.checkpoints import load as load_checkpoint
 from ganframe.runs.logs import read_log
-from ganframe.testing.runs import StopAfter, Stopped
+from ganframe.testing.runs import InterruptAfter, Interrupted
 
-JUDGES, MAKES = "discriminator", "generator"
+DISCRIMINATOR, GENERATOR = "discriminator", "generator"
 
 
 def controlled(**settings: Any) -> Any:
     return ADA(**settings).build()
 
 
-def turn(live: Any, real: list[float], *, who: str = JUDGES, fake: float = -1.0, size: int | None = None) -> float:
-    """A turn in which the discriminator said this of reals; p after it."""
-    logits = {("judge", "real"): torch.tensor(real), ("judge", "fake"): torch.full((8,), fake)}
+def turn(
+    live: Any, real: list[float], *, name: str = DISCRIMINATOR, fake: float = -1.0, size: int | None = None
+) -> float:
+    """Take a turn with these logits of reals, and return p after it."""
+    logits = {("discriminator", "real"): torch.tensor(real), ("discriminator", "fake"): torch.full((8,), fake)}
     rounds = [SimpleNamespace(logits=logits, size=len(real) if size is None else size)]
     run = SimpleNamespace(
-        game=SimpleNamespace(is_discriminator_turn=lambda turn: turn == JUDGES), report=lambda *_: None
+        game=SimpleNamespace(is_discriminator_turn=lambda turn: turn == DISCRIMINATOR), report=lambda *_: None
     )
-    live.on_turn_end(run=run, turn=who, rounds=rounds)
+    live.on_turn_end(run=run, turn=name, rounds=rounds)
     return live.p.item()
 
 
 def test_p_rises_above_the_target_and_falls_below_it_after_each_interval():
     """With 4 turns of 10 reals and 500 images from 0 to 1, a step is 40 / 500."""
     live = controlled(images=500)
-    sure, unsure = [1.0] * 9 + [-1.0], [1.0] * 7 + [-1.0] * 3  # r = 0.8 and 0.4
-    found = [turn(live, sure) for _ in range(8)] + [turn(live, unsure) for _ in range(4)]
+    high, low = [1.0] * 9 + [-1.0], [1.0] * 7 + [-1.0] * 3  # r = 0.8 and 0.4
+    found = [turn(live, high) for _ in range(8)] + [turn(live, low) for _ in range(4)]
     assert found == pytest.approx([0, 0, 0, 0.08, 0.08, 0.08, 0.08, 0.16, 0.16, 0.16, 0.16, 0.08])
 
 
@@ -73,17 +76,17 @@ def test_p_stays_between_0_and_1():
     assert [turn(live, [-1.0] * 30) for _ in range(5)] == pytest.approx([0.7, 0.4, 0.1, 0, 0])
 
 
-def test_at_the_target_p_stays():
+def test_at_the_target_p_does_not_change():
     live = controlled(interval=1, target=0.5, p=0.25)
     assert turn(live, [1.0, 1.0, 1.0, -1.0]) == 0.25
 
 
-def test_turns_of_generators_and_turns_that_judge_no_reals_do_not_count():
+def test_turns_of_generators_and_turns_without_reals_do_not_count():
     live = controlled(images=500, interval=1)
-    assert turn(live, [1.0] * 10, who=MAKES) == 0
-    rounds = [SimpleNamespace(logits={("judge", "fake"): torch.ones(3)}, size=3)]
+    assert turn(live, [1.0] * 10, name=GENERATOR) == 0
+    rounds = [SimpleNamespace(logits={("discriminator", "fake"): torch.ones(3)}, size=3)]
     run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True), report=lambda *_: None)
-    live.on_turn_end(run=run, turn=JUDGES, rounds=rounds)
+    live.on_turn_end(run=run, turn=DISCRIMINATOR, rounds=rounds)
     assert turn(live, [1.0] * 10) == pytest.approx(0.02)
 
 
@@ -95,14 +98,14 @@ def test_many_logits_of_a_real_are_one_real():
 
 def test_contests_and_rounds_of_a_turn_are_taken_together():
     live = controlled(images=500, interval=1)
-    said = {("one", "real"): torch.ones(10), ("two", "real"): torch.tensor([1.0] * 7 + [-1.0] * 3)}
-    rounds = [SimpleNamespace(logits=said, size=10), SimpleNamespace(logits=said, size=10)]
+    logits = {("one", "real"): torch.ones(10), ("two", "real"): torch.tensor([1.0] * 7 + [-1.0] * 3)}
+    rounds = [SimpleNamespace(logits=logits, size=10), SimpleNamespace(logits=logits, size=10)]
     run = SimpleNamespace(game=SimpleNamespace(is_discriminator_turn=lambda _: True), report=lambda *_: None)
-    live.on_turn_end(run=run, turn=JUDGES, rounds=rounds)
+    live.on_turn_end(run=run, turn=DISCRIMINATOR, rounds=rounds)
     assert live.p.item() == pytest.approx(20 / 500)  # r = 0.7
 
 
-def test_a_fixed_p_listens_to_nothing_and_may_be_one_that_was_adapted_before():
+def test_a_fixed_p_has_no_hooks_and_can_be_one_that_was_adapted_before():
     adapted = controlled(images=500, interval=1)
     turn(adapted, [1.0] * 10)
     fixed = controlled(p=0.3, adapt=False)
@@ -137,7 +140,7 @@ class Record:
 
 
 def saved(out: Path) -> dict[str, Any]:
-    _, sections = load(list_checkpoints(out / "checkpoints")[0])
+    _, sections = load_checkpoint(list_checkpoints(out / "checkpoints")[0])
     return sections
 
 
@@ -149,28 +152,28 @@ def config(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("stop", [3, 6])
-def test_p_and_what_it_is_moved_by_survive_a_resume_bit_for_bit(config: str, tmp_path: Path, stop: int):
-    """Stopped between two changes of p, and after one; the images that follow depend on p."""
+def test_p_and_its_accumulators_survive_a_resume_bit_for_bit(config: str, tmp_path: Path, stop: int):
+    """Interrupted between two changes of p, and after one; the images that follow depend on p."""
     record = Record()
     train(load_config(config), out=tmp_path / "whole", hooks=[record])
-    assert len(set(record.p)) > 2, "p must move for the test to say something"
+    assert len(set(record.p)) > 2, "p must change for the test to be meaningful"
     resumed = tmp_path / "resumed"
-    with pytest.raises(Stopped):
-        train(load_config(config), out=resumed, hooks=[StopAfter(stop)])
+    with pytest.raises(Interrupted):
+        train(load_config(config), out=resumed, hooks=[InterruptAfter(stop)])
     again = Record()
     train(load_config(config), out=resumed, resume=True, hooks=[again])
     assert again.p == record.p[stop - 1 :]
     whole, other = saved(tmp_path / "whole"), saved(resumed)
-    for room in ("augmentations", "player.generator", "player.discriminator"):
-        assert whole[room].keys() == other[room].keys()
-        for name, value in whole[room].items():
+    for section in ("augmentations", "player.generator", "player.discriminator"):
+        assert whole[section].keys() == other[section].keys()
+        for name, value in whole[section].items():
             assert isinstance(value, Tensor)
-            assert torch.equal(value, other[room][name]), name
+            assert torch.equal(value, other[section][name]), name
     assert {name.split(".")[1] for name in whole["augmentations"]} == {"p", "signs", "logits", "reals", "turns"}
 
 
 def test_p_is_0_after_a_run_with_the_target_1_and_high_after_one_with_the_target_minus_1(config: str, tmp_path: Path):
-    """r_t lies strictly between for a discriminator that has not learned its reals by heart."""
+    """r_t lies strictly between them for a discriminator that has not memorised its reals."""
     ends = {}
     for target in (1, -1):
         record = Record()
@@ -184,20 +187,20 @@ def test_p_is_0_after_a_run_with_the_target_1_and_high_after_one_with_the_target
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["data=ring"], r"augmentations.0: 'ada' changes images, and one example here is 2 numbers"),
-        (["losses=[least-squares]"], r"augmentations.0.adapt: .* says nothing under 'least-squares'"),
+        (["data=ring"], r"augmentations.0: 'ada' changes images, but an example here is 2 numbers"),
+        (["losses=[least-squares]"], r"augmentations.0.adapt: .* has no meaning with 'least-squares'"),
     ],
 )
-def test_what_it_cannot_change_or_follow_is_refused(config: str, tmp_path: Path, settings: list[str], message: str):
+def test_data_and_losses_that_do_not_fit_are_refused(config: str, tmp_path: Path, settings: list[str], message: str):
     with pytest.raises(BadInput) as problem:
         train(load_config(config, *settings), out=tmp_path / "run")
     assert re.search(message, str(problem.value))
     assert not (tmp_path / "run").exists()
 
 
-def test_channels_without_colours_are_refused():
-    four = SimpleNamespace(judged=lambda: (TensorSpec((4, 8, 8)),))
-    with pytest.raises(BadInput, match=r"1 or 3 channels, and these are 4 x 8 x 8\n.*groups: \[blit, geometry\]"):
+def test_other_numbers_of_channels_are_refused():
+    four = SimpleNamespace(discriminator_inputs=lambda: (TensorSpec((4, 8, 8)),))
+    with pytest.raises(BadInput, match=r"1 or 3 channels, but these are 4 x 8 x 8\n.*groups: \[blit, geometry\]"):
         ADA().check(four, ())
     ADA(groups=("blit", "geometry")).check(four, ())
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from ganframe_ada import ADA
-from ganframe_ada.color import Color, recolored
+from ganframe_ada.color import Color, recolor
 from ganframe_ada.geometry import Geometry
-from ganframe_ada.maybe import RandomParameters
-from ganframe_ada.resample import resampled
+from ganframe_ada.random_parameters import RandomParameters
+from ganframe_ada.resample import resample
 from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
 from torch import Tensor
@@ -27,20 +27,20 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 
 
 def geometry(**given) -> Geometry:
-    """One sample to which only this happens."""
+    """Return the parameters of one sample to which only these transformations are applied."""
     nothing = {name: torch.zeros(1) for name in Geometry.__dataclass_fields__}
     nothing |= {"shift": torch.zeros(1, 2), "fraction": torch.zeros(1, 2)}
     return Geometry(**nothing | {name: torch.as_tensor([value]) for name, value in given.items()})
 
 
 def moved(sample: Tensor, **given) -> Tensor:
-    return resampled(sample, geometry(**given).inverse(*sample.shape[2:]))
+    return resample(sample, geometry(**given).inverse(*sample.shape[2:]))
 
 
-def recolor(sample: Tensor, **given) -> Tensor:
+def recolored(sample: Tensor, **given) -> Tensor:
     nothing = {name: torch.zeros(1) for name in Color.__dataclass_fields__}
     color = Color(**nothing | {name: torch.as_tensor([value]) for name, value in given.items()})
-    return recolored(sample, color.matrix())
+    return recolor(sample, color.matrix())
 
 
 def pixel(*channels: float) -> Tensor:
@@ -48,7 +48,7 @@ def pixel(*channels: float) -> Tensor:
 
 
 def test_pixels_are_copied_exactly():
-    """Rows of a 3 x 3 image: 1 2 3, 4 5 6, 7 8 9. What comes in is mirrored about the outermost pixel."""
+    """Rows of a 3 x 3 image: 1 2 3, 4 5 6, 7 8 9. Beyond the edge it is mirrored about the outermost pixel."""
     sample = torch.arange(1.0, 10).reshape(1, 1, 3, 3)
     for given, expected in (
         ({"mirror": 1.0}, [[3, 2, 1], [6, 5, 4], [9, 8, 7]]),
@@ -99,7 +99,7 @@ def test_two_rotations_about_a_stretch_compose_in_their_order():
 
 
 @pytest.mark.parametrize("shape", [(7, 9), (6, 4)])
-def test_all_of_it_agrees_with_scipy(shape: tuple[int, int]):
+def test_all_transformations_together_agree_with_scipy(shape: tuple[int, int]):
     """The forward map, multiplied out with numpy and inverted; scipy's `mirror` reflects about the outermost pixels."""
     height, width = shape
     given = {
@@ -141,55 +141,55 @@ def test_all_of_it_agrees_with_scipy(shape: tuple[int, int]):
 
 def test_brightness_and_contrast_by_hand():
     """The contrast comes after the brightness: (x + b) 2^c."""
-    assert recolor(pixel(0.2, -0.4, 0.0), brightness=0.1).flatten().tolist() == pytest.approx([0.3, -0.3, 0.1])
-    found = recolor(pixel(0.2, -0.4, 0.0), brightness=0.1, contrast=1.0)
+    assert recolored(pixel(0.2, -0.4, 0.0), brightness=0.1).flatten().tolist() == pytest.approx([0.3, -0.3, 0.1])
+    found = recolored(pixel(0.2, -0.4, 0.0), brightness=0.1, contrast=1.0)
     assert found.flatten().tolist() == pytest.approx([0.6, -0.6, 0.2])
 
 
 def test_the_luma_flip_by_hand():
     """The mean 0.1 becomes -0.1; the distances from it, 0.5, -0.1 and -0.4, stay."""
-    found = recolor(pixel(0.6, 0.0, -0.3), luma_flip=1.0)
+    found = recolored(pixel(0.6, 0.0, -0.3), luma_flip=1.0)
     assert found.flatten().tolist() == pytest.approx([0.4, -0.2, -0.5], abs=1e-6)
-    brighter = recolor(pixel(0.6, 0.0, -0.3), brightness=0.2, luma_flip=1.0)
+    brighter = recolored(pixel(0.6, 0.0, -0.3), brightness=0.2, luma_flip=1.0)
     assert brighter.flatten().tolist() == pytest.approx([0.2, -0.4, -0.7], abs=1e-6)
 
 
 def test_a_third_of_a_turn_of_the_hue_exchanges_channels():
-    found = recolor(pixel(0.6, 0.0, -0.3), hue=2 * math.pi / 3)
+    found = recolored(pixel(0.6, 0.0, -0.3), hue=2 * math.pi / 3)
     assert found.flatten().tolist() == pytest.approx([-0.3, 0.6, 0.0], abs=1e-6)
 
 
 def test_half_a_turn_of_the_hue_by_hand():
     """The distances from the grey axis change their sign."""
-    found = recolor(pixel(0.6, 0.0, -0.3), hue=math.pi)
+    found = recolored(pixel(0.6, 0.0, -0.3), hue=math.pi)
     assert found.flatten().tolist() == pytest.approx([-0.4, 0.2, 0.5], abs=1e-6)
 
 
 @pytest.mark.parametrize(("log2", "factor"), [(1.0, 2.0), (-1.0, 0.5)])
 def test_saturation_scales_the_distances_from_grey(log2: float, factor: float):
-    found = recolor(pixel(0.6, 0.0, -0.3), saturation=log2)
-    expected = [0.1 + factor * each for each in (0.5, -0.1, -0.4)]
+    found = recolored(pixel(0.6, 0.0, -0.3), saturation=log2)
+    expected = [0.1 + factor * distance for distance in (0.5, -0.1, -0.4)]
     assert found.flatten().tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_grey_images_are_changed_as_three_equal_channels_are():
     """And their hue and saturation do nothing."""
     changes = {"brightness": 0.1, "contrast": 0.4, "luma_flip": 1.0, "hue": 1.1, "saturation": 0.7}
-    grey, colored = recolor(pixel(0.3), **changes), recolor(pixel(0.3, 0.3, 0.3), **changes)
+    grey, colored = recolored(pixel(0.3), **changes), recolored(pixel(0.3, 0.3, 0.3), **changes)
     torch.testing.assert_close(colored, grey.expand_as(colored), atol=1e-6, rtol=0)
     assert grey.item() == pytest.approx(-(0.4 * 2**0.4), abs=1e-6)
 
 
 def draws(p: float, count: int = 40_000) -> tuple[Geometry, Color]:
-    maybe = RandomParameters(count, torch.tensor(p), torch.Generator().manual_seed(0))
-    return Geometry.drawn(maybe, GROUPS), Color.drawn(maybe)
+    parameters = RandomParameters(count, torch.tensor(p), torch.Generator().manual_seed(0))
+    return Geometry.draw(parameters, GROUPS), Color.draw(parameters)
 
 
-def test_each_transformation_is_taken_with_the_probability_p():
-    """Of those taken, a mirror and a luma flip do nothing half of the time, quarter turns a quarter of it."""
+def test_each_transformation_is_applied_with_the_probability_p():
+    """When applied, a mirror and a luma flip do nothing half of the time, quarter turns a quarter of it."""
     p = 0.3
-    drawn = [vars(each) for each in draws(p)]
-    shares = {name: (each != 0).float().mean().item() for some in drawn for name, each in some.items()}
+    drawn = [vars(parameters) for parameters in draws(p)]
+    shares = {name: (values != 0).float().mean().item() for parameters in drawn for name, values in parameters.items()}
     rotation = 1 - math.sqrt(1 - p)
     expected = dict.fromkeys(shares, p) | {"mirror": p / 2, "luma_flip": p / 2, "quarters": p * 3 / 4}
     expected |= {"first_angle": rotation, "second_angle": rotation}
@@ -227,7 +227,7 @@ def test_nothing_drawn_is_exactly_the_identity(dtype: torch.dtype, channels: int
     assert torch.equal(found, sample)
 
 
-def test_samples_for_which_nothing_is_drawn_stay_exactly_as_they_are():
+def test_samples_for_which_nothing_is_drawn_do_not_change():
     """Mirror and luma flip do nothing half of the time, quarter turns a quarter of it, and so do shifts: those of up to
     one pixel either way round to 0 in both directions. Eight more, both rotations counted as one, always do."""
     p = 0.05
@@ -249,14 +249,14 @@ def test_groups_are_switched_one_by_one():
     assert not torch.equal(coloured, flat)
 
 
-def test_parts_of_a_tuple_are_changed_alike():
+def test_parts_of_a_tuple_are_changed_in_the_same_way():
     sample = images(8, 3, 16, 16)
     first, second = augmented((sample, sample))
     assert torch.equal(first, second)
     assert torch.equal(first, augmented(sample))
 
 
-def test_autocast_leaves_the_coordinates_alone():
+def test_autocast_does_not_change_the_coordinates():
     sample = images(4, 3, 64, 64).float()
     with torch.autocast("cpu", torch.bfloat16):
         found = augmented(sample)
@@ -271,15 +271,15 @@ def test_gradients_of_both_orders_agree_with_finite_differences(groups: tuple, c
     assert torch.autograd.gradgradcheck(lambda x: augmented(x, groups=groups).pow(2), sample)
 
 
-def test_a_penalty_of_slopes_passes_through_to_the_weights():
-    """R1 with a linear judge w: the gradient at the sample is A^T w, and that of its square norm is 2 A A^T w."""
+def test_a_gradient_penalty_passes_through_to_the_weights():
+    """R1 of a linear discriminator w: the gradient at the sample is A^T w, that of its square norm 2 A A^T w."""
     sample = images(1, 1, 4, 4).requires_grad_()
     matrix = torch.autograd.functional.jacobian(augmented, sample.detach()).reshape(16, 16)
     offset = augmented(torch.zeros_like(sample)).flatten()
     torch.testing.assert_close(augmented(sample).flatten(), matrix @ sample.flatten() + offset)
     weight = images(16, seed=1).requires_grad_()
-    (slope,) = torch.autograd.grad((augmented(sample).flatten() * weight).sum(), sample, create_graph=True)
-    slope.square().sum().backward()
+    (gradient,) = torch.autograd.grad((augmented(sample).flatten() * weight).sum(), sample, create_graph=True)
+    gradient.square().sum().backward()
     torch.testing.assert_close(weight.grad, 2 * matrix @ matrix.T @ weight.detach())
 
 
@@ -300,7 +300,7 @@ def test_draws_come_from_the_generator_given():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_colours_of_other_channels_are_left_alone_on_demand():
+def test_other_numbers_of_channels_work_without_colours():
     sample = images(2, 4, 8, 8)
     assert augmented(sample, groups=("blit", "geometry")).shape == sample.shape
 
@@ -323,6 +323,6 @@ def test_sides_of_one_pixel(shape: tuple[int, int]):
         {"groups": ("blit", "blit")},
     ],
 )
-def test_other_settings_are_refused(settings: dict):
+def test_invalid_settings_are_refused(settings: dict):
     with pytest.raises(ValidationError):
         ADA(**settings)

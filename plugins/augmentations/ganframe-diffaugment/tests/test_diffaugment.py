@@ -40,7 +40,7 @@ def test_saturation_by_hand():
         assert saturation(pixel, draw(value)).flatten().tolist() == pytest.approx(expected)
 
 
-def test_saturation_leaves_one_channel_alone():
+def test_saturation_does_not_change_one_channel():
     sample = images(2, 1, 3, 3)
     assert torch.equal(saturation(sample, draw(0.1, 0.9)), sample)
 
@@ -72,16 +72,16 @@ def test_translation_of_another_shape_by_two_pixels():
     assert translation(sample, torch.tensor([[0.5, 0.99]]), 2 / 3)[0, 0].tolist() == [[0, 0, 1], [0, 0, 4]]
 
 
-@pytest.mark.parametrize(("side", "longest"), [(28, 4), (32, 4), (11, 1), (12, 2)])
-def test_the_longest_shift_is_rounded_half_up(side: int, longest: int):
+@pytest.mark.parametrize(("side", "largest"), [(28, 4), (32, 4), (11, 1), (12, 2)])
+def test_the_largest_shift_is_rounded_half_up(side: int, largest: int):
     """An eighth of 28, 32, 11 and 12 is 3.5, 4, 1.375 and 1.5."""
     sample = torch.arange(1.0, side + 1).reshape(1, 1, 1, side)
     found = translation(sample, torch.tensor([[0.5, 0.9999]]), 1 / 8).flatten().tolist()
-    assert found == [0.0] * longest + list(range(1, side - longest + 1))
+    assert found == [0.0] * largest + list(range(1, side - largest + 1))
 
 
 def test_cutout_by_hand():
-    """Half of a side of 4 is 2: the centre c covers the rows c - 1 and c, of which some may lie outside."""
+    """Half of a side of 4 is 2: the centre c covers the rows c - 1 and c, some of which may be outside."""
     sample = torch.ones(2, 1, 4, 4)
     found = cutout(sample, torch.tensor([[0.5, 0.0], [0.99, 0.3]]), 1 / 2)
     assert found[0, 0].tolist() == [[1, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1], [1, 1, 1, 1]]
@@ -93,8 +93,8 @@ def test_cutout_of_an_odd_size_has_a_pixel_in_its_middle():
     assert found[0, 0].tolist() == [[1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]]
 
 
-def test_the_mean_of_a_grey_image_moves_by_a_uniform_number_in_half_either_way():
-    """Saturation and contrast leave a grey image as it is. U[-1/2, 1/2] has the deviation 1 / sqrt(12)."""
+def test_the_mean_of_a_grey_image_shifts_by_a_uniform_number_up_to_a_half():
+    """Saturation and contrast do not change a grey image. U[-1/2, 1/2] has the deviation 1 / sqrt(12)."""
     moved = changed(torch.full((20_000, 3, 2, 2), 0.25), policies=("color",)) - 0.25
     shift = moved.mean(dim=(1, 2, 3))
     torch.testing.assert_close(moved, shift[:, None, None, None].expand_as(moved), atol=1e-6, rtol=0)
@@ -110,10 +110,10 @@ def test_every_shift_up_to_an_eighth_is_as_likely_as_any_other():
     places = changed(sample, policies=("translation",)).flatten(1)
     assert bool((places.sum(1) == 1).all())
     rows, columns = places.argmax(1) // 24 - 16, places.argmax(1) % 24 - 12
-    for shifts, longest in ((rows, 4), (columns, 3)):
+    for shifts, largest in ((rows, 4), (columns, 3)):
         values, counts = shifts.unique(return_counts=True)
-        assert values.tolist() == list(range(-longest, longest + 1))
-        expected = 20_000 / (2 * longest + 1)
+        assert values.tolist() == list(range(-largest, largest + 1))
+        expected = 20_000 / (2 * largest + 1)
         assert (counts - expected).abs().max() < 5 * expected**0.5
 
 
@@ -146,7 +146,7 @@ def test_policies_are_applied_in_their_order():
 def test_samples_have_parameters_of_their_own():
     same = images(1, 3, 16, 16).expand(8, 3, 16, 16)
     found = changed(same)
-    assert len({tuple(each.flatten().tolist()) for each in found}) == 8
+    assert len({tuple(image.flatten().tolist()) for image in found}) == 8
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
@@ -157,7 +157,7 @@ def test_any_number_of_channels(channels: int):
     assert not torch.equal(found, sample)
 
 
-def test_parts_of_a_tuple_are_changed_alike():
+def test_parts_of_a_tuple_are_changed_in_the_same_way():
     sample = images(8, 3, 16, 16)
     first, second = changed((sample, sample))
     assert torch.equal(first, second)
@@ -203,10 +203,10 @@ def test_large_values_stay_finite():
 
 
 @pytest.mark.parametrize("spec", [TensorSpec((8,)), TensorSpec((5, 8))])
-def test_samples_that_are_no_images_are_refused(spec: TensorSpec):
-    with pytest.raises(BadInput, match=r"changes images, and one example here is"):
-        DiffAugment().check(SimpleNamespace(judged=lambda: (TensorSpec((3, 8, 8)), spec)), ())
-    DiffAugment().check(SimpleNamespace(judged=lambda: (TensorSpec((3, 8, 8)),)), ())
+def test_samples_that_are_not_images_are_refused(spec: TensorSpec):
+    with pytest.raises(BadInput, match=r"changes images, but an example here is"):
+        DiffAugment().check(SimpleNamespace(discriminator_inputs=lambda: (TensorSpec((3, 8, 8)), spec)), ())
+    DiffAugment().check(SimpleNamespace(discriminator_inputs=lambda: (TensorSpec((3, 8, 8)),)), ())
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,6 @@ def test_samples_that_are_no_images_are_refused(spec: TensorSpec):
         {"cutout_ratio": 1.1},
     ],
 )
-def test_other_settings_are_refused(settings: dict):
+def test_invalid_settings_are_refused(settings: dict):
     with pytest.raises(ValidationError):
         DiffAugment(**settings)

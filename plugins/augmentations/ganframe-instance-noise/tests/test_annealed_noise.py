@@ -1,4 +1,4 @@
-"""Noise that shrinks over a run, and what it makes of the density of the data."""
+"""Noise that is annealed over a run, and the density of data with noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ganframe import load_config, train
 from ganframe.builtin.schedules import Linear
 from ganframe.config import hookimpl
-from ganframe.testing.runs import StopAfter, Stopped
+from ganframe.testing.runs import InterruptAfter, Interrupted
 
 STEPS = 8
 
@@ -29,7 +29,7 @@ snapshot: {every_images: 128, count: 4}
 
 
 class Record:
-    """The sigma of each step, and the deviation of the noise that the discriminator's reals had in it."""
+    """Records the sigma of each step, and the measured deviation of the noise."""
 
     def __init__(self) -> None:
         self.sigma: list[float] = []
@@ -51,8 +51,8 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_noise_of_a_run_shrinks_along_its_schedule(config: str, tmp_path: Path):
-    """A step sees the value of the images before it: 0.4 (1 - k / 8) in step k."""
+def test_the_noise_of_a_run_follows_its_schedule(config: str, tmp_path: Path):
+    """A step has the value at the images seen before it: 0.4 (1 - k / 8) in step k."""
     record = Record()
     train(load_config(config), out=tmp_path / "run", hooks=[record])
     expected = [0.4 * (1 - step / STEPS) for step in range(STEPS)]
@@ -61,22 +61,22 @@ def test_the_noise_of_a_run_shrinks_along_its_schedule(config: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("schedule", [{"start": 0.1, "end": 0.3}, {"start": 0.3, "end": 0.1, "images": 64}])
-def test_another_schedule_is_followed_too(config: str, tmp_path: Path, schedule: dict[str, float]):
+def test_other_schedules(config: str, tmp_path: Path, schedule: dict[str, float]):
     record = Record()
     settings = [f"augmentations.0.sigma.{name}={number}" for name, number in schedule.items()]
     train(load_config(config, *settings), out=tmp_path / "run", hooks=[record])
     length = schedule.get("images", 128)
-    share = [min(16 * step / length, 1) for step in range(STEPS)]
+    shares = [min(16 * step / length, 1) for step in range(STEPS)]
     assert record.sigma == pytest.approx(
-        [schedule["start"] + each * (schedule["end"] - schedule["start"]) for each in share]
+        [schedule["start"] + share * (schedule["end"] - schedule["start"]) for share in shares]
     )
 
 
-def test_a_resumed_run_goes_on_with_the_same_sigma(config: str, tmp_path: Path):
+def test_a_resumed_run_continues_with_the_same_sigma(config: str, tmp_path: Path):
     whole, again = Record(), Record()
     train(load_config(config), out=tmp_path / "whole", hooks=[whole])
-    with pytest.raises(Stopped):
-        train(load_config(config), out=tmp_path / "run", hooks=[StopAfter(5)])
+    with pytest.raises(Interrupted):
+        train(load_config(config), out=tmp_path / "run", hooks=[InterruptAfter(5)])
     train(load_config(config), out=tmp_path / "run", resume=True, hooks=[again])
     assert again.sigma == whole.sigma[-len(again.sigma) :]
     assert 3 <= len(again.sigma) < STEPS
@@ -85,7 +85,7 @@ def test_a_resumed_run_goes_on_with_the_same_sigma(config: str, tmp_path: Path):
 
 @pytest.mark.parametrize("sigma", [0.3, 1.5])
 @pytest.mark.parametrize("data", ["ring", "coin"])
-def test_the_variance_of_noised_samples_is_the_old_one_plus_sigma_squared(data: str, sigma: float):
+def test_noise_adds_sigma_squared_to_the_variance(data: str, sigma: float):
     """Points on a circle of radius 1 have the variance 1/2 along each axis; -1 and 1 have the variance 1."""
     count = 200_000
     angle = torch.linspace(0, 2 * torch.pi, count + 1)[:-1]
@@ -99,8 +99,8 @@ def test_the_variance_of_noised_samples_is_the_old_one_plus_sigma_squared(data: 
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0])
-def test_the_density_of_a_noised_point_is_a_gaussian(sigma: float):
-    """Of 0, the share within sigma, 2 sigma and 3 sigma is 0.6827, 0.9545 and 0.9973."""
+def test_the_density_of_a_point_with_noise_is_a_gaussian(sigma: float):
+    """The share within sigma, 2 sigma and 3 sigma is 0.6827, 0.9545 and 0.9973."""
     noise = InstanceNoise(sigma=sigma).build()(torch.zeros(200_000, 1), torch.Generator().manual_seed(0))
     shares = [(noise.abs() < times * sigma).float().mean().item() for times in (1, 2, 3)]
     assert shares == pytest.approx([0.682689, 0.954500, 0.997300], abs=0.004)

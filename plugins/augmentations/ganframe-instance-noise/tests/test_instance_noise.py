@@ -1,4 +1,4 @@
-"""Instance noise: its distribution, its draws, and the samples that it takes."""
+"""Instance noise: its distribution, its draws, and the samples it is added to."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_noise_is_gaussian_with_that_deviation(sigma):
     assert beyond == pytest.approx(0.0455, abs=0.01)
 
 
-def test_none_is_the_identity():
+def test_zero_sigma_is_the_identity():
     sample = torch.randn(2, 3, 8, 8)
     assert noisy(sample, 0.0) is sample
     pair = (sample, sample)
@@ -56,6 +56,6 @@ def test_dtype_is_kept(dtype):
 
 
 @pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf")])
-def test_other_deviations_are_refused(sigma):
+def test_invalid_deviations_are_refused(sigma):
     with pytest.raises(ValidationError):
         InstanceNoise(sigma=sigma)

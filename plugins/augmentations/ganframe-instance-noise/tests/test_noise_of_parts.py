@@ -1,4 +1,4 @@
-"""Noise of a tuple: each part has draws of its own, one after the other, and none is left out."""
+"""Noise of a tuple: each part has its own draws, in the order of the parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganframe_instance_noise import InstanceNoise
 from torch import Tensor
 
 from ganframe.builtin.schedules import Linear
-from ganframe.config.schedules import initial_value
+from ganframe.config import initial_value
 
 
 def draws(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -22,7 +22,7 @@ def test_two_parts_of_one_shape_have_different_noise() -> None:
     assert (first != second).all()
 
 
-def test_the_parts_of_a_sample_are_noised_in_their_order() -> None:
+def test_the_parts_of_a_sample_get_noise_in_their_order() -> None:
     parts = torch.full((2, 3), 1.0), torch.full((2, 3), -1.0), torch.full((2, 5), 7.0)
     noised = InstanceNoise(sigma=0.25).build()(parts, torch.Generator().manual_seed(5))
     one, two, three = draws((2, 3), (2, 3), (2, 5))
@@ -38,7 +38,7 @@ def test_each_number_of_a_sample_has_noise_of_its_own(shape: tuple[int, ...]) ->
     assert noised.unique().numel() == noised.numel()
 
 
-def test_the_first_value_of_a_schedule_is_that_of_the_noise() -> None:
+def test_the_noise_starts_with_the_first_value_of_a_schedule() -> None:
     schedule = Linear(start=0.75, end=0.0)
     assert initial_value(schedule) == 0.75
     assert InstanceNoise(sigma=schedule).build().sigma == 0.75

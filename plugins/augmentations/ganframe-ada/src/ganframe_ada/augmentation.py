@@ -1,4 +1,4 @@
-"""The pipeline of transformations, and with the controller of its probability."""
+"""The pipeline of transformations, with a fixed or an adapted probability."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe.config import hookimpl
-from ganframe.game import Round, Turn, gather, this_shard
+from ganframe import hookimpl
+from ganframe.game import Round, Sample, Turn, gather, map_parts, sample_parts, this_shard
 from ganframe_ada import ADA
-from ganframe_ada.color import Color, recolored
+from ganframe_ada.color import Color, recolor
 from ganframe_ada.geometry import Geometry
-from ganframe_ada.maybe import RandomParameters
-from ganframe_ada.resample import resampled
+from ganframe_ada.random_parameters import RandomParameters
+from ganframe_ada.resample import resample
 
 if TYPE_CHECKING:
     from ganframe import Run
-    from ganframe.game import Sample
 
 
 class Pipeline(nn.Module):
-    """Each transformation with the probability p, which stays as it is.
+    """Applies each transformation with a fixed probability p.
 
-    All parts of a tuple are changed by the same parameters. A sample for which nothing was drawn stays as it is, to the
-    bit. The buffers are those of the controller too, so that a run may go on with `adapt` turned on or off.
+    All parts of a tuple are changed by the same parameters. A sample for which nothing was drawn does not change, bit
+    for bit. The buffers include those of the controller, so that `adapt` can be switched when a run is resumed.
 
     Args:
         config: The settings.
@@ -33,9 +32,12 @@ class Pipeline(nn.Module):
     Attributes:
         p: Probability of each transformation.
         signs: Sum of the signs of the logits of reals since p last changed.
-        logits: How many logits these were.
-        reals: How many reals were judged.
-        turns: How many discriminator turns were taken.
+        logits: Number of those logits.
+        reals: Number of reals since p last changed.
+        turns: Number of discriminator turns since p last changed.
+
+    References:
+        Karras et al. 2020, arXiv:2006.06676, appendix B.
     """
 
     p: Tensor
@@ -52,40 +54,48 @@ class Pipeline(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """The images as the discriminator is to see them, in their own dtype."""
-        parts = sample if isinstance(sample, tuple) else (sample,)
-        # bf16 has too few digits for coordinates.
-        with torch.autocast(parts[0].device.type, enabled=False):
-            maybe = RandomParameters(len(parts[0]), self.p, generator)
-            geometry, color = Geometry.drawn(maybe, self.config.groups), Color.drawn(maybe)
-            changed = tuple(self._changed(part, geometry, color) for part in parts)
-        return changed if isinstance(sample, tuple) else changed[0]
+        """Return the augmented images, in their own dtype."""
+        first = sample_parts(sample)[0]
+        # bf16 is not precise enough for coordinates.
+        with torch.autocast(first.device.type, enabled=False):
+            parameters = RandomParameters(len(first), self.p, generator)
+            geometry, color = Geometry.draw(parameters, self.config.groups), Color.draw(parameters)
+            return map_parts(sample, lambda part: self._transform(part, geometry, color))
 
-    def _changed(self, part: Tensor, geometry: Geometry, color: Color) -> Tensor:
+    def _transform(self, part: Tensor, geometry: Geometry, color: Color) -> Tensor:
         images = part.to(torch.promote_types(part.dtype, torch.float32))
         if {"blit", "geometry"} & {*self.config.groups}:
-            images = resampled(images, geometry.inverse(*part.shape[2:]))
+            images = resample(images, geometry.inverse(*part.shape[2:]))
         if "color" in self.config.groups:
-            images = recolored(images, color.matrix())
+            images = recolor(images, color.matrix())
         return images.to(part.dtype)
 
 
 class Adaptive(Pipeline):
-    """The pipeline, whose p follows the sign of the discriminator's logits of reals."""
+    """The pipeline with a p that follows the sign of the discriminator's logits of reals.
+
+    References:
+        Karras et al. 2020, arXiv:2006.06676, section 3, eq. 1.
+    """
 
     @hookimpl
     def on_turn_end(self, run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
-        """Take in what the discriminators said of reals; move p after every `interval` turns."""
+        """Accumulate the signs of the logits of reals; change p after every `interval` discriminator turns."""
         if run.game.is_discriminator_turn(turn):
-            said = [logits for each in rounds for (_, side), logits in each.logits.items() if side == "real"]
-            if said:
-                logits = gather(torch.cat([logits.flatten() for logits in said]))
-                self._observe(logits, sum(each.size for each in rounds) * this_shard().world_size)
+            real = [
+                logits.flatten()
+                for game_round in rounds
+                for (_, side), logits in game_round.logits.items()
+                if side == "real"
+            ]
+            if real:
+                count = sum(game_round.size for game_round in rounds) * this_shard().world_size
+                self._observe(gather(torch.cat(real)), count)
             run.report("ada/p", self.p)
 
     @torch.no_grad()
     def _observe(self, logits: Tensor, reals: int) -> None:
-        """Add sign(r_t - target) * reals / images to p after each interval; nothing is read from the device."""
+        """Add sign(r_t - target) * reals / images to p after each interval, without reading from the device."""
         self.signs += logits.sign().sum()
         self.logits += logits.numel()
         self.reals += reals
@@ -93,5 +103,5 @@ class Adaptive(Pipeline):
         due = self.turns >= self.config.interval
         step = (self.signs / self.logits - self.config.target).sign() * self.reals / self.config.images
         self.p.copy_(torch.where(due, (self.p + step).clamp(0, 1), self.p))
-        for each in (self.signs, self.logits, self.reals, self.turns):
-            each.masked_fill_(due, 0)
+        for accumulator in (self.signs, self.logits, self.reals, self.turns):
+            accumulator.masked_fill_(due, 0)

@@ -1,4 +1,4 @@
-"""The colour transformations of a sample as one matrix (appendix B, color transformations).
+"""The colour transformations as one matrix for each sample (appendix B, color transformations).
 
 Axes: B batch, C channels, H height, W width. Colours are homogeneous (r, g, b, 1) in [-1, 1].
 """
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganframe_ada.maybe import RandomParameters
+from ganframe_ada.random_parameters import RandomParameters
 
 
 @dataclass(frozen=True)
 class Color:
-    """What happens to the colours of each sample, in this order; all are `(B,)`, and 0 where nothing does.
+    """Parameters of the colour transformations, in this order; all are `(B,)`, and 0 where one is not applied.
 
     Attributes:
-        brightness: What is added to each channel.
+        brightness: The number added to each channel.
         contrast: log2 of the factor of each channel.
         luma_flip: 1 mirrors the brightness and keeps hue and saturation.
         hue: Rotation about the grey axis, in radians.
@@ -33,33 +33,33 @@ class Color:
     saturation: Tensor
 
     @classmethod
-    def drawn(cls, maybe: RandomParameters) -> Color:
-        """Draws of all transformations."""
+    def draw(cls, parameters: RandomParameters) -> Color:
+        """Draw the parameters of all transformations."""
         return cls(
-            brightness=maybe.normal(0.2),
-            contrast=maybe.normal(0.5),
-            luma_flip=maybe.integer(2),
-            hue=maybe.uniform(-math.pi, math.pi),
-            saturation=maybe.normal(1.0),
+            brightness=parameters.normal(0.2),
+            contrast=parameters.normal(0.5),
+            luma_flip=parameters.integer(2),
+            hue=parameters.uniform(-math.pi, math.pi),
+            saturation=parameters.normal(1.0),
         )
 
     def matrix(self) -> Tensor:
-        """`(B, 4, 4)`: the new colour of each old one."""
+        """Return the map from old to new colours, `(B, 4, 4)`."""
         device = self.hue.device
         identity, onto_grey = torch.eye(3, device=device), torch.full((3, 3), 1 / 3, device=device)
         # v x u for the grey axis v = (1, 1, 1) / sqrt(3).
         cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
-        cosine, sine = _scalar(self.hue.cos()), _scalar(self.hue.sin())
-        factor = _scalar(torch.exp2(self.saturation))
-        linear = _scalar(torch.exp2(self.contrast)) * identity
+        cosine, sine = _as_matrix(self.hue.cos()), _as_matrix(self.hue.sin())
+        factor = _as_matrix(torch.exp2(self.saturation))
+        linear = _as_matrix(torch.exp2(self.contrast)) * identity
         offset = torch.exp2(self.contrast) * self.brightness
         for step in (
-            identity - 2 * _scalar(self.luma_flip) * onto_grey,
+            identity - 2 * _as_matrix(self.luma_flip) * onto_grey,
             cosine * identity + sine * cross + (1 - cosine) * onto_grey,
             factor * identity + (1 - factor) * onto_grey,
         ):
             linear = step @ linear
-        # Only the luma flip moves a grey offset: to its negative.
+        # Of these steps only the luma flip changes a grey offset: it negates it.
         offset = (1 - 2 * self.luma_flip) * offset
         matrix = torch.eye(4, device=device).repeat(len(linear), 1, 1)
         matrix[:, :3, :3] = linear
@@ -67,8 +67,13 @@ class Color:
         return matrix
 
 
-def recolored(images: Tensor, matrix: Tensor) -> Tensor:
-    """Images `(B, C, H, W)` with 3 channels, or with 1 that is taken for all three, their mean being the new one."""
+def recolor(images: Tensor, matrix: Tensor) -> Tensor:
+    """Apply the map to images `(B, C, H, W)` with 3 channels, or with 1: the mean of three equal ones, mapped.
+
+    Args:
+        images: The images.
+        matrix: The map from old to new colours, `(B, 4, 4)`.
+    """
     matrix = matrix.to(images.dtype)
     linear, offset = matrix[:, :3, :3], matrix[:, :3, 3:]
     if images.shape[1] == 1:
@@ -76,5 +81,5 @@ def recolored(images: Tensor, matrix: Tensor) -> Tensor:
     return (linear @ images.flatten(2) + offset).reshape(images.shape)
 
 
-def _scalar(each: Tensor) -> Tensor:
-    return each[:, None, None]
+def _as_matrix(numbers: Tensor) -> Tensor:
+    return numbers[:, None, None]

@@ -1,4 +1,4 @@
-"""The geometric transformations of a sample as one matrix (appendix B, pixel blitting and general geometric).
+"""The geometric transformations as one matrix for each sample (appendix B, pixel blitting and general geometric).
 
 Axes: B batch. Coordinates are homogeneous (x, y, 1) in pixels from the centre of the image, x to the right, y down.
 """
@@ -13,22 +13,22 @@ import torch
 from torch import Tensor
 
 from ganframe_ada import Group
-from ganframe_ada.maybe import RandomParameters
+from ganframe_ada.random_parameters import RandomParameters
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What happens to each sample, in this order; all are 0 where nothing does.
+    """Parameters of the geometric transformations, in this order; all are 0 where one is not applied.
 
     Attributes:
         mirror: `(B,)`, 1 swaps left and right.
-        quarters: `(B,)`, how many quarter turns, with the clock.
+        quarters: `(B,)`, number of clockwise quarter turns.
         shift: `(B, 2)`, a shift by whole pixels: to the right as a share of the width, down as a share of the height.
         scale: `(B,)`, log2 of the factor of both axes.
-        first_angle: `(B,)`, a rotation with the clock, in radians.
-        stretch: `(B,)`, log2 of the factor of x, and minus log2 of that of y.
-        second_angle: `(B,)`, another rotation.
-        fraction: `(B, 2)`, a shift as `shift`, but not rounded to pixels.
+        first_angle: `(B,)`, a clockwise rotation, in radians.
+        stretch: `(B,)`, log2 of the factor of x; y is scaled by its inverse.
+        second_angle: `(B,)`, another clockwise rotation, in radians.
+        fraction: `(B, 2)`, a shift like `shift`, but not rounded to pixels.
     """
 
     mirror: Tensor
@@ -41,10 +41,10 @@ class Geometry:
     fraction: Tensor
 
     @classmethod
-    def drawn(cls, maybe: RandomParameters, groups: Collection[Group]) -> Geometry:
-        """Draws of the transformations in these groups."""
-        pixels, general = maybe.limited("blit" in groups), maybe.limited("geometry" in groups)
-        # Two rotations, each with the probability 1 - sqrt(1 - p): p that there is any.
+    def draw(cls, parameters: RandomParameters, groups: Collection[Group]) -> Geometry:
+        """Draw the parameters of the transformations in these groups; those of the others are 0."""
+        pixels, general = parameters.only_if("blit" in groups), parameters.only_if("geometry" in groups)
+        # Two rotations with the probability 1 - sqrt(1 - p) each; the probability of any is p.
         rotation = general.with_p(1 - (1 - general.p).sqrt())
         return cls(
             mirror=pixels.integer(2),
@@ -58,10 +58,10 @@ class Geometry:
         )
 
     def inverse(self, height: int, width: int) -> Tensor:
-        """`(B, 3, 3)`: where each pixel of the new image comes from in the old one."""
+        """Return the map from new to old coordinates, `(B, 3, 3)`."""
         sides = torch.tensor([width, height], device=self.shift.device)
         quarter = self.quarters.long() % 4
-        # Exact where cos and sin are not.
+        # Exact, unlike cos and sin.
         sine = torch.tensor([0.0, 1.0, 0.0, -1.0], device=quarter.device)[quarter]
         cosine = torch.tensor([1.0, 0.0, -1.0, 0.0], device=quarter.device)[quarter]
         steps = (

@@ -1,4 +1,4 @@
-"""Bilinear resampling that can be differentiated twice and that copies pixels exactly where it hits them.
+"""Bilinear resampling that is twice differentiable, and exact for whole-pixel coordinates.
 
 Axes: B batch, C channels, H height, W width.
 """
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 
-def resampled(images: Tensor, inverse: Tensor) -> Tensor:
-    """Images whose pixels come from elsewhere; beyond the edge the image is mirrored about its outermost pixels.
+def resample(images: Tensor, inverse: Tensor) -> Tensor:
+    """Read images at new coordinates; beyond the edge they are mirrored about the outermost pixels.
 
-    Gathers are used where `grid_sample` would do: that normalises coordinates, so that even the identity blurs by
-    rounding, and on a GPU it has no deterministic gradient.
+    This gathers and does not use `grid_sample`, which normalises coordinates, so that even the identity blurs by
+    rounding, and which has no deterministic gradient on a GPU.
 
     Args:
-        images: `(B, C, H, W)`.
-        inverse: `(B, 3, 3)`, from new to old coordinates in pixels from the centre.
+        images: The images, `(B, C, H, W)`.
+        inverse: The map from new to old coordinates in pixels from the centre, `(B, 3, 3)`.
     """
     height, width = images.shape[2:]
     inverse = inverse.to(images.dtype)
@@ -38,10 +38,10 @@ def resampled(images: Tensor, inverse: Tensor) -> Tensor:
     return (1 - down) * upper + down * lower
 
 
-def _neighbours(place: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The pixels before and after each place on a mirrored line, and how far it lies from the first to the second."""
+def _neighbours(position: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the pixels before and after each position on a mirrored line, and the weight of the second."""
     last = side - 1
-    place = last - (place.remainder(max(2 * last, 1)) - last).abs() if last else torch.zeros_like(place)
-    before = place.floor()
+    position = last - (position.remainder(max(2 * last, 1)) - last).abs() if last else torch.zeros_like(position)
+    before = position.floor()
     index = before.long().clamp(0, last)
-    return index, (index + 1).clamp(max=last), (place - before)[:, None]
+    return index, (index + 1).clamp(max=last), (position - before)[:, None]

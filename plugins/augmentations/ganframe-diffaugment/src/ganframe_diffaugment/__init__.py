@@ -1,12 +1,12 @@
-"""DiffAugment: the same kind of random change to reals and fakes, through which the generator still learns."""
+"""DiffAugment: the same random changes to reals and fakes, differentiable for the generator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from ganframe.config import AugmentationConfig, BadInput, Component, LossConfig, hookimpl
 
@@ -19,18 +19,18 @@ Policy = Literal["color", "translation", "cutout"]
 
 
 class DiffAugment(AugmentationConfig):
-    """Changes the colours of each image, shifts it, and blanks a square of it, at random."""
+    """Randomly changes the colours of each image, shifts it, and blanks a rectangle of it."""
 
     paper = "Zhao et al. 2020, arXiv:2006.10738, section 3.2"
     type: Literal["diffaugment"] = "diffaugment"
     aliases = ("diff-augment",)
     identity_settings: ClassVar[Mapping[str, Any]] = {"policies": ()}
     policies: tuple[Policy, ...] = ("color", "translation", "cutout")
-    """What is done, in this order; nothing where the list is empty."""
+    """The changes, in this order; none where the list is empty."""
     translation_ratio: float = Field(default=1 / 8, ge=0, lt=1)
-    """Longest shift along each side, as a share of the side."""
+    """Largest shift along each side, as a share of the side."""
     cutout_ratio: float = Field(default=1 / 2, ge=0, le=1)
-    """Side of the blank square, as a share of the image's side."""
+    """Sides of the blank rectangle, as a share of the image's sides."""
 
     @field_validator("policies")
     @classmethod
@@ -39,15 +39,15 @@ class DiffAugment(AugmentationConfig):
             raise ValueError("a policy is named twice")
         return policies
 
+    @override
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
-        """See base class."""
         for spec in game.discriminator_inputs():
             if len(spec.shape) != 3:
-                raise BadInput(f"'diffaugment' changes images, and one example here is {spec}", remedy="Leave it out.")
+                raise BadInput(f"'diffaugment' changes images, but an example here is {spec}", remedy="Leave it out.")
 
+    @override
     def build(self) -> nn.Module:
-        """See base class."""
-        from ganframe_diffaugment.augmentation import Augmentation  # noqa: PLC0415  configs stay free of torch
+        from ganframe_diffaugment.augmentation import Augmentation
 
         return Augmentation(self.policies, self.translation_ratio, self.cutout_ratio)
 

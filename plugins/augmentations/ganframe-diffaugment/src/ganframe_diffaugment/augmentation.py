@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from ganframe.game import Sample, map_parts, sample_parts
 from ganframe_diffaugment import Policy
 from ganframe_diffaugment.transformations import brightness, contrast, cutout, saturation, translation
 
-if TYPE_CHECKING:
-    from ganframe.game import Sample
-
 Transformation = Callable[[Tensor, Tensor], Tensor]
+"""Maps images `(B, C, H, W)` and one draw for each image to changed images."""
 
 
 class Augmentation(nn.Module):
@@ -24,25 +22,32 @@ class Augmentation(nn.Module):
     All parts of a tuple are changed by the same parameters.
 
     Args:
-        policies: What is done, in order.
-        translation_ratio: Longest shift, as a share of a side.
-        cutout_ratio: Sides of the blank rectangle, as a share of the image's.
+        policies: The changes, in order.
+        translation_ratio: Largest shift, as a share of a side.
+        cutout_ratio: Sides of the blank rectangle, as a share of the image's sides.
+
+    References:
+        Zhao et al. 2020, arXiv:2006.10738, section 3.2.
     """
 
     def __init__(self, policies: Sequence[Policy], translation_ratio: float, cutout_ratio: float) -> None:
         super().__init__()
-        of: dict[Policy, tuple[tuple[Transformation, int], ...]] = {
+        steps: dict[Policy, tuple[tuple[Transformation, int], ...]] = {
             "color": ((brightness, 1), (saturation, 1), (contrast, 1)),
             "translation": ((partial(translation, ratio=translation_ratio), 2),),
             "cutout": ((partial(cutout, ratio=cutout_ratio), 2),),
         }
-        self.steps = [step for policy in policies for step in of[policy]]
+        self.steps = [step for policy in policies for step in steps[policy]]
 
     def forward(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """The images as the discriminator is to see them, in their own dtype."""
-        parts = sample if isinstance(sample, tuple) else (sample,)
-        for transform, size in self.steps:
-            shape = (len(parts[0]),) if size == 1 else (len(parts[0]), size)
-            draw = torch.rand(shape, generator=generator, device=generator.device)
-            parts = tuple(transform(part, draw) for part in parts)
-        return parts if isinstance(sample, tuple) else parts[0]
+        """Return the augmented images, in their own dtype."""
+        count = len(sample_parts(sample)[0])
+        shapes = ((count,) if size == 1 else (count, size) for _, size in self.steps)
+        draws = [torch.rand(shape, generator=generator, device=generator.device) for shape in shapes]
+
+        def transform(images: Tensor) -> Tensor:
+            for (transformation, _), draw in zip(self.steps, draws, strict=True):
+                images = transformation(images, draw)
+            return images
+
+        return map_parts(sample, transform)

@@ -1,9 +1,11 @@
-"""Instance noise: Gaussian noise on whatever the discriminator sees."""
+"""Instance noise: Gaussian noise on everything that the discriminator sees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from typing_extensions import override
 
 from ganframe.config import AugmentationConfig, Bounds, Component, Scheduled, hookimpl, initial_value
 
@@ -18,11 +20,11 @@ class InstanceNoise(AugmentationConfig):
     type: Literal["instance-noise"] = "instance-noise"
     identity_settings: ClassVar[Mapping[str, Any]] = {"sigma": 0.0}
     sigma: Annotated[Scheduled, Bounds(ge=0)] = 0.1
-    """Standard deviation of the noise, where images run from -1 to 1; 0 adds none. A schedule anneals it."""
+    """Standard deviation of the noise, where images are in [-1, 1]; 0 adds none. A schedule anneals it."""
 
+    @override
     def build(self) -> nn.Module:
-        """See base class."""
-        from ganframe_instance_noise.noise import Noise  # noqa: PLC0415  configs stay free of torch
+        from ganframe_instance_noise.noise import Noise
 
         return Noise(initial_value(self.sigma))
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from ganframe.game import Sample
+from ganframe.game import Sample, map_parts
 
 
 class Noise(nn.Module):
@@ -16,6 +13,9 @@ class Noise(nn.Module):
 
     Args:
         sigma: Standard deviation of the noise.
+
+    References:
+        Arjovsky and Bottou 2017, arXiv:1701.04862, section 3; Sonderby et al. 2017, arXiv:1610.04490, section 3.2.
     """
 
     def __init__(self, sigma: float) -> None:
@@ -23,13 +23,12 @@ class Noise(nn.Module):
         self.sigma = sigma
 
     def forward(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """The sample with noise, in its own dtype; each part of a tuple has noise of its own."""
+        """Return the sample with noise, in its own dtype; each part of a tuple has noise of its own."""
         if self.sigma == 0:
             return sample
-        if isinstance(sample, tuple):
-            return tuple(self._noisy(part, generator) for part in sample)
-        return self._noisy(sample, generator)
 
-    def _noisy(self, part: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(part.shape, generator=generator, device=part.device, dtype=part.dtype)
-        return part + self.sigma * noise
+        def add_noise(part: Tensor) -> Tensor:
+            noise = torch.randn(part.shape, generator=generator, device=part.device, dtype=part.dtype)
+            return part + self.sigma * noise
+
+        return map_parts(sample, add_noise)
