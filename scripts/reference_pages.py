@@ -1,6 +1,6 @@
-"""Writes the pages of components, packages, checks and commands, and the gallery, from what the packages register.
+"""Writes the pages of components, packages, public modules, checks and commands, and the gallery, from the code.
 
-`python scripts/reference_pages.py` writes them; with `--check` it only says whether they are fresh. A page names each
+`python scripts/reference_pages.py` writes them; with `--check` it only says which are stale. A page names each
 component and its source; mkdocstrings fills in the docstrings and fields when the site is built.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import griffe
 import typer.main
 
 from ganframe.cli.app import app
@@ -28,28 +29,42 @@ COMPONENTS = DOCS / "reference" / "components"
 PACKAGES = DOCS / "packages"
 
 WHAT = {
-    "game": "A game says who plays, what tensors a batch becomes, who judges what, and in which turns players move.",
+    "game": "A game says which networks play, which tensors a batch becomes, which of them discriminators tell apart,"
+    " and in which turns the networks train.",
     "generator": "A generator makes samples, from a latent or from a sample of another domain.",
-    "discriminator": "A discriminator judges samples; its verdict may carry features and class logits.",
+    "discriminator": "A discriminator scores samples; its output may have features and class logits beside the logits.",
     "loss": "An adversarial loss scores contests. Losses are listed under `losses:` and summed with their weights.",
     "regularizer": "A regularizer is any other term of a turn's objective. They are listed under `regularizers:`.",
-    "label policy": "A label policy changes the targets of the discriminator. A loss lists them under `labels:`.",
-    "augmentation": "An augmentation changes whatever a discriminator sees. They are listed under `augmentations:`.",
+    "label policy": "A label policy changes the discriminator's targets. A loss lists them under `label_policies:`.",
+    "augmentation": "An augmentation changes samples before a discriminator sees them. They are listed under"
+    " `augmentations:`.",
     "dataset": "A data set is a source of named tensors. A run has one, under `data:`.",
     "metric": "A metric measures samples against real data. They are listed under `evaluate.metrics:`.",
     "encoder": "An encoder is a frozen network whose activations a term or metric compares.",
-    "logger": "A logger is told of the scalars and pictures of a run. They are listed under `loggers:`.",
-    "optimizer": "An optimizer moves the players of a turn. `optimizers:` gives one to each turn, by the turn's name.",
+    "logger": "A logger receives the scalars and pictures of a run. They are listed under `loggers:`.",
+    "optimizer": "An optimizer updates the players of a turn. `optimizers:` has one for each turn, by the turn's name.",
     "schedule": "A schedule stands wherever a setting may change over a run, such as a `weight` or an `lr`.",
 }
-"""What a component of each kind is and where a config names it."""
+"""A sentence about each kind: what it is, and where a config names it."""
+
+PUBLIC = {
+    "ganframe": "Config to run and back: train, load, hooks, errors. Users of the Python API need no other.",
+    "ganframe.config": "What a module of configs needs: base classes of all kinds, schedules, specs. Free of torch.",
+    "ganframe.game": "What a live object needs: games, rounds, discriminator outputs, bases of losses and penalties,"
+    " random draws, sums over ranks.",
+    "ganframe.data": "What a data set needs: tensors in memory, arrays, unreadable files.",
+    "ganframe.testing": "The conformance kit. Its modules `ganframe.testing.fakes` and `ganframe.testing.runs` are"
+    " public as well.",
+}
+"""The modules that plugins import, each with a sentence; `importlinter.toml` forbids them all others."""
 
 
 def pages() -> dict[Path, str]:
-    """The content of every generated page."""
+    """Return the content of every generated page."""
     found = {COMPONENTS / f"{_slug(base.kind)}.md": _kind_page(base.kind) for base in KINDS}
     return found | {
         COMPONENTS / "index.md": _index(),
+        DOCS / "reference" / "public-modules.md": _public_modules(),
         DOCS / "reference" / "checks.md": _checks(),
         DOCS / "reference" / "cli.md": _commands(),
         DOCS / "gallery" / "index.md": _gallery(),
@@ -77,7 +92,7 @@ def _package_index() -> str:
 
 
 def _navigation() -> str:
-    """`mkdocs.yml` with the pages of components and packages as they are."""
+    """Return `mkdocs.yml` with the present pages of components and packages."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     kinds = [f"reference/components/{_slug(base.kind)}.md" for base in KINDS]
     packages = [f"packages/{path.name}.md" for path in _packages()]
@@ -94,7 +109,7 @@ def _navigation() -> str:
 
 
 def _components(kind: str) -> Iterator[tuple[type[Component], str]]:
-    """The components of a kind that this repository supplies, with their packages."""
+    """Yield the components of a kind that this repository supplies, with their packages."""
     for cls, package in installed().registry:
         if cls.kind == kind and _ours(package):
             yield cls, package
@@ -143,10 +158,35 @@ def _index() -> str:
     return head + "\n".join(rows) + "\n"
 
 
+def _public_modules() -> str:
+    core = griffe.load("ganframe", search_paths=[ROOT], resolve_aliases=True)
+    parts = [
+        "# Public modules\n\nPlugins import the core from five modules. A contract in `importlinter.toml` refuses any"
+        " other in the packages of this repository; modules that lie deeper may be renamed at any time. A module of"
+        " configs imports `ganframe.config`, which is free of torch; live objects import `ganframe.game` or"
+        " `ganframe.data`.\n"
+    ]
+    for path, sentence in PUBLIC.items():
+        module: Any = core[path.removeprefix("ganframe").removeprefix(".")] if path != "ganframe" else core
+        rows = [f"| `{name}` | {_summary(module[name])} |" for name in sorted(_exports(module), key=str.lower)]
+        table = "\n".join(["| Name | |", "| --- | --- |", *rows])
+        parts.append(f"## {path}\n\n{sentence}\n\n{table}\n")
+    return "\n".join(parts)
+
+
+def _exports(module: Any) -> list[str]:
+    return [getattr(name, "name", name) for name in module.exports]
+
+
+def _summary(item: Any) -> str:
+    """Return the first paragraph of a docstring."""
+    return _line(item.docstring.value.partition("\n\n")[0]) if item.docstring else ""
+
+
 def _gallery() -> str:
     parts = [
-        "# Gallery\n\nWhat each preset makes. Every picture is the `samples.png` of a real run of the command under it,"
-        " drawn with the averaged generator where the config averages.\n"
+        "# Gallery\n\nSamples of every preset. Every picture is the `samples.png` of a real run of the command under"
+        " it, drawn with the averaged generator where the config averages.\n"
     ]
     for name, summary, package in summaries():
         if _ours(package):
@@ -157,9 +197,9 @@ def _gallery() -> str:
 
 
 def _checks() -> str:
-    parts = ["# Checks\n\nWhat [the conformance kit](testing.md) checks, by the kind of the component.\n"]
+    parts = ["# Checks\n\nThe checks of [the conformance kit](testing.md), by kind of component.\n"]
     for kind in ("every kind", *(base.kind for base in KINDS)):
-        found = [room.CHECKS[kind] for room in MODULES if kind in room.CHECKS]
+        found = [module.CHECKS[kind] for module in MODULES if kind in module.CHECKS]
         rows = [f"| {name} | {_line(check.__doc__)} |" for checks in found for name, check in checks.items()]
         title = kind.capitalize() if kind == "every kind" else _plural(kind)
         if rows:
@@ -184,16 +224,16 @@ def _described(command: Any, name: str, parent: Any) -> Iterator[str]:
     context = command.context_class(command, info_name=name, parent=parent)
     if parent is not None:
         usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-        rows = [f"| {_name(each)} | {_line(each.help)} | {_default(each)} |" for each in command.params]
+        rows = [f"| {_name(option)} | {_line(option.help)} | {_default(option)} |" for option in command.params]
         table = "| | | Default |\n| --- | --- | --- |\n" + "\n".join(rows) if rows else ""
         title = context.command_path.removeprefix("ganframe ")
         yield f"## {title}\n\n{_line(command.help)}\n\n```text\n{usage}\n```\n\n{table}".rstrip() + "\n"
-    for each, found in sorted(getattr(command, "commands", {}).items()):
-        yield from _described(found, each, context)
+    for subcommand, found in sorted(getattr(command, "commands", {}).items()):
+        yield from _described(found, subcommand, context)
 
 
 def _name(parameter: Any) -> str:
-    return ", ".join(f"`{each}`" for each in parameter.opts)
+    return ", ".join(f"`{option}`" for option in parameter.opts)
 
 
 def _default(parameter: Any) -> str:

@@ -1,0 +1,230 @@
+"""The documentation cannot rot: its Python runs, its configs fit together, its commands exist, its lists are whole."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+import typer.main
+from PIL import Image
+from pytest_examples import CodeExample, EvalExample, find_examples
+from ruamel.yaml import YAML
+
+import ganframe
+from ganframe.cli.app import app
+from ganframe.config.experiment import Experiment
+from ganframe.config.yaml import dump_yaml
+from ganframe.plugins.discovery import installed
+from ganframe.training.assembly import assemble
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "kernels/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+COMMAND: Any = typer.main.get_command(app)
+
+BASE = {
+    "game": {"type": "adversarial", "generator": "dcgan", "discriminator": "dcgan", "condition": "label"},
+    "losses": ["non-saturating"],
+    "data": "digits",
+    "train": {"total_images": 1000},
+}
+"""The settings that complete a config in the documentation which shows only some."""
+
+TRANSLATIONS = {
+    "paired": {"type": "paired", "generator": {"type": "unet", "channels": 8}, "discriminator": "patchgan"},
+    "unpaired": {"type": "cycle", "generator": {"type": "resnet", "channels": 8}, "discriminator": "patchgan"},
+}
+"""The game of a config that shows only paired or unpaired data."""
+
+FOLDERS = (
+    *("photos/cats", "photos/dogs", "maps/source", "maps/target", "horses", "zebras"),
+    *("flowers/rose", "flowers/tulip", "edges", "shoes"),
+)
+"""Folders of images in the examples of the documentation."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(*languages: str) -> list[Block]:
+    """Return the blocks of every page in these languages."""
+    found: list[Block] = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```", text, re.M | re.S):
+            if match[2] in languages:
+                found.append(Block(page, text[: match.start()].count("\n") + 1, match[2], dedent(match[3])))
+    return found
+
+
+def _python_pages() -> dict[str, list[CodeExample]]:
+    pages: dict[str, list[CodeExample]] = defaultdict(list)
+    for example in find_examples(*PAGES):
+        pages[str(example.path.relative_to(ROOT))].append(example)
+    return pages
+
+
+PYTHON = _python_pages()
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a working directory with the images of the examples."""
+    for folder in FOLDERS:
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (80, 80), (number * 90, 60, 30)).save(tmp_path / folder / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", sorted(PYTHON))
+def test_python_runs_and_prints_what_it_says(
+    page: str, eval_example: EvalExample, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run the blocks of a page, in order and in one namespace."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the examples take its place
+    # The frames that it makes up crash pytest on Python 3.11.
+    monkeypatch.setattr("pytest_examples.run_code.create_example_traceback", lambda *_: None)
+    eval_example.set_config(line_length=120)
+    names: dict[str, Any] = {}
+    for example in PYTHON[page]:
+        check = eval_example.run_print_update if eval_example.update_examples else eval_example.run_print_check
+        names |= check(example, module_globals=names)
+
+
+def _config(block: Block) -> Any:
+    return YAML(typ="safe").load(block.text)
+
+
+def _is_config(block: Block) -> bool:
+    data = _config(block)
+    return isinstance(data, dict) and data.keys() <= Experiment.model_fields.keys()
+
+
+CONFIGS = [block for block in blocks("yaml") if _is_config(block)]
+
+
+@pytest.mark.parametrize("block", CONFIGS, ids=str)
+def test_configs_fit_together(block: Block, workplace: Path) -> None:
+    """Assemble a whole config as it stands, and a part of one with the other settings of a plain conditional game."""
+    file = workplace / "config.yaml"
+    data = _config(block)
+    whole = {"game", "train"} <= data.keys()
+    if data.keys() == {"data"} and not whole:
+        given = installed().registry.find("dataset", data["data"]["type"]).model_validate(data["data"]).spec()
+        kind = "paired" if "source" in given else "unpaired" if "real_a" in given else ""
+        data |= {"game": TRANSLATIONS[kind]} if kind else {}
+    file.write_text(block.text if whole else dump_yaml(BASE | data), encoding="utf-8")
+    assert assemble(ganframe.load_config(str(file))).game.players
+
+
+def _commands() -> Iterator[tuple[str, list[str]]]:
+    for block in blocks("console", "bash", "sh"):
+        joined = block.text.replace("\\\n", " ")
+        for offset, line in enumerate(joined.splitlines()):
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words and words[0] == "ganframe":
+                yield f"{block}+{offset} {' '.join(words)}", words[1:]
+
+
+COMMANDS = dict(_commands())
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_exist(line: str) -> None:
+    """Parse the line as the command line does; presets have to be installed."""
+    command, words = COMMAND, COMMANDS[line]
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        name, *words = words
+        assert name in command.commands, f"there is no command {name!r}"
+        command = command.commands[name]
+    if "--help" in words:
+        return
+    context = command.context_class(command, info_name="ganframe")
+    command.parse_args(context, list(words))
+    config = context.params.get("config")
+    if config and Path(config).suffix == "" and not config.startswith("runs/"):
+        assert config in installed().presets, f"there is no preset {config!r}"
+        ganframe.load_config(config, *context.params["overrides"])
+
+
+def test_reference_and_gallery_are_fresh() -> None:
+    script = ROOT / "scripts" / "reference_pages.py"
+    found = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, f"run scripts/reference_pages.py:\n{found.stdout}{found.stderr}"
+
+
+def test_kernel_results_are_fresh() -> None:
+    script = ROOT / "scripts" / "kernel_results.py"
+    found = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("package", sorted(path.name for path in (ROOT / "plugins").glob("*/*") if path.is_dir()))
+def test_readme_lists_every_package_with_its_types(package: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith(f"| `{package}`")]
+    assert len(rows) == 1, f"the table of packages has {len(rows)} rows for {package}"
+    types = [cls.type_name() for cls, owner in installed().registry if owner == package]
+    presets = [name for name, (_, owner) in installed().presets.items() if owner == package]
+    missing = [name for name in (*types, *presets) if f"`{name}`" not in rows[0]]
+    assert not missing, f"its row does not name {', '.join(missing)}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = (page.relative_to(ROOT / "docs").as_posix() for page in PAGES if (ROOT / "docs") in page.parents)
+    missing = [page for page in pages if page not in navigation]
+    assert not missing, f"not in mkdocs.yml: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    """Follow the links of pages outside of the site, which checks its own."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"(?<!!)\[[^\]]+\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    missing = [target for target in targets if not (ROOT / target).exists()]
+    assert not missing, f"no such file: {', '.join(missing)}"
+
+
+TOUR = re.findall(
+    r"^\| `([\w/]+\.py)`: `(\w+)` \|",
+    (ROOT / "docs/explanation/how-to-read-this-code.md").read_text(encoding="utf-8"),
+    re.M,
+)
+
+
+@pytest.mark.parametrize(("file", "name"), TOUR)
+def test_tour_of_the_code_names_what_exists(file: str, name: str) -> None:
+    source = (ROOT / "ganframe" / file).read_text(encoding="utf-8")
+    assert re.search(rf"^ *(?:def|class) {name}\b", source, re.M), f"{file} has no {name}"
+
+
+def test_tour_of_the_code_lists_every_sub_package() -> None:
+    page = (ROOT / "docs/explanation/how-to-read-this-code.md").read_text(encoding="utf-8")
+    folders = (f"{path.name}/" for path in (ROOT / "ganframe").iterdir() if (path / "__init__.py").is_file())
+    modules = (path.name for path in (ROOT / "ganframe").glob("[a-z]*.py"))
+    missing = [name for name in (*folders, *modules) if f"\n  {name} " not in page]
+    assert not missing, f"not in the tree: {', '.join(missing)}"
