@@ -1,4 +1,4 @@
-"""The Python API: train what a config describes, with the pictures, metrics and report of an evaluation."""
+"""The Python API: train a config, with pictures, metrics and a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def train(
     name: str = "run",
     hooks: Sequence[object] = (),
 ) -> RunFolder:
-    """Train what a config describes.
+    """Train a config.
 
     Args:
         experiment: The config.
@@ -37,7 +37,7 @@ def train(
 
     Raises:
         BadInput: When the config, the data, the folder or the checkpoint cannot be used.
-        RunFailed: When the run cannot go on, such as after a loss that is not finite.
+        RunFailed: When the run has to end, such as after a loss that is not finite.
     """
     return train_experiment(
         experiment,

@@ -1,6 +1,6 @@
-"""The two ways in which a command ends badly, each with its exit code.
+"""The two kinds of error that end a command, each with its exit code.
 
-`BadInput` is what the user can mend: it names a place and a remedy. `RunFailed` is what happened to a run.
+`BadInput` is what the user can fix: it names a place and a remedy. `RunFailed` is what happened to a run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 ConfigPath = tuple[str | int, ...]
+"""A place in a config, as keys: `("regularizers", 0, "weight")`."""
 
 
 class BadInput(Exception):
@@ -18,7 +19,7 @@ class BadInput(Exception):
     Args:
         message: What is wrong, in one sentence.
         place: Where: a file, `file:line:column`, a folder, or a plugin.
-        path: Where in the config, as keys: `("regularizers", 0, "weight")`.
+        path: Where in the config.
         remedy: What to do about it.
     """
 
@@ -32,7 +33,7 @@ class BadInput(Exception):
         super().__init__(message)
 
     def within(self, *prefix: str | int) -> BadInput:
-        """The same problem, its path counted from further out."""
+        """Return the same error with `prefix` put before its path."""
         return BadInput(self.message, place=self.place, path=(*prefix, *self.path), remedy=self.remedy)
 
     def __str__(self) -> str:
@@ -43,7 +44,7 @@ class BadInput(Exception):
 
 @contextmanager
 def within(*prefix: str | int) -> Generator[None, None, None]:
-    """Count the paths of the problems inside from further out."""
+    """Put `prefix` before the path of a `BadInput` that is raised inside."""
     try:
         yield
     except BadInput as problem:
@@ -51,20 +52,20 @@ def within(*prefix: str | int) -> Generator[None, None, None]:
 
 
 class RunFailed(Exception):
-    """A run that could not go on; what it had saved is intact."""
+    """A run that had to end; what it has saved is intact."""
 
     exit_code = 1
 
 
 @contextmanager
 def writing(path: os.PathLike[str]) -> Generator[None, None, None]:
-    """End the run where the file system refuses a file, and say which one: an error of a full disk does not.
+    """End the run when the file system refuses a file, and name the file: the error of a full disk does not.
 
     Args:
-        path: What is written inside.
+        path: The file that is written inside.
 
     Raises:
-        RunFailed: When the file system refuses.
+        RunFailed: When the file cannot be written.
     """
     try:
         yield
@@ -73,17 +74,17 @@ def writing(path: os.PathLike[str]) -> Generator[None, None, None]:
 
 
 class NotFinite(RunFailed):
-    """A run whose numbers became infinite or no numbers at all."""
+    """A run whose numbers became infinite or NaN."""
 
 
 class Interrupted(RunFailed):
-    """A run that was ended by SIGINT (Ctrl-C)."""
+    """A run ended by SIGINT (Ctrl-C)."""
 
     exit_code = 130
 
 
 class Terminated(RunFailed):
-    """A run that was ended by SIGTERM, which schedulers send before they take a machine back."""
+    """A run ended by SIGTERM, which schedulers send before they take a machine back."""
 
     exit_code = 143
 
@@ -94,5 +95,5 @@ def describe(problem: BaseException) -> str:
 
 
 def dotted(path: ConfigPath) -> str:
-    """A config path as `--set` takes it: `regularizers.0.weight`."""
+    """Return a config path as `--set` takes it: `regularizers.0.weight`."""
     return ".".join(str(part) for part in path)

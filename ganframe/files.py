@@ -1,4 +1,4 @@
-"""JSON from run folders, which may come from anybody: what is not as it should be is `BadInput` with its place."""
+"""Atomic writes, and JSON from run folders, which may come from anybody: unexpected content is `BadInput`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from ganframe.errors import BadInput, writing
 
+T = TypeVar("T")
+
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there, so that nobody sees half of it.
+    """Write a file under another name and rename it, so that nobody sees half of it.
 
     Raises:
-        RunFailed: When it cannot be written; what was there before still is.
+        RunFailed: When it cannot be written; an older file is left as it was.
     """
     draft = path.with_name(f".{path.name}.draft")
     with writing(path):
@@ -30,64 +32,62 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and flush it to the disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-T = TypeVar("T")
-
-
-def read_json(path: Path, shape: TypeAdapter[T]) -> T:
-    """The value of a file.
+def read_json(path: Path, adapter: TypeAdapter[T]) -> T:
+    """Return the value of a JSON file.
 
     Args:
         path: The file.
-        shape: What the value has to be.
+        adapter: The type of the value.
 
     Raises:
-        BadInput: When the file is missing, no JSON, or another value.
+        BadInput: When the file is missing, is not JSON, or has a value of another type.
     """
     try:
         content = path.read_bytes()
     except OSError as problem:
         raise BadInput(f"this file cannot be read: {problem.strerror}", place=str(path)) from None
-    return parse_json(content, shape, str(path))
+    return parse_json(content, adapter, str(path))
 
 
-def read_json_lines(path: Path, shape: TypeAdapter[T]) -> list[T]:
-    """The values of a file with one a line; none when there is no file.
+def read_json_lines(path: Path, adapter: TypeAdapter[T]) -> list[T]:
+    """Return the values of a file with one value a line; none when there is no file.
 
-    A last line without its end was being written when a run was killed, and is left out.
+    A last line without its newline was being written when a run was killed, and is left out.
 
     Args:
         path: The file.
-        shape: What each value has to be.
+        adapter: The type of each value.
 
     Raises:
-        BadInput: With the number of the line that is no JSON or another value.
+        BadInput: When a line is not JSON or has a value of another type; names the line.
     """
     if not path.is_file():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]
-    return [parse_json(line, shape, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    return [parse_json(line, adapter, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 
 
-def parse_json(content: bytes, shape: TypeAdapter[T], place: str) -> T:
-    """The value of a text.
+def parse_json(content: bytes, adapter: TypeAdapter[T], place: str) -> T:
+    """Return the value of a JSON text.
 
     Args:
         content: The text.
-        shape: What the value has to be.
+        adapter: The type of the value.
         place: Where the text is from, for the message.
 
     Raises:
-        BadInput: When it is no JSON or another value.
+        BadInput: When it is not JSON or has a value of another type.
     """
     try:
-        return shape.validate_json(content, strict=True)
+        return adapter.validate_json(content, strict=True)
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "".join(f" at {part!r}" for part in first["loc"][:1])
-        raise BadInput(f"this is not as a run writes it: {first['msg']}{where}", place=place) from None
+        raise BadInput(f"this is not what a run writes: {first['msg']}{where}", place=place) from None

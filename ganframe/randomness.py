@@ -33,47 +33,47 @@ class Randomness:
     shard: Shard = WHOLE_BATCH
 
     def at(self, *counters: str | int) -> Randomness:
-        """A place further in."""
+        """Return the place with these counters added."""
         return Randomness(self.seed, (*self.counters, *counters), self.shard)
 
     def unsharded(self) -> Randomness:
-        """The same place for the batch of all ranks together."""
+        """Return the same place for the batch of all ranks together."""
         return self if self.shard.world_size == 1 else Randomness(self.seed, self.counters)
 
     def key(self, purpose: str) -> int:
-        """A 63-bit integer that depends on everything that says where this draw is."""
+        """Return a 63-bit integer that depends on the seed, the purpose, the counters and the shard."""
         place = self.counters if self.shard.world_size == 1 else (*self.counters, "rank", self.shard.rank)
         text = repr((self.seed, purpose, place)).encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
     def generator(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """A fresh generator for one purpose."""
+        """Return a fresh generator for one purpose."""
         return torch.Generator(device).manual_seed(self.key(purpose))
 
     def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-        """Draws from N(0, 1); the first axis is that of the batch."""
+        """Draw from N(0, 1); the first axis is the batch."""
         generator = self.unsharded().generator(purpose, device)
-        return self.shard.of(torch.randn(self._all(shape), generator=generator, device=device))
+        return self.shard.of(torch.randn(self._global_shape(shape), generator=generator, device=device))
 
     def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-        """Draws from U[0, 1); the first axis is that of the batch."""
+        """Draw from U[0, 1); the first axis is the batch."""
         generator = self.unsharded().generator(purpose, device)
-        return self.shard.of(torch.rand(self._all(shape), generator=generator, device=device))
+        return self.shard.of(torch.rand(self._global_shape(shape), generator=generator, device=device))
 
     def integers(self, purpose: str, high: int, count: int) -> list[int]:
-        """Draws from {0, ..., high - 1}, one for each example of the batch."""
-        drawn = torch.randint(high, self._all((count,)), generator=self.unsharded().generator(purpose))
+        """Draw from {0, ..., high - 1}, once for each example of the batch."""
+        drawn = torch.randint(high, self._global_shape((count,)), generator=self.unsharded().generator(purpose))
         return self.shard.of(drawn).tolist()
 
-    def _all(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _global_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (shape[0] * self.shard.world_size, *shape[1:])
 
     def seed_torch(self, purpose: str, device: torch.device | None = None) -> None:
-        """Seed the global generators, which dropout and the initialisers of PyTorch draw from.
+        """Seed the global generators, from which PyTorch's dropout and initialisers draw.
 
         Args:
             purpose: What the draws are for.
-            device: The device whose generator is seeded beside the CPU's.
+            device: A device whose generator is seeded too, beside the CPU's.
         """
         # Not torch.manual_seed: without a GPU it records a stack trace for each call, a millisecond and a leak.
         torch.default_generator.manual_seed(self.key(purpose))
@@ -83,7 +83,7 @@ class Randomness:
 
 @contextlib.contextmanager
 def preserve_global_randomness(device: torch.device) -> Generator[None, None, None]:
-    """Leave the global random state as it was when this was entered."""
+    """Restore the global random state at the end."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield

@@ -8,20 +8,18 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-NO_HOOKS = "FusedAdam calls no step hooks; write a plugin's hook on_turn_end instead"
-
-
-KERNELS: Any = torch  # whose stubs lack these
+HOOKS_UNSUPPORTED = "FusedAdam calls no step hooks; use the on_turn_end hook of a plugin instead"
+_KERNELS: Any = torch  # whose stubs lack the fused kernels
 
 
 class FusedAdam(torch.optim.Adam):
     """`torch.optim.Adam` with `fused=True`: the same kernel, state and numbers, with less around them.
 
     Over a small network, what PyTorch does around the kernel takes several times as long as the kernel. Step hooks and
-    the name of the step in profiles are part of that, and are not here; `on_turn_end` takes the place of the hooks.
+    the name of the step in profiles are part of that, and are left out; `on_turn_end` takes the place of the hooks.
 
     Args:
-        parameters: What to move, all of it on one device and of one dtype.
+        parameters: The parameters, all on one device and of one dtype.
         lr: Learning rate.
         betas: Decay rates of the first and second moment, each in [0, 1).
         eps: Added to the root of the second moment.
@@ -46,29 +44,29 @@ class FusedAdam(torch.optim.Adam):
         self._step_supports_amp_scaling = False
 
     def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  takes no closure
-        """Move the parameters that have a gradient."""
+        """Update the parameters that have a gradient."""
         with torch.no_grad():
             for group in self.param_groups:
-                moved = [each for each in group["params"] if each.grad is not None]
-                if moved:
-                    self._move(moved, group)
+                parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+                if parameters:
+                    self._update(parameters, group)
 
-    # What PyTorch looks for before it wraps the step of a class in hooks and a profiler's record.
+    # Keeps PyTorch from wrapping the step in hooks and a profiler's record.
     step.hooked = True  # pyright: ignore[reportFunctionMemberAccess]
 
-    def _move(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        states = [self.state[each] or self._begun(each) for each in parameters]
-        counts = [state["step"] for state in states]
+    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        states = [self.state[parameter] or self._init_state(parameter) for parameter in parameters]
+        steps = [state["step"] for state in states]
         beta1, beta2 = group["betas"]
-        KERNELS._foreach_add_(counts, 1)
-        kernel = KERNELS._fused_adamw_ if group["decoupled_weight_decay"] else KERNELS._fused_adam_
+        _KERNELS._foreach_add_(steps, 1)
+        kernel = _KERNELS._fused_adamw_ if group["decoupled_weight_decay"] else _KERNELS._fused_adam_
         kernel(
             parameters,
-            [each.grad for each in parameters],
+            [parameter.grad for parameter in parameters],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
-            counts,
+            steps,
             lr=group["lr"],
             beta1=beta1,
             beta2=beta2,
@@ -78,8 +76,7 @@ class FusedAdam(torch.optim.Adam):
             maximize=False,
         )
 
-    def _begun(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        """The state of a parameter that has not moved yet."""
+    def _init_state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         self.state[parameter] = {
             "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
             "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
@@ -89,8 +86,8 @@ class FusedAdam(torch.optim.Adam):
 
     def register_step_pre_hook(self, hook: object) -> NoReturn:
         """Refuse the hook, which would never be called."""
-        raise NotImplementedError(NO_HOOKS)
+        raise NotImplementedError(HOOKS_UNSUPPORTED)
 
     def register_step_post_hook(self, hook: object) -> NoReturn:
         """Refuse the hook, which would never be called."""
-        raise NotImplementedError(NO_HOOKS)
+        raise NotImplementedError(HOOKS_UNSUPPORTED)

@@ -1,4 +1,4 @@
-"""The log of a run as lines of JSON."""
+"""The logger that writes lines of JSON."""
 
 from __future__ import annotations
 
@@ -7,67 +7,62 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganframe.config.markers import hookimpl
-from ganframe.runs.logs import (
-    Log,
-    PendingScalars,
-    pending_scalars,
-)
+from ganframe.runs.logs import Log, PendingScalars, pending_scalars
 
 if TYPE_CHECKING:
     from ganframe.training.run import Run
 
 
 class JsonlLogger:
-    """Appends to `scalars.jsonl` and `metrics.jsonl`; after a resume, lines past the checkpoint are dropped.
+    """Appends to `scalars.jsonl` and `metrics.jsonl`; a resumed run drops the lines after the checkpoint.
 
     Args:
         every: Write at each k-th step.
     """
 
     def __init__(self, every: int) -> None:
-        self._unwritten = PendingScalars(every)
+        self._pending = PendingScalars(every)
         self._scalars: Log | None = None
         self._metrics: Log | None = None
-        self._begun = (0.0, 0)
+        self._start_time, self._start_images = 0.0, 0
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
         """Open the logs."""
         self._scalars, self._metrics = Log(run.folder.scalars), Log(run.folder.metrics)
-        self._begun = (time.monotonic(), run.images)
-        self._drop(run)
+        self._start_time, self._start_images = time.monotonic(), run.images
+        self._drop_later_lines(run)
 
     @hookimpl
     def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
-        """Drop what was written past the checkpoint."""
-        self._unwritten.values = pending_scalars(state, "jsonl")
-        self._drop(run)
+        """Drop the lines that were written after the checkpoint."""
+        self._pending.values = pending_scalars(state, "jsonl")
+        self._drop_later_lines(run)
 
-    def _drop(self, run: Run) -> None:
+    def _drop_later_lines(self, run: Run) -> None:
         if self._scalars and self._metrics:
             self._scalars.keep_until(run.step)
             self._metrics.keep_until(run.step if run.evaluation_done else run.step - 1)
 
     @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:
-        """Write the latest scalars."""
-        due = self._unwritten.take(step, scalars)
+        """Write the latest scalars, at each k-th step."""
+        due = self._pending.collect(step, scalars)
         if self._scalars and due is not None:
-            began, images = self._begun
-            speed = (run.images - images) / max(time.monotonic() - began, 1e-9)
+            speed = (run.images - self._start_images) / max(time.monotonic() - self._start_time, 1e-9)
             line = {"step": step, "images": run.images, "images per second": round(speed, 1)}
-            self._scalars.append(line | {name: _short(each) for name, each in due.items()})
+            self._scalars.append(line | {name: _round(value) for name, value in due.items()})
 
     @hookimpl
     def on_evaluation(self, run: Run, step: int, results: Mapping[str, float]) -> None:
-        """Write the results of a measurement."""
+        """Write the results of an evaluation."""
         if self._metrics:
             self._metrics.append({"step": step, "images": run.images, **results})
 
     @hookimpl
     def on_checkpoint_save(self, state: dict[str, Any]) -> None:
-        """See that the disk has the lines of every step that the checkpoint is past."""
-        state["jsonl"] = self._unwritten.values
+        """Save the pending scalars, and flush the lines of all steps before the checkpoint to the disk."""
+        state["jsonl"] = self._pending.values
         for log in (self._scalars, self._metrics):
             if log:
                 log.sync()
@@ -80,5 +75,6 @@ class JsonlLogger:
                 log.close()
 
 
-def _short(value: float) -> float:
+def _round(value: float) -> float:
+    """Round to five significant digits."""
     return float(f"{value:.5g}")

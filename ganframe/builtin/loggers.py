@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from ganframe.config.kinds import LoggerConfig
 
@@ -16,8 +17,8 @@ class Jsonl(LoggerConfig):
     every: int = Field(default=10, ge=1)
     """Write each k-th step."""
 
+    @override
     def build(self) -> object:
-        """See base class."""
-        from ganframe.builtin.jsonl import JsonlLogger  # noqa: PLC0415  a run's machinery is not needed to list types
+        from ganframe.builtin.jsonl import JsonlLogger  # slow to import
 
         return JsonlLogger(self.every)

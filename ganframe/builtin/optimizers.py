@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from ganframe.config.kinds import OptimizerConfig
 from ganframe.config.schedules import Bounds, Scheduled, value_at
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
 
     from ganframe.game.protocols import Optimizer
 
-
 DecayRate = Annotated[Scheduled, Bounds(ge=0, lt=1)]
-"""How much of a running mean stays in a step."""
+"""The share of a running mean that each step keeps."""
 
 
 class Adam(OptimizerConfig):
@@ -30,12 +30,12 @@ class Adam(OptimizerConfig):
     eps: float = Field(default=1e-8, gt=0)
     """Added to the root of the second moment."""
 
+    @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
-        """See base class."""
-        return _adam(parameters, **self.settings(0, 1), eps=self.eps)
+        return _build_adam(parameters, **self.settings(0, 1), eps=self.eps)
 
+    @override
     def settings(self, images: int, total: int) -> dict[str, Any]:
-        """See base class."""
         beta1, beta2 = self.betas
         betas = value_at(beta1, images, total), value_at(beta2, images, total)
         return {"lr": value_at(self.lr, images, total), "betas": betas}
@@ -49,10 +49,10 @@ class AdamW(Adam):
     weight_decay: float = Field(default=0.01, ge=0)
     """Decay of the weights at each step, times the learning rate."""
 
+    @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
-        """See base class."""
         decay: dict[str, Any] = {"weight_decay": self.weight_decay, "decoupled_weight_decay": True}
-        return _adam(parameters, **self.settings(0, 1), eps=self.eps, **decay)
+        return _build_adam(parameters, **self.settings(0, 1), eps=self.eps, **decay)
 
 
 class RMSprop(OptimizerConfig):
@@ -65,9 +65,9 @@ class RMSprop(OptimizerConfig):
     alpha: float = Field(default=0.99, ge=0, lt=1)
     """Decay rate of the squared gradient."""
 
+    @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
-        """See base class."""
-        import torch  # noqa: PLC0415  configs stay free of torch
+        import torch
 
         return torch.optim.RMSprop(parameters, **self.settings(0, 1), alpha=self.alpha)
 
@@ -79,18 +79,18 @@ class SGD(OptimizerConfig):
     momentum: float = Field(default=0.0, ge=0, lt=1)
     """Share of the last step that is kept."""
 
+    @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
-        """See base class."""
-        import torch  # noqa: PLC0415  configs stay free of torch
+        import torch
 
         return torch.optim.SGD(parameters, **self.settings(0, 1), momentum=self.momentum)
 
 
-def _adam(parameters: Sequence[nn.Parameter], **settings: Any) -> Optimizer:
-    import torch  # noqa: PLC0415  configs stay free of torch
+def _build_adam(parameters: Sequence[nn.Parameter], **settings: Any) -> Optimizer:
+    import torch
 
-    from ganframe.builtin.fused_adam import FusedAdam  # noqa: PLC0415  configs stay free of torch
+    from ganframe.builtin.fused_adam import FusedAdam
 
-    kinds = {(each.device.type, each.dtype) for each in parameters}
-    fits = len(kinds) == 1 and all(device in ("cpu", "cuda") and kind.is_floating_point for device, kind in kinds)
-    return FusedAdam(parameters, **settings) if fits else torch.optim.Adam(parameters, **settings)
+    kinds = {(parameter.device.type, parameter.dtype) for parameter in parameters}
+    fusable = len(kinds) == 1 and all(device in ("cpu", "cuda") and dtype.is_floating_point for device, dtype in kinds)
+    return FusedAdam(parameters, **settings) if fusable else torch.optim.Adam(parameters, **settings)

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.settings import Settings
 
 
 class _Ramp(ScheduleConfig):
+    renamed: ClassVar[Mapping[str, str]] = {"images": "duration_images", "after": "after_images"}
+
     start: float
     """Value before the ramp."""
     end: float
     """Value after the ramp."""
-    after: int = Field(default=0, ge=0)
+    after_images: int = Field(default=0, ge=0)
     """Images seen when the ramp begins."""
-    images: int | None = Field(default=None, ge=1)
+    duration_images: int | None = Field(default=None, ge=1)
     """Images that the ramp takes; to the end of the run when left out."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """See base class."""
         return {"start": 1.0, "end": 0.0}
 
+    @override
     def extremes(self) -> tuple[float, float]:
-        """See base class."""
         return min(self.start, self.end), max(self.start, self.end)
 
     def progress(self, images: int, total: int) -> float:
-        """How much of the ramp is done, in [0, 1]."""
-        length = max(total - self.after, 1) if self.images is None else self.images
-        return min(max((images - self.after) / length, 0.0), 1.0)
+        """Return how much of the ramp is done, in [0, 1]."""
+        length = max(total - self.after_images, 1) if self.duration_images is None else self.duration_images
+        return min(max((images - self.after_images) / length, 0.0), 1.0)
 
 
 class Linear(_Ramp):
@@ -42,8 +46,8 @@ class Linear(_Ramp):
 
     type: Literal["linear"] = "linear"
 
+    @override
     def at(self, images: int, total: int) -> float:
-        """See base class."""
         return self.start + (self.end - self.start) * self.progress(images, total)
 
 
@@ -53,15 +57,17 @@ class Cosine(_Ramp):
     paper = "Loshchilov and Hutter 2017, SGDR, eq. 5"
     type: Literal["cosine"] = "cosine"
 
+    @override
     def at(self, images: int, total: int) -> float:
-        """See base class."""
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self.progress(images, total))) / 2
 
 
 class Step(Settings):
     """One step of a piecewise schedule."""
 
-    images: int = Field(ge=0)
+    renamed: ClassVar[Mapping[str, str]] = {"images": "after_images"}
+
+    after_images: int = Field(ge=0)
     """Images seen when the value begins to hold."""
     value: float
     """The value from then on."""
@@ -72,25 +78,25 @@ class Piecewise(ScheduleConfig):
 
     type: Literal["piecewise"] = "piecewise"
     steps: tuple[Step, ...] = Field(min_length=1)
-    """The steps, by rising `images`; the first must begin at 0."""
+    """The steps, by rising `after_images`; the first must start at 0."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """See base class."""
-        return {"steps": [{"images": 0, "value": 1.0}, {"images": 500, "value": 0.1}]}
+        return {"steps": [{"after_images": 0, "value": 1.0}, {"after_images": 500, "value": 0.1}]}
 
     @model_validator(mode="after")
-    def _ordered(self) -> Piecewise:
-        at = [step.images for step in self.steps]
-        if at[0] != 0 or at != sorted(set(at)):
-            raise ValueError(f"steps begin at 0 and rise, but stand at {at}")
+    def _check_order(self) -> Piecewise:
+        starts = [step.after_images for step in self.steps]
+        if starts[0] != 0 or starts != sorted(set(starts)):
+            raise ValueError(f"the `after_images` of steps must start at 0 and rise, but are {starts}")
         return self
 
+    @override
     def at(self, images: int, total: int) -> float:
-        """See base class."""
-        return [step.value for step in self.steps if step.images <= images][-1]
+        return [step.value for step in self.steps if step.after_images <= images][-1]
 
+    @override
     def extremes(self) -> tuple[float, float]:
-        """See base class."""
         values = [step.value for step in self.steps]
         return min(values), max(values)

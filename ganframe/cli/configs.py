@@ -28,10 +28,10 @@ def explain(config: ConfigArgument, overrides: SetOption = []) -> None:  # noqa:
     from ganframe.config.presets import load
 
     loaded = load(config, overrides)
-    from ganframe.training.explain import explain as look
+    from ganframe.training.explain import explain as explain_experiment  # after the config: imports torch
 
     with loaded.document.errors():
-        explanation = look(loaded.experiment)
+        explanation = explain_experiment(loaded.experiment)
     if explanation.summary:
         print_line(explanation.summary)
     for title, (header, *rows) in explanation.tables.items():
@@ -56,7 +56,7 @@ def schema(
     if out is None:
         sys.stdout.write(text + "\n")
     else:
-        beginning = text[: text.index(",")].encode()
-        older = out.is_file() and out.read_bytes().startswith(beginning)
-        (out if older else new_path(out)).write_text(text + "\n", encoding="utf-8")
+        first_entry = text[: text.index(",")].encode()
+        is_older_schema = out.is_file() and out.read_bytes().startswith(first_entry)
+        (out if is_older_schema else new_path(out)).write_text(text + "\n", encoding="utf-8")
         print_line(str(out))

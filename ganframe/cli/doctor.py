@@ -1,4 +1,4 @@
-"""`ganframe doctor`: what this installation can do, and what is wrong with it."""
+"""`ganframe doctor`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ganframe.cli.output import console
 from ganframe.plugins.discovery import installed
 
 
-def examine() -> Iterator[tuple[bool, str]]:
-    """Facts about the installation, each with whether it is well."""
+def check_installation() -> Iterator[tuple[bool, str]]:
+    """Yield facts about the installation, each with whether it is fine."""
     yield True, f"Python {sys.version.split()[0]}"
-    yield from _torch()
-    # Not by its own name: builds for other platforms are distributed under theirs.
+    yield from _check_torch()
+    # Builds of Triton for other platforms are distributed under other names.
     suppliers = metadata.packages_distributions().get("triton")
     yield (
         True,
@@ -27,13 +27,13 @@ def examine() -> Iterator[tuple[bool, str]]:
         if plugin.error:
             yield False, f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}): {plugin.error}"
     registry = installed().registry
-    working = sum(1 for plugin in installed().plugins if not plugin.error)
-    yield True, f"{working} plugins with {len(registry.classes)} component types, {len(installed().presets)} presets"
+    loaded = sum(1 for plugin in installed().plugins if not plugin.error)
+    yield True, f"{loaded} plugins with {len(registry.classes)} component types, {len(installed().presets)} presets"
 
 
-def _torch() -> Iterator[tuple[bool, str]]:
+def _check_torch() -> Iterator[tuple[bool, str]]:
     try:
-        import torch  # noqa: PLC0415  a broken torch is one of the findings
+        import torch  # here, because a broken torch is one of the findings
     except ImportError as problem:
         yield False, f"PyTorch cannot be imported: {problem}. Install it: pip install torch"
         return
@@ -52,8 +52,8 @@ def _torch() -> Iterator[tuple[bool, str]]:
 
 def doctor() -> None:
     """Say what this installation can do and what is wrong with it."""
-    findings = list(examine())
-    for well, text in findings:
-        console.print(f"{'[green]ok  [/]' if well else '[red]bad [/]'} {escape(text)}", soft_wrap=True)
-    if not all(well for well, _ in findings):
+    findings = list(check_installation())
+    for ok, text in findings:
+        console.print(f"{'[green]ok  [/]' if ok else '[red]bad [/]'} {escape(text)}", soft_wrap=True)
+    if not all(ok for ok, _ in findings):
         raise typer.Exit(1)

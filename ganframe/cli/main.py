@@ -1,4 +1,4 @@
-"""The command line. Torch is imported by commands only.
+"""The entry point of the command line. Only commands import torch.
 
 Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
 """
@@ -13,32 +13,32 @@ from rich.console import Console
 from rich.markup import escape
 
 from ganframe.cli.app import app
-from ganframe.cli.signals import Signalled, signals_raise
+from ganframe.cli.signals import SignalReceived, raise_on_signals
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.discovery import installed
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-"""What a write can end with without the name of its file."""
+"""Errors of a write that may lack the name of the file."""
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        with signals_raise():
+        with raise_on_signals():
             installed().add_commands(app)
             app()
     except (BadInput, RunFailed) as problem:
-        _fail(str(problem), problem.exit_code)
-    except Signalled as signalled:
-        _fail(str(signalled.problem), signalled.problem.exit_code)
+        _exit_with_error(str(problem), problem.exit_code)
+    except SignalReceived as received:
+        _exit_with_error(str(received.problem), received.problem.exit_code)
     except OSError as problem:
         if problem.filename is None and problem.errno not in DISK_ERRORS:
             raise
-        _fail(": ".join(filter(None, (problem.filename, problem.strerror))), RunFailed.exit_code)
+        _exit_with_error(": ".join(filter(None, (problem.filename, problem.strerror))), RunFailed.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted", Interrupted.exit_code)
+        _exit_with_error("interrupted", Interrupted.exit_code)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _exit_with_error(message: str, code: int) -> NoReturn:
     Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""What commands print, and the files that they may write."""
+"""Printing, and paths of new files, for all commands."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from ganframe.errors import BadInput
 
 # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
 console = Console(highlight=False, emoji=False)
-
-
-pipe = Console(highlight=False, emoji=False, width=1000)
-"""Where tables go that no terminal shows: what is piped is searched, so its rows stay whole."""
+wide_console = Console(highlight=False, emoji=False, width=1000)
+"""For tables that are piped, not shown on a terminal: rows stay whole, so that they can be searched."""
 
 
 def print_line(text: str) -> None:
@@ -24,25 +22,34 @@ def print_line(text: str) -> None:
     console.print(escape(text), soft_wrap=True)
 
 
-def new_path(path: Path, *endings: str) -> Path:
-    """A path where nothing is yet, in a folder that there is; with one of the endings, where some are given."""
-    if endings and path.suffix not in endings:
-        wanted = " or ".join(ending or "nothing, for a folder" for ending in endings)
-        raise BadInput(f"the name has to end in {wanted}", place=f"--out {path}")
+def new_path(path: Path, *suffixes: str) -> Path:
+    """Return a path at which nothing exists yet, and create its folder.
+
+    Args:
+        path: The path.
+        suffixes: The suffixes that its name may have; any when left out.
+
+    Raises:
+        BadInput: When something exists there, the suffix is another, or the folder cannot be created.
+    """
+    if suffixes and path.suffix not in suffixes:
+        allowed = " or ".join(suffix or "nothing, for a folder" for suffix in suffixes)
+        raise BadInput(f"the name must end in {allowed}", place=f"--out {path}")
     if path.exists():
         raise BadInput("this exists already", place=str(path), remedy="Choose another --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise BadInput(f"this folder cannot be made: {problem.strerror}", place=str(path.parent)) from None
+        raise BadInput(f"this folder cannot be created: {problem.strerror}", place=str(path.parent)) from None
     return path
 
 
 def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """Print rows of plain text under a header."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 1))
     rows = list(rows)
     for title, *cells in zip(header, *rows, strict=True):
         table.add_column(title, no_wrap=not any(" " in cell for cell in cells), overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    (console if console.is_terminal else pipe).print(table)
+    (console if console.is_terminal else wide_console).print(table)

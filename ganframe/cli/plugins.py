@@ -18,10 +18,15 @@ def plugins(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     rows = [
-        (each.name, each.package, each.version, (f"BROKEN: {each.error}; " if each.error else "") + each.location())
-        for each in installed().plugins
+        (
+            plugin.name,
+            plugin.package,
+            plugin.version,
+            f"BROKEN: {plugin.error}; {plugin.location()}" if plugin.error else plugin.location(),
+        )
+        for plugin in installed().plugins
     ]
-    # In whole lines, so that the paths can be copied or piped.
+    # Not as a table, so that lines stay whole and paths can be copied or piped.
     lines = [("plugin", "package", "version", "loaded from"), *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:

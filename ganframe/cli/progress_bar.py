@@ -14,7 +14,7 @@ from ganframe.training.run import Run
 
 
 class ProgressBar:
-    """A bar with images a second, the time left and losses; off a terminal, a line now and then.
+    """A bar with images a second, the time left and losses; without a terminal, a line now and then.
 
     Args:
         console: Where to draw.
@@ -33,15 +33,15 @@ class ProgressBar:
             auto_refresh=False,
             expand=True,
         )
-        self._pause = 0.25 if console.is_terminal else 10.0
-        self._last = 0.0
+        self._interval = 0.25 if console.is_terminal else 10.0
+        self._last_update = 0.0
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
         """Show the bar."""
-        self._last = self._began = time.monotonic()
-        self._images = run.images
-        total = run.experiment.train.images
+        self._last_update = self._start = time.monotonic()
+        self._start_images = run.images
+        total = run.experiment.train.total_images
         self._task = self._progress.add_task("", total=total, completed=run.images, speed="", losses="")
         if self._console.is_terminal:
             self._progress.start()
@@ -49,12 +49,12 @@ class ProgressBar:
     @hookimpl
     def on_step_end(self, run: Run, scalars: Mapping[str, float]) -> None:
         """Move the bar, a few times a second."""
-        now, total = time.monotonic(), run.experiment.train.images
-        if now - self._last < self._pause and run.images < total:
+        now, total = time.monotonic(), run.experiment.train.total_images
+        if now - self._last_update < self._interval and run.images < total:
             return
-        self._last = now
-        speed = f"{(run.images - self._images) / max(now - self._began, 1e-9):,.0f} images/s"
-        losses = _by_turn(scalars, {term.name for term in run.assembly.objective.terms})
+        self._last_update = now
+        speed = f"{(run.images - self._start_images) / max(now - self._start, 1e-9):,.0f} images/s"
+        losses = _losses_by_turn(scalars, {term.name for term in run.assembly.objective.terms})
         if self._console.is_terminal:
             done = min(run.images, total)
             self._progress.update(self._task, completed=done, speed=speed, losses=losses, refresh=True)
@@ -63,7 +63,7 @@ class ProgressBar:
 
     @hookimpl
     def on_evaluation(self, results: Mapping[str, float]) -> None:
-        """Print the results of a measurement."""
+        """Print the results of an evaluation."""
         for name, value in results.items():
             self._console.print(f"{name}: {value:.4g}")
 
@@ -73,8 +73,8 @@ class ProgressBar:
         self._progress.stop()
 
 
-def _by_turn(scalars: Mapping[str, float], terms: Collection[str]) -> str:
-    """The terms of each turn in a few characters: `discriminator 0.66 0.02  generator 1.63`."""
+def _losses_by_turn(scalars: Mapping[str, float], terms: Collection[str]) -> str:
+    """Return the terms of each turn in a few characters: `discriminator 0.66 0.02  generator 1.63`."""
     turns: dict[str, list[str]] = {}
     for name, value in scalars.items():
         turn, _, term = name.partition("/")

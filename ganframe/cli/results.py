@@ -27,7 +27,7 @@ def evaluate(
 
 
 def report(run: RunArgument) -> None:
-    """Write the report of a run anew."""
+    """Write the report of a run again."""
     from ganframe.evaluation.report import write_report
     from ganframe.runs.folder import RunFolder
 
@@ -43,10 +43,10 @@ def export(
 
     A .safetensors file has the weights; a .pt2 file is a program that needs PyTorch alone.
     """
-    from ganframe.evaluation.export import export as save
+    from ganframe.evaluation.export import export as export_player
     from ganframe.evaluation.loaded_run import load
 
-    trained = load(run, device="cpu")
+    loaded_run = load(run, device="cpu")
     target = new_path(out or run / f"{player}.safetensors", ".safetensors", ".pt2")
-    save(trained, player, target)
+    export_player(loaded_run, player, target)
     print_line(str(target))

@@ -21,16 +21,16 @@ def sample(
 ) -> None:
     """Draw samples from a run."""
     from ganframe.evaluation.loaded_run import load
-    from ganframe.evaluation.pictures import draw, draw_each
+    from ganframe.evaluation.pictures import draw, save_images
 
-    trained = load(run, device=device)
+    loaded_run = load(run, device=device)
     target = new_path(out or run / f"samples-seed{seed}.png", ".png", "")
     labels = [label[index % len(label)] for index in range(count)] if label else None
-    samples = trained.sample(count, seed=seed, labels=labels)
+    samples = loaded_run.sample(count, seed=seed, labels=labels)
     if target.suffix == ".png":
         draw({"samples": samples}, target)
     else:
-        draw_each(samples, target, labels)
+        save_images(samples, target, labels)
     print_line(str(target))
 
 
@@ -44,12 +44,13 @@ def interpolate(
     device: DeviceOption = "auto",
 ) -> None:
     """Draw walks between pairs of latents."""
-    from ganframe.evaluation.interpolation import interpolate as walk
+    from ganframe.evaluation.interpolation import interpolate as interpolate_run
     from ganframe.evaluation.loaded_run import load
     from ganframe.evaluation.pictures import draw
 
-    trained = load(run, device=device)
+    loaded_run = load(run, device=device)
     target = new_path(out or run / f"interpolation-seed{seed}.png", ".png")
     labels = [label[row % len(label)] for row in range(rows)] if label else None
-    draw({"samples": walk(trained, rows=rows, steps=steps, seed=seed, labels=labels)}, target, steps)
+    samples = interpolate_run(loaded_run, rows=rows, steps=steps, seed=seed, labels=labels)
+    draw({"samples": samples}, target, steps)
     print_line(str(target))

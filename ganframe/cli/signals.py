@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM outside of a run: they end a command as exceptions do."""
+"""SIGINT and SIGTERM outside of a run, as exceptions that end a command."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import NoReturn
 from ganframe.errors import Interrupted, RunFailed, Terminated
 
 
-class Signalled(BaseException):
-    """A signal that came while no run was under way; no plugin's `except Exception` can hold it up."""
+class SignalReceived(BaseException):
+    """A signal that came outside of a run; not an `Exception`, so that no plugin catches it by accident."""
 
     def __init__(self, problem: RunFailed) -> None:
         self.problem = problem
 
 
 @contextlib.contextmanager
-def signals_raise() -> Generator[None, None, None]:
-    """Let SIGINT and SIGTERM end what is inside as an exception, so that it is cleaned up and reported."""
+def raise_on_signals() -> Generator[None, None, None]:
+    """Raise `SignalReceived` at SIGINT and SIGTERM while inside, so that cleanup runs and the end is reported."""
 
-    def end(number: int, _frame: object) -> NoReturn:
-        raise Signalled(Interrupted("interrupted") if number == signal.SIGINT else Terminated("terminated"))
+    def raise_received(number: int, _frame: object) -> NoReturn:
+        raise SignalReceived(Interrupted("interrupted") if number == signal.SIGINT else Terminated("terminated"))
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, raise_received) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

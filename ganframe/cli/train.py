@@ -19,7 +19,7 @@ def train(
     config: ConfigArgument,
     overrides: SetOption = [],  # noqa: B006  typer's way to say that an option may be left out
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the run.")] = False,
     allow_changes: Annotated[
         list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
     ] = [],  # noqa: B006  as above
@@ -29,7 +29,7 @@ def train(
     With --resume, CONFIG may be the run folder itself.
     """
     if allow_changes and not resume:
-        raise BadInput("--allow-changes says how a run that goes on may differ", remedy="Add --resume.")
+        raise BadInput("--allow-changes needs --resume", remedy="Add --resume.")
     if resume and (Path(config) / "config.yaml").is_file():
         out = out or Path(config)
         config = str(Path(config) / "config.yaml")
@@ -60,9 +60,9 @@ def train(
 
 @contextlib.contextmanager
 def _join_processes() -> Generator[contextlib.AbstractContextManager[None]]:
-    """Join the processes that torchrun started, of which the first alone talks to the user."""
+    """Join the processes that torchrun started, and silence all but the first; yield `fail_together()`."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield contextlib.nullcontext()  # so that a mistake in a config is found before torch is imported
+        yield contextlib.nullcontext()  # a mistake in a config is found before torch is imported
         return
     from ganframe.distributed.process_group import fail_together, process_group
     from ganframe.distributed.shard import is_main_process

@@ -1,4 +1,4 @@
-"""From a data set to batches: order, loading, workers, and files that cannot be read.
+"""From a data set to batches: order, loading, workers, unreadable files.
 
 Plugins import from here whatever a data set needs.
 """

@@ -15,18 +15,15 @@ LARGEST_ARRAYS = 2**31
 
 
 def read_arrays(file: Path, *names: str) -> list[np.ndarray]:
-    """Arrays of an `.npz` file, none of them of Python objects.
-
-    Args:
-        file: The file.
-        names: Which arrays.
+    """Return the named arrays of an `.npz` file; arrays of Python objects are refused.
 
     Raises:
-        BadInput: When the file is missing, is none of that kind, lacks an array, or has more than `LARGEST_ARRAYS`.
+        BadInput: When the file is missing, is not an `.npz` file, lacks an array, or unpacks to more than
+            `LARGEST_ARRAYS` bytes.
     """
     try:
-        with zipfile.ZipFile(file) as packed:
-            size = sum(each.file_size for each in packed.infolist())
+        with zipfile.ZipFile(file) as archive:
+            size = sum(member.file_size for member in archive.infolist())
         if size > LARGEST_ARRAYS:
             raise ValueError(f"they take {size:,} bytes")
         with np.load(file, allow_pickle=False) as arrays:

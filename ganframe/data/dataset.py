@@ -10,20 +10,18 @@ if TYPE_CHECKING:
 
     from ganframe.randomness import Randomness
 
-    Sample = Tensor | tuple[Tensor, ...]
-
 
 class Dataset(Protocol):
     """A source of named tensors, picklable for loader workers."""
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Return the number of examples."""
         ...
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """A batch: for each name of the spec a tensor with these examples.
+        """Return a batch: for each name of the spec a tensor with these examples.
 
-        Where a file cannot be read, `ganframe.data.quarantine.refuse` it and give another example in its place.
+        Where a file cannot be read, call `ganframe.data.report_unreadable` and give another example in its place.
 
         Args:
             indices: Which examples, each in `range(len(self))`.

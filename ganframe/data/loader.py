@@ -28,7 +28,7 @@ class BatchLoader:
         device: Where batches go.
         workers: Loader processes; the batches do not depend on it.
         shard: Which part of each global batch to take.
-        quarantine: Where files that cannot be read are listed; nowhere when None.
+        quarantine: Where unreadable files are listed; nowhere when None.
     """
 
     def __init__(
@@ -43,25 +43,24 @@ class BatchLoader:
     ) -> None:
         if not len(dataset):
             raise BadInput("there are no examples in the data", path=("data",))
-        self.dataset = BatchDataset(
-            dataset, EpochShuffleSampler(len(dataset), batch_size, randomness, shard), randomness
-        )
+        sampler = EpochShuffleSampler(len(dataset), batch_size, randomness, shard)
+        self.dataset = BatchDataset(dataset, sampler, randomness)
         self.device, self.workers, self.quarantine = device, workers, quarantine
 
     def starting_at(self, number: int) -> Generator[dict[str, Tensor], None, None]:
-        """The batches from `number` on, without end. Closing the generator ends its loader workers.
+        """Yield the batches from `number` on, without end. Closing the generator ends its loader workers.
 
         Raises:
-            BadInput: When the data set cannot go on with its files.
+            BadInput: When the data set cannot use its files.
             RunFailed: When the data set fails, or a loader worker dies.
         """
         if self.quarantine is not None:
-            self.quarantine.reopen(number)
-        batches = fetch(self.dataset, number, self.workers, pin_memory=self.device.type == "cuda")
-        with closing(batches):
-            for place, (batch, unreadable, failure) in enumerate(batches, number):
+            self.quarantine.restore(number)
+        fetched_batches = fetch(self.dataset, number, self.workers, pin_memory=self.device.type == "cuda")
+        with closing(fetched_batches):
+            for index, (batch, unreadable, failure) in enumerate(fetched_batches, number):
                 if self.quarantine is not None:
-                    self.quarantine.take(place, unreadable)
+                    self.quarantine.add(index, unreadable)
                 if failure is not None:
                     raise failure
-                yield {name: each.to(self.device, non_blocking=True) for name, each in batch.items()}
+                yield {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}

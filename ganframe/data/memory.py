@@ -1,4 +1,4 @@
-"""Data sets that lie in memory."""
+"""Data sets in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganframe.randomness import Randomness
 
 
 class TensorData:
-    """A data set that lies in memory.
+    """A data set in memory.
 
     Args:
         tensors: Named tensors with the examples along the first axis. uint8 images are given as floats in [-1, 1].
@@ -22,16 +22,16 @@ class TensorData:
         self.tensors = tensors
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Return the number of examples."""
         return len(next(iter(self.tensors.values())))
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """A batch with these examples."""
+        """Return a batch with these examples."""
         # An eighth of the time that torch.tensor takes over a list.
-        chosen = torch.frombuffer(array("q", indices), dtype=torch.int64)
-        return {name: as_float(values.index_select(0, chosen)) for name, values in self.tensors.items()}
+        rows = torch.frombuffer(array("q", indices), dtype=torch.int64)
+        return {name: as_float(values.index_select(0, rows)) for name, values in self.tensors.items()}
 
 
 def as_float(values: Tensor) -> Tensor:
-    """uint8 pixels as floats in [-1, 1]; anything else as it is."""
+    """Return uint8 pixels as floats in [-1, 1], and anything else unchanged."""
     return values.float().div_(127.5).sub_(1) if values.dtype == torch.uint8 else values

@@ -1,7 +1,7 @@
-"""Files that cannot be read: a data set refuses them and gives others, and the run keeps a list of them.
+"""Unreadable files: a data set reports them and gives other examples, and the run keeps a list of them.
 
-A data set calls `refuse` while it fetches, in whichever process that is. Whoever asked for the batch collects what was
-refused beside it, so that the list has the same lines whatever the number of loader workers.
+A data set calls `report_unreadable` while it fetches, in whichever process that is. The caller of `fetch` collects the
+reports beside the batch, so that the list has the same lines whatever the number of loader workers.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ganframe.files import read_json_lines, write_atomically
 
 @dataclass(frozen=True)
 class UnreadableLimit:
-    """How many files of a data set may be unreadable.
+    """The number of files of a data set that may be unreadable.
 
     Attributes:
         files: How many files the data set has.
-        max_unreadable: The data set's setting of this name: the share of them that may be, from 0 to 1.
+        max_unreadable: The data set's setting of this name: the largest share of unreadable files, from 0 to 1.
     """
 
     files: int
     max_unreadable: float
 
     @property
-    def most(self) -> int:
-        """How many files that is."""
+    def max_files(self) -> int:
+        """The largest number of unreadable files."""
         return int(round(self.max_unreadable * self.files, 6))
 
-    def exceeded(self, count: int, listed: str, place: str = "") -> BadInput:
-        """The problem that more files are unreadable.
+    def error(self, count: int, listed: str, place: str = "") -> BadInput:
+        """Return the error of more unreadable files than allowed.
 
         Args:
             count: How many.
@@ -47,7 +47,7 @@ class UnreadableLimit:
         """
         message = (
             f"{count:,} of {self.files:,} files cannot be read, "
-            f"and `max_unreadable: {self.max_unreadable:g}` allows {self.most:,}: {listed}"
+            f"and `max_unreadable: {self.max_unreadable:g}` allows {self.max_files:,}: {listed}"
         )
         return BadInput(message, place=place, remedy="Replace or remove them, or raise `max_unreadable`.")
 
@@ -59,35 +59,35 @@ class UnreadableFile:
     Attributes:
         file: The file.
         reason: What is wrong with it.
-        tolerance: How many such files there may be.
+        limit: How many such files there may be.
     """
 
     file: str
     reason: str
-    tolerance: UnreadableLimit
+    limit: UnreadableLimit
 
 
 _collected: ContextVar[list[UnreadableFile] | None] = ContextVar("collected", default=None)
 
 
-def report_unreadable(file: Path | str, reason: str, tolerance: UnreadableLimit) -> None:
-    """Say that a file cannot be read and that another example is given in its place; for `Dataset.fetch`.
+def report_unreadable(file: Path | str, reason: str, limit: UnreadableLimit) -> None:
+    """Report that a file cannot be read and that another example is given in its place; for `Dataset.fetch`.
 
-    What stands in must be a function of the files alone, such as the next one in order that can be read.
+    The replacement must be a function of the files alone, such as the next one in order that can be read.
 
     Args:
         file: The file.
         reason: What is wrong with it.
-        tolerance: How many such files there may be.
+        limit: How many such files there may be.
     """
     unreadable = _collected.get()
     if unreadable is not None:
-        unreadable.append(UnreadableFile(str(file), reason, tolerance))
+        unreadable.append(UnreadableFile(str(file), reason, limit))
 
 
 @contextmanager
 def collect_unreadable() -> Generator[list[UnreadableFile], None, None]:
-    """The list to which every refusal inside is added."""
+    """Yield a list to which every file that is reported inside is added."""
     unreadable: list[UnreadableFile] = []
     token = _collected.set(unreadable)
     try:
@@ -97,7 +97,7 @@ def collect_unreadable() -> Generator[list[UnreadableFile], None, None]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class QuarantineEntry:
     """A line of the list: a file, what is wrong with it, and the batch and the time in which it was first met."""
 
     file: str
@@ -106,52 +106,52 @@ class Entry:
     time: str
 
 
-ENTRY = TypeAdapter(Entry)
+_ENTRY = TypeAdapter(QuarantineEntry)
 
 
 class Quarantine:
-    """The list of a run, a line of JSON for each file: which, why, and in which batch and when it was first met.
+    """The list of the unreadable files of a run, as lines of JSON: which, why, and in which batch and when first met.
 
     Args:
-        path: The list; there is no such file before there is anything to list.
+        path: The file of the list, created with its first line.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known = set[str]()
+        self._listed = set[str]()
 
-    def reopen(self, batch: int) -> None:
-        """Take up the list as it was before a batch; what was met from there on will be met again.
+    def restore(self, batch: int) -> None:
+        """Load the list and drop the entries of this and later batches, whose files will be met again.
 
         Raises:
-            BadInput: When the list is not as a run writes it.
+            BadInput: When the list is not what a run writes.
         """
-        kept = [entry for entry in read_json_lines(self.path, ENTRY) if entry.batch < batch]
-        self._known = {entry.file for entry in kept}
+        kept = [entry for entry in read_json_lines(self.path, _ENTRY) if entry.batch < batch]
+        self._listed = {entry.file for entry in kept}
         if self.path.is_file():
-            write_atomically(self.path, "".join(map(_line, kept)).encode())
+            write_atomically(self.path, "".join(map(_to_line, kept)).encode())
 
-    def take(self, batch: int, unreadable: Sequence[UnreadableFile]) -> None:
-        """Add the files that are new to the list.
+    def add(self, batch: int, unreadable: Sequence[UnreadableFile]) -> None:
+        """Add the files that are not in the list yet.
 
         Args:
             batch: The number of the batch for which they were to be read.
-            refusals: The files.
+            unreadable: The files.
 
         Raises:
-            BadInput: When there are more than the data set's tolerance allows.
+            BadInput: When the list has more files than the data set's limit allows.
         """
-        for each in unreadable:
-            if each.file in self._known:
+        for found in unreadable:
+            if found.file in self._listed:
                 continue
-            self._known.add(each.file)
+            self._listed.add(found.file)
             with self.path.open("a", encoding="utf-8") as file:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
-                file.write(_line(Entry(file=each.file, reason=each.reason, batch=batch, time=now)))
-            if len(self._known) > each.tolerance.most:
-                listed = f"{each.file} ({each.reason}); {self.path} lists them all"
-                raise each.tolerance.exceeded(len(self._known), listed).within("data")
+                file.write(_to_line(QuarantineEntry(file=found.file, reason=found.reason, batch=batch, time=now)))
+            if len(self._listed) > found.limit.max_files:
+                listed = f"{found.file} ({found.reason}); {self.path} lists them all"
+                raise found.limit.error(len(self._listed), listed).within("data")
 
 
-def _line(entry: Entry) -> str:
+def _to_line(entry: QuarantineEntry) -> str:
     return json.dumps(asdict(entry)) + "\n"

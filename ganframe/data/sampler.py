@@ -24,15 +24,15 @@ class EpochShuffleSampler:
         self._permutation: list[int] = []
 
     def batch(self, number: int) -> list[int]:
-        """The indices of batch `number`, counted from 0."""
+        """Return the indices of batch `number`, counted from 0."""
         first = (number * self.shard.world_size + self.shard.rank) * self.batch_size
         indices: list[int] = []
         while len(indices) < self.batch_size:
-            epoch, place = divmod(first + len(indices), self.length)
-            indices += self._shuffled(epoch)[place : place + self.batch_size - len(indices)]
+            epoch, start = divmod(first + len(indices), self.length)
+            indices += self._shuffle(epoch)[start : start + self.batch_size - len(indices)]
         return indices
 
-    def _shuffled(self, epoch: int) -> list[int]:
+    def _shuffle(self, epoch: int) -> list[int]:
         if epoch != self._epoch:
             generator = self.randomness.at(epoch).generator("order")
             self._permutation = torch.randperm(self.length, generator=generator).tolist()

@@ -1,1 +1,1 @@
-"""Many processes, one run: shards, collectives, FSDP, precision."""
+"""Many processes in one run: shards, collectives, FSDP, precision."""

@@ -1,7 +1,7 @@
 """Players whose parameters, gradients and optimizer state are spread over the processes of a run (FSDP2).
 
 Outside of checkpoints a sharded parameter is a `DTensor`, of which each rank has some rows. Each child of a player is
-gathered when it is used and let go of afterwards, so that no device ever holds all of a network.
+gathered when it is used and freed afterwards, so that no device ever holds all of a network.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def shard(network: nn.Module, device: torch.device) -> None:
         device: Where this rank computes.
     """
     mesh = init_device_mesh(device.type, (this_shard().world_size,))
-    for part in _parts(network):
-        fully_shard(part, mesh=mesh)
+    for child in _children_to_shard(network):
+        fully_shard(child, mesh=mesh)
     fully_shard(network, mesh=mesh)
 
 
-def _parts(network: nn.Module) -> Iterator[nn.Module]:
-    """The children that have parameters; those of a list, which is never called, in its place."""
+def _children_to_shard(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the children that have parameters; in place of a list, which is never called, those of the list."""
     for child in network.children():
         if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            yield from _parts(child)
+            yield from _children_to_shard(child)
         elif any(True for _ in child.parameters()):
             yield child
 
@@ -49,16 +49,16 @@ def unsharded(players: Iterable[nn.Module]) -> Generator[None, None, None]:
     """
     networks = [player for player in players if isinstance(player, FSDPModule)]
     for network in networks:
-        _each_part(network, lambda part: part.unshard())
+        _for_each_fsdp_module(network, lambda module: module.unshard())
         network.set_requires_gradient_sync(False)
         network.set_reshard_after_backward(False)
         network.set_reshard_after_forward(False)
     yield
     for network in networks:
-        gradients = {name: each.grad for name, each in cast(nn.Module, network).named_parameters()}
+        gradients = {name: parameter.grad for name, parameter in cast(nn.Module, network).named_parameters()}
         for parameter in cast(nn.Module, network).parameters():
             parameter.grad = None
-        _each_part(network, lambda part: part.reshard())
+        _for_each_fsdp_module(network, lambda module: module.reshard())
         network.set_requires_gradient_sync(True)
         network.set_reshard_after_backward(True)
         network.set_reshard_after_forward(True)
@@ -68,7 +68,7 @@ def unsharded(players: Iterable[nn.Module]) -> Generator[None, None, None]:
                 parameter.grad = distribute_like(mean_over_ranks(gradient), parameter)
 
 
-def _each_part(network: FSDPModule, change: Callable[[FSDPModule], object]) -> None:
-    for part in cast(nn.Module, network).modules():
-        if isinstance(part, FSDPModule):
-            change(part)
+def _for_each_fsdp_module(network: FSDPModule, change: Callable[[FSDPModule], object]) -> None:
+    for module in cast(nn.Module, network).modules():
+        if isinstance(module, FSDPModule):
+            change(module)

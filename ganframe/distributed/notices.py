@@ -1,4 +1,4 @@
-"""What a user is told beside the results: one line on the error stream."""
+"""Notices to the user: one line on stderr."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rich.markup import escape
 from ganframe.distributed.shard import is_main_process
 
 
-def print_notice(what: str, text: str) -> None:
-    """Say, once for all processes of a run, that something happened which it goes on from.
+def print_notice(title: str, text: str) -> None:
+    """Print, once for all processes of a run, that something happened which does not end the run.
 
     Args:
-        what: What happened, in a few words.
-        text: What exactly.
+        title: What happened, in a few words.
+        text: The details.
     """
     console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, quiet=not is_main_process())
-    console.print(f"[yellow]{escape(what)}:[/] {escape(text)}")
+    console.print(f"[yellow]{escape(title)}:[/] {escape(text)}")

@@ -1,4 +1,4 @@
-"""In which precision forward passes are taken."""
+"""The precision of forward passes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """What forward passes are taken under, as `train.precision` says.
+    """Return the context of forward passes for a `train.precision`.
 
     Args:
         precision: `auto` is bf16 where the device computes in it natively, and fp32 where it would be emulated, which
             takes several times as long.
         device: Where the players are.
     """
-    bf16 = precision == "bf16" or (precision == "auto" and _has_bf16(device))
+    bf16 = precision == "bf16" or (precision == "auto" and _has_native_bf16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
 
-def _has_bf16(device: torch.device) -> bool:
+def _has_native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # There is no public way to ask that torch 2.7 has.
+    # torch 2.7 has no public way to ask.
     return torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]

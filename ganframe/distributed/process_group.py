@@ -10,17 +10,14 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
-from ganframe.distributed.collectives import (
-    call_collective,
-    gather,
-)
+from ganframe.distributed.collectives import call_collective, gather
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import BadInput
 
 
 @contextmanager
 def process_group() -> Generator[None, None, None]:
-    """Join the other processes that torchrun started, for as long as this is entered.
+    """Join the other processes that torchrun started, while inside.
 
     Raises:
         RunFailed: When they cannot be reached.
@@ -37,13 +34,13 @@ def process_group() -> Generator[None, None, None]:
 
 
 def local_device(name: str) -> str:
-    """The device of this process among those of its machine: `cuda` becomes `cuda:2` in the third one."""
+    """Return the device of this process on its machine: `cuda` becomes `cuda:2` in the third process."""
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and this_shard().world_size > 1 else name
 
 
 @contextmanager
 def fail_together() -> Generator[None, None, None]:
-    """Let input that one rank cannot use end all of them; the first such rank is the one to say why.
+    """End all ranks when one of them raises `BadInput`; the first such rank reports it, the others exit.
 
     Raises:
         BadInput: What was raised inside.

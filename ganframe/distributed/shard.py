@@ -1,4 +1,4 @@
-"""Which part of each batch a process has."""
+"""The part of each batch that a rank has."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Shard:
-    """The part of each batch that a rank has: one of `ranks` parts of equal size, in the order of the ranks."""
+    """The part of each batch that a rank has: one of `world_size` parts of equal size, in the order of the ranks."""
 
     rank: int = 0
     world_size: int = 1
 
     def of(self, whole: Tensor) -> Tensor:
-        """The rows of a tensor over the whole batch that are this rank's."""
+        """Return this rank's rows of a tensor over the whole batch."""
         if self.world_size == 1:
             return whole
         size = len(whole) // self.world_size
@@ -25,14 +25,14 @@ class Shard:
 
 
 WHOLE_BATCH = Shard()
-"""All of the batch: the part of a process that is alone."""
+"""All of the batch: the shard of a single process."""
 
 
 def this_shard() -> Shard:
-    """The part of this process; all of the batch outside of a process group."""
+    """Return the shard of this process; all of the batch outside of a process group."""
     return Shard(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else WHOLE_BATCH
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes files and talks to the user."""
+    """Return whether this process is the one that writes files and talks to the user."""
     return (dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))) == 0

@@ -1,4 +1,4 @@
-"""The plugin host: finds what is installed, tries each plugin once, and goes on without the broken ones."""
+"""Finds the installed plugins, tries each of them once, and continues without the broken ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pluggy
 from ganframe.config.component import Component
 from ganframe.errors import BadInput, describe
 from ganframe.plugins import hookspecs
-from ganframe.plugins.registry import Conflict, Registry
+from ganframe.plugins.registry import NameTaken, Registry
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -41,14 +41,14 @@ class Plugin:
     error: str = ""
 
     def location(self) -> str:
-        """The file that is loaded, found without running it; empty where there is none."""
+        """Return the file that is loaded, found without running it; empty where there is none."""
         spec = find_spec(self.module.partition(":")[0].partition(".")[0])
         return spec.origin or "" if spec else ""
 
 
 @dataclass
 class Installed:
-    """What the installed packages bring."""
+    """The plugins of the installed packages, and the types and presets that they supply."""
 
     manager: pluggy.PluginManager
     registry: Registry = field(default_factory=Registry)
@@ -56,33 +56,33 @@ class Installed:
     plugins: list[Plugin] = field(default_factory=list[Plugin])
 
     def add(self, name: str, package: str, version: str, load: Callable[[], object], module: str) -> None:
-        """Try one plugin: all of it is registered, or it is listed as broken and none of it is."""
+        """Register all of a plugin, or list it as broken and register none of it."""
         registry, presets = self.registry.copy(), dict(self.presets)
 
-        def component(cls: type[Component]) -> None:
+        def register_component(cls: type[Component]) -> None:
             registry.add(cls, package)
 
-        def preset_folder(folder: Path) -> None:
+        def register_presets(folder: Path) -> None:
             for path in sorted(folder.glob("*.yaml")):
                 if presets.get(path.stem, (path,))[0] != path:
-                    raise Conflict(f"preset {path.stem!r} of {package} is already supplied by {presets[path.stem][1]}")
+                    raise NameTaken(f"preset {path.stem!r} of {package} is already supplied by {presets[path.stem][1]}")
                 presets[path.stem] = (path, package)
 
         trial = new_manager()
-        tried = Plugin(name, package, version, module)
+        listed = Plugin(name, package, version, module)
         try:
             plugin = load()
             trial.register(plugin, name)
             trial.check_pending()
-            trial.hook.register_components.call_historic(kwargs={"register": component})
-            trial.hook.register_presets.call_historic(kwargs={"register": preset_folder})
+            trial.hook.register_components.call_historic(kwargs={"register": register_component})
+            trial.hook.register_presets.call_historic(kwargs={"register": register_presets})
             if isinstance(plugin, ModuleType) and plugin.__file__ and hasattr(plugin, "__path__"):
-                preset_folder(Path(plugin.__file__).parent / "presets")
+                register_presets(Path(plugin.__file__).parent / "presets")
             self.manager.register(plugin, name)
             self.registry, self.presets = registry, presets
         except (Exception, SystemExit) as problem:
-            tried = _broken(tried, problem)
-        self.plugins.append(tried)
+            listed = _mark_broken(listed, problem)
+        self.plugins.append(listed)
 
     def find_type(self, kind: str, name: str) -> type[Component] | str:
         """Return the config class of a type or alias; where there is none, a sentence that says what to do."""
@@ -106,24 +106,24 @@ class Installed:
             try:
                 hook.function(*(cli for _ in hook.argnames))
             except (Exception, SystemExit) as problem:
-                names = [each.name for each in self.plugins]
+                names = [plugin.name for plugin in self.plugins]
                 index = names.index(hook.plugin_name)
-                self.plugins[index] = _broken(self.plugins[index], problem)
+                self.plugins[index] = _mark_broken(self.plugins[index], problem)
 
 
-def _broken(plugin: Plugin, problem: BaseException) -> Plugin:
-    """The plugin with its error; raises that instead when GANFRAME_STRICT_PLUGINS says so."""
+def _mark_broken(plugin: Plugin, problem: BaseException) -> Plugin:
+    """Return the plugin with its error; with GANFRAME_STRICT_PLUGINS=1, raise BadInput instead."""
     error = describe(problem)
     if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
         raise BadInput(
             f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}) cannot be loaded: {error}",
-            remedy="Mend or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
+            remedy="Fix or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
         ) from problem
     return dataclasses.replace(plugin, error=error)
 
 
 def new_manager() -> pluggy.PluginManager:
-    """A plugin manager that knows the hooks and has no plugins."""
+    """Return a plugin manager that knows the hooks and has no plugins."""
     manager = pluggy.PluginManager("ganframe")
     manager.add_hookspecs(hookspecs)
     return manager
@@ -131,7 +131,7 @@ def new_manager() -> pluggy.PluginManager:
 
 @functools.cache
 def installed() -> Installed:
-    """Everything that is installed; looked up once.
+    """Return everything that is installed; looked up once.
 
     `GANFRAME_LOAD_PLUGINS=a,b` limits which plugins are tried; `GANFRAME_STRICT_PLUGINS=1` raises at a broken one.
 
@@ -139,7 +139,7 @@ def installed() -> Installed:
         BadInput: When a plugin is broken in strict mode, or the limit names one that is not installed.
     """
     found = Installed(new_manager())
-    # The core's own plugin comes first, and whatever the limit says.
+    # The core's own plugin comes first, whatever the limit.
     points = sorted(entry_points(group=GROUP), key=lambda point: (point.name != CORE, point.name))
     limit = os.environ.get("GANFRAME_LOAD_PLUGINS")
     if limit is not None:

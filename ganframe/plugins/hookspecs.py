@@ -38,27 +38,27 @@ def register_commands(cli: Typer) -> None:
 
 @hookspec
 def on_run_start(run: Run) -> None:
-    """Players, optimizers and data are ready; after a resume the state is restored already."""
+    """Called when players, optimizers and data are ready; after a resume the state is restored already."""
 
 
 @hookspec
 def on_turn_end(run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
-    """The optimizer of a turn has stepped. `rounds` are those that the turn was taken over, with their `logits`."""
+    """Called when the optimizer of a turn has stepped. `rounds` are those of the turn, with their `logits`."""
 
 
 @hookspec
 def on_step_end(run: Run, step: int, scalars: Mapping[str, float]) -> None:
-    """Every turn of a step is done. `scalars` are this step's, by `turn/name`."""
+    """Called when every turn of a step is done. `scalars` are this step's, by `turn/name`."""
 
 
 @hookspec
 def on_evaluation(run: Run, step: int, results: Mapping[str, float]) -> None:
-    """The metrics were measured. `results` are by `metric/name`."""
+    """Called when the metrics are measured. `results` are by `metric/name`."""
 
 
 @hookspec
 def on_snapshot(run: Run, step: int, tensors: Mapping[str, Tensor], picture: Path) -> None:
-    """Samples were drawn with the averaged players and saved as a picture."""
+    """Called when samples of the averaged players are saved as a picture."""
 
 
 @hookspec
@@ -68,9 +68,9 @@ def on_checkpoint_save(run: Run, state: dict[str, object]) -> None:
 
 @hookspec
 def on_checkpoint_load(run: Run, state: Mapping[str, object]) -> None:
-    """Take back what `on_checkpoint_save` put there."""
+    """Restore what `on_checkpoint_save` put there."""
 
 
 @hookspec
 def on_run_end(run: Run, error: BaseException | None) -> None:
-    """The run is over: `error` is None when it got to its end."""
+    """Called when the run is over. `error` is None when it finished."""

@@ -1,4 +1,4 @@
-"""kind -> type -> config class: who supplies a type, what it may have been misspelt from, who would supply it."""
+"""kind -> type -> config class, with the package that supplies it or would supply it, and help for misspelt names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ganframe.config.validation import with_article
 from ganframe.plugins.first_party import PACKAGES
 
 
-class Conflict(Exception):
-    """Two packages register the same type of the same kind."""
+class NameTaken(Exception):
+    """Two packages register the same type of the same kind, or the same preset."""
 
 
 @dataclass
@@ -29,27 +29,29 @@ class Registry:
         """Register a config class as supplied by a distribution.
 
         Raises:
-            Conflict: When another class has the name already.
-            TypeError: When the class is no concrete component config.
+            NameTaken: When another class has the name already.
+            TypeError: When the class is not a concrete component config.
         """
         if not (issubclass(cls, KINDS) and cls.type_name()):
-            raise TypeError(f"{cls!r} is no component config: it needs a base such as LossConfig and a `type` literal")
+            raise TypeError(
+                f"{cls!r} is not a component config: it needs a base such as LossConfig and a `type` literal"
+            )
         name = cls.type_name()
-        for each in (name, *cls.aliases):
-            taken = self.packages.get((cls.kind, each))
-            if taken is not None:
-                raise Conflict(f"{cls.kind} {each!r} of {package} is already supplied by {taken}")
-        for each in (name, *cls.aliases):
-            self.aliases[cls.kind, each] = name
-            self.packages[cls.kind, each] = package
+        for alias in (name, *cls.aliases):
+            owner = self.packages.get((cls.kind, alias))
+            if owner is not None:
+                raise NameTaken(f"{cls.kind} {alias!r} of {package} is already supplied by {owner}")
+        for alias in (name, *cls.aliases):
+            self.aliases[cls.kind, alias] = name
+            self.packages[cls.kind, alias] = package
         self.classes[cls.kind, name] = cls
 
     def copy(self) -> Registry:
-        """A registry of its own with the same entries."""
+        """Return a copy of the registry."""
         return Registry(dict(self.classes), dict(self.aliases), dict(self.packages))
 
     def find(self, kind: str, name: str) -> type[Component] | str:
-        """The class for a type or alias; where there is none, a sentence that says what to do."""
+        """Return the class of a type or alias; where there is none, a sentence that says what to do."""
         if (kind, name) in self.aliases:
             return self.classes[kind, self.aliases[kind, name]]
         if (kind, name) in PACKAGES:
@@ -58,21 +60,22 @@ class Registry:
             if any(metadata.distributions(name=package)):
                 return f"{supplied}, which is installed but was not loaded; see `ganframe plugins`"
             return f"{supplied}: pip install {package}"
-        others = [other for other, each in (*self.aliases, *PACKAGES) if each == name]
-        if others:
-            return f"{name!r} is {with_article(others[0])}, and {with_article(kind)} is needed here"
+        other_kinds = [other for other, type_name in (*self.aliases, *PACKAGES) if type_name == name]
+        if other_kinds:
+            return f"{name!r} is {with_article(other_kinds[0])}, and {with_article(kind)} is needed here"
         known = self.types(kind)
-        near = difflib.get_close_matches(name, [*known, *(n for k, n in (*self.aliases, *PACKAGES) if k == kind)], 1)
-        if near:
-            return f"unknown {kind} {name!r}; did you mean {near[0]!r}?"
+        candidates = [*known, *(type_name for other, type_name in (*self.aliases, *PACKAGES) if other == kind)]
+        close = difflib.get_close_matches(name, candidates, 1)
+        if close:
+            return f"unknown {kind} {name!r}; did you mean {close[0]!r}?"
         return f"unknown {kind} {name!r}; installed: {', '.join(known) or 'none'}"
 
     def types(self, kind: str) -> list[str]:
-        """The canonical type names of a kind, sorted."""
-        return sorted(name for k, name in self.classes if k == kind)
+        """Return the type names of a kind without aliases, sorted."""
+        return sorted(name for other, name in self.classes if other == kind)
 
     def __iter__(self) -> Iterator[tuple[type[Component], str]]:
-        """Every class with the package that supplies it, by kind, then by name."""
+        """Yield every class with the package that supplies it, by kind, then by name."""
         for base in KINDS:
             for name in self.types(base.kind):
                 yield self.classes[base.kind, name], self.packages[base.kind, name]

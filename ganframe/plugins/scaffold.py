@@ -1,4 +1,4 @@
-"""Writes a new plugin package from the files in `template/`."""
+"""Writes a new plugin package from the files in `templates/`."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ganframe.errors import BadInput
 from ganframe.plugins.discovery import installed
 from ganframe.plugins.first_party import PACKAGES
 
-TEMPLATE = Path(__file__).parent / "template"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_plugin(name: str, inside: Path) -> Path:
+def write_plugin(name: str, parent: Path) -> Path:
     """Write a plugin package.
 
     Args:
         name: Name of the distribution, in lower case: `my-gan`.
-        inside: The folder in which the package folder is made.
+        parent: The folder in which the package folder is created.
 
     Returns:
         The package folder.
 
     Raises:
-        BadInput: When the name is no package name or is taken, or the folder exists.
+        BadInput: When the name is not a package name or is taken, or the folder exists.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         remedy = "Use lower-case words with hyphens, such as my-gan."
-        raise BadInput(f"{name!r} is no name for a package", remedy=remedy)
+        raise BadInput(f"{name!r} is not a package name", remedy=remedy)
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or find_spec(module) is not None:
         raise BadInput(f"the module name {module!r} is taken", remedy="Choose another name.")
@@ -41,12 +41,12 @@ def write_plugin(name: str, inside: Path) -> Path:
     owners += [package for preset, (_, package) in installed().presets.items() if preset == f"{name}-digits"]
     if any(owners):
         raise BadInput(f"the name {name!r} is taken by {next(filter(None, owners))}", remedy="Choose another name.")
-    folder = inside / name
+    folder = parent / name
     if folder.exists():
         raise BadInput("this folder exists already", place=str(folder), remedy="Choose another name or --out.")
     values = {"name": name, "module": module, "Class": "".join(word.title() for word in name.split("-"))}
-    for source in sorted(TEMPLATE.rglob("*.template")):
-        relative = str(source.relative_to(TEMPLATE).with_suffix(""))
+    for source in sorted(TEMPLATES.rglob("*.template")):
+        relative = str(source.relative_to(TEMPLATES).with_suffix(""))
         target = folder / relative.replace("module", module).replace("preset.yaml", f"{name}-digits.yaml")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(Template(source.read_text(encoding="utf-8")).substitute(values), encoding="utf-8")

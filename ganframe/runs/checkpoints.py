@@ -1,8 +1,8 @@
 """Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
 
-A checkpoint is a folder `checkpoints/STEP/` with one `SECTION.safetensors` for each part of the state, `state.json` for
-all that is no tensor, and `manifest.json` with the SHA-256 of each. It is written beside its place and moved there
-in one rename, so a folder with a name of digits is always complete.
+A checkpoint is a folder `checkpoints/STEP/` with a `SECTION.safetensors` for the tensors of each section of the state,
+`state.json` for everything else, and `manifest.json` with the SHA-256 of each file. It is written under another name
+and renamed once complete, so a folder whose name is a number is always whole.
 """
 
 from __future__ import annotations
@@ -27,13 +27,10 @@ from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput, writing
 from ganframe.files import write_synced
 
-MANIFEST = "manifest.json"
-
-
-STATE = "state.json"
-
-
-_REFERENCE = "$tensor"
+MANIFEST_FILE = "manifest.json"
+STATE_FILE = "state.json"
+_TENSOR_REFERENCE = "$tensor"
+"""The only key of a JSON object that stands for a tensor; its value is the tensor's name."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,9 @@ class _State:
     sections: Annotated[dict[str, Any], Field(validation_alias=AliasChoices("sections", "rooms"))]
 
 
-# Not the parser of the standard library, which fails at what is nested deeply.
-_STATE: TypeAdapter[_State] = TypeAdapter(_State)
-
-
-_LIST: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+# Pydantic's parser, because the one of the standard library fails at deeply nested JSON.
+_STATE_ADAPTER: TypeAdapter[_State] = TypeAdapter(_State)
+_MANIFEST_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Path:
@@ -55,30 +50,30 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
 
     Args:
         folder: The run's folder of checkpoints.
-        step: The step after which this is the state.
-        rooms: State by part: trees of mappings and lists whose leaves are tensors or JSON values.
-        keep: How many of the latest checkpoints stay.
+        step: The number of steps taken.
+        sections: The state by section: trees of mappings and lists whose leaves are tensors or JSON values.
+        keep: How many of the latest checkpoints to keep.
 
     Returns:
         The folder of the new checkpoint.
 
     Raises:
-        RunFailed: When it cannot be written; those before it are whole.
+        RunFailed: When it cannot be written; earlier checkpoints are left as they were.
     """
     files: dict[str, bytes] = {}
     structure: dict[str, Any] = {}
     for section, tree in sections.items():
         tensors: dict[str, Tensor] = {}
-        structure[section] = _without_tensors(tree, "", tensors)
+        structure[section] = _extract_tensors(tree, "", tensors)
         if tensors:
             files[f"{section}.safetensors"] = save_tensors(tensors)
-    files[STATE] = json.dumps({"step": step, "sections": structure}).encode()
-    files[MANIFEST] = _manifest({name: _digest(content) for name, content in files.items()})
+    files[STATE_FILE] = json.dumps({"step": step, "sections": structure}).encode()
+    files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
-    target = folder / _name(step)
+    target = folder / _folder_name(step)
     draft = folder / f".{target.name}.draft"
     with writing(folder):
-        folder.mkdir(exist_ok=True)  # not its parents: a run whose folder has vanished is over
+        folder.mkdir(exist_ok=True)  # without parents: a run whose folder has vanished must fail
         for left_by_a_kill in folder.glob(".*.draft"):
             _remove(left_by_a_kill)
         draft.mkdir()
@@ -89,7 +84,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
             _remove(target)
             draft.rename(target)
         except BaseException:
-            _remove(draft)  # a full disk needs the room
+            _remove(draft)  # the disk may be full
             raise
         _sync_folder(folder)
         for old in list_checkpoints(folder)[keep:]:
@@ -98,56 +93,56 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a run, the latest first."""
+    """Return the checkpoints of a run, the latest first."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted((path for path in found if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
 
 
 def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
-    """Read a checkpoint whose every byte is as it was written.
+    """Read a checkpoint and verify every byte.
 
     Returns:
-        The step, and the state by part.
+        The step, and the state by section.
 
     Raises:
-        BadInput: When a file is missing or its content has changed, or this is not the checkpoint that its name says.
+        BadInput: When a file is missing or has changed, or the step is not the one of the folder's name.
     """
-    manifest = checkpoint / MANIFEST
+    manifest = checkpoint / MANIFEST_FILE
     try:
-        digests = _listed(_read(manifest))
+        digests = _read_digests(_read_file(manifest))
     except (ValueError, TypeError, KeyError) as problem:
         raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(manifest)) from None
     files: dict[str, bytes] = {}
     for name, digest in digests.items():
-        files[name] = _read(checkpoint / name)
+        files[name] = _read_file(checkpoint / name)
         if _digest(files[name]) != digest:
             raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
     try:
-        state = _STATE.validate_json(files[STATE])
+        state = _STATE_ADAPTER.validate_json(files[STATE_FILE])
         sections = {
-            section: _with_tensors(
+            section: _insert_tensors(
                 tree, load_tensors(files[name]) if (name := f"{section}.safetensors") in files else {}
             )
             for section, tree in state.sections.items()
         }
     except (ValueError, TypeError, KeyError, SafetensorError) as problem:
-        # The digests say that nothing was changed since, not that it was a run that wrote it.
+        # The digests prove that nothing has changed since it was written, not that a run wrote it.
         reason = str(problem).splitlines()[0]
-        raise BadInput(f"this is not a checkpoint as a run writes it: {reason}", place=str(checkpoint)) from None
-    if checkpoint.name != _name(state.step):
+        raise BadInput(f"this is not a checkpoint that a run wrote: {reason}", place=str(checkpoint)) from None
+    if checkpoint.name != _folder_name(state.step):
         raise BadInput(f"this is the checkpoint of step {state.step}", place=str(checkpoint))
     return state.step, sections
 
 
 @contextmanager
 def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
-    """Say that a checkpoint which can be read is of another run, where its parts do not fit those that take them back.
+    """Turn the errors of loading a state that does not fit into `BadInput`.
 
     Args:
         folder: The run's folder of checkpoints.
 
     Raises:
-        BadInput: In the place of any error of that kind.
+        BadInput: In place of such an error.
     """
     try:
         yield
@@ -158,10 +153,10 @@ def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
 
 
 def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """Read the latest checkpoint that is whole, and say which later ones are not.
+    """Read the latest checkpoint that is not damaged, and print which later ones are.
 
     Returns:
-        What `load` returns; None where there is no checkpoint.
+        The result of `load`; None when there is no checkpoint.
 
     Raises:
         BadInput: When there are checkpoints, and all of them are damaged.
@@ -184,7 +179,7 @@ def mark_damaged(folder: Path, after: int) -> None:
 
     Args:
         folder: The run's folder of checkpoints.
-        after: The step of the latest one that is whole.
+        after: The step of the latest one that is not damaged.
 
     Raises:
         RunFailed: When they cannot be renamed.
@@ -197,19 +192,19 @@ def mark_damaged(folder: Path, after: int) -> None:
                 checkpoint.rename(damaged)
 
 
-def _name(step: int) -> str:
+def _folder_name(step: int) -> str:
     return f"{step:09d}"
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or folder, if there is one."""
+    """Remove a file or folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
@@ -221,45 +216,47 @@ def _digest(content: bytes) -> str:
 
 
 def _manifest(digests: Mapping[str, str]) -> bytes:
-    """The digests of all files, and that of the list itself."""
+    """Return the content of a manifest: the digests of all files, and that of the list itself."""
     own = _digest(json.dumps(digests).encode())
     return json.dumps({"files": digests, "digest": own}, indent=1).encode()
 
 
-def _listed(content: bytes) -> dict[str, str]:
-    """The digests that a manifest lists; a manifest of which any byte has changed is a ValueError."""
-    digests = _LIST.validate_json(content)["files"]
+def _read_digests(content: bytes) -> dict[str, str]:
+    """Return the digests that a manifest lists; raise ValueError when any of its bytes has changed."""
+    digests = _MANIFEST_ADAPTER.validate_json(content)["files"]
     if _manifest(digests) != content:
         raise ValueError("its manifest has changed since it was written")
     outside = [name for name in digests if Path(name).name != name or "\0" in name]
     if outside:
-        raise ValueError(f"its manifest lists what lies elsewhere: {outside[0]!r}")
+        raise ValueError(f"its manifest lists a file outside of the checkpoint: {outside[0]!r}")
     return digests
 
 
-def _without_tensors(tree: Any, key: str, tensors: dict[str, Tensor]) -> Any:
+def _extract_tensors(tree: Any, key: str, tensors: dict[str, Tensor]) -> Any:
+    """Move the tensors of a tree into `tensors` and return the tree with references in their places."""
     if isinstance(tree, Tensor):
         # A copy, because safetensors refuses tensors that share memory.
         tensors[key] = tree.detach().cpu().clone().contiguous()
-        return {_REFERENCE: key}
+        return {_TENSOR_REFERENCE: key}
     if isinstance(tree, Mapping):
         items = cast(Mapping[str, Any], tree).items()
-        return {name: _without_tensors(each, f"{key}/{name}", tensors) for name, each in items}
+        return {name: _extract_tensors(value, f"{key}/{name}", tensors) for name, value in items}
     if isinstance(tree, (list, tuple)):
         values = cast(list[Any], tree)
-        return [_without_tensors(each, f"{key}/{index}", tensors) for index, each in enumerate(values)]
+        return [_extract_tensors(value, f"{key}/{index}", tensors) for index, value in enumerate(values)]
     return tree
 
 
-def _with_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _insert_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Return the tree with the tensors in place of their references."""
     if isinstance(tree, dict):
         mapping = cast(dict[str, Any], tree)
-        if mapping.keys() == {_REFERENCE}:
-            # A copy, because what safetensors gives is a view into a file's bytes, aligned as they happen to lie.
-            return tensors[mapping[_REFERENCE]].clone()
-        return {name: _with_tensors(each, tensors) for name, each in mapping.items()}
+        if mapping.keys() == {_TENSOR_REFERENCE}:
+            # A copy, because safetensors returns a view into the bytes of the file, of any alignment.
+            return tensors[mapping[_TENSOR_REFERENCE]].clone()
+        return {name: _insert_tensors(value, tensors) for name, value in mapping.items()}
     if isinstance(tree, list):
-        return [_with_tensors(each, tensors) for each in cast(list[Any], tree)]
+        return [_insert_tensors(value, tensors) for value in cast(list[Any], tree)]
     return tree
 
 

@@ -11,14 +11,12 @@ from pydantic import TypeAdapter
 from ganframe.plugins.discovery import CORE, installed
 
 Environment = dict[str, str | dict[str, str]]
-
-
 ENVIRONMENT: TypeAdapter[Environment] = TypeAdapter(Environment)
 
 
 def version_changes(before: Environment, now: Environment) -> list[str]:
-    """The versions that differ, those of the machine left out."""
-    older, newer = (_flat({name: each for name, each in all_.items() if name != "platform"}) for all_ in (before, now))
+    """Return the versions that differ, but for the platform: "torch 2.8.0 instead of 2.7.1"."""
+    older, newer = _flatten(before), _flatten(now)
     return [
         f"{name} {newer.get(name, 'not installed')} instead of {older.get(name, 'not installed')}"
         for name in dict.fromkeys([*older, *newer])
@@ -26,15 +24,16 @@ def version_changes(before: Environment, now: Environment) -> list[str]:
     ]
 
 
-def _flat(versions: Environment) -> dict[str, str]:
+def _flatten(versions: Environment) -> dict[str, str]:
     flat = dict[str, str]()
-    for name, each in versions.items():
-        flat |= {name: each} if isinstance(each, str) else each
+    for name, value in versions.items():
+        if name != "platform":
+            flat |= {name: value} if isinstance(value, str) else value
     return flat
 
 
 def environment() -> Environment:
-    """Versions of everything that a run's numbers may depend on."""
+    """Return the versions of everything that a run's numbers may depend on."""
     libraries = ("torch", "numpy", "pydantic", "safetensors")
     return {
         "ganframe": metadata.version("ganframe"),

@@ -1,4 +1,4 @@
-"""Loggers of the core: lines of JSON, and a progress bar."""
+"""The logs of a run: lines of JSON in the order of steps, and scalars that are not written yet."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ganframe.files import parse_json
 
 
 class PendingScalars:
-    """The latest value of each scalar since a log was written to: a lazy term has one in a few steps only.
+    """The latest value of each scalar since a log was last written: a lazy term has one at a few steps only.
 
     Args:
-        every: The log is written to at each k-th step.
+        every: The log is written at each k-th step.
     """
 
     def __init__(self, every: int) -> None:
         self.every = every
         self.values: dict[str, float] = {}
 
-    def take(self, step: int, scalars: Mapping[str, float]) -> dict[str, float] | None:
-        """Take in a step's; all that are to be written where the log is due, else None."""
+    def collect(self, step: int, scalars: Mapping[str, float]) -> dict[str, float] | None:
+        """Add the scalars of a step; return and clear all of them when the log is due, else return None."""
         self.values |= scalars
         if step % self.every:
             return None
@@ -38,15 +38,15 @@ class PendingScalars:
 
 
 def pending_scalars(state: Mapping[str, Any], key: str) -> dict[str, float]:
-    """What a log had not written when a checkpoint was saved; nothing where it was not there."""
+    """Return the scalars that a log had not written when a checkpoint was saved; none if it had no such log."""
     return {name: float(value) for name, value in state.get(key, {}).items()}
 
 
 class Log:
-    """A file of JSON lines in the order of steps, of which a reader may read every whole line at any time.
+    """A file of JSON lines in the order of steps; every whole line can be read at any time.
 
     Args:
-        path: The file; made with its first line.
+        path: The file, created with its first line.
 
     Raises:
         RunFailed: When a line cannot be written.
@@ -58,15 +58,15 @@ class Log:
 
     def append(self, values: Mapping[str, float]) -> None:
         """Write a line."""
-        left = memoryview((json.dumps(values) + "\n").encode())
+        remaining = memoryview((json.dumps(values) + "\n").encode())
         with writing(self.path):
             if self._file is None:
                 self._file = FileIO(self.path, "a")
-            while left:  # a disk that is nearly full takes a part
-                left = left[self._file.write(left) :]
+            while remaining:  # a disk that is nearly full writes a part
+                remaining = remaining[self._file.write(remaining) :]
 
     def keep_until(self, step: int) -> None:
-        """Cut off the lines of later steps, and one that was not written to its end."""
+        """Cut off the lines of later steps, and an incomplete last line."""
         if not self.path.is_file():
             return
         with writing(self.path), self.path.open("r+b") as file:
@@ -78,7 +78,7 @@ class Log:
             file.truncate(kept)
 
     def sync(self) -> None:
-        """See that the disk has every line."""
+        """Flush every line to the disk."""
         if self._file is not None:
             with writing(self.path):
                 os.fsync(self._file.fileno())
@@ -89,36 +89,34 @@ class Log:
             self._file.close()
 
 
-def _placed(line: dict[str, int | float]) -> dict[str, int | float]:
+LARGEST_VALUE = 1e100
+"""Larger values are read as this one: sums of the largest floats overflow, and matplotlib finds no ticks for them."""
+
+
+def _check_keys(line: dict[str, int | float]) -> dict[str, int | float]:
     if not line.keys() >= {"step", "images"}:
-        raise ValueError("a line has a `step` and its `images`")
+        raise ValueError("a line must have `step` and `images`")
     return line
 
 
-def _drawable(value: float) -> float:
-    return min(max(value, -LARGEST), LARGEST)
+def _clamp(value: float) -> float:
+    return min(max(value, -LARGEST_VALUE), LARGEST_VALUE)
 
 
-LARGEST = 1e100
-"""What a larger number is read as: sums of the largest floats overflow, and matplotlib finds no ticks for them."""
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | Annotated[float, AfterValidator(_clamp)]
+LOG_LINE: TypeAdapter[dict[str, float]] = TypeAdapter(Annotated[dict[str, Number], AfterValidator(_check_keys)])
 
 
-Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | Annotated[float, AfterValidator(_drawable)]
-
-
-LINE: TypeAdapter[dict[str, float]] = TypeAdapter(Annotated[dict[str, Number], AfterValidator(_placed)])
-
-
-def read_log(path: Path, most: int | None = None) -> list[dict[str, float]]:
-    """The lines of a log, also while it is written; none when there is no log.
+def read_log(path: Path, max_lines: int | None = None) -> list[dict[str, float]]:
+    """Return the lines of a log, also while it is written; none when there is no log.
 
     Args:
         path: The log.
-        most: How many lines to give. Where there are more, a line stands for several: it has the means of their
-            values, with step and images of the last.
+        max_lines: How many lines to return at most. A longer log is cut into groups of lines, and each group becomes
+            one line: the means of its values, with the step and images of its last line.
 
     Raises:
-        BadInput: When a line is not as a run writes it.
+        BadInput: When a line is not what a run writes.
     """
     if not path.is_file():
         return []
@@ -126,12 +124,12 @@ def read_log(path: Path, most: int | None = None) -> list[dict[str, float]]:
         count = sum(1 for _ in file)
         file.seek(0)
         numbered = enumerate(itertools.islice(file, count), start=1)
-        whole = (parse_json(line, LINE, f"{path}:{number}") for number, line in numbered if line.endswith(b"\n"))
-        if most is None or count <= most:
-            return list(whole)
-        size = -(-count // most)
-        parts = itertools.groupby(enumerate(whole), key=lambda placed: placed[0] // size)
-        return [_mean([line for _, line in part]) for _, part in parts]
+        lines = (parse_json(line, LOG_LINE, f"{path}:{number}") for number, line in numbered if line.endswith(b"\n"))
+        if max_lines is None or count <= max_lines:
+            return list(lines)
+        size = -(-count // max_lines)
+        groups = itertools.groupby(enumerate(lines), key=lambda numbered_line: numbered_line[0] // size)
+        return [_mean([line for _, line in group]) for _, group in groups]
 
 
 def _mean(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
