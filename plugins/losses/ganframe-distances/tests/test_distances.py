@@ -12,7 +12,7 @@ from ganframe.testing.fakes import FakeGame
 
 
 def value(config: RegularizerConfig, **tensors: Any) -> float:
-    return config.build().forward({name: torch.as_tensor(each) for name, each in tensors.items()}).item()
+    return config.build().forward({name: torch.as_tensor(values) for name, values in tensors.items()}).item()
 
 
 def images(level: float) -> Tensor:
@@ -64,7 +64,7 @@ def test_a_name_that_the_game_lacks_is_refused_with_those_it_has():
 
 
 def shifted(a: float, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """What G(x) = x + a and G'(y) = y - a make of both domains."""
+    """Return the tensors of both domains for G(x) = x + a and G'(y) = y - a."""
     return {
         "real_a": x,
         "real_b": y,
@@ -127,7 +127,7 @@ def test_latent_reconstruction_by_hand(norm: str, expected: float):
 def test_latent_reconstruction_teaches_generator_and_encoder():
     """G(z) = g z and E(x) = e x reconstruct z where e g = 1; the gradient of (e g - 1)^2 z^2 reaches both."""
     latent = torch.tensor([[2.0], [1.0]])
-    g, e = (torch.tensor(each, requires_grad=True) for each in (3.0, 0.5))
+    g, e = (torch.tensor(factor, requires_grad=True) for factor in (3.0, 0.5))
     term = LatentReconstruction(norm="l2").build()
     term.forward({"latent": latent, "reconstructed_latent": e * (g * latent)}).backward()
     mean_square = 2.5
@@ -159,7 +159,7 @@ def test_large_values_stay_finite(config: RegularizerConfig, dtype: torch.dtype,
     assert bool(prediction.grad.isfinite().all())
 
 
-def test_settings_of_other_kinds_are_refused():
+def test_invalid_settings_are_refused():
     for settings in ({"window": 10}, {"window": 0}, {"sigma": 0}, {"data_range": 0}, {"k1": 0}, {"k2": -1}):
         with pytest.raises(ValidationError):
             SSIM(**settings)

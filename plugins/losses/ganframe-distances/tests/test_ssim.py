@@ -24,20 +24,20 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 
 def by_windows(a: np.ndarray, b: np.ndarray, side: int = 11, sigma: float = 1.5, span: float = 2.0) -> float:
     """The index of Wang et al., eq. 13 to 16, window by window, with variances about the weighted mean."""
-    line = [math.exp(-((place - side // 2) ** 2) / (2 * sigma**2)) for place in range(side)]
+    line = [math.exp(-((position - side // 2) ** 2) / (2 * sigma**2)) for position in range(side)]
     weights = np.outer(line, line) / sum(line) ** 2
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     found = []
     for image_a, image_b in zip(a.reshape(-1, *a.shape[2:]), b.reshape(-1, *b.shape[2:]), strict=True):
         for top in range(a.shape[2] - side + 1):
             for left in range(a.shape[3] - side + 1):
-                x, y = (each[top : top + side, left : left + side] for each in (image_a, image_b))
+                x, y = (image[top : top + side, left : left + side] for image in (image_a, image_b))
                 mean_x, mean_y = (weights * x).sum(), (weights * y).sum()
                 spread_x, spread_y = (weights * (x - mean_x) ** 2).sum(), (weights * (y - mean_y) ** 2).sum()
-                together = (weights * (x - mean_x) * (y - mean_y)).sum()
+                covariance = (weights * (x - mean_x) * (y - mean_y)).sum()
                 found.append(
                     (2 * mean_x * mean_y + c1)
-                    * (2 * together + c2)
+                    * (2 * covariance + c2)
                     / ((mean_x**2 + mean_y**2 + c1) * (spread_x + spread_y + c2))
                 )
     return float(np.mean(found))
@@ -74,9 +74,9 @@ def test_it_agrees_with_gaussian_filters_of_scipy():
 
     means = blur(x), blur(y)
     spreads = blur(x * x) - means[0] ** 2 + blur(y * y) - means[1] ** 2
-    together = blur(x * y) - means[0] * means[1]
+    covariance = blur(x * y) - means[0] * means[1]
     first = (2 * means[0] * means[1] + 0.0004) / (means[0] ** 2 + means[1] ** 2 + 0.0004)
-    expected = (first * (2 * together + 0.0036) / (spreads + 0.0036)).mean()
+    expected = (first * (2 * covariance + 0.0036) / (spreads + 0.0036)).mean()
     assert term(a, b).item() == pytest.approx(1 - expected, abs=1e-10)
 
 
@@ -94,8 +94,8 @@ def test_rounding_does_not_take_it_out_of_its_range(size: float):
     a, b = (size * images(30, 1, 1, 1, seed=seed).float().expand(30, 1, 11, 11) for seed in (0, 1))
     assert term(a, a).item() == pytest.approx(0, abs=1e-6)
     for other in (b, -a):
-        for each, another in zip(a, other, strict=True):
-            leaf = each[None].clone().requires_grad_()
+        for image, another in zip(a, other, strict=True):
+            leaf = image[None].clone().requires_grad_()
             found = term(leaf, another[None])
             found.backward()
             assert -1e-6 <= found.item() <= 2 + 1e-6

@@ -89,44 +89,43 @@ def test_other_margins_are_refused(margin: Any):
         Energy(margin=margin)
 
 
-def test_what_the_loss_takes():
+def test_the_loss_has_no_threshold_and_an_alias():
     assert Energy.decision_threshold is None
     assert installed().registry.find(LossConfig.kind, "ebgan") is Energy
 
 
-class Twice(Game):
+class TwoContests(Game):
     """A generator's turn with two contests over different fakes."""
 
     inputs = ()
     contests = (
-        Contest("judge", real="real", fake="fake", name="one"),
-        Contest("judge", real="real", fake="other", name="two"),
+        Contest("discriminator", real="real", fake="fake", name="one"),
+        Contest("discriminator", real="real", fake="other", name="two"),
     )
-    turns = (Turn("judge", ("judge",)), Turn("generator", ("generator",)))
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
 
-class Single(Twice):
-    contests = (Contest("judge", real="real", fake="fake"),)
+class OneContest(TwoContests):
+    contests = (Contest("discriminator", real="real", fake="fake"),)
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
         return self.players["generator"](game_round["real"])
 
 
-class Showing(nn.Module):
-    """Shows the sample itself as its last features, and its double as the first."""
+class SampleAsFeatures(nn.Module):
+    """A discriminator whose last features are the sample itself; the first are its first column, reversed."""
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         return DiscriminatorOutput(sample.flatten(1).sum(1), features=(sample.flip(0)[:, :1], sample))
 
 
-def pulled(fake: Tensor, game_type: type[Game] = Single, layer: int = -1, **others: Tensor) -> Tensor:
+def pulled(fake: Tensor, game_type: type[Game] = OneContest, layer: int = -1, **others: Tensor) -> Tensor:
     game = game_type({})
-    game.set_players({"judge": Showing(), "generator": nn.Identity()})
+    game.set_players({"discriminator": SampleAsFeatures(), "generator": nn.Identity()})
     batch = {"real": fake, "fake": fake, **others}
     game_round = Round(game, batch, size=len(fake), device=torch.device("cpu"), randomness=Randomness(0))
-    game_round = game_round.in_turn(game.turns[1])
-    return PullingAway(layer=layer).build().forward(game_round)
+    return PullingAway(layer=layer).build().forward(game_round.in_turn(game.turns[1]))
 
 
 def test_identical_fakes_give_one_whatever_their_length():
@@ -157,14 +156,14 @@ def test_a_crowded_space_has_the_least_mean_of_the_readme():
     assert pulled(even).item() == pytest.approx((many - numbers) / (numbers * (many - 1)))
 
 
-def test_feature_maps_are_flattened_and_other_layers_can_be_meant():
+def test_feature_maps_are_flattened_and_other_layers_can_be_chosen():
     maps = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.0]]], **double)
     assert pulled(maps).item() == pytest.approx(1 / 2)
     assert pulled(torch.tensor([[1.0, 0.0], [2.0, 5.0]], **double), layer=0).item() == pytest.approx(1)
 
 
 def test_contests_add_up():
-    value = pulled(torch.eye(2, **double), Twice, other=torch.ones(2, 2, **double))
+    value = pulled(torch.eye(2, **double), TwoContests, other=torch.ones(2, 2, **double))
     assert value.item() == pytest.approx(0 + 1)
 
 
@@ -212,7 +211,10 @@ def test_energy_is_the_mean_squared_error_of_the_reconstruction(shape: tuple[int
 def test_parameters_of_the_autoencoder():
     """2 x (784 x 256 + 256 x 32) weights, and biases for 256, 32, 256 and 784 units."""
     network = autoencoder(TensorSpec((1, 28, 28)))
-    assert sum(each.numel() for each in network.parameters()) == 2 * (784 * 256 + 256 * 32) + 256 + 32 + 256 + 784
+    assert (
+        sum(parameter.numel() for parameter in network.parameters())
+        == 2 * (784 * 256 + 256 * 32) + 256 + 32 + 256 + 784
+    )
 
 
 def test_a_sample_of_several_tensors_is_reconstructed_as_one():

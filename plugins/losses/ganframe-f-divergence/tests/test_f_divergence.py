@@ -241,8 +241,8 @@ def test_no_discriminator_does_better(row: Row, mean: float, deviation: float):
 
 
 @rows
-def test_the_boundary_is_where_p_equals_q(row: Row):
-    """At u = 1 the raw output is the boundary, and f*(f'(1)) = f'(1) - f(1)."""
+def test_the_threshold_is_where_p_equals_q(row: Row):
+    """At u = 1 the raw output is the threshold, and f*(f'(1)) = f'(1) - f(1)."""
     assert row.config.decision_threshold == pytest.approx(float(row.at(np.float64(0))), abs=1e-12)
     loss, at = row.config.build(), torch.tensor(row.config.decision_threshold, **double)
     assert loss.fake_loss(at).item() == pytest.approx(-loss.real_loss(at).item() - row.f(np.float64(1)), abs=1e-12)
@@ -310,7 +310,7 @@ def test_far_out_gradients_are_finite_and_point_the_right_way(row: Row, size: fl
 
 
 @pytest.mark.parametrize("name", ["kl", "jeffrey", "squared-hellinger", "alpha below 1"])
-def test_fakes_that_are_taken_for_real_are_never_let_go(name: str):
+def test_fakes_that_are_taken_for_real_keep_a_large_gradient(name: str):
     """Where e^v is continued as a line, the discriminator still pays by a constant, large slope."""
     raw = torch.tensor([100.0, 1e4], requires_grad=True)
     ROWS[name].config.build().fake_loss(raw).sum().backward()
@@ -415,7 +415,7 @@ def test_derivatives_of_the_conjugate_of_f_alone(name: str):
 @pairs
 def test_f_alone_makes_a_loss_that_reaches_the_divergence(row: Row, mean: float, deviation: float):
     """At the raw outputs that give T = f'(p/q), found here by bisection."""
-    log_u, p, q, step = (each[::200] if np.ndim(each) else each * 200 for each in densities(mean, deviation))
+    log_u, p, q, step = (values[::200] if np.ndim(values) else values * 200 for values in densities(mean, deviation))
     inside = (p > 1e-13) | (q > 1e-13)
     log_u, p, q = log_u[inside], p[inside], q[inside]
     loss = Given(row.f)
@@ -433,7 +433,7 @@ def test_f_alone_makes_a_loss_that_reaches_the_divergence(row: Row, mean: float,
 
 @rows
 def test_a_loss_from_f_alone_keeps_to_the_contract(row: Row):
-    """Finite far out, with the boundary at 0, and exact gradients."""
+    """Finite far out, with the threshold at 0, and exact gradients."""
     loss = Given(row.f)
     at = torch.zeros(1, **double)
     assert loss.fake_loss(at).item() == pytest.approx(-loss.real_loss(at).item() - row.f(np.float64(1)), abs=1e-9)

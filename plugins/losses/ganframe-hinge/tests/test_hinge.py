@@ -25,7 +25,7 @@ def test_the_discriminator_ignores_what_is_right_by_the_margin():
 
 
 @pytest.mark.parametrize("logit", [-1e4, -1.0, 0.0, 1.0, 1e4])
-def test_the_generator_always_feels_the_same_pull(logit: float):
+def test_the_generator_always_has_the_same_gradient(logit: float):
     fake = output(logit)
     LOSS.generator(output(0.0), fake).backward()
     assert fake.logits.grad.tolist() == [-1]

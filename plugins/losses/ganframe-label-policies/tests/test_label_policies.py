@@ -36,7 +36,7 @@ def best_discriminator(real: Tensor, fake: Tensor, p: float, q: float) -> float:
     """D that minimises the non-saturating loss over one logit, at a place with densities p and q, by Newton."""
     loss, logit = non_saturating(), torch.zeros((), **double, requires_grad=True)
     for _ in range(20):
-        of_real, of_fake = (DiscriminatorOutput(logit.expand_as(each), target=each) for each in (real, fake))
+        of_real, of_fake = (DiscriminatorOutput(logit.expand_as(target), target=target) for target in (real, fake))
         cost = p * loss.discriminator(of_real, NOTHING) + q * loss.discriminator(NOTHING, of_fake)
         (slope,) = torch.autograd.grad(cost, logit, create_graph=True)
         (curvature,) = torch.autograd.grad(slope, logit)
@@ -101,7 +101,7 @@ def test_a_flipped_target_stays_flipped_when_softened():
 
 
 @pytest.mark.parametrize("bad", [{"fake": (-0.1, 0.2)}, {"real": (0.8, 1.1)}, {"real": (0.9, 0.8)}])
-def test_ranges_that_are_none_are_refused(bad: dict[str, tuple[float, float]]):
+def test_invalid_ranges_are_refused(bad: dict[str, tuple[float, float]]):
     with pytest.raises(ValidationError, match=r"bound|equal to"):
         SoftLabels(**bad)
 
@@ -148,7 +148,7 @@ def density(x: Tensor, mean: float, deviation: float) -> Tensor:
 def trained_discriminator(policy: LabelPolicyConfig, p: Tensor, q: Tensor, draws: int) -> Tensor:
     """D on a grid: one free logit for each x, trained on the non-saturating loss with densities for weights.
 
-    Each x is judged on its own, as often as there are drawn targets.
+    Each x has a cost of its own, over as many drawn targets as there are draws.
     """
     loss, live = non_saturating(), policy.build()
     shape = (len(p), draws)
@@ -160,8 +160,8 @@ def trained_discriminator(policy: LabelPolicyConfig, p: Tensor, q: Tensor, draws
     def side_cost(target: Tensor, density: Tensor, real: bool) -> Tensor:
         """The loss of one side at each x: that of both, less that of the other side, which does not depend on D."""
         costs = []
-        for logit, each in zip(logits, target, strict=True):
-            mine = DiscriminatorOutput(logit.expand(draws), target=each)
+        for logit, drawn in zip(logits, target, strict=True):
+            mine = DiscriminatorOutput(logit.expand(draws), target=drawn)
             costs.append(loss.discriminator(mine, NOTHING) if real else loss.discriminator(NOTHING, mine))
         return (density * (torch.stack(costs) - math.log(2))).sum()
 

@@ -133,7 +133,7 @@ def test_a_small_image_has_a_density_too():
 def test_gradients_agree_with_finite_differences():
     network = gaussian(*PARAMETERS[0])
     sample = torch.randn(3, 2, generator=torch.Generator().manual_seed(0), **DOUBLE).requires_grad_()
-    inputs = (sample, *(each.detach().clone().requires_grad_() for each in network.parameters()))
+    inputs = (sample, *(parameter.detach().clone().requires_grad_() for parameter in network.parameters()))
 
     def value(sample: Tensor, *parameters: Tensor) -> Tensor:
         named = dict(zip(dict(network.named_parameters()), parameters, strict=True))
@@ -158,7 +158,7 @@ def test_far_samples_stay_finite(dtype: torch.dtype, size: float):
         found = term(network, real=torch.full((3, 4), size, dtype=dtype))
     found.backward()
     assert bool(found.isfinite())
-    assert all(bool(each.grad.isfinite().all()) for each in network.parameters())
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in network.parameters())
 
 
 def test_autocast_does_not_make_the_density_coarser():
@@ -169,14 +169,14 @@ def test_autocast_does_not_make_the_density_coarser():
     assert torch.equal(found, network.log_prob(sample))
 
 
-class Wrong(nn.Module):
+class DensityOfWrongShape(nn.Module):
     def log_prob(self, sample: Tensor, condition: Tensor | None = None) -> Tensor:
         return sample
 
 
-def test_a_density_that_is_not_one_number_an_example_is_refused():
+def test_a_density_that_is_not_one_number_for_each_example_is_refused():
     with pytest.raises(BadInput, match=r"gives \(3, 2\), not one number for each example"):
-        term(Wrong(), real=torch.zeros(3, 2))
+        term(DensityOfWrongShape(), real=torch.zeros(3, 2))
 
 
 CONFIG = """
@@ -268,7 +268,7 @@ class Probe:
         self.value = scalars["generator/negative-log-likelihood"]
 
 
-def test_other_settings_are_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(ValidationError):
         Gaussian(scale=0)
     with pytest.raises(ValidationError):

@@ -59,7 +59,7 @@ def quantiles(mean: float, count: int = 20_000) -> Tensor:
 
 
 def train_discriminator(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
-    """The coefficients of C(x) = c_0 + c_1 x + c_2 x^2 + c_3 x^3 after training, and the value V that they reach."""
+    """Return the coefficients of C(x) = c_0 + c_1 x + c_2 x^2 + c_3 x^3 after training, and their value V."""
     coefficients = torch.zeros(4, **double, requires_grad=True)
     optimizer = torch.optim.LBFGS([coefficients], max_iter=200, line_search_fn="strong_wolfe", tolerance_change=1e-14)
     real, fake = (torch.stack([x**power for power in range(4)], 1) for x in (real, fake))
@@ -83,7 +83,7 @@ def test_a_trained_discriminator_approaches_the_posterior_and_the_divergence():
     assert (value + 2 * math.log(2)) / 2 == pytest.approx(0.05777, abs=5e-5)
     x = torch.linspace(-2, 2.7, 48, **double)
     p, q = (torch.exp(-((x - mean) ** 2) / 2) for mean in (0.0, 0.7))
-    found = sum(each * x**power for power, each in enumerate(coefficients)).sigmoid()
+    found = sum(coefficient * x**power for power, coefficient in enumerate(coefficients)).sigmoid()
     torch.testing.assert_close(found, p / (p + q), rtol=0, atol=2e-3)
 
 

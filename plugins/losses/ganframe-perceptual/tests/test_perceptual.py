@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganframe.config import BadInput, EncoderConfig
-from ganframe.testing.fakes import FakeGame, batch_of, round_of, with_built_players
+from ganframe.testing.fakes import FakeGame, make_round, random_batch, with_built_players
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -81,12 +81,12 @@ def test_gradients_agree_with_finite_differences(distance: Any):
 def test_the_gradient_goes_to_the_prediction_and_never_to_the_encoder():
     game = with_built_players(FakeGame(("fake", "target")))
     live = Perceptual(encoder=RandomConvolutions()).build()
-    batch = batch_of(game.data)
+    batch = random_batch(game.data)
     batch["fake"].requires_grad_()
-    live.forward(round_of(game, batch, game.turns[1])).backward()
+    live.forward(make_round(game, batch, game.turns[1])).backward()
     assert bool(batch["fake"].grad.any())
     assert batch["target"].grad is None
-    assert all(each.grad is None and not each.requires_grad for each in cast(nn.Module, live).parameters())
+    assert all(p.grad is None and not p.requires_grad for p in cast(nn.Module, live).parameters())
 
 
 def test_a_step_down_the_gradient_brings_the_activations_closer():
@@ -97,12 +97,12 @@ def test_a_step_down_the_gradient_brings_the_activations_closer():
     assert value(cast(Any, live), (fake - 5 * fake.grad).detach(), target) < first
 
 
-def test_the_encoder_is_no_part_of_the_state_but_moves_along():
+def test_the_encoder_is_not_part_of_the_state_but_moves_along():
     live = cast(nn.Module, Perceptual(encoder=RandomConvolutions()).build())
     assert dict(live.state_dict()) == {}
     assert len(list(live.parameters())) == 3
     live.to(torch.float64)
-    assert all(each.dtype == torch.float64 for each in live.parameters())
+    assert all(parameter.dtype == torch.float64 for parameter in live.parameters())
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
@@ -144,7 +144,7 @@ def test_random_convolutions_halve_the_sides_and_keep_the_size_of_activations():
     """Of N(0, 1), 27 weights of N(0, 2 / 27) make N(0, 2), of whose square the ReLU leaves half: 1, but for edges."""
     torch.manual_seed(0)
     found = RandomConvolutions(channels=(64, 64)).build()(torch.randn(8, 3, 33, 20))
-    assert [tuple(each.shape[1:]) for each in found] == [(64, 33, 20), (64, 17, 10)]
+    assert [tuple(activation.shape[1:]) for activation in found] == [(64, 33, 20), (64, 17, 10)]
     assert found[0].square().mean().item() == pytest.approx(1, rel=0.3)
 
 
@@ -163,12 +163,12 @@ def test_grey_images_are_seen_as_three_equal_channels():
 
 
 @pytest.mark.parametrize("shape", [(2, 8), (2, 4, 8, 8)])
-def test_samples_that_are_no_colour_images_are_refused(shape: tuple[int, ...]):
+def test_samples_that_are_not_colour_images_are_refused(shape: tuple[int, ...]):
     with pytest.raises(BadInput, match="sees images with 1 or 3 channels"):
         RandomConvolutions().build()(torch.zeros(shape))
 
 
-def test_other_settings_are_refused():
+def test_invalid_settings_are_refused():
     for config, settings in (
         (Perceptual, {}),
         (Perceptual, {"encoder": RandomConvolutions(), "layer_weights": (-1,)}),

@@ -27,33 +27,33 @@ def file(tmp_path: Path) -> Path:
 def test_parameters_of_the_convolutions(depth: int, last: str, count: int):
     with torch.device("meta"):
         network = Network(depth, [last])
-    assert sum(each.numel() for each in network.parameters()) == count
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
 def test_the_indices_are_those_of_torchvision():
     """Read off torchvision's configurations D and E, without batch norm."""
     d = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     e = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34]
-    assert [each.index for each in convolutions(16)] == d
-    assert [each.index for each in convolutions(19)] == e
+    assert [conv.index for conv in convolutions(16)] == d
+    assert [conv.index for conv in convolutions(19)] == e
 
 
 @pytest.mark.parametrize(("depth", "size"), [(16, 13), (19, 16)])
 def test_shapes_of_all_activations(depth: int, size: int):
     """The sides are halved by each of the four pools between blocks; the fifth comes behind the last convolution."""
-    names = [each.name for each in convolutions(depth)]
+    names = [conv.name for conv in convolutions(depth)]
     assert len(names) == size
     with torch.device("meta"):
         found = Network(depth, names)(torch.zeros(1, 3, 64, 48))
     expected = {"1": (64, 64, 48), "2": (128, 32, 24), "3": (256, 16, 12), "4": (512, 8, 6), "5": (512, 4, 3)}
-    assert [tuple(each.shape[1:]) for each in found] == [expected[name[4]] for name in names]
+    assert [tuple(activation.shape[1:]) for activation in found] == [expected[name[4]] for name in names]
 
 
 def test_two_blocks_agree_with_convolutions_of_scipy(file: Path):
     """The image in [0, 1], normalised as ImageNet; correlations, biases, ReLUs, a max pool, correlations."""
     sample = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = VGG(file=file, layers=("relu1_1", "relu2_2")).build()(sample)
-    weights = {name: each.double().numpy() for name, each in load_file(file).items()}
+    weights = {name: tensor.double().numpy() for name, tensor in load_file(file).items()}
 
     def layer(maps: list[np.ndarray], index: int) -> list[np.ndarray]:
         kernels, biases = weights[f"features.{index}.weight"], weights[f"features.{index}.bias"]
@@ -67,18 +67,18 @@ def test_two_blocks_agree_with_convolutions_of_scipy(file: Path):
     maps = [(channel - mean) / deviation for channel, (mean, deviation) in zip(unit, statistics, strict=True)]
     first = layer(maps, 0)
     second = layer(first, 2)
-    pooled = [each[:, :6].reshape(3, 2, 3, 2).max(axis=(1, 3)) for each in second]
+    pooled = [plane[:, :6].reshape(3, 2, 3, 2).max(axis=(1, 3)) for plane in second]
     fourth = layer(layer(pooled, 5), 7)
     np.testing.assert_allclose(found[0][0].numpy(), np.stack(first), atol=2e-5)
     np.testing.assert_allclose(found[1][0].numpy(), np.stack(fourth), atol=2e-5)
 
 
-def test_only_what_is_asked_for_is_loaded(file: Path):
+def test_only_the_layers_in_use_are_loaded(file: Path):
     network = VGG(file=file, layers=("relu1_1",)).build()
-    assert sum(each.numel() for each in network.parameters()) == 64 * 27 + 64
+    assert sum(parameter.numel() for parameter in network.parameters()) == 64 * 27 + 64
 
 
-def test_what_else_is_in_the_file_is_ignored(file: Path):
+def test_the_rest_of_the_file_is_ignored(file: Path):
     weights = load_file(file) | {"classifier.0.weight": torch.zeros(2, 2)}
     save_file(weights, file)
     assert VGG(file=file, layers=("relu2_2",)).build()(torch.zeros(1, 1, 8, 8))[0].shape == (1, 128, 4, 4)
@@ -129,7 +129,7 @@ def test_images_that_the_pools_leave_nothing_of_are_refused(file: Path):
         {"file": "x", "depth": 11},
     ],
 )
-def test_other_settings_are_refused(settings: dict[str, Any]):
+def test_invalid_settings_are_refused(settings: dict[str, Any]):
     with pytest.raises(ValidationError):
         VGG(**settings)
 

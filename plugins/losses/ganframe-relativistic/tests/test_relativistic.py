@@ -59,7 +59,7 @@ def test_pairs_are_compared_one_by_one():
     torch.testing.assert_close(value.detach().item(), expected)
 
 
-def test_alike_is_the_log_of_two():
+def test_equal_outputs_cost_the_log_of_two():
     torch.testing.assert_close(LOSS.discriminator(output(0.3), output(0.3)).detach().item(), math.log(2))
 
 
@@ -114,7 +114,7 @@ def test_with_one_example_the_average_is_twice_the_pair(c_real: float, c_fake: f
 def test_the_average_ignores_a_common_shift_and_the_order(cost: Cost):
     loss = RelativisticAverage(cost=cost).build()
     here = loss.discriminator(output(*REALS), output(*FAKES))
-    shifted = loss.discriminator(output(*(each + 100 for each in REALS)), output(*(each + 100 for each in FAKES)))
+    shifted = loss.discriminator(output(*(c + 100 for c in REALS)), output(*(c + 100 for c in FAKES)))
     torch.testing.assert_close(here, shifted)
     torch.testing.assert_close(here, loss.discriminator(output(*REALS[::-1]), output(*FAKES)))
 

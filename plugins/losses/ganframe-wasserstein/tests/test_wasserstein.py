@@ -15,7 +15,7 @@ LOSS, PENALTY = Wasserstein().build(), WGANGP().build()
 double = {"dtype": torch.float64}
 
 
-class Plain(Game):
+class OneContest(Game):
     inputs = ()
     contests = (Contest("critic", real="real", fake="fake", real_condition="seen", fake_condition="seen"),)
     turns = (Turn("critic", ("critic",)),)
@@ -40,11 +40,10 @@ def linear(slope: list[float]) -> Critic:
 def round_of(critic: nn.Module, real: Any, fake: Any, condition: Tensor | None = None, seed: int = 0) -> Round:
     size = len(real[0] if isinstance(real, tuple) else real)
     batch = {"real": real, "fake": fake, "seen": condition}
-    game = Plain({})
+    game = OneContest({})
     game.set_players({"critic": critic})
     game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed))
-    game_round = game_round.in_turn(game.turns[0])
-    return game_round
+    return game_round.in_turn(game.turns[0])
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
@@ -56,7 +55,7 @@ def penalty(critic: nn.Module, real: Any, fake: Any, condition: Tensor | None = 
 
 
 def test_the_loss_is_the_difference_of_means():
-    real, fake = (DiscriminatorOutput(torch.tensor(each, requires_grad=True)) for each in ([3.0, 5.0], [1.0, -2.0]))
+    real, fake = (DiscriminatorOutput(torch.tensor(logits, requires_grad=True)) for logits in ([3.0, 5.0], [1.0, -2.0]))
     value = LOSS.discriminator(real, fake)
     value.backward()
     assert value.item() == -0.5 - 4
@@ -116,7 +115,7 @@ def test_patches_count_by_their_mean():
     assert penalty(critic, one, one) == pytest.approx((2 - 1) ** 2)
 
 
-def test_interpolates_are_judged_with_their_condition():
+def test_interpolates_have_the_condition_of_the_real_side():
     critic = Critic(lambda x, condition: (x * condition).sum(1))
     seen = torch.tensor([[3.0, 4.0], [0.0, 1.0]], **double)
     assert penalty(critic, draws(2, 2), draws(2, 2, seed=1), seen) == pytest.approx((4**2 + 0) / 2)

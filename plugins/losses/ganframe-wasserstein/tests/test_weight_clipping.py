@@ -43,11 +43,11 @@ class Line(nn.Module):
 
 
 def sizes(network: nn.Module) -> list[float]:
-    return [each.abs().max().item() for each in network.parameters()]
+    return [parameter.abs().max().item() for parameter in network.parameters()]
 
 
 class Watch:
-    """The largest parameter of each player after each step, and of what is clipped after each turn."""
+    """The largest parameter of each player after each step, and of the clipped critic after each turn."""
 
     def __init__(self) -> None:
         self.critic: list[float] = []
@@ -56,7 +56,7 @@ class Watch:
 
     @hookimpl(trylast=True)
     def on_turn_end(self, run: Run) -> None:
-        (clipped,) = (each for each in run.game.players["discriminator"].modules() if isinstance(each, Clipped))
+        (clipped,) = (module for module in run.game.players["discriminator"].modules() if isinstance(module, Clipped))
         self.turns.append(max(sizes(clipped)))
 
     @hookimpl
@@ -90,7 +90,7 @@ def test_weights_stay_in_the_box_while_they_are_trained(bound: float, tmp_path: 
         "{type: class-head, classes: 8, of: {type: minibatch-stddev, of: {critic}}}",
     ],
 )
-def test_inside_of_other_transforms_what_it_holds_is_clipped_and_nothing_else(outer: str, tmp_path: Path):
+def test_inside_other_transforms_only_its_own_parameters_are_clipped(outer: str, tmp_path: Path):
     watch = watched("{type: linear, start: 0.1, end: 0.0001}", tmp_path, outer)
     assert watch.turns[0] == pytest.approx(0.1)
     assert watch.turns[-1] == pytest.approx(0.1 - (0.1 - 0.0001) * 19 / 20, rel=1e-4)
@@ -110,7 +110,7 @@ def test_the_critic_is_in_the_box_when_it_is_built():
     torch.manual_seed(0)
     clipped = WeightClipping(of=FakeDiscriminator(), bound=0.05).build(sample=TensorSpec((5,)))
     assert max(sizes(plain)) > 0.05
-    expected = [each.clamp(-0.05, 0.05) for each in plain.parameters()]
+    expected = [parameter.clamp(-0.05, 0.05) for parameter in plain.parameters()]
     assert all(map(torch.equal, clipped.parameters(), expected))
 
 
@@ -137,7 +137,7 @@ def test_a_linear_critic_measures_the_bound_times_the_difference_of_means(
     assert estimate == pytest.approx(bound * abs(sum(real) - sum(fake)) / 2, rel=1e-9)
 
 
-def test_what_else_the_critic_offers_is_still_there():
+def test_other_attributes_of_the_critic_are_still_there():
     line = Line()
     line.extra = 3
     assert Clipped(line, 0.1).extra == 3

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from ganframe.config import Component, RegularizerConfig, Scheduled, hookimpl
 
@@ -20,7 +21,7 @@ def _names(pairs: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
 
 
 def _build(pairs: tuple[tuple[str, str], ...], norm: Literal["l1", "l2"] = "l1") -> Regularizer:
-    from ganframe_distances.distances import Distances, absolute, squared  # noqa: PLC0415  configs stay free of torch
+    from ganframe_distances.distances import Distances, absolute, squared
 
     return Distances(pairs, absolute if norm == "l1" else squared)
 
@@ -32,16 +33,16 @@ class L1(RegularizerConfig):
     type: Literal["l1"] = "l1"
     zero_when = "tensors are equal"
     prediction: str = "fake"
-    """Name of the tensor that is made."""
+    """Name of the generated tensor."""
     target: str = "target"
     """Name of the tensor that it should equal."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return _names(((self.prediction, self.target),))
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
         return _build(((self.prediction, self.target),))
 
 
@@ -53,16 +54,16 @@ class L2(RegularizerConfig):
     aliases = ("mse",)
     zero_when = "tensors are equal"
     prediction: str = "fake"
-    """Name of the tensor that is made."""
+    """Name of the generated tensor."""
     target: str = "target"
     """Name of the tensor that it should equal."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return _names(((self.prediction, self.target),))
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
         return _build(((self.prediction, self.target),), "l2")
 
 
@@ -73,7 +74,7 @@ class SSIM(RegularizerConfig):
     type: Literal["ssim"] = "ssim"
     zero_when = "tensors are equal"
     prediction: str = "fake"
-    """Name of the tensor that is made."""
+    """Name of the generated tensor."""
     target: str = "target"
     """Name of the tensor that it should equal."""
     window: int = Field(default=11, ge=1)
@@ -91,24 +92,24 @@ class SSIM(RegularizerConfig):
     @classmethod
     def _odd(cls, window: int) -> int:
         if window % 2 == 0:
-            raise ValueError(f"the window has a pixel in its middle, so its side is odd, not {window}")
+            raise ValueError(f"the window needs a middle pixel, so its side must be odd, not {window}")
         return window
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return _names(((self.prediction, self.target),))
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_distances.distances import Distances  # noqa: PLC0415  configs stay free of torch
-        from ganframe_distances.similarity import Dissimilarity  # noqa: PLC0415  configs stay free of torch
+        from ganframe_distances.distances import Distances
+        from ganframe_distances.similarity import Dissimilarity
 
         stabilisers = ((self.k1 * self.data_range) ** 2, (self.k2 * self.data_range) ** 2)
         return Distances(((self.prediction, self.target),), Dissimilarity(self.window, self.sigma, *stabilisers))
 
 
 class Cycle(RegularizerConfig):
-    """Mean absolute difference of what went to the other domain and back, and the original; summed over domains."""
+    """Mean absolute difference of samples and their translation to the other domain and back; summed over domains."""
 
     paper = "Zhu et al. 2017, arXiv:1703.10593, eq. 2"
     type: Literal["cycle"] = "cycle"
@@ -118,17 +119,17 @@ class Cycle(RegularizerConfig):
     pairs: Pairs = (("reconstructed_a", "real_a"), ("reconstructed_b", "real_b"))
     """Names of the tensors that should equal each other, a pair for each domain."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return _names(self.pairs)
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
         return _build(self.pairs)
 
 
 class Identity(RegularizerConfig):
-    """Mean absolute change by a generator of what is in its output domain already; summed over domains."""
+    """Mean absolute change that a generator makes to samples of its own output domain; summed over domains."""
 
     paper = "Zhu et al. 2017, arXiv:1703.10593, section 5.2; after Taigman et al. 2017, arXiv:1611.02200"
     type: Literal["identity"] = "identity"
@@ -138,17 +139,17 @@ class Identity(RegularizerConfig):
     pairs: Pairs = (("identity_a", "real_a"), ("identity_b", "real_b"))
     """Names of the tensors that should equal each other, a pair for each domain."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return _names(self.pairs)
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
         return _build(self.pairs)
 
 
 class LatentReconstruction(RegularizerConfig):
-    """Mean absolute or squared difference of the latents and what an encoder finds of them in the samples."""
+    """Mean absolute or squared difference of the latents and their reconstruction by an encoder from the samples."""
 
     paper = "Zhu et al. 2017, arXiv:1711.11586, section 3.3; l2: Srivastava et al. 2017, arXiv:1705.07761"
     type: Literal["latent-reconstruction"] = "latent-reconstruction"
@@ -156,16 +157,16 @@ class LatentReconstruction(RegularizerConfig):
     latent: str = "latent"
     """Name of the tensor that the samples were made from."""
     reconstruction: str = "reconstructed_latent"
-    """Name of the tensor that is found in them."""
+    """Name of the tensor that the encoder reconstructs from them."""
     norm: Literal["l1", "l2"] = "l1"
     """The absolute or the squared difference."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return _names(((self.reconstruction, self.latent),))
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
         return _build(((self.reconstruction, self.latent),), self.norm)
 
 

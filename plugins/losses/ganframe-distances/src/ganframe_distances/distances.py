@@ -24,7 +24,7 @@ class Distances(nn.Module):
         self.between = between
 
     def forward(self, game_round: Round) -> Tensor:
-        """The distance, a scalar >= 0.
+        """Return the distance, a scalar >= 0.
 
         Raises:
             BadInput: When the tensors of a pair differ in shape, or the distance does not suit them.
@@ -41,11 +41,11 @@ class Distances(nn.Module):
 
 
 def absolute(a: Tensor, b: Tensor) -> Tensor:
-    """Mean |a - b| over batch and elements."""
+    """Return the mean |a - b| over batch and elements."""
     return (a - b).abs().mean()
 
 
 def squared(a: Tensor, b: Tensor) -> Tensor:
-    """Mean (a - b)^2 over batch and elements; the squares at least in float32."""
+    """Return the mean (a - b)^2 over batch and elements; squares are at least in float32."""
     difference = a - b
     return difference.to(torch.promote_types(difference.dtype, torch.float32)).square().mean()

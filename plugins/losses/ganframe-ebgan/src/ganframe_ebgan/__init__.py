@@ -1,12 +1,12 @@
-"""Energy-based GAN: the discriminator is an autoencoder, and what it cannot reconstruct has a high energy."""
+"""Energy-based GAN: the discriminator is an autoencoder; samples that it cannot reconstruct have a high energy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import PositiveInt
+from typing_extensions import override
 
 from ganframe.config import (
     Bounds,
@@ -30,7 +30,7 @@ PAPER = "Zhao et al. 2017, arXiv:1609.03126"
 
 
 class Autoencoder(DiscriminatorConfig):
-    """Judges by how well it can reconstruct a sample of any shape: the raw output is minus the mean squared error."""
+    """Scores a sample of any shape by its reconstruction: the raw output is minus the mean squared error."""
 
     paper = f"{PAPER}, section 2.3"
     type: Literal["autoencoder"] = "autoencoder"
@@ -38,11 +38,11 @@ class Autoencoder(DiscriminatorConfig):
     hidden: tuple[PositiveInt, ...] = (256,)
     """Units of each hidden layer of the encoder, from the sample on; the decoder has the same in reverse."""
     code: PositiveInt = 32
-    """Numbers in a code, which is what the verdict shows as features."""
+    """Numbers in a code; the codes are the discriminator's features."""
 
+    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
-        from ganframe_ebgan.autoencoder import AutoencoderNetwork  # noqa: PLC0415  configs stay free of torch
+        from ganframe_ebgan.autoencoder import AutoencoderNetwork
 
         return AutoencoderNetwork(self, sample)
 
@@ -57,9 +57,9 @@ class Energy(LossConfig):
     margin: Annotated[Scheduled, Bounds(ge=0)] = 1.0
     """Energy beyond which a fake no longer counts (the paper's m), >= 0; a number or a schedule."""
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_ebgan.terms import EnergyLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_ebgan.terms import EnergyLoss
 
         return EnergyLoss(initial_value(self.margin))
 
@@ -74,11 +74,11 @@ class PullingAway(RegularizerConfig):
     weight: Scheduled = 0.1
     """Factor of the term, 0.1 in the paper; a number or a schedule."""
     layer: int = -1
-    """Which of the verdict's features is meant, counted from 0 at the input side or from -1 at the other."""
+    """Which of the discriminator's features is used, counted from 0 at the input side or from -1 at the other."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_ebgan.terms import PullingAwayTerm  # noqa: PLC0415  configs stay free of torch
+        from ganframe_ebgan.terms import PullingAwayTerm
 
         return PullingAwayTerm(self.layer)
 

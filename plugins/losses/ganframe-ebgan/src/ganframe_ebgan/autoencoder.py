@@ -8,17 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ganframe.config import SampleSpec, parts
-from ganframe.game import DiscriminatorOutput
+from ganframe.game import DiscriminatorOutput, Sample, sample_parts
 from ganframe_ebgan import Autoencoder
-
-if TYPE_CHECKING:
-    from ganframe.game import Sample
 
 
 class AutoencoderNetwork(nn.Module):
@@ -26,7 +22,10 @@ class AutoencoderNetwork(nn.Module):
 
     Args:
         config: Widths.
-        sample: What is reconstructed; several tensors are flattened and joined.
+        sample: Spec of a sample; several tensors are flattened and joined.
+
+    References:
+        Zhao et al. 2017, arXiv:1609.03126, section 2.3.
     """
 
     def __init__(self, config: Autoencoder, sample: SampleSpec) -> None:
@@ -35,9 +34,8 @@ class AutoencoderNetwork(nn.Module):
         self.encode, self.decode = _layers(widths), _layers(widths[::-1])
 
     def forward(self, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """Judge samples of D numbers: logits `(B,)` are minus the mean squared error, features the code `(B, K)`."""
-        joined = sample if isinstance(sample, tuple) else (sample,)
-        flat = torch.cat([part.reshape(len(part), -1) for part in joined], dim=1)
+        """Return minus the mean squared errors as logits `(B,)`, and the codes as features `(B, K)`."""
+        flat = torch.cat([part.reshape(len(part), -1) for part in sample_parts(sample)], dim=1)
         code = self.encode(flat)
         return DiscriminatorOutput(-(self.decode(code) - flat).square().mean(1), features=(code,))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
+from typing_extensions import override
 
-from ganframe.game import Round, SeparableLoss
+from ganframe.game import Contest, ContestRegularizer, Round, SeparableLoss
 
 
 class EnergyLoss(SeparableLoss):
@@ -14,6 +15,9 @@ class EnergyLoss(SeparableLoss):
 
     Args:
         margin: The paper's m.
+
+    References:
+        Zhao et al. 2017, arXiv:1609.03126, eq. 1 and 2.
     """
 
     def __init__(self, margin: float) -> None:
@@ -21,31 +25,33 @@ class EnergyLoss(SeparableLoss):
         self.margin = margin
 
     def real_loss(self, logits: Tensor) -> Tensor:
-        """Cost E."""
+        """Return E."""
         return -logits
 
     def fake_loss(self, logits: Tensor) -> Tensor:
-        """Cost max(0, m - E)."""
+        """Return max(0, m - E)."""
         return (self.margin + logits).relu()
 
 
-class PullingAwayTerm(nn.Module):
+class PullingAwayTerm(ContestRegularizer):
     """1/(N (N - 1)) sum_{i != j} cos(S_i, S_j)^2 for the features S of N fakes, summed over the contests of the turn.
+
+    It lies in [0, 1] for each contest, and is 0 for a batch of one.
 
     Args:
         layer: Index of the features; further axes are flattened.
+
+    References:
+        Zhao et al. 2017, arXiv:1609.03126, section 2.4.
     """
 
     def __init__(self, layer: int) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, game_round: Round) -> Tensor:
-        """The term, a scalar in [0, 1] for each contest; 0 for a batch of one."""
-        features = (
-            game_round.discriminator_output(contest, "fake").features[self.layer] for contest in game_round.contests
-        )
-        return sum(map(_mean_squared_cosine, features), torch.zeros((), device=game_round.device))
+    @override
+    def penalty(self, game_round: Round, contest: Contest) -> Tensor:
+        return _mean_squared_cosine(game_round.discriminator_output(contest, "fake").features[self.layer])
 
 
 def _mean_squared_cosine(features: Tensor) -> Tensor:

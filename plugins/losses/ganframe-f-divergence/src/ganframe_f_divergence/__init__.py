@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat
+from typing_extensions import override
 
 from ganframe.config import Component, LossConfig, hookimpl
 
@@ -20,8 +20,8 @@ PAPER = "Nowozin et al. 2016, arXiv:1606.00709"
 class FDivergence(LossConfig):
     """Base of the losses: the discriminator maximises E_p[T] - E_q[f*(T)] <= D_f(p || q).
 
-    T = g(v) for raw outputs v, where g maps onto the domain of the conjugate f*. `boundary` is the v at which
-    g(v) = f'(1), where p = q.
+    T = g(v) for raw outputs v, where g maps onto the domain of the conjugate f*. `decision_threshold` is the v at
+    which g(v) = f'(1), where p = q.
     """
 
     paper = f"{PAPER}, eq. 6, tables 1 and 2"
@@ -34,9 +34,9 @@ class TotalVariation(FDivergence):
 
     type: Literal["total-variation"] = "total-variation"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import TotalVariationLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import TotalVariationLoss
 
         return TotalVariationLoss(self.non_saturating)
 
@@ -47,9 +47,9 @@ class KL(FDivergence):
     type: Literal["kl"] = "kl"
     decision_threshold = 1.0
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import KLLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import KLLoss
 
         return KLLoss(self.non_saturating)
 
@@ -59,9 +59,9 @@ class ReverseKL(FDivergence):
 
     type: Literal["reverse-kl"] = "reverse-kl"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import ReverseKLLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import ReverseKLLoss
 
         return ReverseKLLoss(self.non_saturating)
 
@@ -71,9 +71,9 @@ class Pearson(FDivergence):
 
     type: Literal["pearson"] = "pearson"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import PearsonLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import PearsonLoss
 
         return PearsonLoss(self.non_saturating)
 
@@ -83,9 +83,9 @@ class Neyman(FDivergence):
 
     type: Literal["neyman"] = "neyman"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import NeymanLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import NeymanLoss
 
         return NeymanLoss(self.non_saturating)
 
@@ -95,9 +95,9 @@ class SquaredHellinger(FDivergence):
 
     type: Literal["squared-hellinger"] = "squared-hellinger"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import SquaredHellingerLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import SquaredHellingerLoss
 
         return SquaredHellingerLoss(self.non_saturating)
 
@@ -107,9 +107,9 @@ class Jeffrey(FDivergence):
 
     type: Literal["jeffrey"] = "jeffrey"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import JeffreyLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import JeffreyLoss
 
         return JeffreyLoss(self.non_saturating)
 
@@ -119,9 +119,9 @@ class JensenShannon(FDivergence):
 
     type: Literal["jensen-shannon"] = "jensen-shannon"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import JensenShannonLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import JensenShannonLoss
 
         return JensenShannonLoss(self.non_saturating)
 
@@ -138,9 +138,9 @@ class WeightedJensenShannon(FDivergence):
         """The raw output at which p = q."""
         return -math.log(math.expm1(-self.pi * math.log(self.pi)))
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import WeightedJensenShannonLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import WeightedJensenShannonLoss
 
         return WeightedJensenShannonLoss(self.pi, self.non_saturating)
 
@@ -150,9 +150,9 @@ class FGAN(FDivergence):
 
     type: Literal["f-gan"] = "f-gan"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import FGANLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import FGANLoss
 
         return FGANLoss(self.non_saturating)
 
@@ -177,12 +177,12 @@ class Alpha(FDivergence):
         """The raw output at which p = q."""
         if self.alpha > 1:
             return 0.0
-        at = 1 / (1 - self.alpha)  # softplus(-v) at the boundary
+        at = 1 / (1 - self.alpha)  # softplus(-v) at the threshold
         return -at - math.log(-math.expm1(-at))
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_f_divergence.losses import AlphaAboveOne, AlphaBelowOne  # noqa: PLC0415  configs stay free of torch
+        from ganframe_f_divergence.losses import AlphaAboveOne, AlphaBelowOne
 
         live = AlphaAboveOne if self.alpha > 1 else AlphaBelowOne
         return live(self.alpha, self.non_saturating)

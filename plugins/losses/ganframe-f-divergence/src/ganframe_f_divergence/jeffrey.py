@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 STEPS = 7
-"""Newton steps; from this start they reach the precision of float64 for |t| up to 1e4 and beyond."""
+"""Number of Newton steps; from these starts they reach the precision of float64 for |t| up to 1e4 and beyond."""
 
 
 def log_ratio(t: Tensor) -> Tensor:
-    """The ln u with f'(u) = ln u + 1 - 1/u = t, that is -ln W(e^(1 - t)); of any shape and sign.
+    """Return the ln u with f'(u) = ln u + 1 - 1/u = t, that is -ln W(e^(1 - t)); of any shape and sign.
 
     The gradient is that of the exact solution, 1/(1 + 1/u), and can be differentiated again.
     """

@@ -11,24 +11,28 @@ import math
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+from typing_extensions import override
 
 from ganframe.game import SeparableLoss
 from ganframe_f_divergence.jeffrey import log_ratio
 
 LIMIT = 30.0
-"""Exponentials are continued as straight lines from e^30, about 1e13, on: their squares still fit in float32."""
+"""Exponent from which exponentials go on as straight lines: e^30 is about 1e13, whose square still fits in float32."""
 
 TINY = 80.0
-"""e^-80 is still a normal number in float32."""
+"""Largest v for which e^-v is taken: e^-80 is still a normal number in float32."""
 
 
 class FDivergenceLoss(SeparableLoss):
-    """Discriminator: -E_p[T] + E_q[f*(T)]. Generator: -E_q[f*(T)], or -E_q[T] where it is not to saturate.
+    """Discriminator: -E_p[T] + E_q[f*(T)]. Generator: -E_q[f*(T)], or -E_q[T] with `non_saturating`.
 
-    Computes in float32 at the least.
+    Computes at least in float32.
 
     Args:
         non_saturating: Whether the generator minimises -E_q[T].
+
+    References:
+        Nowozin et al. 2016, arXiv:1606.00709, eq. 6, tables 1 and 2.
     """
 
     def __init__(self, non_saturating: bool = False) -> None:
@@ -36,95 +40,95 @@ class FDivergenceLoss(SeparableLoss):
         self.non_saturating = non_saturating
 
     def output(self, v: Tensor) -> Tensor:
-        """T = g(v) for raw outputs of any shape."""
+        """Return T = g(v) for raw outputs of any shape."""
         raise NotImplementedError
 
     def conjugate(self, v: Tensor) -> Tensor:
-        """f*(g(v)) for raw outputs of any shape."""
+        """Return f*(g(v)) for raw outputs of any shape."""
         raise NotImplementedError
 
     def real_loss(self, logits: Tensor) -> Tensor:
-        """Cost -T."""
-        return -self.output(_wide(logits))
+        """Return -T."""
+        return -self.output(_at_least_float32(logits))
 
     def fake_loss(self, logits: Tensor) -> Tensor:
-        """Cost f*(T)."""
-        return self.conjugate(_wide(logits))
+        """Return f*(T)."""
+        return self.conjugate(_at_least_float32(logits))
 
     def generator_loss(self, logits: Tensor) -> Tensor:
-        """Cost -f*(T), or -T where the generator is not to saturate."""
+        """Return -f*(T), or -T with `non_saturating`."""
         return self.real_loss(logits) if self.non_saturating else -self.fake_loss(logits)
 
 
 class TotalVariationLoss(FDivergenceLoss):
     """T = tanh(v) / 2, f*(t) = t."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return v.tanh() / 2
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return self.output(v)
 
 
 class KLLoss(FDivergenceLoss):
     """T = v, f*(t) = e^(t - 1)."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return restrained(v, 1 + LIMIT)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return (self.output(v) - 1).exp()
 
 
 class ReverseKLLoss(FDivergenceLoss):
     """T = -e^-v, f*(t) = -1 - ln(-t)."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -restrained(-v, LIMIT).exp()
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -1 - restrained(-v, LIMIT)
 
 
 class PearsonLoss(FDivergenceLoss):
     """T = v, f*(t) = t^2/4 + t for t >= -2, and -1 below."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return v
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return (v + 2).relu().square() / 4 - 1
 
 
 class NeymanLoss(FDivergenceLoss):
     """T = 1 - e^-v, f*(t) = 2 - 2 sqrt(1 - t)."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -restrained(-v, LIMIT).expm1()
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -2 * (restrained(-v, LIMIT) / 2).expm1()
 
 
 class SquaredHellingerLoss(FDivergenceLoss):
     """T = 1 - e^-v, f*(t) = t/(1 - t)."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -(-self._restrained(v)).expm1()
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return self._restrained(v).expm1()
 
     def _restrained(self, v: Tensor) -> Tensor:
@@ -137,12 +141,12 @@ class JeffreyLoss(FDivergenceLoss):
     1/W = u is the density ratio at which f'(u) = t, and f*(t) = u - 1 + ln u.
     """
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return restrained(v, 1 + LIMIT)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         log_u = log_ratio(self.output(v))
         return log_u.expm1() + log_u
 
@@ -150,12 +154,12 @@ class JeffreyLoss(FDivergenceLoss):
 class JensenShannonLoss(FDivergenceLoss):
     """T = ln 2 - ln(1 + e^-v), f*(t) = -ln(2 - e^t)."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return math.log(2) + logsigmoid(v)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -logsigmoid(-v) - math.log(2)
 
 
@@ -171,12 +175,12 @@ class WeightedJensenShannonLoss(FDivergenceLoss):
         super().__init__(non_saturating)
         self.pi = pi
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return logsigmoid(v) - self.pi * math.log(self.pi)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         # 1 - pi e^(t/pi) = 1 - (1 + e^-v)^(-1/pi), which is e^-v / pi where e^-v is tiny.
         near, far = _split(v)
         log_rest = (-(logsigmoid(near) / self.pi).expm1()).log() - far
@@ -186,12 +190,12 @@ class WeightedJensenShannonLoss(FDivergenceLoss):
 class FGANLoss(FDivergenceLoss):
     """T = -ln(1 + e^-v), f*(t) = -ln(1 - e^t)."""
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return logsigmoid(v)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -logsigmoid(-v)
 
 
@@ -208,16 +212,16 @@ class AlphaBelowOne(FDivergenceLoss):
         self.alpha = alpha
         self.power = alpha / (1 - alpha)
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         return -(-self._height(v)).expm1() / (1 - self.alpha)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return (self.power * self._height(v)).expm1() / self.alpha
 
     def _height(self, v: Tensor) -> Tensor:
-        """-ln[t (a - 1) + 1] = -ln[(1 - a) ln(1 + e^-v)], which grows with v."""
+        """Return -ln[t (a - 1) + 1] = -ln[(1 - a) ln(1 + e^-v)], which grows with v."""
         near, far = _split(v)
         height = far - (-logsigmoid(near)).log() - math.log(1 - self.alpha)
         return height if self.power < 0 else restrained(height, LIMIT / self.power, 1 / self.power)
@@ -236,30 +240,30 @@ class AlphaAboveOne(FDivergenceLoss):
         self.alpha = alpha
         self.power = alpha / (alpha - 1)
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         bracket = math.exp(LIMIT / self.power)
         return restrained(v, (bracket - 1) / (self.alpha - 1), bracket / self.alpha)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         bracket = (self.output(v) * (self.alpha - 1) + 1).relu()
         return (bracket.pow(self.power) - 1) / self.alpha
 
 
 def restrained(v: Tensor, start: float, length: float = 1.0) -> Tensor:
-    """Itself up to `start`, and start + length ln(1 + (v - start)/length) beyond.
+    """Return v up to `start`, and start + length ln(1 + (v - start)/length) beyond.
 
-    So e^(v/length) goes on as a straight line.
+    That way e^(v/length) goes on as a straight line.
     """
     return v.clamp(max=start) + length * ((v - start).relu() / length).log1p()
 
 
 def _split(v: Tensor) -> tuple[Tensor, Tensor]:
-    """Two parts of v: one whose e^-v is a normal number, and the rest, which is >= 0."""
+    """Return two parts of v: one whose e^-v is a normal number, and the rest, which is >= 0."""
     near = v.clamp(max=TINY)
     return near, v - near
 
 
-def _wide(logits: Tensor) -> Tensor:
+def _at_least_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

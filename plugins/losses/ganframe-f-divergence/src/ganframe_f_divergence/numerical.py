@@ -12,14 +12,15 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ganframe_f_divergence.losses import LIMIT, FDivergenceLoss
 
 STEPS = 200
-"""Most steps of the search for the best u."""
+"""Largest number of steps of the search for the best u."""
 
 PRECISION = 1e-12
-"""The search ends when no ln u moves further than this."""
+"""Step of ln u at which the search ends."""
 
 Function = Callable[[Tensor], Tensor]
 """f: from density ratios u > 0 to numbers, element by element."""
@@ -29,11 +30,11 @@ class NumericalDivergence(FDivergenceLoss):
     """An f-divergence of which only f is known; a subclass writes `f`, and works in float64.
 
     T = f'(1) + h tanh(v/h), where h is how far the domain of f* reaches from f'(1) to the side of v. So T runs over
-    that domain, has the slope 1 at v = 0, and v = 0 is the boundary.
+    that domain, has the slope 1 at v = 0, and v = 0 is the decision threshold.
     """
 
     def f(self, u: Tensor) -> Tensor:
-        """A convex function that is 0 at u = 1 and that autograd can differentiate twice.
+        """Return a convex function of u that is 0 at u = 1; autograd differentiates it twice.
 
         Args:
             u: Density ratios > 0, of any shape.
@@ -43,14 +44,14 @@ class NumericalDivergence(FDivergenceLoss):
         """
         raise NotImplementedError
 
+    @override
     def output(self, v: Tensor) -> Tensor:
-        """See base class."""
         low, centre, high = self._domain
         reach = torch.where(v < 0, centre - low, high - centre)
         return (centre + reach * (v.double() / reach).tanh()).to(v.dtype)
 
+    @override
     def conjugate(self, v: Tensor) -> Tensor:
-        """See base class."""
         return conjugate(self.f, self.output(v.double())).to(v.dtype)
 
     @functools.cached_property
@@ -62,7 +63,7 @@ class NumericalDivergence(FDivergenceLoss):
 
 
 def conjugate(f: Function, t: Tensor) -> Tensor:
-    """f*(t) = sup_u (u t - f(u)) over u in [e^-30, e^30], for float64 t of any shape.
+    """Return f*(t) = sup_u (u t - f(u)) over u in [e^-30, e^30], for float64 t of any shape.
 
     The gradient is the best u, and that of the gradient 1/f''(u).
     """
@@ -95,13 +96,13 @@ class _Best(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (log_u,) = ctx.saved_tensors
         u, (_, curvature) = log_u.exp(), _slopes(ctx.f, log_u)
-        # At an end of the range, and where f is a straight line, u does not follow t.
+        # At an end of the range, and where f is a straight line, u does not change with t.
         follows = (log_u.abs() < LIMIT) & (curvature > 0)
         return gradients[0] * torch.where(follows, u / curvature, 0.0), None
 
 
 def _best_log_u(f: Function, t: Tensor) -> Tensor:
-    """Newton's method for f'(u) = t in ln u, with a step to the middle of the bracket where it would leave or stall."""
+    """Solve f'(u) = t for ln u by Newton's method, bisecting the bracket where that would leave it or stall."""
     low, high = torch.full_like(t, -LIMIT), torch.full_like(t, LIMIT)
     low = torch.where(_slopes(f, high)[0] <= t, high, low)
     high = torch.where(_slopes(f, torch.full_like(t, -LIMIT))[0] >= t, -LIMIT, high)
@@ -120,7 +121,7 @@ def _best_log_u(f: Function, t: Tensor) -> Tensor:
 
 
 def _slopes(f: Function, log_u: Tensor) -> tuple[Tensor, Tensor]:
-    """The slope f' and its derivative by ln u, at u = e^(ln u)."""
+    """Return the slope f' and its derivative by ln u, at u = e^(ln u)."""
     with torch.enable_grad():
         log_u = log_u.detach().requires_grad_()
         u = log_u.exp()

@@ -1,9 +1,11 @@
-"""The hinge loss: the discriminator stops caring about samples that it judges right by a margin of 1."""
+"""The hinge loss: the discriminator ignores samples that are right by a margin of 1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import override
 
 from ganframe.config import Component, LossConfig, hookimpl
 
@@ -17,9 +19,9 @@ class Hinge(LossConfig):
     paper = "Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16 and 17"
     type: Literal["hinge"] = "hinge"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_hinge.losses import HingeLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_hinge.losses import HingeLoss
 
         return HingeLoss()
 

@@ -1,4 +1,4 @@
-"""Label policies: what the discriminator is told of how real its samples are."""
+"""Label policies: changes to the targets of the discriminator."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from typing_extensions import override
 
 from ganframe.config import Bounds, Component, LabelPolicyConfig, Scheduled, hookimpl, initial_value
 
@@ -25,22 +26,22 @@ Range = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 
 
 class LabelFlipping(LabelPolicyConfig):
-    """Tells the discriminator the opposite of the truth now and then."""
+    """Flips a random share of the discriminator's targets."""
 
     paper = "Chintala et al. 2016, How to Train a GAN?, NIPS workshop talk, tip 6"
     type: Literal["label-flipping"] = "label-flipping"
     probability: Annotated[Scheduled, Bounds(ge=0, le=1)] = 0.05
     """Chance that the target t of an example becomes 1 - t, in [0, 1]."""
 
+    @override
     def build(self) -> LabelPolicy:
-        """See base class."""
-        from ganframe_label_policies.policies import Flipping  # noqa: PLC0415  configs stay free of torch
+        from ganframe_label_policies.policies import Flipping
 
         return Flipping(initial_value(self.probability))
 
 
 class SoftLabels(LabelPolicyConfig):
-    """Draws each target near 0 or 1 instead of exactly there."""
+    """Draws each target near 0 or 1."""
 
     paper = (
         "Chintala et al. 2016, How to Train a GAN?, tip 6; after Salimans et al. 2016, arXiv:1606.03498, section 3.4"
@@ -51,24 +52,24 @@ class SoftLabels(LabelPolicyConfig):
     real: Range = (0.8, 1.0)
     """Bounds of the uniform draw that stands for the target 1, each in [0, 1]."""
 
+    @override
     def build(self) -> LabelPolicy:
-        """See base class."""
-        from ganframe_label_policies.policies import Softening  # noqa: PLC0415  configs stay free of torch
+        from ganframe_label_policies.policies import Softening
 
         return Softening(self.fake, self.real)
 
 
 class OneSidedSmoothing(LabelPolicyConfig):
-    """Lowers the targets of reals and leaves those of fakes."""
+    """Lowers the targets of reals and leaves those of fakes unchanged."""
 
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.4"
     type: Literal["one-sided-smoothing"] = "one-sided-smoothing"
     alpha: Annotated[Scheduled, Bounds(ge=0, le=1)] = 0.9
-    """What the target 1 of a real becomes (the paper's alpha), in [0, 1]; a number or a schedule."""
+    """New target of reals in place of 1 (the paper's alpha), in [0, 1]; a number or a schedule."""
 
+    @override
     def build(self) -> LabelPolicy:
-        """See base class."""
-        from ganframe_label_policies.policies import Smoothing  # noqa: PLC0415  configs stay free of torch
+        from ganframe_label_policies.policies import Smoothing
 
         return Smoothing(initial_value(self.alpha))
 

@@ -1,4 +1,4 @@
-"""Changes to targets `(B,)` in [0, 1]; each example draws for itself."""
+"""Changes to targets `(B,)` in [0, 1]; each example has a draw of its own."""
 
 from __future__ import annotations
 
@@ -7,55 +7,64 @@ from torch import Tensor
 
 
 class Flipping:
-    """t becomes 1 - t with a fixed probability.
+    """Replaces a target t by 1 - t with a fixed probability.
 
     Args:
-        probability: The chance, in [0, 1].
+        probability: The probability, in [0, 1].
+
+    References:
+        Chintala et al. 2016, How to Train a GAN?, NIPS workshop talk, tip 6.
     """
 
     def __init__(self, probability: float) -> None:
         self.probability = probability
 
     def forward(self, target: Tensor, real: bool, generator: torch.Generator) -> Tensor:
-        """Targets of which a random share is flipped."""
+        """Return targets of which a random share is flipped."""
         flipped = _uniform(target, generator) < self.probability
         return torch.where(flipped, 1 - target, target)
 
 
 class Softening:
-    """0 and 1 become uniform draws from two ranges; a target t between them becomes their mixture.
+    """Replaces 0 and 1 by uniform draws from two ranges, and a target t between them by their mixture.
 
-    It is the target that chooses the range, not the side: one that was flipped before stays flipped.
+    The target selects the range, not the side: a target that was flipped before stays flipped.
 
     Args:
         fake: Range for 0.
         real: Range for 1.
+
+    References:
+        Chintala et al. 2016, How to Train a GAN?, tip 6, after Salimans et al. 2016, arXiv:1606.03498, section 3.4.
     """
 
     def __init__(self, fake: tuple[float, float], real: tuple[float, float]) -> None:
         self.fake, self.real = fake, real
 
     def forward(self, target: Tensor, real: bool, generator: torch.Generator) -> Tensor:
-        """Soft targets."""
+        """Return soft targets."""
         draw = _uniform(target, generator)
         low, high = (start + (end - start) * draw for start, end in (self.fake, self.real))
         return (1 - target) * low + target * high
 
 
 class Smoothing:
-    """A target t becomes alpha t on the side of the reals, and stays on that of the fakes.
+    """Replaces a target t by alpha t on the real side; the fake side stays as it is.
 
-    It is the side that chooses: a fake whose target was flipped to 1 keeps it.
+    The side decides, not the target: a fake whose target was flipped to 1 keeps it.
 
     Args:
         alpha: The factor, in [0, 1].
+
+    References:
+        Salimans et al. 2016, arXiv:1606.03498, section 3.4.
     """
 
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha
 
     def forward(self, target: Tensor, real: bool, generator: torch.Generator) -> Tensor:
-        """Targets, smoothed on one side."""
+        """Return the targets, smoothed on the real side."""
         return self.alpha * target if real else target
 
 

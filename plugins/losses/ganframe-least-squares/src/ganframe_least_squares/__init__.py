@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from typing_extensions import override
+
 from ganframe.config import Component, LossConfig, hookimpl
 
 if TYPE_CHECKING:
@@ -19,9 +21,9 @@ class LeastSquares(LossConfig):
     aliases = ("lsgan",)
     decision_threshold = 0.5
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_least_squares.losses import LeastSquaresLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_least_squares.losses import LeastSquaresLoss
 
         return LeastSquaresLoss()
 

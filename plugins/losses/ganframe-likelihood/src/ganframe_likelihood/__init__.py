@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from ganframe.config import BadInput, Component, GeneratorConfig, RegularizerConfig, TensorSpec, hookimpl
 
@@ -23,38 +23,38 @@ class NegativeLogLikelihood(RegularizerConfig):
     type: Literal["negative-log-likelihood"] = "negative-log-likelihood"
     aliases = ("nll",)
     player: str = "generator"
-    """Name of the player whose density it is: its class must give `log_prob`."""
+    """Name of the player with the density p: its class must provide `log_prob`."""
     sample: str = "real"
     """Name of the tensor that should be likely."""
     condition: str | None = None
     """Name of the condition of the density, such as `label`; none when left out."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.sample,) if self.condition is None else (self.sample, self.condition)
 
     def check(self, game: Game) -> None:
         """Refuse a game without the player, or with one that has no density.
 
         Raises:
-            BadInput: With the players that there are.
+            BadInput: With the names of the game's players.
         """
-        roles = game.player_specs()
-        if self.player not in roles:
-            message = f"the game has no player {self.player!r}; it has: {', '.join(roles)}"
+        players = game.player_specs()
+        if self.player not in players:
+            message = f"the game has no player {self.player!r}; it has: {', '.join(players)}"
             raise BadInput(message, path=("player",))
-        network = roles[self.player].config
+        network = players[self.player].config
         if "log_prob" not in network.provides:
             message = (
                 f"{self.type!r} needs the density of {self.player!r}, but {network.type_name()!r} has no `log_prob`"
             )
-            raise BadInput(message, path=("player",), remedy="Take a generator with a density, such as `gaussian`.")
+            raise BadInput(message, path=("player",), remedy="Use a generator with a density, such as `gaussian`.")
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_likelihood.likelihood import Unlikelihood  # noqa: PLC0415  configs stay free of torch
+        from ganframe_likelihood.likelihood import NegativeLogLikelihoodTerm
 
-        return Unlikelihood(self.player, self.sample, self.condition)
+        return NegativeLogLikelihoodTerm(self.player, self.sample, self.condition)
 
 
 class Gaussian(GeneratorConfig):
@@ -66,11 +66,11 @@ class Gaussian(GeneratorConfig):
     scale: float = Field(default=1.0, gt=0)
     """Standard deviation of each number at the start."""
 
+    @override
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """See base class."""
-        from ganframe_likelihood.gaussian import AffineGaussian  # noqa: PLC0415  configs stay free of torch
+        from ganframe_likelihood.gaussian import AffineGaussian
 
         return AffineGaussian(output.shape, self.scale)
 

@@ -1,4 +1,4 @@
-"""A generator whose density is known in closed form."""
+"""A generator with a density in closed form."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class AffineGaussian(nn.Module):
 
     Attributes:
         latent_shape: `(D,)`.
+
+    References:
+        Rezende and Mohamed 2015, arXiv:1505.05770: a flow of one affine layer.
     """
 
     def __init__(self, shape: tuple[int, ...], scale: float) -> None:
@@ -30,12 +33,12 @@ class AffineGaussian(nn.Module):
         """Below its diagonal, L with each row divided by the row's entry on the diagonal."""
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Samples `(B, *shape)` from latents `(B, D)`."""
+        """Return samples `(B, *shape)` for latents `(B, D)`."""
         mixed = latent + latent @ self.mixing.tril(-1).T
         return (self.mean + self.log_scale.exp() * mixed).unflatten(1, self.shape)
 
     def log_prob(self, sample: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Log-densities `(B,)` in nats of samples `(B, *shape)`, in float32 or better."""
+        """Return log-densities `(B,)` in nats of samples `(B, *shape)`, in float32 or better."""
         with torch.autocast(sample.device.type, enabled=False):
             flat = sample.flatten(1).to(self.mean.dtype)
             scaled = (flat - self.mean) * torch.exp(-self.log_scale)

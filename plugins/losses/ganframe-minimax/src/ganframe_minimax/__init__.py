@@ -1,10 +1,13 @@
-"""The losses of the original GAN. Both train the discriminator alike; they differ in the generator's side."""
+"""The losses of the original GAN. The discriminator's side is the same; they differ in the generator's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from ganframe.config import LossConfig, hookimpl
+from typing_extensions import override
+
+from ganframe.config import Component, LossConfig, hookimpl
 
 if TYPE_CHECKING:
     from ganframe.game import Loss
@@ -16,9 +19,9 @@ class Minimax(LossConfig):
     paper = "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1"
     type: Literal["minimax"] = "minimax"
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_minimax.losses import MinimaxLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_minimax.losses import MinimaxLoss
 
         return MinimaxLoss()
 
@@ -30,15 +33,15 @@ class NonSaturating(LossConfig):
     type: Literal["non-saturating"] = "non-saturating"
     aliases = ("vanilla", "logistic")
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_minimax.losses import NonSaturatingLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_minimax.losses import NonSaturatingLoss
 
         return NonSaturatingLoss()
 
 
 @hookimpl
-def register_components(register):
+def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register both losses."""
     register(Minimax)
     register(NonSaturating)

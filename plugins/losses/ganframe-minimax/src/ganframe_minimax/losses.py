@@ -9,20 +9,28 @@ from ganframe.game import SeparableLoss
 
 
 class NonSaturatingLoss(SeparableLoss):
-    """Discriminator: -E log D(x) - E log(1 - D(G(z))). Generator: -E log D(G(z))."""
+    """Discriminator: -E log D(x) - E log(1 - D(G(z))). Generator: -E log D(G(z)).
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, section 3.
+    """
 
     def real_loss(self, logits: Tensor) -> Tensor:
-        """Cost -log D."""
+        """Return -log D."""
         return softplus(-logits)
 
     def fake_loss(self, logits: Tensor) -> Tensor:
-        """Cost -log(1 - D)."""
+        """Return -log(1 - D)."""
         return softplus(logits)
 
 
 class MinimaxLoss(NonSaturatingLoss):
-    """The same discriminator. Generator: +E log(1 - D(G(z)))."""
+    """The same discriminator. Generator: +E log(1 - D(G(z))).
+
+    References:
+        Goodfellow et al. 2014, arXiv:1406.2661, eq. 1.
+    """
 
     def generator_loss(self, logits: Tensor) -> Tensor:
-        """Cost log(1 - D)."""
+        """Return log(1 - D)."""
         return -softplus(logits)

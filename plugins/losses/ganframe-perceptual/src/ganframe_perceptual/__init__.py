@@ -1,4 +1,4 @@
-"""The perceptual distance: that of an encoder's activations, with VGG and random convolutions as encoders."""
+"""The perceptual distance, between an encoder's activations, with VGG and random convolutions as encoders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from ganframe.config import Component, EncoderConfig, RegularizerConfig, hookimpl, within
 from ganframe_perceptual.layers import convolutions, position
@@ -26,21 +27,21 @@ class Perceptual(RegularizerConfig):
     encoder: EncoderConfig
     """The frozen network whose activations are compared."""
     prediction: str = "fake"
-    """Name of the tensor that is made."""
+    """Name of the generated tensor."""
     target: str = "target"
     """Name of the tensor that it should look like."""
     distance: Literal["squared", "absolute"] = "squared"
-    """Of two activations: the mean squared or the mean absolute difference."""
+    """The mean squared or the mean absolute difference of two activations."""
     layer_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    """A factor for each activation that the encoder gives, input side first; 1 for each when left out."""
+    """A factor for each activation of the encoder, input side first; all 1 when left out."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """See base class."""
         return {"encoder": {"type": "random-convolutions"}}
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return tuple(dict.fromkeys((self.prediction, self.target)))
 
     def build(self) -> Regularizer:
@@ -49,7 +50,7 @@ class Perceptual(RegularizerConfig):
         Raises:
             BadInput: When the encoder cannot be built.
         """
-        from ganframe_perceptual.distance import ActivationDistance  # noqa: PLC0415  configs stay free of torch
+        from ganframe_perceptual.distance import ActivationDistance
 
         with within("encoder"):
             return ActivationDistance(self, self.encoder.build())
@@ -65,12 +66,12 @@ class VGG(EncoderConfig):
     depth: Literal[16, 19] = 16
     """Layers with weights in the whole network: configuration D or E."""
     layers: tuple[str, ...] = Field(default=("relu1_2", "relu2_2", "relu3_3", "relu4_3"), min_length=1)
-    """The activations that are given: `reluB_K` is the K-th of block B. Nothing behind the last is computed."""
+    """The activations to return: `reluB_K` is the K-th of block B. Nothing after the last one is computed."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
-        """Settings with a file of random weights for the first two layers."""
-        from ganframe_perceptual.vgg import write_random  # noqa: PLC0415  configs stay free of torch
+        """Return settings with a file of random weights for the first two layers."""
+        from ganframe_perceptual.vgg import write_random
 
         return {"file": write_random(folder / "vgg.safetensors", 16, count=2), "layers": ("relu1_2",)}
 
@@ -78,7 +79,7 @@ class VGG(EncoderConfig):
     def _known_layers(self) -> VGG:
         for name in self.layers:
             if position(self.depth, name) is None:
-                known = ", ".join(each.name for each in convolutions(self.depth))
+                known = ", ".join(convolution.name for convolution in convolutions(self.depth))
                 raise ValueError(f"VGG{self.depth} has no layer {name!r}; it has: {known}")
         if len(set(self.layers)) < len(self.layers):
             raise ValueError("a layer is named twice")
@@ -90,24 +91,24 @@ class VGG(EncoderConfig):
         Raises:
             BadInput: When the file is missing, cannot be read, or lacks weights of the right shape.
         """
-        from ganframe_perceptual.vgg import load  # noqa: PLC0415  configs stay free of torch
+        from ganframe_perceptual.vgg import load
 
         return load(self.file, self.depth, self.layers)
 
 
 class RandomConvolutions(EncoderConfig):
-    """Convolutions with random weights that nothing changes: they need no file, and a seed fixes them."""
+    """Convolutions with frozen random weights: they need no file, and a seed fixes them."""
 
     paper = "Ustyuzhaninov et al. 2016, arXiv:1606.00021; He et al. 2016, arXiv:1606.04801"
     type: Literal["random-convolutions"] = "random-convolutions"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 32, 64), min_length=1)
     """Channels of each layer; the sides are halved between two layers."""
     seed: int = 0
-    """What the weights are drawn from."""
+    """Seed of the weights."""
 
+    @override
     def build(self) -> nn.Module:
-        """See base class."""
-        from ganframe_perceptual.random_convolutions import Network  # noqa: PLC0415  configs stay free of torch
+        from ganframe_perceptual.random_convolutions import Network
 
         return Network(self.channels, self.seed)
 

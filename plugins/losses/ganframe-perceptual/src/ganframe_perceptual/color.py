@@ -1,4 +1,4 @@
-"""Images as encoders take them."""
+"""Images in the form that encoders take."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ganframe import BadInput
 
 
 def as_rgb(sample: Tensor, encoder: str) -> Tensor:
-    """Images with three channels; one channel is repeated.
+    """Return images with three channels; a single channel is repeated.
 
     Raises:
-        BadInput: When the sample has other channels or is no image.
+        BadInput: When the sample has other channels or is not an image.
     """
     if sample.ndim != 4 or sample.shape[1] not in (1, 3):
         message = f"{encoder!r} sees images with 1 or 3 channels, but one example here is {tuple(sample.shape[1:])}"
-        raise BadInput(message, path=("encoder",), remedy="Name tensors of images, or take another encoder.")
+        raise BadInput(message, path=("encoder",), remedy="Name tensors of images, or use another encoder.")
     return sample if sample.shape[1] == 3 else sample.expand(-1, 3, -1, -1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BLOCKS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-"""Convolutions in each block, by depth; a max pool ends each block."""
+"""Number of convolutions in each block, by depth; a max pool ends each block."""
 CHANNELS = (64, 128, 256, 512, 512)
-"""Channels of each block."""
+"""Number of channels of each block."""
 
 
 @dataclass(frozen=True)
@@ -16,21 +16,21 @@ class Convolution:
 
     Attributes:
         name: Name of the activation: `reluB_K`.
-        index: Place among torchvision's `features`, which count convolutions, ReLUs and pools.
-        inputs: Channels that go in.
-        outputs: Channels that come out.
-        first: Whether a max pool comes before it.
+        index: Position among torchvision's `features`, which count convolutions, ReLUs and pools.
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        pooled: Whether a max pool comes before it.
     """
 
     name: str
     index: int
     inputs: int
     outputs: int
-    first: bool
+    pooled: bool
 
 
 def convolutions(depth: int) -> list[Convolution]:
-    """All convolutions, input side first."""
+    """Return all convolutions, input side first."""
     found: list[Convolution] = []
     index, inputs = 0, 3
     for block, (count, outputs) in enumerate(zip(BLOCKS[depth], CHANNELS, strict=True), start=1):
@@ -43,6 +43,6 @@ def convolutions(depth: int) -> list[Convolution]:
 
 
 def position(depth: int, name: str) -> int | None:
-    """Which convolution a layer is, counted from 0; None when there is none of this name."""
-    names = [each.name for each in convolutions(depth)]
+    """Return the number of the convolution of a layer, counted from 0; None when there is no such layer."""
+    names = [convolution.name for convolution in convolutions(depth)]
     return names.index(name) if name in names else None

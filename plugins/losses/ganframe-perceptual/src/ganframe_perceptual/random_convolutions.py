@@ -12,13 +12,16 @@ from ganframe_perceptual.color import as_rgb
 
 
 class Network(nn.Module):
-    """3 x 3 convolutions with ReLUs, and a mean of 2 x 2 between two of them; frozen and in eval mode.
+    """3 x 3 convolutions with ReLUs, and a mean over 2 x 2 between two of them; frozen and in eval mode.
 
     Weights are N(0, 2 / (9 inputs)), which keeps the size of activations from layer to layer; there are no biases.
 
     Args:
         channels: Channels of each layer.
-        seed: What the weights are drawn from.
+        seed: Seed of the weights.
+
+    References:
+        Ustyuzhaninov et al. 2016, arXiv:1606.00021; He et al. 2016, arXiv:1606.04801.
     """
 
     def __init__(self, channels: Sequence[int], seed: int) -> None:
@@ -33,16 +36,16 @@ class Network(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
-        """Activations of images `(B, 1 or 3, H, W)`, input side first.
+        """Return activations of images `(B, 1 or 3, H, W)`, input side first.
 
         Raises:
-            BadInput: When the sample is no such image.
+            BadInput: When the sample is not such an image.
         """
-        seen = as_rgb(sample, "random-convolutions")
-        found: list[Tensor] = []
+        hidden = as_rgb(sample, "random-convolutions")
+        activations: list[Tensor] = []
         for index, layer in enumerate(self.layers):
             if index:
-                seen = avg_pool2d(seen, 2, ceil_mode=True)
-            seen = layer(seen).relu()
-            found.append(seen)
-        return tuple(found)
+                hidden = avg_pool2d(hidden, 2, ceil_mode=True)
+            hidden = layer(hidden).relu()
+            activations.append(hidden)
+        return tuple(activations)

@@ -1,9 +1,11 @@
-"""Relativistic losses: what counts is how much more real reals look than fakes, in pairs or on average."""
+"""Relativistic losses: they score how much more real reals look than fakes, in pairs or on average."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import override
 
 from ganframe.config import Component, LossConfig, hookimpl
 
@@ -22,9 +24,9 @@ class RelativisticPairing(LossConfig):
     takes_targets = False
     decision_threshold = None
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_relativistic.losses import RelativisticPairingLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_relativistic.losses import RelativisticPairingLoss
 
         return RelativisticPairingLoss()
 
@@ -39,11 +41,11 @@ class RelativisticAverage(LossConfig):
     takes_targets = False
     decision_threshold = None
     cost: Cost = "logistic"
-    """What a difference t of raw outputs that should be large costs: softplus(-t), (t - 1)^2 or max(0, 1 - t)."""
+    """Cost h(t) of a difference t of raw outputs that should be large: softplus(-t), (t - 1)^2 or max(0, 1 - t)."""
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_relativistic.losses import RelativisticAverageLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_relativistic.losses import RelativisticAverageLoss
 
         return RelativisticAverageLoss(self.cost)
 

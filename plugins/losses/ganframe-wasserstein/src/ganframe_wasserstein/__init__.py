@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+
+from typing_extensions import override
 
 from ganframe.config import (
     Bounds,
@@ -33,27 +34,27 @@ class Wasserstein(LossConfig):
     aliases = ("wgan",)
     decision_threshold = None
 
+    @override
     def build(self) -> Loss:
-        """See base class."""
-        from ganframe_wasserstein.losses import WassersteinLoss  # noqa: PLC0415  configs stay free of torch
+        from ganframe_wasserstein.losses import WassersteinLoss
 
         return WassersteinLoss()
 
 
 class WGANGP(RegularizerConfig):
-    """Pulls the norm of the critic's gradient to 1 on random points between reals and fakes."""
+    """Pulls the norm of the critic's gradient towards 1 at random points between reals and fakes."""
 
     paper = "Gulrajani et al. 2017, arXiv:1704.00028, eq. 3 and algorithm 1"
     type: Literal["wgan-gp"] = "wgan-gp"
     side = "discriminator"
-    zero_when = "the judge has slope one"
+    zero_when = "discriminator gradient has norm one"
     needs_double_backward = True
     weight: Scheduled = 10.0
     """Factor of the penalty (lambda in eq. 3); a number or a schedule."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_wasserstein.penalty import WassersteinGradientPenalty  # noqa: PLC0415  configs stay free of torch
+        from ganframe_wasserstein.penalty import WassersteinGradientPenalty
 
         return WassersteinGradientPenalty()
 
@@ -67,9 +68,9 @@ class WeightClipping(DiscriminatorTransform):
     """Largest size of a parameter (c in algorithm 1), applied when the critic is built and after each of its steps; a
     number or a schedule."""
 
+    @override
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
-        """See base class."""
-        from ganframe_wasserstein.clipping import Clipped  # noqa: PLC0415  configs stay free of torch
+        from ganframe_wasserstein.clipping import Clipped
 
         return Clipped(network, initial_value(self.bound))
 

@@ -1,21 +1,23 @@
-"""Weight clipping, as the first Wasserstein GAN has it."""
+"""Weight clipping, as in the first Wasserstein GAN."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from ganframe import Run
-from ganframe.config import hookimpl
+from ganframe import Run, hookimpl
 from ganframe.game import Turn, Wrapper
 
 
 class Clipped(Wrapper):
-    """A critic whose trainable parameters are put back into a box after each of its steps.
+    """A critic whose trainable parameters are clipped to a box after each of its steps.
 
     Args:
         network: The critic.
         bound: Half the side of the box.
+
+    References:
+        Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
     """
 
     def __init__(self, network: nn.Module, bound: float) -> None:
@@ -32,6 +34,6 @@ class Clipped(Wrapper):
 
     @hookimpl
     def on_turn_end(self, run: Run, turn: Turn) -> None:
-        """Clip after the steps in which the critic moved, also as a part of a player."""
+        """Clip after each step in which the critic trained, also as a part of a player."""
         if any(part is self for name in turn.players for part in run.game.players[name].modules()):
             self.clip()

@@ -28,5 +28,5 @@ class WassersteinGradientPenalty(GradientPenalty):
         )
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """(||grad C|| - 1)^2."""
+        """Return (||grad C|| - 1)^2."""
         return (gradient_norm(gradients) - 1).square()
