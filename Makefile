@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/
 PACKAGES = kernels $(patsubst %/,%,$(dir $(wildcard plugins/*/*/pyproject.toml)))
 
-.PHONY: install demo test test-slow guarantees mutants check bench docs gpu schema sync
+.PHONY: install demo test test-core test-plugin test-slow guarantees mutants check bench docs gpu schema sync
 
 install: .venv/.installed
 
@@ -21,6 +21,13 @@ demo: install
 test: install
 	export OMP_NUM_THREADS=1 && $(RUN)python -m pytest -n auto --dist loadfile && $(RUN)python -m pytest -n auto --dist loadfile kernels
 
+# The edit loop: the core alone, or one package: make test-plugin NAME=hinge
+test-core: install
+	$(RUN)python -m pytest tests
+
+test-plugin: install
+	$(RUN)python -m pytest plugins/*/ganframe-$(NAME)
+
 test-slow: install
 	$(RUN)python -m pytest -m slow && $(RUN)python -m pytest -m slow kernels
 
@@ -29,7 +36,7 @@ guarantees: install
 	$(RUN)python -m pytest tests/guarantees -m "not gpu" --write-figures && $(RUN)python scripts/guarantees_page.py
 
 check: install
-	$(RUN)ruff check . && $(RUN)ruff format --check . && $(RUN)basedpyright && $(RUN)lint-imports && $(RUN)python scripts/sync.py --check && $(RUN)python scripts/guarantees_page.py --check
+	$(RUN)ruff check . && $(RUN)ruff format --check . && $(RUN)basedpyright && $(RUN)lint-imports --config importlinter.toml && $(RUN)python scripts/sync.py --check && $(RUN)python scripts/reference_pages.py --check && $(RUN)python scripts/guarantees_page.py --check
 
 bench: install
 	$(RUN)python tests/benchmarks/trainer_step.py
@@ -43,8 +50,9 @@ gpu: install
 schema: install
 	$(RUN)ganframe schema --out ganframe.schema.json
 
+# Everything that is generated from what the packages register: versions, import contracts, the directory, pages.
 sync: install
-	$(RUN)python scripts/sync.py
+	$(RUN)python scripts/sync.py && $(RUN)python scripts/reference_pages.py
 
 # Small wrong changes in the core, one at a time; prints those that no test notices. Takes about half an hour.
 mutants: install

@@ -37,15 +37,24 @@ def wanted() -> dict[Path, str]:
         names.append(document["project"]["name"])
         files[file] = tomlkit.dumps(document)
     root["project"]["optional-dependencies"]["all"] = tomlkit.array(names).multiline(True)
-    modules = [name.replace("-", "_") for name in names]
-    linter = root["tool"]["importlinter"]
-    linter["root_packages"] = tomlkit.array(["ganframe", *modules]).multiline(True)
-    core, plugins = linter["contracts"]
-    core["forbidden_modules"] = tomlkit.array(modules).multiline(True)
-    plugins["modules"] = tomlkit.array([module for module in modules if module != KERNELS]).multiline(True)
+    files[ROOT / "importlinter.toml"] = import_contracts([name.replace("-", "_") for name in names])
     files[ROOT / "pyproject.toml"] = tomlkit.dumps(root)
     files[ROOT / "ganframe" / "plugins" / "first_party.py"] = directory(set(names))
     return files
+
+
+def import_contracts(modules: list[str]) -> str:
+    """Return the import contracts with the modules of all packages."""
+    file = ROOT / "importlinter.toml"
+    document: Any = tomlkit.parse(file.read_text(encoding="utf-8"))
+    plugins = [module for module in modules if module != KERNELS]
+    linter = document["tool"]["importlinter"]
+    linter["root_packages"] = tomlkit.array(["ganframe", *modules]).multiline(True)
+    contracts = {contract["id"]: contract for contract in linter["contracts"]}
+    contracts["core"]["forbidden_modules"] = tomlkit.array(modules).multiline(True)
+    contracts["independence"]["modules"] = tomlkit.array(plugins).multiline(True)
+    contracts["public"]["source_modules"] = tomlkit.array(plugins).multiline(True)
+    return tomlkit.dumps(document)
 
 
 def directory(packages: set[str]) -> str:

@@ -43,6 +43,9 @@ def plugins(context: typer.Context) -> None:
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package: my-gan.")],
     out: Annotated[Path, typer.Option(help="The folder in which to make it.")] = Path(),
+    first_party: Annotated[
+        bool, typer.Option("--first-party", help="Name it ganframe-NAME, as the packages of this repository.")
+    ] = False,
 ) -> None:
     """Write a new plugin package.
 
@@ -50,10 +53,10 @@ def new_plugin(
     """
     from ganframe.plugins.scaffold import write_plugin
 
-    folder = write_plugin(name, out)
+    folder = write_plugin(name, out, first_party=first_party)
     print_line(f"wrote    {folder}")
     print_line(f"install  pip install -e {folder}")
-    print_line(f"check    ganframe plugins check {name}")
+    print_line(f"check    ganframe plugins check {folder.name}")
     print_line(f"train    ganframe train {name}-digits")
 
 

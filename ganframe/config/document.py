@@ -132,6 +132,7 @@ def _given(value: object) -> str:
 
 
 def override_place(override: str) -> str:
+    """Return a `--set` argument as the place of an error."""
     return f"--set {_beginning(override)}"
 
 

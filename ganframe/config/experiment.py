@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
@@ -28,7 +29,11 @@ class Ema(Settings):
 class Train(Settings):
     """How long and how fast to train."""
 
-    renamed = {"images": "total_images", "accumulate": "gradient_accumulation_steps", "shard": "fsdp"}
+    renamed: ClassVar[Mapping[str, str]] = {
+        "images": "total_images",
+        "accumulate": "gradient_accumulation_steps",
+        "shard": "fsdp",
+    }
 
     total_images: PositiveInt
     """Real examples of the whole run; it ends with the step that reaches them."""
@@ -37,14 +42,14 @@ class Train(Settings):
     gradient_accumulation_steps: PositiveInt = 1
     """Forward and backward passes whose gradients are averaged into one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 on devices with native bf16, and fp32
-    elsewhere."""
+    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 on devices with native bf16, else
+    fp32."""
     compile: bool = False
     """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those
     with a gradient penalty, run uncompiled: with `every: 16` that is one in sixteen."""
     fsdp: bool = False
-    """Shard parameters, gradients and optimizer state over all devices (FSDP), for networks that do not fit on one. Turns
-    that differentiate through a player, such as those with a gradient penalty, gather it for their duration."""
+    """Shard parameters, gradients and optimizer state over all devices (FSDP), for networks that do not fit on one.
+    Turns that differentiate through a player, such as those with a gradient penalty, gather it for their duration."""
     channels_last: bool = False
     """Keep images and convolution weights in channels-last memory order."""
     ema: Ema | None = None
@@ -52,8 +57,8 @@ class Train(Settings):
     device: str = "auto"
     """A torch device, or `auto`: CUDA if available, else the CPU."""
     on_nonfinite: Literal["stop", "rollback"] = "stop"
-    """Reaction to a loss or gradient that is not finite: end the run, or go back to the last checkpoint and go on with the
-    data in another order."""
+    """Reaction to a loss or gradient that is not finite: end the run, or go back to the last checkpoint and go on with
+    the data in another order."""
     max_rollbacks: int = Field(default=3, ge=1)
     """Rollbacks of a run before it ends."""
     workers: int = Field(default=0, ge=0)

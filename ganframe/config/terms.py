@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -51,7 +52,7 @@ class TermConfig(Component):
     requires_outputs: ClassVar[frozenset[str]] = frozenset()
     """Discriminator outputs that the term reads beside logits: `features`, `class_logits`."""
     batch_coupled: ClassVar[bool] = False
-    """Whether the term is more than a mean over examples; each of several devices then computes it over all examples."""
+    """Whether the term is more than a mean over examples; each device then computes it over the examples of all."""
 
     def check(self, game: Game) -> None:
         """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` declare.
@@ -68,7 +69,7 @@ class LossConfig(TermConfig):
     """An adversarial loss: scores contests for discriminators and generators."""
 
     kind: ClassVar[str] = "loss"
-    renamed = {"labels": "label_policies"}
+    renamed: ClassVar[Mapping[str, str]] = {"labels": "label_policies"}
     takes_targets: ClassVar[bool] = True
     """Whether the discriminator's side follows soft or flipped targets."""
     higher_is_real: ClassVar[bool] = True
@@ -96,7 +97,7 @@ class RegularizerConfig(TermConfig):
     needs_double_backward: ClassVar[bool] = False
     """Whether the term differentiates by samples of its own, such as points between reals and fakes."""
     requires_methods: ClassVar[frozenset[str]] = frozenset()
-    """Methods of generators that the term calls beside `forward`, such as `log_prob`; their `provides` must name them."""
+    """Methods of generators that the term calls, such as `log_prob`; their `provides` must name them."""
     zero_when: ClassVar[ZeroCase | None] = None
     """A case in which the term is 0 by theory; the conformance kit tries it."""
 

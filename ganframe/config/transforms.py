@@ -1,4 +1,6 @@
 """Networks built from other networks, nested in configs as `{type: spectral-norm, of: {type: patchgan}}`."""
+# A transform can do what its inner network can: the class variables of other configs are properties here.
+# pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
 
@@ -20,22 +22,22 @@ class DiscriminatorTransform(DiscriminatorConfig):
     """The discriminator to change."""
 
     @property
-    def conditional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def conditional(self) -> bool:
         """Whether the network can take a condition."""
         return self.of.conditional
 
     @property
-    def provides(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def provides(self) -> frozenset[str]:
         """What a verdict has beside logits."""
         return self.of.provides
 
     @property
-    def supports_double_backward(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def supports_double_backward(self) -> bool:
         """Whether a gradient penalty can be differentiated through the network."""
         return self.of.supports_double_backward
 
     @property
-    def batch_coupled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def batch_coupled(self) -> bool:
         """Whether one sample's verdict depends on the rest of the batch."""
         return self.of.batch_coupled
 
@@ -74,17 +76,17 @@ class GeneratorTransform(GeneratorConfig):
     """The generator to change."""
 
     @property
-    def starts_from(self) -> GeneratorInput:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def starts_from(self) -> GeneratorInput:
         """Whether the network takes a latent, or a sample of another domain."""
         return self.of.starts_from
 
     @property
-    def conditional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def conditional(self) -> bool:
         """Whether the network can take a condition."""
         return self.of.conditional
 
     @property
-    def provides(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def provides(self) -> frozenset[str]:
         """What the live network offers beside `forward`."""
         return self.of.provides
 

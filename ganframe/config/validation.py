@@ -16,10 +16,12 @@ def with_article(kind: str) -> str:
 
 
 def error_detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
+    """Return one detail of a validation error, with a message of our own."""
     # Braces would be read as placeholders of pydantic's message template.
     text = message.replace("{", "{{").replace("}", "}}")
     return InitErrorDetails(type=PydanticCustomError(cast(Any, code), cast(Any, text)), loc=loc, input=value)
 
 
 def validation_error(code: str, message: str, loc: tuple[str | int, ...], value: object) -> ValidationError:
+    """Return a validation error with one detail."""
     return ValidationError.from_exception_data("component", [error_detail(code, message, loc, value)])

@@ -16,12 +16,13 @@ from ganframe.plugins.first_party import PACKAGES
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_plugin(name: str, parent: Path) -> Path:
+def write_plugin(name: str, parent: Path, *, first_party: bool = False) -> Path:
     """Write a plugin package.
 
     Args:
-        name: Name of the distribution, in lower case: `my-gan`.
+        name: Name of the types and of the distribution, in lower case: `my-gan`.
         parent: The folder in which the package folder is created.
+        first_party: Whether the package joins this repository: its distribution is `ganframe-NAME` then.
 
     Returns:
         The package folder.
@@ -32,7 +33,8 @@ def write_plugin(name: str, parent: Path) -> Path:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         remedy = "Use lower-case words with hyphens, such as my-gan."
         raise BadInput(f"{name!r} is not a package name", remedy=remedy)
-    module = name.replace("-", "_")
+    distribution = f"ganframe-{name}" if first_party else name
+    module = distribution.replace("-", "_")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or find_spec(module) is not None:
         raise BadInput(f"the module name {module!r} is taken", remedy="Choose another name.")
     kinds = ("generator", "discriminator", "loss")
@@ -41,10 +43,15 @@ def write_plugin(name: str, parent: Path) -> Path:
     owners += [package for preset, (_, package) in installed().presets.items() if preset == f"{name}-digits"]
     if any(owners):
         raise BadInput(f"the name {name!r} is taken by {next(filter(None, owners))}", remedy="Choose another name.")
-    folder = parent / name
+    folder = parent / distribution
     if folder.exists():
         raise BadInput("this folder exists already", place=str(folder), remedy="Choose another name or --out.")
-    values = {"name": name, "module": module, "Class": "".join(word.title() for word in name.split("-"))}
+    values = {
+        "name": name,
+        "distribution": distribution,
+        "module": module,
+        "Class": "".join(word.title() for word in name.split("-")),
+    }
     for source in sorted(TEMPLATES.rglob("*.template")):
         relative = str(source.relative_to(TEMPLATES).with_suffix(""))
         target = folder / relative.replace("module", module).replace("preset.yaml", f"{name}-digits.yaml")

@@ -1,4 +1,4 @@
-"""The emoji: their splits, their pairs, and that pairs never meet in unpaired mode."""
+"""The emoji: their splits, their pairs, and that unpaired domains share no emoji."""
 
 import pickle
 from pathlib import Path
@@ -40,17 +40,17 @@ def test_a_tenth_is_held_out_and_not_trained_on():
 
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("split", ["train", "held-out"])
-def test_spec_tells_the_truth(paired, split):
+def test_the_spec_matches_the_data(paired, split):
     config = FluentEmoji(paired=paired, split=split)
     batch = everything(config)
-    assert {name: tuple(each.shape[1:]) for name, each in batch.items()} == {
+    assert {name: tuple(images.shape[1:]) for name, images in batch.items()} == {
         name: spec.shape for name, spec in config.spec().items()
     }
-    for each in batch.values():
-        assert each.dtype == torch.float32
-        assert each.min() >= -1
-        assert each.max() <= 1
-        assert each.max() > 0.9
+    for images in batch.values():
+        assert images.dtype == torch.float32
+        assert images.min() >= -1
+        assert images.max() <= 1
+        assert images.max() > 0.9
 
 
 def test_pairs_show_the_same_emoji():
@@ -80,8 +80,8 @@ def test_unpaired_domains_share_no_emoji():
         batch = data.fetch(range(len(data)), Randomness(0).at(epoch))
         shown_a |= rows(batch["real_a"])
         shown_b |= rows(batch["real_b"])
-    in_a = [each.numpy().tobytes() in shown_a for each in paired["source"]]
-    in_b = [each.numpy().tobytes() in shown_b for each in paired["target"]]
+    in_a = [image.numpy().tobytes() in shown_a for image in paired["source"]]
+    in_b = [image.numpy().tobytes() in shown_b for image in paired["target"]]
     # 16 drawings stand for two emoji each, such as a blue and an orange diamond.
     assert np.logical_and(in_a, in_b).sum() <= 16
     assert sum(in_b) == pytest.approx(717, abs=3)
@@ -96,8 +96,8 @@ def test_unpaired_partners_are_seeded():
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_can_go_to_a_loader_worker(paired):
+def test_it_can_be_sent_to_a_loader_worker(paired):
     data = FluentEmoji(paired=paired).build()
     copy = pickle.loads(pickle.dumps(data))
-    for name, each in data.fetch([3, 5], Randomness(0)).items():
-        assert torch.equal(each, copy.fetch([3, 5], Randomness(0))[name])
+    for name, images in data.fetch([3, 5], Randomness(0)).items():
+        assert torch.equal(images, copy.fetch([3, 5], Randomness(0))[name])

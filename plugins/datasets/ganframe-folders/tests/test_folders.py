@@ -1,4 +1,4 @@
-"""Folders of images: what they give, how images are converted, and what is said of bad input."""
+"""Folders of images: the examples they give, the conversion of images, and the errors for bad input."""
 
 import pickle
 from pathlib import Path
@@ -21,7 +21,7 @@ def save(path: Path, colour="red", size=(10, 10), mode="RGB", **options) -> Path
 
 
 def shades(folder: Path, count: int, suffix=".png") -> None:
-    """Images whose grey says which they are."""
+    """Save images whose grey level is their number."""
     for number in range(count):
         save(folder / f"{number:03d}{suffix}", (number, number, number), (6, 6))
 
@@ -31,12 +31,12 @@ def numbers(images) -> list[int]:
 
 
 def only(config):
-    """The single image of a folder as uint8."""
+    """Return the single image of a folder as uint8."""
     image = config.build().fetch([0], SEED)["real"][0]
     return ((image + 1) * 127.5).round().to(torch.uint8)
 
 
-# What is given.
+# Examples.
 
 
 def test_image_folder(tmp_path):
@@ -103,7 +103,7 @@ def test_hidden_and_other_files_are_left_out(tmp_path):
 
 
 def halves(path: Path, size=(40, 20)) -> None:
-    """Black on the left, white on the right."""
+    """Save an image that is black on the left and white on the right."""
     image = Image.new("L", size, 0)
     image.paste(255, (size[0] // 2, 0, *size))
     image.save(path)
@@ -142,7 +142,7 @@ def test_flips_are_seeded_and_fair(tmp_path):
     assert not torch.equal(batch, data.fetch([0] * 200, SEED.at(1))["real"])
 
 
-def test_pairs_are_mirrored_as_one(tmp_path):
+def test_pairs_are_mirrored_together(tmp_path):
     for folder in ("s", "t"):
         (tmp_path / folder).mkdir()
         halves(tmp_path / folder / "x.png", (20, 20))
@@ -225,7 +225,7 @@ def refused(call) -> BadInput:
     return caught.value
 
 
-def each_config(folder: Path, good: Path):
+def configs_with(folder: Path, good: Path):
     return [
         (ImageFolder(path=folder), "path"),
         (PairedFolders(source=folder, target=good), "source"),
@@ -242,7 +242,7 @@ def test_bad_folders(tmp_path, case):
     (tmp_path / "empty" / "readme.txt").write_text("nothing here")
     (tmp_path / "file").write_text("a file")
     words = {"missing": "no such folder", "empty": "no images", "file": "a file, not a folder"}
-    for config, setting in each_config(tmp_path / case, tmp_path / "good"):
+    for config, setting in configs_with(tmp_path / case, tmp_path / "good"):
         for call in (config.spec, config.build):
             problem = refused(call)
             assert words[case] in problem.message
@@ -250,7 +250,7 @@ def test_bad_folders(tmp_path, case):
             assert problem.path == (setting,)
 
 
-def test_relative_paths_say_to_what():
+def test_errors_of_relative_paths_name_the_working_directory():
     problem = refused(ImageFolder(path=Path("no-such-folder")).spec)
     assert str(Path.cwd()) in problem.remedy
 
@@ -281,12 +281,12 @@ def test_stems_that_are_not_unique(tmp_path):
 
 def test_broken_header_is_found_when_the_data_is_opened(tmp_path):
     save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"this is no png")
-    for config, _ in each_config(tmp_path, tmp_path):
+    (tmp_path / "b.png").write_bytes(b"this is not a png")
+    for config, _ in configs_with(tmp_path, tmp_path):
         problem = refused(config.build)
         count = "1 of 2" if isinstance(config, ImageFolder) else "2 of 4"
         assert problem.message.startswith(f"{count} files cannot be read, and `max_unreadable: 0.01` allows 0: ")
-        assert f"{tmp_path / 'b.png'} (this is no image that can be read)" in problem.message
+        assert f"{tmp_path / 'b.png'} (this is not a readable image)" in problem.message
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif"])
@@ -329,9 +329,9 @@ def test_workers_give_the_same_batches(tmp_path):
     data = ImageFolder(path=tmp_path, resolution=4, flip=True).build()
     copy = pickle.loads(pickle.dumps(data))
     batches = [
-        BatchLoader(each, 4, SEED, torch.device("cpu"), workers=workers).starting_at(0)
-        for each, workers in ((data, 0), (copy, 1))
+        BatchLoader(dataset, 4, SEED, torch.device("cpu"), workers=workers).starting_at(0)
+        for dataset, workers in ((data, 0), (copy, 1))
     ]
     for _ in range(3):
-        alone, with_workers = (next(each)["real"] for each in batches)
+        alone, with_workers = (next(loader)["real"] for loader in batches)
         assert torch.equal(alone, with_workers)

@@ -17,11 +17,11 @@ def test_every_mode_is_covered(name: str, modes: int, tmp_path: Path):
     The KL is taken over 100,000 samples: over 2,500, chance alone gives a perfect sampler 0.0048 on the grid.
     """
     experiment = load_config(name)
-    trained = load(train(experiment, out=tmp_path / "run").path, device="cpu")
+    run = load(train(experiment, out=tmp_path / "run").path, device="cpu")
 
     def measured(samples: int) -> dict[str, float]:
-        evaluation = Evaluation((ModeCoverage(samples=samples),), experiment.data, experiment.seed, trained.dataset)
-        return evaluation.measure(trained.game, trained.device)
+        evaluation = Evaluation((ModeCoverage(samples=samples),), experiment.data, experiment.seed, run.dataset)
+        return evaluation.measure(run.game, run.device)
 
     few, many = measured(2500), measured(100_000)
     assert few["mode-coverage/modes"] == modes

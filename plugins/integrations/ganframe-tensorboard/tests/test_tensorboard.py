@@ -26,7 +26,7 @@ def events(tmp_path):
 
 
 def steps(events, tag):
-    return [each.step for each in events.Scalars(tag)]
+    return [event.step for event in events.Scalars(tag)]
 
 
 def test_events_are_what_the_run_reported(tmp_path, events):
@@ -37,7 +37,7 @@ def test_events_are_what_the_run_reported(tmp_path, events):
     reported = [name for name in lines[0] if "/" in name]
     assert len(written) == len(reported) >= 4
     assert steps(found, "generator/stub") == list(range(1, STEPS + 1))
-    values = [each.value for each in found.Scalars("generator/stub")]
+    values = [event.value for event in found.Scalars("generator/stub")]
     assert values == pytest.approx([line["generator/stub"] for line in lines], rel=1e-4)
 
 
@@ -50,7 +50,7 @@ def test_pictures_are_written(tmp_path, events):
     assert np.array_equal(np.asarray(Image.open(file)), np.asarray(Image.open(folder.samples).convert("RGB")))
 
 
-def test_every_thins_out_the_scalars(tmp_path, events):
+def test_scalars_are_written_at_every_kth_step(tmp_path, events):
     tiny_run(tmp_path / "run", loggers=[TensorBoard(every=2)])
     assert steps(events(), "generator/stub") == [2, 4]
 
@@ -58,28 +58,28 @@ def test_every_thins_out_the_scalars(tmp_path, events):
 def test_metrics_are_written_whatever_the_step(tmp_path, events):
     logger = TensorBoard(every=2).build()
 
-    class Measures:
+    class Evaluator:
         @hookimpl
         def on_step_end(self, run, step):
             if step == 3:
-                run.hooks.hook.on_evaluation(run=run, step=step, results={"metric/name": 0.5})
+                run.hooks.call("on_evaluation", run=run, step=step, results={"metric/name": 0.5})
 
-    class Config(TensorBoard):
+    class LoggerConfig(TensorBoard):
         def build(self):
             return logger
 
-    class Measuring(TensorBoard):
+    class EvaluatorConfig(TensorBoard):
         def build(self):
-            return Measures()
+            return Evaluator()
 
-    tiny_run(tmp_path / "run", loggers=[Config(), Measuring()])
+    tiny_run(tmp_path / "run", loggers=[LoggerConfig(), EvaluatorConfig()])
     (event,) = events().Scalars("metric/name")
     assert (event.step, event.value) == (3, 0.5)
 
 
 def test_a_resumed_run_has_each_step_once(tmp_path, events):
     assert tiny_run(tmp_path / "run", loggers=[TensorBoard(every=1)], stop_after=3) is None
-    # The step that broke off was logged, but its checkpoint was not written.
+    # The interrupted step was logged, but its checkpoint was not written.
     assert steps(events(), "generator/stub")[-1] in (2, 3)
     tiny_run(tmp_path / "run", loggers=[TensorBoard(every=1)], resume=True)
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 2
@@ -87,10 +87,10 @@ def test_a_resumed_run_has_each_step_once(tmp_path, events):
 
 
 def test_a_disk_that_is_full_ends_the_run_with_one_error(tmp_path):
-    """/dev/full takes no byte; the file of events is put there once the run is under way."""
+    """/dev/full accepts no byte; the event file is redirected there during the run."""
     logger = TensorBoard(every=1).build()
 
-    class Fills:
+    class FillsDisk:
         @hookimpl(tryfirst=True)
         def on_step_end(self, step):
             if step == 3:
@@ -98,13 +98,13 @@ def test_a_disk_that_is_full_ends_the_run_with_one_error(tmp_path):
                 os.dup2(full, logger._events._file.fileno())
                 os.close(full)
 
-    class Config(TensorBoard):
+    class LoggerConfig(TensorBoard):
         def build(self):
             return logger
 
-    class Filling(TensorBoard):
+    class FillsDiskConfig(TensorBoard):
         def build(self):
-            return Fills()
+            return FillsDisk()
 
     with pytest.raises(RunFailed, match=r"tensorboard/events.out.tfevents.*: cannot be written: No space left on"):
-        tiny_run(tmp_path / "run", loggers=[Config(), Filling()])
+        tiny_run(tmp_path / "run", loggers=[LoggerConfig(), FillsDiskConfig()])

@@ -1,4 +1,4 @@
-"""Label agreement: how well the classifier learns, and what is counted."""
+"""Label agreement: the classifier's training, and the count."""
 
 from typing import Literal
 
@@ -30,7 +30,7 @@ class Shuffled(FakeData):
 
     type: Literal["shuffled"] = "shuffled"
     wrong: bool = False
-    """Count the labels on by one."""
+    """Add one to every label."""
 
     def build(self):
         tensors = super().build().tensors
@@ -88,7 +88,7 @@ def test_classifier_is_trained_once(monkeypatch):
     trained = []
     train = classifier._train
     monkeypatch.setattr(classifier, "_TRAINED", {})
-    monkeypatch.setattr(classifier, "_train", lambda *given: trained.append(given) or train(*given))
+    monkeypatch.setattr(classifier, "_train", lambda *arguments: trained.append(arguments) or train(*arguments))
     batch = FakeData().build().fetch(range(20), SEED)
     for _ in range(3):
         metric = QUICK.build(FakeData())
@@ -107,7 +107,7 @@ def test_training_is_seeded_and_leaves_the_callers_randomness_alone(monkeypatch)
         before = torch.get_rng_state()
         network, _ = classifier.trained(LabelAgreement(steps=5, seed=seed), FakeData(), CPU)
         assert torch.equal(before, torch.get_rng_state())
-        weights.append(torch.cat([each.flatten() for each in network.parameters()]))
+        weights.append(torch.cat([parameter.flatten() for parameter in network.parameters()]))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
@@ -144,7 +144,7 @@ class OnlyPoints(DatasetConfig):
 
 
 class NumberLabels(DatasetConfig):
-    """Images whose label is no class."""
+    """Images whose label is not a class."""
 
     type: Literal["number-labels"] = "number-labels"
 

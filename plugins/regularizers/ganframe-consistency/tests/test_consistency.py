@@ -18,7 +18,7 @@ double = {"dtype": torch.float64}
 
 
 class Shift(AugmentationConfig):
-    """Adds a number to each part of a sample, and as much random noise as is asked for."""
+    """Adds a number to each part of a sample, and uniform noise of a given size."""
 
     type: Literal["shift"] = "shift"
     by: float = 1.0
@@ -39,13 +39,13 @@ class _Shift(nn.Module):
         return sample + self.by + self.noise * torch.rand(sample.shape, generator=generator, dtype=sample.dtype)
 
 
-class Plain(Game):
+class OneContest(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake", real_condition="seen"),)
-    turns = (Turn("judge", ("judge",)),)
+    contests = (Contest("discriminator", real="real", fake="fake", real_condition="seen"),)
+    turns = (Turn("discriminator", ("discriminator",)),)
 
 
-class Judge(nn.Module):
+class FunctionDiscriminator(nn.Module):
     def __init__(self, function: Any, *parameters: Tensor) -> None:
         super().__init__()
         self.function, self.values = function, nn.ParameterList(parameters)
@@ -56,25 +56,26 @@ class Judge(nn.Module):
         return DiscriminatorOutput(self.function(sample, condition, *self.values))
 
 
-def round_of(judge: nn.Module, real: Any, seen: Tensor | None = None, seed: int = 0, augment: Any = None) -> Round:
-    game = Plain({})
-    game.set_players({"judge": judge})
+def round_of(
+    discriminator: nn.Module, real: Any, seen: Tensor | None = None, seed: int = 0, augment: Any = None
+) -> Round:
+    game = OneContest({})
+    game.set_players({"discriminator": discriminator})
     size = len(real[0] if isinstance(real, tuple) else real)
     batch = {"real": real, "fake": real, "seen": seen}
     game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(seed), augment=augment)
-    game_round = game_round.in_turn(game.turns[0])
-    return game_round
+    return game_round.in_turn(game.turns[0])
 
 
-def penalty(judge: nn.Module, real: Any, by: float = 1.0, noise: float = 0.0, **more: Any) -> Tensor:
-    return Consistency(augmentation=Shift(by=by, noise=noise)).build().forward(round_of(judge, real, **more))
+def penalty(discriminator: nn.Module, real: Any, by: float = 1.0, noise: float = 0.0, **more: Any) -> Tensor:
+    return Consistency(augmentation=Shift(by=by, noise=noise)).build().forward(round_of(discriminator, real, **more))
 
 
-SQUARE = Judge(lambda x, _: x.square().sum(1))
+SQUARE = FunctionDiscriminator(lambda x, _: x.square().sum(1))
 
 
 @pytest.mark.parametrize(("points", "by"), [((1.0, -2.0), 1.0), ((0.5, 3.0), -0.25)])
-def test_a_quadratic_judge_under_a_shift(points: tuple[float, ...], by: float):
+def test_a_quadratic_discriminator_under_a_shift(points: tuple[float, ...], by: float):
     """C = x^2 changes by 2 x s + s^2."""
     real = torch.tensor(points, **double)[:, None]
     expected = sum((2 * x * by + by**2) ** 2 for x in points) / len(points)
@@ -86,28 +87,28 @@ def test_no_change_costs_nothing():
 
 
 def test_all_logits_of_a_sample_count():
-    patches = Judge(lambda x, _: x[:, :, None, None] * torch.ones(1, 1, 2, 3, **double))
+    patches = FunctionDiscriminator(lambda x, _: x[:, :, None, None] * torch.ones(1, 1, 2, 3, **double))
     assert penalty(patches, torch.randn(4, 1, **double), by=2.0).item() == pytest.approx(6 * 4)
 
 
-def test_the_condition_goes_along_and_parts_are_changed_each():
-    judge = Judge(lambda x, seen: (x[0].sum(1) + 3 * x[1].sum(1)) * seen)
+def test_the_condition_is_passed_on_and_every_part_is_augmented():
+    discriminator = FunctionDiscriminator(lambda x, seen: (x[0].sum(1) + 3 * x[1].sum(1)) * seen)
     real = (torch.randn(2, 1, **double), torch.randn(2, 1, **double))
-    found = penalty(judge, real, by=1.0, seen=torch.tensor([1.0, 2.0], **double))
+    found = penalty(discriminator, real, by=1.0, seen=torch.tensor([1.0, 2.0], **double))
     assert found.item() == pytest.approx((4**2 + 8**2) / 2)
 
 
-def test_the_verdict_on_the_real_is_that_of_the_loss():
-    judge = Judge(lambda x, _: x.sum(1))
-    game_round = round_of(judge, torch.randn(3, 2))
+def test_the_output_for_the_real_is_the_one_that_the_loss_reads():
+    discriminator = FunctionDiscriminator(lambda x, _: x.sum(1))
+    game_round = round_of(discriminator, torch.randn(3, 2))
     game_round.discriminator_output(game_round.contests[0], "real")
     Consistency(augmentation=Shift()).build().forward(game_round)
-    assert judge.calls == 2
+    assert discriminator.calls == 2
 
 
 def test_augmentations_of_the_run_come_on_top():
-    judge = Judge(lambda x, _: x.sum(1))
-    assert penalty(judge, torch.zeros(3, 1), by=2.0, augment=lambda x, _: 10 * x).item() == pytest.approx(400)
+    discriminator = FunctionDiscriminator(lambda x, _: x.sum(1))
+    assert penalty(discriminator, torch.zeros(3, 1), by=2.0, augment=lambda x, _: 10 * x).item() == pytest.approx(400)
 
 
 def test_draws_are_those_of_the_round():
@@ -120,7 +121,7 @@ def test_gradcheck_in_the_weights():
     real = torch.randn(3, 2, generator=torch.Generator().manual_seed(0), **double)
 
     def value(weight: Tensor) -> Tensor:
-        return penalty(Judge(lambda x, _: torch.tanh(x @ weight).sum(1)), real)
+        return penalty(FunctionDiscriminator(lambda x, _: torch.tanh(x @ weight).sum(1)), real)
 
     assert torch.autograd.gradcheck(value, torch.randn(2, 2, **double).requires_grad_())
 
@@ -128,11 +129,11 @@ def test_gradcheck_in_the_weights():
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
 def test_finite_for_large_logits(dtype: torch.dtype, size: float):
     for slope in (size, -size):
-        judge = Judge(lambda x, _, w: (x * w).sum(1), torch.tensor(slope, dtype=dtype))
-        found = penalty(judge, torch.ones(2, 1, dtype=dtype))
+        discriminator = FunctionDiscriminator(lambda x, _, w: (x * w).sum(1), torch.tensor(slope, dtype=dtype))
+        found = penalty(discriminator, torch.ones(2, 1, dtype=dtype))
         found.backward()
         assert bool(found.isfinite())
-        assert bool(judge.values[0].grad.isfinite())
+        assert bool(discriminator.values[0].grad.isfinite())
 
 
 def test_a_nested_schedule_is_refused():
@@ -158,9 +159,9 @@ class _Following(_Shift):
 
 def test_a_nested_augmentation_that_follows_the_run_is_refused():
     with pytest.raises(BadInput, match="'following' adapts to the run") as problem:
-        Consistency(augmentation=Following()).check(Plain({}))
+        Consistency(augmentation=Following()).check(OneContest({}))
     assert problem.value.path == ("augmentation",)
-    Consistency(augmentation=Shift()).check(Plain({}))
+    Consistency(augmentation=Shift()).check(OneContest({}))
 
 
 ADAPTIVE = """
@@ -175,8 +176,8 @@ train: {images: 64, device: cpu}
 """
 
 
-def test_ada_is_taken_at_a_fixed_p_alone(tmp_path: Path):
-    """Nested, it would stay at its first p, which is 0: a penalty of 0 for ever."""
+def test_ada_is_accepted_only_with_a_fixed_p(tmp_path: Path):
+    """Nested, it would stay at its first p, which is 0: the penalty would always be 0."""
     file = tmp_path / "config.yaml"
     file.write_text(ADAPTIVE)
     with pytest.raises(BadInput, match="adapts to the run") as problem:
@@ -187,11 +188,11 @@ def test_ada_is_taken_at_a_fixed_p_alone(tmp_path: Path):
     experiment = load_config(str(file), *settings)
     assemble(experiment)
     term = experiment.regularizers[0].build()
-    pixels = Judge(lambda x, _: x.flatten(1).square().sum(1))
+    pixels = FunctionDiscriminator(lambda x, _: x.flatten(1).square().sum(1))
     assert term.forward(round_of(pixels, torch.rand(4, 1, 8, 8))).item() > 0
 
 
-def test_an_augmentation_is_needed():
+def test_an_augmentation_is_required():
     with pytest.raises(ValidationError, match="augmentation"):
         Consistency()
 

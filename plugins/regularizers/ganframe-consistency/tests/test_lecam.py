@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ganframe import load_config
 from ganframe.game import Contest, DiscriminatorOutput, Game, Randomness, Round, Turn
-from ganframe.testing.runs import whole_and_resumed
+from ganframe.testing.runs import train_whole_and_resumed
 
 CONFIG = """
 game:
@@ -29,14 +29,17 @@ checkpoint: {every_images: 16}
 """
 
 
-class Two(Game):
+class TwoContests(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake"), Contest("judge", real="fake", fake="real", name="turned"))
-    turns = (Turn("judge", ("judge",)), Turn("maker", ("maker",)))
+    contests = (
+        Contest("discriminator", real="real", fake="fake"),
+        Contest("discriminator", real="fake", fake="real", name="swapped"),
+    )
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
 
-class One(Two):
-    contests = Two.contests[:1]
+class OneContest(TwoContests):
+    contests = TwoContests.contests[:1]
 
 
 class Identity(nn.Module):
@@ -47,25 +50,25 @@ class Identity(nn.Module):
 class Play:
     """Turns with given logits."""
 
-    def __init__(self, decay: float = 0.99, game: type[Game] = One) -> None:
+    def __init__(self, decay: float = 0.99, game: type[Game] = OneContest) -> None:
         self.game = game({})
-        self.game.set_players({"judge": Identity(), "maker": nn.Identity()})
+        self.game.set_players({"discriminator": Identity(), "generator": nn.Identity()})
         self.term = cast(LeCamPenalty, LeCam(decay=decay).build())
 
     def turn(self, real: Any, fake: Any, number: int = 0) -> Tensor:
         batch = {
-            name: each if isinstance(each, Tensor) else torch.tensor(each, dtype=torch.float64)
-            for name, each in (("real", real), ("fake", fake))
+            name: logits if isinstance(logits, Tensor) else torch.tensor(logits, dtype=torch.float64)
+            for name, logits in (("real", real), ("fake", fake))
         }
-        game_round = Round(self.game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0))
-        game_round = game_round.in_turn(self.game.turns[number])
+        turn = self.game.turns[number]
+        game_round = Round(self.game, batch, size=2, device=torch.device("cpu"), randomness=Randomness(0)).in_turn(turn)
         value = self.term.forward(game_round)
-        self.term.on_turn_end(cast(Any, SimpleNamespace(game=self.game)), self.game.turns[number], [game_round])
+        self.term.on_turn_end(cast(Any, SimpleNamespace(game=self.game)), turn, [game_round])
         return value
 
 
 def by_hand(turns: list[tuple[list[float], list[float]]], decay: float) -> float:
-    """The last turn's penalty, with the anchors as weighted means over all turns."""
+    """Return the last turn's penalty, with the anchors as weighted means over all turns."""
     weights = [decay ** (len(turns) - 1 - index) for index in range(len(turns))]
 
     def anchor(side: int) -> float:
@@ -74,8 +77,8 @@ def by_hand(turns: list[tuple[list[float], list[float]]], decay: float) -> float
 
     a_real, a_fake = anchor(0), anchor(1)
     real, fake = turns[-1]
-    above = sum(max(each - a_fake, 0) ** 2 for each in real) / len(real)
-    return above + sum(max(a_real - each, 0) ** 2 for each in fake) / len(fake)
+    above = sum(max(logit - a_fake, 0) ** 2 for logit in real) / len(real)
+    return above + sum(max(a_real - logit, 0) ** 2 for logit in fake) / len(fake)
 
 
 @pytest.mark.parametrize("decay", [0.99, 0.5, 0.0])
@@ -97,29 +100,29 @@ def test_the_first_turn_has_its_own_means_as_anchors():
     assert Play().turn([1.0, 3.0], [-2.0, 0.0]).item() == pytest.approx(10 + 10)
 
 
-def test_a_judge_who_cannot_tell_pays_nothing_more_than_its_spread():
+def test_equal_logits_and_fakes_above_reals_cost_nothing():
     assert Play().turn([0.5, 0.5], [0.5, 0.5]).item() == 0
     assert Play().turn([-1.0, -1.0], [1.0, 1.0]).item() == 0
 
 
 def test_contests_have_anchors_of_their_own():
-    """The turned contest has reals below fakes, which costs nothing."""
-    play = Play(game=Two)
+    """The swapped contest has reals below fakes, which costs nothing."""
+    play = Play(game=TwoContests)
     assert play.turn([1.0, 3.0], [-2.0, 0.0]).item() == pytest.approx(20)
-    assert play.term.sums["judge"]["real"].item() == pytest.approx(0.02)
-    assert play.term.sums["turned"]["real"].item() == pytest.approx(-0.01)
+    assert play.term.sums["discriminator"]["real"].item() == pytest.approx(0.02)
+    assert play.term.sums["swapped"]["real"].item() == pytest.approx(-0.01)
 
 
 def test_turns_of_the_generator_leave_the_anchors_alone():
     play = Play()
     play.turn([1.0, 3.0], [-2.0, 0.0])
-    before = (dict(play.term.sums["judge"]), dict(play.term.shares))
+    before = (dict(play.term.sums["discriminator"]), dict(play.term.shares))
     play.turn([9.0, 9.0], [9.0, 9.0], number=1)
-    assert (play.term.sums["judge"], play.term.shares) == before
+    assert (play.term.sums["discriminator"], play.term.shares) == before
 
 
 def test_gradcheck_with_anchors_of_the_past():
-    """The present turn counts next to nothing in the anchors, through which no gradient passes."""
+    """The current turn hardly counts in the anchors, through which no gradient passes."""
 
     def value(real: Tensor, fake: Tensor) -> Tensor:
         play = Play(0.99)
@@ -128,31 +131,31 @@ def test_gradcheck_with_anchors_of_the_past():
         play.term.decay = 1 - 1e-12
         return play.turn(real, fake)
 
-    sides = (torch.tensor(each, dtype=torch.float64, requires_grad=True) for each in ([1.0, 2.0], [-1.0, 0.1]))
+    sides = (torch.tensor(logits, dtype=torch.float64, requires_grad=True) for logits in ([1.0, 2.0], [-1.0, 0.1]))
     assert torch.autograd.gradcheck(value, tuple(sides))
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
 def test_finite_for_large_logits(dtype: torch.dtype, size: float):
     for real, fake in ((size, -size), (-size, size), (size, size)):
-        sides = [torch.full((2,), each, dtype=dtype, requires_grad=True) for each in (real, fake)]
+        sides = [torch.full((2,), logit, dtype=dtype, requires_grad=True) for logit in (real, fake)]
         found = Play().turn(*sides)
         found.backward()
         assert bool(found.isfinite())
-        assert all(bool(each.grad.isfinite().all()) for each in sides)
+        assert all(bool(side.grad.isfinite().all()) for side in sides)
 
 
 def test_the_anchors_survive_a_resume_bit_for_bit(tmp_path: Path):
-    """Every turn of the discriminator is taken in, also those in which the lazy term takes no part."""
+    """Every turn of the discriminator counts, also those that the lazy term skips."""
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
-    kept, other = whole["term.lecam"], parts["term.lecam"]
+    whole, resumed = train_whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
+    kept, other = whole["term.lecam"], resumed["term.lecam"]
     assert kept["shares"] == other["shares"] == {"discriminator": pytest.approx(1 - 0.99**24)}
     for side in ("real", "fake"):
         assert torch.equal(kept["sums"]["discriminator"][side], other["sums"]["discriminator"][side])
-    players = whole["player.discriminator"], parts["player.discriminator"]
-    assert all(torch.equal(each, players[1][name]) for name, each in players[0].items())
+    player, resumed_player = whole["player.discriminator"], resumed["player.discriminator"]
+    assert all(torch.equal(tensor, resumed_player[name]) for name, tensor in player.items())
 
 
 @pytest.mark.parametrize("decay", [1.0, -0.1])

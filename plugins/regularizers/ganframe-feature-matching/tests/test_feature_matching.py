@@ -16,13 +16,16 @@ from ganframe.training.assembly import assemble
 double = {"dtype": torch.float64}
 
 
-class Plain(Game):
+class TwoContests(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake"), Contest("judge", real="real", fake="other", name="more"))
-    turns = (Turn("maker", ("maker",)),)
+    contests = (
+        Contest("discriminator", real="real", fake="fake"),
+        Contest("discriminator", real="real", fake="other", name="more"),
+    )
+    turns = (Turn("generator", ("generator",)),)
 
 
-class Judge(nn.Module):
+class KnownFeatures(nn.Module):
     """Features x, x^2 and (x1, x1)."""
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
@@ -32,12 +35,11 @@ class Judge(nn.Module):
 
 
 def penalty(real: Tensor, fake: Tensor, other: Tensor | None = None, **settings: Any) -> Tensor:
-    game = Plain({})
-    game.set_players({"judge": Judge(), "maker": nn.Identity()})
+    game = TwoContests({})
+    game.set_players({"discriminator": KnownFeatures(), "generator": nn.Identity()})
     batch = {"real": real, "fake": fake, "other": real if other is None else other}
     game_round = Round(game, batch, size=len(real), device=torch.device("cpu"), randomness=Randomness(0))
-    game_round = game_round.in_turn(game.turns[0])
-    return FeatureMatching(**settings).build().forward(game_round)
+    return FeatureMatching(**settings).build().forward(game_round.in_turn(game.turns[0]))
 
 
 REAL = torch.tensor([[1.0, 0.0], [3.0, 2.0]], **double)
@@ -87,7 +89,7 @@ def test_gradcheck_and_nothing_for_the_reals():
 
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
 def test_finite_for_large_features(dtype: torch.dtype, size: float):
-    real, fake = (torch.full((3, 2), each, dtype=dtype, requires_grad=True) for each in (size, -size))
+    real, fake = (torch.full((3, 2), value, dtype=dtype, requires_grad=True) for value in (size, -size))
     found = penalty(real, fake, layers=None)
     found.backward()
     assert bool(found.isfinite())
@@ -95,12 +97,12 @@ def test_finite_for_large_features(dtype: torch.dtype, size: float):
 
 
 @pytest.mark.parametrize("layer", [3, -4])
-def test_features_that_there_are_not_are_refused(layer: int):
-    with pytest.raises(BadInput, match=f"the feature {layer} of 'judge', which has 3"):
+def test_features_that_do_not_exist_are_refused(layer: int):
+    with pytest.raises(BadInput, match=f"the feature {layer} of 'discriminator', which has 3"):
         penalty(REAL, FAKE, layers=(layer,))
 
 
-def test_no_layers_are_refused():
+def test_an_empty_list_of_layers_is_refused():
     with pytest.raises(ValidationError):
         FeatureMatching(layers=())
 
@@ -118,7 +120,7 @@ train: {images: 100}
     assemble(load_config(str(file)))
     with pytest.MonkeyPatch.context() as patch:
         discriminator = type(load_config(str(file)).game.discriminator)
-        patch.setattr(discriminator, "gives", frozenset())
+        patch.setattr(discriminator, "provides", frozenset())
         with pytest.raises(BadInput, match="reads features, which 'mlp' does not give"):
             assemble(load_config(str(file)))
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 import torch
 from ganframe_feature_matching import HistoricalAveraging
-from ganframe_feature_matching.history import History
+from ganframe_feature_matching.history import HistoricalAveragePenalty
 from torch import Tensor, nn
 
 from ganframe import load_config
 from ganframe.game import Contest, Game, Randomness, Round, Turn
-from ganframe.testing.runs import whole_and_resumed
+from ganframe.testing.runs import train_whole_and_resumed
 
 CONFIG = """
 game:
@@ -30,35 +30,34 @@ checkpoint: {every_images: 16}
 
 class Pair(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake"),)
-    turns = (Turn("judge", ("judge",)), Turn("maker", ("maker",)))
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
 
 class Parameters(nn.Module):
     def __init__(self, *values: float) -> None:
         super().__init__()
-        self.only_trainable = nn.Parameter(torch.tensor(values, dtype=torch.float64))
+        self.trained = nn.Parameter(torch.tensor(values, dtype=torch.float64))
         self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)
 
 
 class Play:
-    """A game whose players are moved by hand."""
+    """A game whose parameters are set by hand."""
 
-    def __init__(self, judge: Parameters, maker: Parameters) -> None:
+    def __init__(self, discriminator: Parameters, generator: Parameters) -> None:
         self.game = Pair({})
-        self.game.set_players({"judge": judge, "maker": maker})
-        self.term: History = cast(History, HistoricalAveraging().build())
+        self.game.set_players({"discriminator": discriminator, "generator": generator})
+        self.term = cast(HistoricalAveragePenalty, HistoricalAveraging().build())
 
     def value(self, turn: int = 0, weights: dict[str, dict[str, Tensor]] | None = None) -> Tensor:
         game_round = Round(self.game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
-        game_round = game_round.in_turn(self.game.turns[turn])
-        game_round.weights = weights or {}
+        game_round = game_round.in_turn(self.game.turns[turn]).with_discriminator_weights(weights or {})
         with self.game.only_trainable(self.game.turns[turn].players):
             return self.term.forward(game_round)
 
     def move(self, turn: int, *values: float) -> None:
         (player,) = self.game.turns[turn].players
-        self.game.players[player].only_trainable.data = torch.tensor(values, dtype=torch.float64)
+        self.game.players[player].trained.data = torch.tensor(values, dtype=torch.float64)
         self.term.on_turn_end(cast(Any, SimpleNamespace(game=self.game)), self.game.turns[turn])
 
 
@@ -82,7 +81,7 @@ def test_every_player_has_a_history_of_its_own_steps():
     play.move(1, 16.0)
     assert play.value(0).item() == pytest.approx(2**2)
     assert play.value(1).item() == pytest.approx(3**2)
-    assert play.term.counts == {"judge": 2, "maker": 2}
+    assert play.term.counts == {"discriminator": 2, "generator": 2}
 
 
 def test_the_gradient_is_twice_the_distance_and_the_mean_stands_still():
@@ -90,36 +89,36 @@ def test_the_gradient_is_twice_the_distance_and_the_mean_stands_still():
     play.value()
     play.move(0, 3.0, -2.0)
     play.value().backward()
-    assert play.game.players["judge"].only_trainable.grad.tolist() == [2.0, -4.0]
-    assert play.game.players["judge"].frozen.grad is None
-    assert list(play.term.means["judge"]) == ["moving"]
+    assert play.game.players["discriminator"].trained.grad.tolist() == [2.0, -4.0]
+    assert play.game.players["discriminator"].frozen.grad is None
+    assert list(play.term.means["discriminator"]) == ["trained"]
 
 
 def test_gradcheck_in_the_weights_that_a_turn_looks_ahead_with():
     play = Play(Parameters(1.0, 2.0), Parameters(0.0))
     play.value()
     ahead = torch.tensor([0.3, -5.0], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda each: play.value(0, {"judge": {"moving": each}}), ahead)
+    assert torch.autograd.gradcheck(lambda weight: play.value(0, {"discriminator": {"trained": weight}}), ahead)
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
 def test_finite_for_large_parameters(dtype: torch.dtype, size: float):
-    judge = Parameters(0.0)
-    judge.only_trainable = nn.Parameter(torch.tensor([size], dtype=dtype))
-    play = Play(judge, Parameters(0.0))
+    discriminator = Parameters(0.0)
+    discriminator.trained = nn.Parameter(torch.tensor([size], dtype=dtype))
+    play = Play(discriminator, Parameters(0.0))
     play.value()
-    judge.only_trainable.data = -judge.only_trainable.data
+    discriminator.trained.data = -discriminator.trained.data
     found = play.value()
     found.backward()
     assert bool(found.isfinite())
-    assert bool(judge.only_trainable.grad.isfinite().all())
+    assert bool(discriminator.trained.grad.isfinite().all())
 
 
 @pytest.mark.parametrize(("weight", "grows"), [(0.0, True), (1.0, False)])
 def test_an_orbit_is_damped(weight: float, grows: bool):
     """Simultaneous descent on theta psi spirals outwards by sqrt(1 + h^2) a step; the term turns it inwards."""
     play, h = Play(Parameters(1.0), Parameters(1.0)), 0.1
-    psi, theta = (play.game.players[name].only_trainable for name in ("judge", "maker"))
+    psi, theta = (play.game.players[name].trained for name in ("discriminator", "generator"))
     for _ in range(200):
         slopes = (theta.item(), -psi.item())
         moved: list[float] = []
@@ -139,11 +138,11 @@ def test_an_orbit_is_damped(weight: float, grows: bool):
 def test_the_mean_survives_a_resume_bit_for_bit(tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
-    room = "term.historical-averaging"
-    assert whole[room]["counts"] == parts[room]["counts"] == {"discriminator": 25, "generator": 13}
-    for player, means in whole[room]["means"].items():
+    whole, resumed = train_whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
+    term = "term.historical-averaging"
+    assert whole[term]["counts"] == resumed[term]["counts"] == {"discriminator": 25, "generator": 13}
+    for player, means in whole[term]["means"].items():
         now = whole[f"player.{player}"]
         assert any(not torch.equal(mean, now[name]) for name, mean in means.items())
-        assert all(torch.equal(mean, parts[room]["means"][player][name]) for name, mean in means.items())
-        assert all(torch.equal(each, parts[f"player.{player}"][name]) for name, each in now.items())
+        assert all(torch.equal(mean, resumed[term]["means"][player][name]) for name, mean in means.items())
+        assert all(torch.equal(tensor, resumed[f"player.{player}"][name]) for name, tensor in now.items())

@@ -29,7 +29,7 @@ from ganframe.config import (
 from ganframe.data import BatchLoader, Dataset, TensorData
 from ganframe.game import Contest, DiscriminatorOutput, Game, Loss, PlayerSpec, Randomness, Round, Turn, tensor
 from ganframe.training.assembly import assemble
-from ganframe.training.hooks import run_manager
+from ganframe.training.hooks import RunHooks
 from ganframe.training.trainer import Trainer
 
 STEPS, H = 5000, 0.1
@@ -127,7 +127,7 @@ def radius_after_training(game: Dirac, folder: Path, steps: int = STEPS, **setti
         **settings,
     )
     assembly = assemble(experiment)
-    run = Run(experiment, RunFolder(folder), assembly, assembly.optimizers(), None, run_manager())
+    run = Run(experiment, RunFolder(folder), assembly, assembly.optimizers(), None, RunHooks())
     trainer = Trainer(run, BatchLoader(experiment.data.build(), 1, Randomness(0), torch.device("cpu")))
     while not trainer.done():
         trainer.step()

@@ -13,13 +13,13 @@ double = {"dtype": torch.float64}
 SQUARE = torch.tensor([[2.0, 1.0], [0.0, 3.0]], **double)
 
 
-class Plain(Game):
+class OneContest(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake"),)
-    turns = (Turn("judge", ("judge",)), Turn("generator", ("generator",)))
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
 
-class Judge(nn.Module):
+class FunctionDiscriminator(nn.Module):
     """C as a function of the sample, with a parameter."""
 
     def __init__(self, function: Callable[..., Tensor], parameter: Tensor | None = None) -> None:
@@ -33,19 +33,18 @@ class Judge(nn.Module):
         return DiscriminatorOutput(self.function(sample, self.weight))
 
 
-def quadratic() -> Judge:
+def quadratic() -> FunctionDiscriminator:
     """C = x^T A x / 2 for a symmetric A, with the gradient A x."""
-    return Judge(lambda x, a: ((x @ a) * x).sum(1) / 2, SQUARE + SQUARE.T)
+    return FunctionDiscriminator(lambda x, a: ((x @ a) * x).sum(1) / 2, SQUARE + SQUARE.T)
 
 
-def round_of(judge: nn.Module, game_type: type[Game] = Plain, augment: Any = None, **batch: Any) -> Round:
+def round_of(discriminator: nn.Module, game_type: type[Game] = OneContest, augment: Any = None, **batch: Any) -> Round:
     first = next(iter(batch.values()))
     game = game_type({})
-    game.set_players({"judge": judge, "generator": nn.Linear(1, 1)})
+    game.set_players({"discriminator": discriminator, "generator": nn.Linear(1, 1)})
     size = len(first[0] if isinstance(first, tuple) else first)
     game_round = Round(game, batch, size=size, device=torch.device("cpu"), randomness=Randomness(0), augment=augment)
-    game_round = game_round.in_turn(game.turns[0], grad_wrt_sides=R1.grad_wrt_sides | R2.grad_wrt_sides)
-    return game_round
+    return game_round.in_turn(game.turns[0], grad_wrt_sides=R1.grad_wrt_sides | R2.grad_wrt_sides)
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
@@ -56,12 +55,12 @@ def both(game_round: Round) -> tuple[float, float]:
     return tuple(config.build().forward(game_round).item() for config in (R1(), R2()))
 
 
-def test_a_linear_judge_pays_half_its_squared_slope_on_both_sides():
-    judge = Judge(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
-    assert both(round_of(judge, real=draws(5, 2), fake=draws(5, 2, seed=1))) == pytest.approx((12.5, 12.5))
+def test_a_linear_discriminator_pays_half_its_squared_slope_on_both_sides():
+    discriminator = FunctionDiscriminator(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
+    assert both(round_of(discriminator, real=draws(5, 2), fake=draws(5, 2, seed=1))) == pytest.approx((12.5, 12.5))
 
 
-def test_a_quadratic_judge_pays_by_where_the_samples_of_the_side_lie():
+def test_a_quadratic_discriminator_pays_by_where_the_samples_of_the_side_lie():
     real, fake = draws(5, 2), draws(5, 2, seed=1)
     symmetric = SQUARE + SQUARE.T
     expected = [(sample @ symmetric).square().sum(1).mean().item() / 2 for sample in (real, fake)]
@@ -71,70 +70,70 @@ def test_a_quadratic_judge_pays_by_where_the_samples_of_the_side_lie():
 
 def test_standard_normal_reals_under_half_the_squared_norm():
     """C = ||x||^2 / 2 has the gradient x, so R1 = E||x||^2 / 2 = D / 2."""
-    judge = Judge(lambda x, w: (w * x.square()).sum(1) / 2)
+    discriminator = FunctionDiscriminator(lambda x, w: (w * x.square()).sum(1) / 2)
     real = draws(100_000, 6)
-    assert both(round_of(judge, real=real, fake=real)) == pytest.approx((3, 3), rel=0.01)
+    assert both(round_of(discriminator, real=real, fake=real)) == pytest.approx((3, 3), rel=0.01)
 
 
 @pytest.mark.parametrize("config", [R1(), R2()])
-def test_the_gradient_reaches_the_judge(config: R1 | R2):
-    judge = Judge(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
-    config.build().forward(round_of(judge, real=draws(5, 2), fake=draws(5, 2))).backward()
-    torch.testing.assert_close(judge.weight.grad, torch.tensor([3.0, 4.0], **double))
+def test_the_gradient_reaches_the_discriminator(config: R1 | R2):
+    discriminator = FunctionDiscriminator(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
+    config.build().forward(round_of(discriminator, real=draws(5, 2), fake=draws(5, 2))).backward()
+    torch.testing.assert_close(discriminator.weight.grad, torch.tensor([3.0, 4.0], **double))
 
 
 def test_the_norm_is_over_all_axes_and_all_tensors_of_a_sample():
-    judge = Judge(lambda x, w: w * (2 * x[0].flatten(1).sum(1) + 3 * x[1].flatten(1).sum(1)))
+    discriminator = FunctionDiscriminator(lambda x, w: w * (2 * x[0].flatten(1).sum(1) + 3 * x[1].flatten(1).sum(1)))
     sample = (draws(2, 3, 4, 5), draws(2, 7, seed=1))
     expected = (4 * 60 + 9 * 7) / 2
-    assert both(round_of(judge, real=sample, fake=sample)) == pytest.approx((expected, expected))
+    assert both(round_of(discriminator, real=sample, fake=sample)) == pytest.approx((expected, expected))
 
 
 def test_patches_are_summed():
-    judge = Judge(lambda x, w: (w * x)[:, None, :, None] * torch.ones(1, 1, 1, 3, **double))
+    discriminator = FunctionDiscriminator(lambda x, w: (w * x)[:, None, :, None] * torch.ones(1, 1, 1, 3, **double))
     one = draws(2, 1)
-    assert both(round_of(judge, real=one, fake=one)) == pytest.approx((4.5, 4.5))
+    assert both(round_of(discriminator, real=one, fake=one)) == pytest.approx((4.5, 4.5))
 
 
-def test_a_flat_judge_pays_nothing():
-    judge = Judge(lambda x, w: w.expand(len(x)))
-    assert both(round_of(judge, real=draws(3, 2), fake=draws(3, 2))) == (0, 0)
+def test_a_flat_discriminator_pays_nothing():
+    discriminator = FunctionDiscriminator(lambda x, w: w.expand(len(x)))
+    assert both(round_of(discriminator, real=draws(3, 2), fake=draws(3, 2))) == (0, 0)
 
 
-def test_the_forward_pass_is_that_of_the_loss():
-    judge = quadratic()
-    game_round = round_of(judge, real=draws(3, 2), fake=draws(3, 2))
+def test_the_penalty_reads_the_outputs_of_the_loss():
+    discriminator = quadratic()
+    game_round = round_of(discriminator, real=draws(3, 2), fake=draws(3, 2))
     for side in ("real", "fake"):
         game_round.discriminator_output(game_round.contests[0], side)
     both(game_round)
-    assert judge.calls == 2
+    assert discriminator.calls == 2
 
 
 def test_augmentations_are_differentiated_through():
-    judge = Judge(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
-    game_round = round_of(judge, augment=lambda sample, _: 2 * sample, real=draws(3, 2), fake=draws(3, 2))
+    discriminator = FunctionDiscriminator(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
+    game_round = round_of(discriminator, augment=lambda sample, _: 2 * sample, real=draws(3, 2), fake=draws(3, 2))
     assert both(game_round) == pytest.approx((50, 50))
 
 
-class Three(Game):
-    """The same real in two contests, and a replayed fake in the judge's turn."""
+class SharedReal(Game):
+    """The same real in two contests, and a replayed fake in the discriminator's turn."""
 
     inputs = ()
     contests = (
-        Contest("judge", real="real", fake="fake", name="one"),
-        Contest("judge", real="real", fake="other", replay="old", name="two"),
+        Contest("discriminator", real="real", fake="fake", name="one"),
+        Contest("discriminator", real="real", fake="other", replay="old", name="two"),
     )
-    turns = (Turn("judge", ("judge",)),)
+    turns = (Turn("discriminator", ("discriminator",)),)
 
 
 def test_contests_add_up_and_a_shared_sample_counts_once():
-    judge = Judge(lambda x, w: (w * x.square()).sum(1) / 2)
+    discriminator = FunctionDiscriminator(lambda x, w: (w * x.square()).sum(1) / 2)
     values = {"real": 1.0, "fake": 2.0, "other": 3.0, "old": 4.0}
     batch = {name: torch.full((2, 1), value, **double) for name, value in values.items()}
-    assert both(round_of(judge, Three, **batch)) == pytest.approx((1 / 2, (4 + 16) / 2))
+    assert both(round_of(discriminator, SharedReal, **batch)) == pytest.approx((1 / 2, (4 + 16) / 2))
 
 
-class Making(Plain):
+class WithGenerator(OneContest):
     """The fake is made by a generator."""
 
     @tensor
@@ -143,16 +142,16 @@ class Making(Plain):
 
 
 def test_in_a_shared_round_the_generator_is_left_alone():
-    game = Making({})
-    judge = Judge(lambda x, w: (w * x.square()).sum(1) / 2)
-    game.set_players({"judge": judge, "generator": nn.Linear(2, 2, **double)})
+    game = WithGenerator({})
+    discriminator = FunctionDiscriminator(lambda x, w: (w * x.square()).sum(1) / 2)
+    game.set_players({"discriminator": discriminator, "generator": nn.Linear(2, 2, **double)})
     device, randomness = torch.device("cpu"), Randomness(0)
     game_round = Round(game, {"real": draws(3, 2)}, size=3, device=device, randomness=randomness, shared=True)
-    with game.only_trainable(["judge"]):
+    with game.only_trainable(["discriminator"]):
         game_round = game_round.in_turn(game.turns[0], grad_wrt_sides=frozenset({"fake"}))
         R2().build().forward(game_round).backward()
-    assert judge.weight.grad is not None
-    assert all(each.grad is None for each in game.players["generator"].parameters())
+    assert discriminator.weight.grad is not None
+    assert all(parameter.grad is None for parameter in game.players["generator"].parameters())
 
 
 def test_gradcheck_of_the_penalty_in_the_weights():
@@ -160,15 +159,15 @@ def test_gradcheck_of_the_penalty_in_the_weights():
     real = draws(3, 2)
 
     def value(weight: Tensor) -> Tensor:
-        judge = Judge(lambda x, _: torch.tanh(x @ weight).square().sum(1))
-        return R1().build().forward(round_of(judge, real=real, fake=real))
+        discriminator = FunctionDiscriminator(lambda x, _: torch.tanh(x @ weight).square().sum(1))
+        return R1().build().forward(round_of(discriminator, real=real, fake=real))
 
     assert torch.autograd.gradcheck(value, draws(2, 2, seed=1).requires_grad_())
 
 
 def test_weight_is_gamma():
     """With gamma = 2 and a slope of 5, gamma / 2 E||grad||^2 = 25."""
-    judge = Judge(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
+    discriminator = FunctionDiscriminator(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
     config = R1(weight=2.0)
-    value = config.build().forward(round_of(judge, real=draws(3, 2), fake=draws(3, 2))).item()
+    value = config.build().forward(round_of(discriminator, real=draws(3, 2), fake=draws(3, 2))).item()
     assert math.isclose(config.weight * value, 2 / 2 * 25)

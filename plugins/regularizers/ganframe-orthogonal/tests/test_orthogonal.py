@@ -14,18 +14,21 @@ from ganframe.game import BadInput, Contest, Game, Randomness, Round, Turn
 double = {"dtype": torch.float64}
 
 
-class Pair(Game):
+class ThreeTurns(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake"),)
-    turns = (Turn("judge", ("judge",)), Turn("maker", ("maker",)), Turn("both", ("judge", "maker")))
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (
+        Turn("discriminator", ("discriminator",)),
+        Turn("generator", ("generator",)),
+        Turn("both", ("discriminator", "generator")),
+    )
 
 
 def round_of(turn: int = 0, **players: nn.Module) -> Round:
-    game = Pair({})
-    game.set_players({"judge": nn.Identity(), "maker": nn.Identity(), **players})
+    game = ThreeTurns({})
+    game.set_players({"discriminator": nn.Identity(), "generator": nn.Identity(), **players})
     game_round = Round(game, {}, size=1, device=torch.device("cpu"), randomness=Randomness(0))
-    game_round = game_round.in_turn(game.turns[turn])
-    return game_round
+    return game_round.in_turn(game.turns[turn])
 
 
 def linear(rows: Any) -> nn.Linear:
@@ -36,7 +39,7 @@ def linear(rows: Any) -> nn.Linear:
 
 
 def penalty(layer: nn.Module, **settings: Any) -> float:
-    return Orthogonal(**settings).build().forward(round_of(judge=layer)).item()
+    return Orthogonal(**settings).build().forward(round_of(discriminator=layer)).item()
 
 
 FILTERS = [[3.0, 0.0, 4.0], [1.0, 2.0, 0.0]]
@@ -91,35 +94,35 @@ def test_spatial_positions_belong_to_the_filter():
     assert penalty(layer) == pytest.approx(18)
 
 
-def test_layers_and_players_that_move_add_up_and_the_rest_is_left_out():
-    judge = nn.Sequential(linear(FILTERS), nn.BatchNorm1d(2), nn.Embedding(4, 3), linear(OTHERS))
-    maker = linear(OTHERS)
-    players = {"judge": judge, "maker": maker}
+def test_layers_and_players_in_training_add_up_and_the_rest_is_left_out():
+    discriminator = nn.Sequential(linear(FILTERS), nn.BatchNorm1d(2), nn.Embedding(4, 3), linear(OTHERS))
+    generator = linear(OTHERS)
+    players = {"discriminator": discriminator, "generator": generator}
     term = Orthogonal().build()
     assert [term.forward(round_of(turn, **players)).item() for turn in range(3)] == pytest.approx([26.5, 8.5, 35])
-    only = Orthogonal(players=("maker",)).build()
+    only = Orthogonal(players=("generator",)).build()
     assert [only.forward(round_of(turn, **players)).item() for turn in range(3)] == pytest.approx([0, 8.5, 8.5])
 
 
 def test_under_a_parametrization_it_is_about_the_tensor_behind_it():
     layer = linear(FILTERS)
     nn.utils.parametrizations.spectral_norm(layer)
-    before = [each.clone() for each in layer.buffers()]
+    before = [buffer.clone() for buffer in layer.buffers()]
     assert penalty(layer) == pytest.approx(18)
     assert all(map(torch.equal, before, layer.buffers()))
 
 
 def test_a_turn_that_looks_ahead_pays_for_the_weights_that_it_looks_with():
-    game_round = round_of(judge=linear(FILTERS))
-    game_round.weights["judge"] = {"weight": torch.tensor(OTHERS, **double), "bias": torch.zeros(3, **double)}
+    ahead = {"weight": torch.tensor(OTHERS, **double), "bias": torch.zeros(3, **double)}
+    game_round = round_of(discriminator=linear(FILTERS)).with_discriminator_weights({"discriminator": ahead})
     assert Orthogonal().build().forward(game_round).item() == pytest.approx(8.5)
 
 
 @pytest.mark.parametrize("norms", [False, True])
 def test_gradcheck(norms: bool):
     def value(weight: Tensor) -> Tensor:
-        game_round = round_of(judge=linear(FILTERS))
-        game_round.weights["judge"] = {"weight": weight}
+        ahead = {"discriminator": {"weight": weight}}
+        game_round = round_of(discriminator=linear(FILTERS)).with_discriminator_weights(ahead)
         return Orthogonal(norms=norms).build().forward(game_round)
 
     assert torch.autograd.gradcheck(value, torch.tensor(FILTERS, **double).requires_grad_())
@@ -130,7 +133,7 @@ def test_finite_for_large_weights(dtype: torch.dtype, size: float):
     for value in (size, -size):
         layer = nn.Linear(4, 3, dtype=dtype)
         nn.init.constant_(layer.weight, value)
-        found = Orthogonal(norms=True).build().forward(round_of(judge=layer))
+        found = Orthogonal(norms=True).build().forward(round_of(discriminator=layer))
         found.backward()
         assert bool(found.isfinite())
         assert bool(layer.weight.grad.isfinite().all())
@@ -149,7 +152,7 @@ train: {{images: 3_200, batch_size: 16, device: cpu}}
 """
 
 
-def test_training_holds_the_players_that_are_named_to_it(tmp_path: Path):
+def test_training_makes_the_filters_of_the_named_players_orthogonal(tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG.format(player="generator"))
     experiment = load_config(str(file))
@@ -161,7 +164,7 @@ def test_training_holds_the_players_that_are_named_to_it(tmp_path: Path):
     assert terms[0] < 0.5 * terms[1]
 
 
-def test_players_that_there_are_not_are_refused(tmp_path: Path):
+def test_players_that_do_not_exist_are_refused(tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG.format(player="painter"))
     with pytest.raises(BadInput, match="the game has no player 'painter'") as problem:

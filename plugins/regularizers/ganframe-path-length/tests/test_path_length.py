@@ -8,14 +8,14 @@ from typing import Any, cast
 import pytest
 import torch
 from ganframe_path_length import PathLength
-from ganframe_path_length.paths import Paths, path_lengths
+from ganframe_path_length.paths import PathLengthPenalty, path_lengths
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganframe import load, load_config, train
+from ganframe import load_config, train
 from ganframe.game import BadInput, Contest, Game, Randomness, Round, Turn, tensor
-from ganframe.runs.checkpoints import list_checkpoints
-from ganframe.testing.runs import whole_and_resumed
+from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.testing.runs import train_whole_and_resumed
 from ganframe.training.assembly import assemble
 
 double = {"dtype": torch.float64}
@@ -32,14 +32,14 @@ checkpoint: {every_images: 8}
 """
 
 
-class Making(Game):
+class WithGenerator(Game):
     inputs = ()
-    contests = (Contest("judge", real="real", fake="fake"),)
-    turns = (Turn("judge", ("judge",)), Turn("maker", ("maker",)))
+    contests = (Contest("discriminator", real="real", fake="fake"),)
+    turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        return self.maker(game_round["latent"])
+        return self.players["generator"](game_round["latent"])
 
 
 class Linear(nn.Module):
@@ -58,13 +58,12 @@ def draws(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), **double)
 
 
-def round_of(maker: nn.Module, latent: Tensor, seed: int = 0) -> Round:
-    game = Making({})
-    game.set_players({"judge": nn.Identity(), "maker": maker})
+def round_of(generator: nn.Module, latent: Tensor, seed: int = 0) -> Round:
+    game = WithGenerator({})
+    game.set_players({"discriminator": nn.Identity(), "generator": generator})
     batch = {"latent": latent, "real": latent}
     game_round = Round(game, batch, size=len(latent), device=torch.device("cpu"), randomness=Randomness(seed))
-    game_round = game_round.in_turn(game.turns[1], requires_grad_tensors=frozenset({"latent"}))
-    return game_round
+    return game_round.in_turn(game.turns[1], requires_grad_tensors=frozenset({"latent"}))
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> Tensor:
@@ -72,15 +71,15 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> Tensor:
     return Randomness(seed).normal("path-length fake", shape).double()
 
 
-def live(**settings: Any) -> Paths:
-    return cast(Paths, PathLength(**settings).build())
+def live(**settings: Any) -> PathLengthPenalty:
+    return cast(PathLengthPenalty, PathLength(**settings).build())
 
 
 @pytest.mark.parametrize(("shape", "pixels"), [((3, 4, 5), 20), ((6,), 1), ((2, 8), 8)])
 def test_a_linear_generator_has_the_length_of_a_transposed_y(shape: tuple[int, ...], pixels: int):
     matrix, latent = draws(math.prod(shape), 4), draws(5, 4, seed=1)
     y = noise((5, *shape)).flatten(1) / math.sqrt(pixels)
-    expected = torch.stack([(matrix.T @ each).norm() for each in y])
+    expected = torch.stack([(matrix.T @ row).norm() for row in y])
     found = path_lengths(round_of(Linear(matrix, shape), latent), "fake", "latent")
     torch.testing.assert_close(found, expected)
 
@@ -89,18 +88,18 @@ def test_a_linear_generator_has_the_length_of_a_transposed_y(shape: tuple[int, .
 def test_the_length_by_styles_is_the_root_of_the_mean_square_over_layers(layers: int):
     """G(w) = A_1 w_1 + ... + A_L w_L has lengths sqrt((|A_1^T y|^2 + ... + |A_L^T y|^2) / L)."""
     matrices, latent = draws(layers, 6, 4), draws(5, layers, 4, seed=1)
-    maker = nn.Sequential(nn.Flatten(), Linear(torch.cat(list(matrices), 1), (6,)))
-    expected = [sum((each.T @ y).square().sum() for each in matrices) / layers for y in noise((5, 6))]
-    found = path_lengths(round_of(maker, latent), "fake", "latent")
+    generator = nn.Sequential(nn.Flatten(), Linear(torch.cat(list(matrices), 1), (6,)))
+    expected = [sum((matrix.T @ y).square().sum() for matrix in matrices) / layers for y in noise((5, 6))]
+    found = path_lengths(round_of(generator, latent), "fake", "latent")
     torch.testing.assert_close(found, torch.stack(cast(list[Tensor], expected)).sqrt())
 
 
 @pytest.mark.parametrize("matrix", [[[2.0], [1.0]], [[0.5], [-3.0]]])
 def test_lengths_in_the_mean(matrix: list[list[float]]):
     """For one latent number A^T y ~ N(0, |A|^2): lengths of mean |A| sqrt(2 / pi) and variance |A|^2 (1 - 2 / pi)."""
-    maker, size = Linear(torch.tensor(matrix, **double), (2,)), math.hypot(*(row[0] for row in matrix))
-    value = live().forward(round_of(maker, torch.zeros(100_000, 1, **double)))
-    lengths = path_lengths(round_of(maker, torch.zeros(100_000, 1, **double)), "fake", "latent")
+    generator, size = Linear(torch.tensor(matrix, **double), (2,)), math.hypot(*(row[0] for row in matrix))
+    value = live().forward(round_of(generator, torch.zeros(100_000, 1, **double)))
+    lengths = path_lengths(round_of(generator, torch.zeros(100_000, 1, **double)), "fake", "latent")
     assert lengths.mean().item() == pytest.approx(size * math.sqrt(2 / math.pi), rel=0.01)
     assert value.item() == pytest.approx(size**2 * (1 - 2 / math.pi), rel=0.02)
 
@@ -111,8 +110,8 @@ def test_an_isometry_in_many_dimensions_pays_least():
     stretched = square.clone()
     stretched[0, 0] = 20.0
     even, uneven = (
-        live().forward(round_of(Linear(each, (200,)), torch.zeros(2000, 200, **double))).item()
-        for each in (square, stretched)
+        live().forward(round_of(Linear(matrix, (200,)), torch.zeros(2000, 200, **double))).item()
+        for matrix in (square, stretched)
     )
     assert even == pytest.approx(0.5, rel=0.1)
     assert uneven > 10 * even
@@ -120,11 +119,11 @@ def test_an_isometry_in_many_dimensions_pays_least():
 
 @pytest.mark.parametrize("decay", [0.99, 0.5, 0.0])
 def test_the_mean_is_an_unbiased_average_of_all_turns(decay: float):
-    term, maker, means = live(decay=decay), Linear(draws(3, 2), (3,)), []
+    term, generator, means = live(decay=decay), Linear(draws(3, 2), (3,)), []
     for turn in range(4):
-        maker.matrix.data *= 1.5
-        game_round = round_of(maker, draws(6, 2), seed=turn)
-        lengths = path_lengths(round_of(maker, draws(6, 2), seed=turn), "fake", "latent")
+        generator.matrix.data *= 1.5
+        game_round = round_of(generator, draws(6, 2), seed=turn)
+        lengths = path_lengths(round_of(generator, draws(6, 2), seed=turn), "fake", "latent")
         means.append(lengths.mean().item())
         weights = [decay ** (turn - past) for past in range(turn + 1)]
         a = sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights)
@@ -135,8 +134,8 @@ def test_the_mean_is_an_unbiased_average_of_all_turns(decay: float):
 
 
 def test_a_turn_over_several_rounds_counts_once():
-    term, maker = live(), Linear(torch.ones(1, 1, **double), (1,))
-    rounds = [round_of(maker, draws(4, 1), seed=seed) for seed in range(2)]
+    term, generator = live(), Linear(torch.ones(1, 1, **double), (1,))
+    rounds = [round_of(generator, draws(4, 1), seed=seed) for seed in range(2)]
     means = [noise((4, 1), seed).abs().mean().item() for seed in range(2)]
     for game_round in rounds:
         term.forward(game_round)
@@ -173,11 +172,11 @@ def test_gradcheck_and_second_order():
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e4), (torch.bfloat16, 1e3)])
 def test_finite_for_large_and_for_flat_generators(dtype: torch.dtype, size: float):
     for scale in (size, -size, 0.0):
-        maker = Linear(torch.full((3, 2), scale, dtype=dtype), (3,))
-        found = live().forward(round_of(maker, draws(4, 2).to(dtype)))
+        generator = Linear(torch.full((3, 2), scale, dtype=dtype), (3,))
+        found = live().forward(round_of(generator, draws(4, 2).to(dtype)))
         found.backward()
         assert bool(found.isfinite())
-        assert bool(maker.matrix.grad.isfinite().all())
+        assert bool(generator.matrix.grad.isfinite().all())
 
 
 def test_a_sample_that_does_not_depend_on_the_latent_costs_nothing():
@@ -191,10 +190,10 @@ def test_a_sample_that_does_not_depend_on_the_latent_costs_nothing():
 def test_the_mean_survives_a_resume_bit_for_bit(tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG)
-    whole, parts = whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
+    whole, resumed = train_whole_and_resumed(load_config(str(file)), tmp_path, stop_after=7)
     assert whole["term.path-length"]["share"].item() == pytest.approx(1 - 0.99**6)
-    for room in ("term.path-length", "player.generator"):
-        assert all(torch.equal(each, parts[room][name]) for name, each in whole[room].items())
+    for section in ("term.path-length", "player.generator"):
+        assert all(torch.equal(tensor, resumed[section][name]) for name, tensor in whole[section].items())
 
 
 @pytest.mark.parametrize("game", ["share_round: true", "share_round: false"])

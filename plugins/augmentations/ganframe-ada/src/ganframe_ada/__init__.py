@@ -24,6 +24,7 @@ class ADA(AugmentationConfig):
 
     paper = "Karras et al. 2020, arXiv:2006.06676, sections 2.2 and 3, and appendix B"
     type: Literal["ada"] = "ada"
+    renamed: ClassVar[Mapping[str, str]] = {"images": "adjustment_images"}
     identity_settings: ClassVar[Mapping[str, Any]] = {"p": 0.0, "adapt": False}
     groups: tuple[Group, ...] = ("blit", "geometry", "color")
     """The groups of transformations: the paper's b, bg or bgc. `blit` is mirroring, quarter turns and whole-pixel
@@ -36,7 +37,7 @@ class ADA(AugmentationConfig):
     """Target of r_t: above it p rises, below it p falls."""
     interval: int = Field(default=4, ge=1)
     """Number of discriminator turns between two changes of p; r_t is the mean over them."""
-    images: int = Field(default=500_000, ge=1)
+    adjustment_images: int = Field(default=500_000, ge=1)
     """Number of reals that the discriminator sees while p rises from 0 to 1."""
 
     @classmethod

@@ -101,7 +101,7 @@ class Adaptive(Pipeline):
         self.reals += reals
         self.turns += 1
         due = self.turns >= self.config.interval
-        step = (self.signs / self.logits - self.config.target).sign() * self.reals / self.config.images
+        step = (self.signs / self.logits - self.config.target).sign() * self.reals / self.config.adjustment_images
         self.p.copy_(torch.where(due, (self.p + step).clamp(0, 1), self.p))
         for accumulator in (self.signs, self.logits, self.reals, self.turns):
             accumulator.masked_fill_(due, 0)

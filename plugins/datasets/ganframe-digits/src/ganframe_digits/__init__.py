@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
 
@@ -21,27 +22,27 @@ class Digits(DatasetConfig):
     split: Literal["train", "held-out"] = "train"
     """The 5,000 to train on, or the 1,000 held out."""
     examples: int | None = Field(default=None, ge=10, multiple_of=10)
-    """How many of them, the first of each class, equally many; all when left out."""
+    """Number of examples: the first of each class, equally many; all when left out."""
 
     def spec(self) -> DataSpec:
-        """Names `real` (1 x 28 x 28) and `label`."""
+        """Return the specs of `real` (1 x 28 x 28) and `label`."""
         return {"real": TensorSpec((1, 28, 28)), "label": TensorSpec((), classes=10)}
 
     @model_validator(mode="after")
-    def _there_are_so_many(self) -> Digits:
-        there = 5000 if self.split == "train" else 1000
-        if self.examples is not None and self.examples > there:
-            raise ValueError(f"{self.examples} examples are asked for, and {self.split!r} has {there}")
+    def _enough_examples(self) -> Digits:
+        available = 5000 if self.split == "train" else 1000
+        if self.examples is not None and self.examples > available:
+            raise ValueError(f"{self.examples} examples are requested, but {self.split!r} has {available}")
         return self
 
+    @override
     def build(self) -> Dataset:
-        """See base class."""
-        from ganframe_digits.dataset import load  # noqa: PLC0415  configs stay free of torch
+        from ganframe_digits.dataset import load
 
         return load(self.split, self.examples)
 
+    @override
     def held_out(self) -> DatasetConfig | None:
-        """See base class."""
         return Digits(split="held-out") if self.split == "train" else None
 
 

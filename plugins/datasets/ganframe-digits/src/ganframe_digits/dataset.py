@@ -1,4 +1,4 @@
-"""Reads the digits from the package."""
+"""Reading the digits from the package."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FILE = Path(__file__).parent / "data" / "digits.npz"
 
 
 def load(split: str, examples: int | None = None) -> TensorData:
-    """The digits of a split, in memory.
+    """Load the digits of a split into memory.
 
     Args:
         split: `train` or `held-out`.
-        examples: How many, equally many of each class; all when None.
+        examples: Number of examples, equally many of each class; all when None.
     """
     prefix = split.replace("-", "_")
     images, labels = read_arrays(FILE, f"{prefix}_images", f"{prefix}_labels")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from typing_extensions import override
+
 from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
@@ -29,17 +31,17 @@ class FluentEmoji(DatasetConfig):
     """The 1,434 emoji to train on, or the 160 held out."""
 
     def spec(self) -> DataSpec:
-        """Names `source` and `target`, or `real_a` and `real_b`; each 3 x 32 x 32."""
+        """Return the specs of `source` and `target`, or of `real_a` and `real_b`; each 3 x 32 x 32."""
         return dict.fromkeys(("source", "target") if self.paired else ("real_a", "real_b"), IMAGE)
 
+    @override
     def build(self) -> Dataset:
-        """See base class."""
-        from ganframe_fluent_emoji.dataset import load  # noqa: PLC0415  configs stay free of torch
+        from ganframe_fluent_emoji.dataset import load
 
         return load(self)
 
+    @override
     def held_out(self) -> DatasetConfig | None:
-        """See base class."""
         return FluentEmoji(paired=self.paired, split="held-out") if self.split == "train" else None
 
 

@@ -1,4 +1,4 @@
-"""Reads the emoji from the package."""
+"""Reading the emoji from the package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = Path(__file__).parent / "data" / "fluent_emoji_32.npz"
 
 
 def load(config: FluentEmoji) -> Dataset:
-    """The emoji of a split, in memory."""
+    """Load the emoji of a split into memory."""
     held_out, lines, colours = read_arrays(FILE, "held_out", "line", "colour")
     chosen = held_out == (config.split == "held-out")
     line = torch.from_numpy(repeat(lines[chosen], "n h w -> n 3 h w"))
@@ -38,10 +38,10 @@ class TwoDomains:
         self.a, self.b = a, b
 
     def __len__(self) -> int:
-        """How many examples domain A has."""
+        """Return the number of examples of domain A."""
         return len(self.a)
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """A batch with these examples of A."""
+        """Return a batch with these examples of A."""
         partners = randomness.integers("real_b", len(self.b), len(indices))
         return {"real_a": as_float(self.a[torch.as_tensor(indices)]), "real_b": as_float(self.b[partners])}

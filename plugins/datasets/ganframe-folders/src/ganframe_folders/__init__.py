@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
 
@@ -16,25 +17,25 @@ if TYPE_CHECKING:
 
 class _Images(DatasetConfig):
     resolution: PositiveInt = 64
-    """Side of the square images that are given, in pixels."""
+    """Side of the square images, in pixels."""
     channels: Literal[1, 3] = 3
-    """Channels of the images that are given: 1 for grey, 3 for RGB."""
+    """Channels of the images: 1 for grey, 3 for RGB."""
     crop: Literal["centre", "none"] = "centre"
     """How an oblong image becomes square: `centre` cuts the largest centred square, `none` squeezes the whole image."""
     flip: bool = False
     """Mirror each example left to right with probability 1/2."""
     max_unreadable: float = Field(default=0.01, ge=0, le=1)
-    """Share of the files that may be unreadable; for such a one, the next in order that can be read is given."""
+    """Share of the files that may be unreadable; the next readable file in order is used in place of each."""
 
     @property
     def image(self) -> TensorSpec:
-        """One image as it is given."""
+        """The spec of one image."""
         return TensorSpec((self.channels, self.resolution, self.resolution))
 
 
-def _written(folder: Path) -> Path:
-    """The folder, with a few images for the conformance kit."""
-    from PIL import Image  # noqa: PLC0415  only the kit writes images
+def _with_images(folder: Path) -> Path:
+    """Write a few images for the conformance kit, and return their folder."""
+    from PIL import Image
 
     folder.mkdir(exist_ok=True)
     for name, colour in (("1.png", "red"), ("2.png", "green"), ("3.png", "blue")):
@@ -46,63 +47,64 @@ class ImageFolder(_Images):
     """The images of a folder and its subfolders, with labels where each class has a subfolder."""
 
     type: Literal["image-folder"] = "image-folder"
+    renamed: ClassVar[Mapping[str, str]] = {"labels": "with_labels"}
     path: Path
-    """The folder, absolute or relative to where the command is run."""
-    labels: bool = False
-    """Give `label` too: the number of the subfolder that the image is in, counted from 0 by name."""
+    """The folder, absolute or relative to the working directory."""
+    with_labels: bool = False
+    """Also give `label`: the number of the image's subfolder, counted from 0 by name."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """See base class."""
-        return {"path": _written(folder)}
+        return {"path": _with_images(folder)}
 
     def spec(self) -> DataSpec:
-        """Name `real`, and `label` with `labels`."""
-        from ganframe_folders.files import find_classes, find_images  # noqa: PLC0415  only a run reads folders
+        """Return the spec of `real`, and of `label` with `with_labels`."""
+        from ganframe_folders.files import find_classes, find_images
 
         files = find_images(self.path, "path")
         spec = {"real": self.image}
-        if self.labels:
+        if self.with_labels:
             spec["label"] = TensorSpec((), classes=len(find_classes(self.path, files)))
         return spec
 
+    @override
     def build(self) -> Dataset:
-        """See base class."""
-        from ganframe_folders.datasets import open_folder  # noqa: PLC0415  configs stay free of torch
+        from ganframe_folders.datasets import open_folder
 
         return open_folder(self)
 
 
 class PairedFolders(_Images):
-    """Pairs of images from two folders, matched by file name without the suffix; a pair is mirrored as one."""
+    """Pairs of images from two folders, matched by file name without the suffix; a pair is mirrored together."""
 
     type: Literal["paired-folders"] = "paired-folders"
     source: Path
     """Folder of the images to translate."""
     target: Path
-    """Folder of what they become. The pair of `source/x/1.png` is `target/x/1.png` or `target/x/1.jpg`."""
+    """Folder of their translations. The partner of `source/x/1.png` is `target/x/1.png` or `target/x/1.jpg`."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """See base class."""
-        return {"source": _written(folder / "source"), "target": _written(folder / "target")}
+        return {"source": _with_images(folder / "source"), "target": _with_images(folder / "target")}
 
     def spec(self) -> DataSpec:
-        """Names `source` and `target`."""
-        from ganframe_folders.files import find_pairs  # noqa: PLC0415  only a run reads folders
+        """Return the specs of `source` and `target`."""
+        from ganframe_folders.files import find_pairs
 
         find_pairs(self.source, self.target)
         return {"source": self.image, "target": self.image}
 
+    @override
     def build(self) -> Dataset:
-        """See base class."""
-        from ganframe_folders.datasets import open_pairs  # noqa: PLC0415  configs stay free of torch
+        from ganframe_folders.datasets import open_pairs
 
         return open_pairs(self)
 
 
 class UnpairedFolders(_Images):
-    """Images of two domains that do not belong together: each of A comes with one of B that is drawn at random."""
+    """Unpaired images of two domains: each of A comes with one of B that is drawn at random."""
 
     type: Literal["unpaired-folders"] = "unpaired-folders"
     a: Path
@@ -111,21 +113,21 @@ class UnpairedFolders(_Images):
     """Folder of domain B."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """See base class."""
-        return {"a": _written(folder / "a"), "b": _written(folder / "b")}
+        return {"a": _with_images(folder / "a"), "b": _with_images(folder / "b")}
 
     def spec(self) -> DataSpec:
-        """Names `real_a` and `real_b`."""
-        from ganframe_folders.files import find_images  # noqa: PLC0415  only a run reads folders
+        """Return the specs of `real_a` and `real_b`."""
+        from ganframe_folders.files import find_images
 
         find_images(self.a, "a")
         find_images(self.b, "b")
         return {"real_a": self.image, "real_b": self.image}
 
+    @override
     def build(self) -> Dataset:
-        """See base class."""
-        from ganframe_folders.datasets import open_domains  # noqa: PLC0415  configs stay free of torch
+        from ganframe_folders.datasets import open_domains
 
         return open_domains(self)
 

@@ -17,35 +17,35 @@ from ganframe_folders.images import Reader, check_headers
 
 
 def open_folder(config: ImageFolder) -> Images:
-    """The images of a folder.
+    """Open the images of a folder.
 
     Raises:
-        BadInput: When there is none, or too many files are no images.
+        BadInput: When there are none, or too many files are not images.
     """
     files = find_images(config.path, "path")
     (examples,) = _open(config, [(file,) for file in files])
     labels = None
-    if config.labels:
+    if config.with_labels:
         numbers = {name: number for number, name in enumerate(find_classes(config.path, files))}
         labels = torch.tensor([numbers[class_name(config.path, file)] for file in files])
     return Images(examples, labels, config.flip)
 
 
 def open_pairs(config: PairedFolders) -> Pairs:
-    """The pairs of two folders.
+    """Open the pairs of two folders.
 
     Raises:
-        BadInput: When a file has no partner, or too many are no images.
+        BadInput: When a file has no partner, or too many are not images.
     """
     (examples,) = _open(config, find_pairs(config.source, config.target))
     return Pairs(examples, config.flip)
 
 
 def open_domains(config: UnpairedFolders) -> Domains:
-    """The images of two folders.
+    """Open the images of two folders.
 
     Raises:
-        BadInput: When a folder has none, or too many files are no images.
+        BadInput: When a folder has none, or too many files are not images.
     """
     domains = ([(file,) for file in find_images(path, name)] for name, path in (("a", config.a), ("b", config.b)))
     a, b = _open(config, *domains)
@@ -54,10 +54,10 @@ def open_domains(config: UnpairedFolders) -> Domains:
 
 def _open(config: ImageFolder | PairedFolders | UnpairedFolders, *lists: Sequence[tuple[Path, ...]]) -> list[Examples]:
     files = list(chain.from_iterable(chain.from_iterable(lists)))
-    tolerance = UnreadableLimit(len(files), config.max_unreadable)
-    check_headers(files, tolerance)
+    limit = UnreadableLimit(len(files), config.max_unreadable)
+    check_headers(files, limit)
     reader = Reader(config.resolution, config.channels, config.crop == "centre")
-    return [Examples(each, reader, tolerance) for each in lists]
+    return [Examples(examples, reader, limit) for examples in lists]
 
 
 class Images:
@@ -73,18 +73,18 @@ class Images:
         self.examples, self.labels, self.flip = examples, labels, flip
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return the number of images."""
         return len(self.examples)
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """`real` `(B, C, H, W)`, and `label` `(B,)`."""
-        (real,), given = self.examples.read(indices)
+        """Return `real` `(B, C, H, W)`, and `label` `(B,)` where there are labels."""
+        (real,), read = self.examples.read(indices)
         batch = {"real": _mirrored(real, randomness, "flip") if self.flip else real}
-        return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(given)]}
+        return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(read)]}
 
 
 class Pairs:
-    """Images with what they become.
+    """Images with their translations.
 
     Args:
         examples: Files of source and target.
@@ -95,14 +95,14 @@ class Pairs:
         self.examples, self.flip = examples, flip
 
     def __len__(self) -> int:
-        """How many pairs there are."""
+        """Return the number of pairs."""
         return len(self.examples)
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """`source` and `target`, each `(B, C, H, W)`."""
+        """Return `source` and `target`, each `(B, C, H, W)`."""
         (source, target), _ = self.examples.read(indices)
         if self.flip:  # the same draws for both
-            source, target = (_mirrored(each, randomness, "flip") for each in (source, target))
+            source, target = (_mirrored(images, randomness, "flip") for images in (source, target))
         return {"source": source, "target": target}
 
 
@@ -119,11 +119,11 @@ class Domains:
         self.a, self.b, self.flip = a, b, flip
 
     def __len__(self) -> int:
-        """How many images domain A has."""
+        """Return the number of images of domain A."""
         return len(self.a)
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """`real_a` and `real_b`, each `(B, C, H, W)`."""
+        """Return `real_a` and `real_b`, each `(B, C, H, W)`."""
         drawn = (randomness.uniform("partner", (len(indices),)) * len(self.b)).long().clamp_(max=len(self.b) - 1)
         (real_a,), _ = self.a.read(indices)
         (real_b,), _ = self.b.read(drawn.tolist())
@@ -133,6 +133,6 @@ class Domains:
 
 
 def _mirrored(images: Tensor, randomness: Randomness, purpose: str) -> Tensor:
-    """Each image mirrored left to right with probability 1/2."""
-    heads = randomness.uniform(purpose, (len(images), 1, 1, 1)) < 0.5
-    return torch.where(heads, images.flip(-1), images)
+    """Mirror each image left to right with probability 1/2."""
+    flipped = randomness.uniform(purpose, (len(images), 1, 1, 1)) < 0.5
+    return torch.where(flipped, images.flip(-1), images)

@@ -16,47 +16,47 @@ from ganframe_folders.images import Reader, Unreadable
 class Examples:
     """Examples of one image file or of several that belong together.
 
-    For an example that cannot be read, the next one in order that can is given: what is given depends on the files
-    alone, and neighbours in order are often of one class.
+    An example that cannot be read is replaced by the next one in order that can: the result depends on the files
+    alone, and neighbours in order often have the same class.
 
     Args:
         files: The files of each example.
         reader: How a file becomes pixels.
-        tolerance: How many files may be unreadable.
+        limit: The number of files that may be unreadable.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], reader: Reader, tolerance: UnreadableLimit) -> None:
-        self.files, self.reader, self.tolerance = files, reader, tolerance
+    def __init__(self, files: Sequence[tuple[Path, ...]], reader: Reader, limit: UnreadableLimit) -> None:
+        self.files, self.reader, self.limit = files, reader, limit
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Return the number of examples."""
         return len(self.files)
 
     def read(self, indices: Sequence[int]) -> tuple[list[Tensor], list[int]]:
         """Read examples.
 
         Args:
-            indices: Which.
+            indices: Which examples.
 
         Returns:
-            Images `(B, C, H, W)` in [-1, 1] for each file of an example, and the indices of those that were given.
+            Images `(B, C, H, W)` in [-1, 1] for each file of an example, and the indices of the examples read.
 
         Raises:
-            BadInput: When so many in a row cannot be read that the data set must be broken.
+            BadInput: When more examples in a row cannot be read than files of the whole data set may be unreadable.
         """
-        found = [self._from(index) for index in indices]
+        found = [self._first_readable(index) for index in indices]
         images = zip(*(pixels for pixels, _ in found), strict=True)
-        return [as_float(torch.from_numpy(np.stack(each))) for each in images], [index for _, index in found]
+        return [as_float(torch.from_numpy(np.stack(pixels))) for pixels in images], [index for _, index in found]
 
-    def _from(self, index: int) -> tuple[list[np.ndarray], int]:
-        """The first example from an index on that can be read."""
-        tries = min(self.tolerance.most + 1, len(self))
+    def _first_readable(self, index: int) -> tuple[list[np.ndarray], int]:
+        """Return the first example from an index on that can be read, and its index."""
+        tries = min(self.limit.max_files + 1, len(self))
         broken: list[Unreadable] = []
-        for place in ((index + ahead) % len(self) for ahead in range(tries)):
+        for position in ((index + ahead) % len(self) for ahead in range(tries)):
             try:
-                return [self.reader.read(file) for file in self.files[place]], place
+                return [self.reader.read(file) for file in self.files[position]], position
             except Unreadable as problem:
-                report_unreadable(problem.file, problem.reason, self.tolerance)
+                report_unreadable(problem.file, problem.reason, self.limit)
                 broken.append(problem)
         more = f", and none of the {tries - 1} behind it can be read" if tries > 1 else ""
         remedy = "Replace or remove it, or raise `max_unreadable`."

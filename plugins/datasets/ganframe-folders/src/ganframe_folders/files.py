@@ -1,4 +1,4 @@
-"""Finds the image files of a folder; reads no image."""
+"""Finding the image files of a folder, without reading them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from ganframe import BadInput
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Endings of the files that are taken for images, in either case."""
+"""Suffixes of image files, in either case."""
 
 
 def find_images(folder: Path, setting: str) -> list[Path]:
-    """The image files of a folder and its subfolders, sorted; hidden ones are left out.
+    """Return the image files of a folder and its subfolders, sorted, without hidden ones.
 
     Args:
         folder: The folder.
         setting: The setting that names it, for messages.
 
     Raises:
-        BadInput: When it is missing, cannot be read, is no folder, or has no images.
+        BadInput: When it is missing, cannot be read, is not a folder, or has no images.
     """
     if not folder.exists():
         remedy = f"The path is relative to {Path.cwd()}." if not folder.is_absolute() else ""
@@ -39,20 +39,20 @@ def find_images(folder: Path, setting: str) -> list[Path]:
 
 
 def _may_be_read(file: Path) -> bool:
-    # A link that leads nowhere is an image that is missing; a pipe is none, and would be waited for.
+    # A broken link is a missing image, to be reported; reading a pipe would block.
     return file.is_file() or (file.is_symlink() and not file.exists())
 
 
 def find_classes(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Names of the subfolders that the files are in, sorted.
+    """Return the names of the subfolders that the files are in, sorted.
 
     Raises:
-        BadInput: When a file is in none.
+        BadInput: When a file is not in a subfolder.
     """
     outside = [file for file in files if file.parent == folder]
     if outside:
         raise BadInput(
-            f"{_some(file.name for file in outside)} in no class subfolder",
+            f"{_listed(file.name for file in outside)} in no class subfolder",
             place=str(folder),
             path=("labels",),
             remedy="Move each image into a subfolder named after its class, or leave `labels` out.",
@@ -61,12 +61,12 @@ def find_classes(folder: Path, files: Sequence[Path]) -> list[str]:
 
 
 def class_name(folder: Path, file: Path) -> str:
-    """The subfolder that a file is in."""
+    """Return the subfolder that a file is in."""
     return file.relative_to(folder).parts[0]
 
 
 def find_pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """The files of two folders that have the same path without the suffix, sorted.
+    """Return the files of two folders that have the same path without the suffix, sorted.
 
     Raises:
         BadInput: When a folder has no images, a file has no partner, or two files of a folder have the same stem.
@@ -79,7 +79,7 @@ def find_pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
         if unmatched:
             other = target if setting == "source" else source
             raise BadInput(
-                f"{_some(sorted(unmatched))} without a partner in {other}",
+                f"{_listed(sorted(unmatched))} without a partner in {other}",
                 place=str(folder),
                 path=(setting,),
                 remedy="Partners have the same file name in both folders; the suffix may differ.",
@@ -92,14 +92,14 @@ def _by_stem(folder: Path, setting: str) -> dict[str, Path]:
     for file in find_images(folder, setting):
         stem = file.relative_to(folder).with_suffix("").as_posix()
         if stem in found:
-            message = f"{found[stem].name} and {file.name} have the same stem, so their partner is not clear"
+            message = f"{found[stem].name} and {file.name} have the same stem, so their partner is ambiguous"
             raise BadInput(message, place=str(file.parent), path=(setting,), remedy="Rename or remove one of them.")
         found[stem] = file
     return found
 
 
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    verb = "is" if len(listed) == 1 else "are"
-    rest = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
-    return f"{', '.join(listed[:3])}{rest} {verb}"
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    verb = "is" if len(every) == 1 else "are"
+    rest = f" and {len(every) - 3} more" if len(every) > 3 else ""
+    return f"{', '.join(every[:3])}{rest} {verb}"

@@ -1,4 +1,4 @@
-"""Reads image files of any size and mode as square uint8 images."""
+"""Reading image files of any size and mode as square uint8 images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from PIL import Image, ImageOps
 from ganframe.data import UnreadableLimit
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What Pillow may take a file for, whatever its name says. It would start another program for some other formats."""
+"""Formats that Pillow may recognise, whatever the suffix. For some others it would start another program."""
 
 
-def check_headers(files: Iterable[Path], tolerance: UnreadableLimit) -> None:
-    """Look at the start of each file, without decoding the pixels.
+def check_headers(files: Iterable[Path], limit: UnreadableLimit) -> None:
+    """Check the header of each file, without decoding the pixels.
 
     Raises:
-        BadInput: When more than may be are no images, or so large that they may be decompression bombs.
+        BadInput: When more files than the limit allows are not images, or may be decompression bombs.
     """
     broken: list[Unreadable] = []
     for file in files:
@@ -30,9 +30,9 @@ def check_headers(files: Iterable[Path], tolerance: UnreadableLimit) -> None:
                 pass
         except Unreadable as problem:
             broken.append(problem)
-    if len(broken) > tolerance.most:
+    if len(broken) > limit.max_files:
         listed = "; ".join(map(str, broken[:3])) + (f"; and {len(broken) - 3:,} more" if len(broken) > 3 else "")
-        raise tolerance.exceeded(len(broken), listed)
+        raise limit.error(len(broken), listed)
 
 
 class Unreadable(Exception):
@@ -53,7 +53,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Reader:
-    """How an image file becomes pixels.
+    """Converts image files to pixels.
 
     Attributes:
         resolution: Side of the result.
@@ -66,13 +66,13 @@ class Reader:
     crop: bool
 
     def read(self, file: Path) -> np.ndarray:
-        """The image of a file, uint8 `(channels, resolution, resolution)`.
+        """Return the image of a file, uint8 `(channels, resolution, resolution)`.
 
-        It is turned the way that its EXIF data says. Transparent parts become white, 16-bit grey is divided by 257,
+        It is rotated as its EXIF data says. Transparent parts become white, 16-bit grey is divided by 257,
         and every other mode (palette, CMYK, ...) is converted to RGB or grey.
 
         Raises:
-            Unreadable: When the file is no image, is broken or truncated, or has a mode that no rule converts.
+            Unreadable: When the file is not an image, is broken or truncated, or has a mode that cannot be converted.
         """
         with _opened(file) as image:
             ImageOps.exif_transpose(image, in_place=True)
@@ -83,7 +83,7 @@ class Reader:
 
 
 def _centre(image: Image.Image) -> Image.Image:
-    """The largest square in the middle."""
+    """Return the largest square in the middle."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -91,26 +91,26 @@ def _centre(image: Image.Image) -> Image.Image:
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """The image in 8 bits, without transparency."""
+    """Return the image in 8 bits, without transparency."""
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
+        raise ValueError("floating-point pixels have no known range; save the image with 8 or 16 bits")
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.float64).clip(0, 65535) / 257
         return Image.fromarray(grey.round().astype(np.uint8)).convert(mode)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    # By way of RGB, the only way that Pillow knows from CMYK; without the copy that it makes of what is RGB already.
+    # Through RGB, the only conversion that Pillow has from CMYK; an RGB image is not copied.
     colour = image if image.mode == "RGB" else image.convert("RGB")
     return colour if mode == "RGB" else colour.convert(mode)
 
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Generator[Image.Image]:
-    """Open an image; whatever goes wrong until it is closed is the file's fault."""
+    """Open an image; any error until it is closed is reported as the file's."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow says of odd files that it can read
+            warnings.simplefilter("ignore")  # about odd files that Pillow can read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as image:
                 yield image
@@ -118,7 +118,7 @@ def _opened(file: Path) -> Generator[Image.Image]:
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
         raise Unreadable(file, f"the image has more than {limit} pixels and may be a decompression bomb") from None
     except Image.UnidentifiedImageError:
-        reason = "this is no image that can be read" if file.stat().st_size else "this file is empty"
+        reason = "this is not a readable image" if file.stat().st_size else "this file is empty"
         raise Unreadable(file, reason) from None
     except OSError as problem:
         raise Unreadable(file, f"the image cannot be read: {problem.strerror or problem}") from None

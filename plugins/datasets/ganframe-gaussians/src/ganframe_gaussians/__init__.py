@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import BadInput, Component, DatasetConfig, DataSpec, MetricConfig, TensorSpec, hookimpl
 
@@ -26,31 +27,31 @@ class GaussianMixture(DatasetConfig):
     samples: PositiveInt = 100_000
     """Points in the data set."""
     seed: int = Field(default=0, ge=0)
-    """Which points are drawn."""
+    """Seed of the points."""
     split: Literal["train", "held-out"] = "train"
     """The points to train on, or as many others."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """Few points."""
         return {"samples": 200}
 
     def centres(self) -> tuple[Point, ...]:
-        """Where the modes are."""
+        """Return the modes."""
         raise NotImplementedError
 
     def spec(self) -> DataSpec:
-        """Names `real` (2 numbers) and `label` (the mode)."""
+        """Return the specs of `real` (2 numbers) and `label` (the mode)."""
         return {"real": TensorSpec((2,)), "label": TensorSpec((), classes=len(self.centres()))}
 
+    @override
     def build(self) -> Dataset:
-        """See base class."""
-        from ganframe_gaussians.mixture import draw  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gaussians.mixture import draw
 
         return draw(self)
 
     def held_out(self) -> DatasetConfig | None:
-        """As many points from other draws; None for those themselves."""
+        """Return as many points from other draws; None when these are the held-out ones."""
         return self.model_copy(update={"split": "held-out"}) if self.split == "train" else None
 
 
@@ -60,30 +61,30 @@ class Ring(GaussianMixture):
     paper = "Metz et al. 2017, arXiv:1611.02163, section 3.1; sizes as in Srivastava et al. 2017, arXiv:1705.07761"
     type: Literal["ring"] = "ring"
     modes: int = Field(default=8, ge=1)
-    """How many modes there are."""
+    """Number of modes."""
     radius: float = Field(default=1.0, gt=0)
     """Distance of the modes from the origin."""
     sigma: float = Field(default=0.01, gt=0)
     """Standard deviation of a mode along each axis."""
 
     def centres(self) -> tuple[Point, ...]:
-        """The modes, from (radius, 0) on against the clock."""
+        """Return the modes, counterclockwise from (radius, 0)."""
         angles = (2 * math.pi * mode / self.modes for mode in range(self.modes))
         return tuple((self.radius * math.cos(angle), self.radius * math.sin(angle)) for angle in angles)
 
 
 class Grid(GaussianMixture):
-    """Gaussians on a square grid about the origin."""
+    """Gaussians on a square grid around the origin."""
 
     paper = "Srivastava et al. 2017, arXiv:1705.07761, section 4.1"
     type: Literal["grid"] = "grid"
     side: int = Field(default=5, ge=1)
-    """Modes along each axis."""
+    """Number of modes along each axis."""
     spacing: float = Field(default=2.0, gt=0)
     """Distance of neighbouring modes."""
 
     def centres(self) -> tuple[Point, ...]:
-        """The modes, row by row."""
+        """Return the modes, row by row."""
         line = [self.spacing * (index - (self.side - 1) / 2) for index in range(self.side)]
         return tuple((x, y) for y in line for x in line)
 
@@ -94,25 +95,25 @@ class ModeCoverage(MetricConfig):
     paper = "Srivastava et al. 2017, arXiv:1705.07761, section 4.1; Lin et al. 2018, arXiv:1712.04086, section 4.1"
     type: Literal["mode-coverage"] = "mode-coverage"
     samples: int = Field(default=2500, ge=1)
-    """How many examples to measure."""
+    """Number of examples to measure."""
     sample: str = "fake"
-    """Name of the tensor that is measured, 2 numbers an example."""
+    """Name of the tensor that is measured, 2 numbers for each example."""
     modes: DatasetConfig | None = None
-    """The `ring` or `grid` whose modes are meant; the run's data when left out."""
+    """The `ring` or `grid` with the modes; the run's data when left out."""
     radius: float = Field(default=3.0, gt=0)
     """Distance from a mode, in its standard deviations, up to which a sample is of high quality."""
 
     @classmethod
+    @override
     def example_data(cls) -> DatasetConfig | None:
-        """See base class."""
         return Ring()
 
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """Bounds for at least 1000 draws from a mixture of at most 25 modes, with a radius of 3."""
+        """Return bounds for at least 1000 draws from a mixture of at most 25 modes, with a radius of 3."""
         return {"high quality": (0.975, 1.0), "kl": (0.0, 0.04)}
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.sample,)
 
     def build(self, data: DatasetConfig) -> Metric:
@@ -121,7 +122,7 @@ class ModeCoverage(MetricConfig):
         Raises:
             BadInput: When neither the data nor `modes` is a ring or a grid.
         """
-        from ganframe_gaussians.coverage import Coverage  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gaussians.coverage import Coverage
 
         mixture = data if self.modes is None else self.modes
         if not isinstance(mixture, GaussianMixture):

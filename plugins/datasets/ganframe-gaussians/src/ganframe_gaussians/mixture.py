@@ -1,4 +1,4 @@
-"""Draws the points of a mixture."""
+"""Drawing the points of a mixture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ganframe_gaussians import GaussianMixture
 
 
 def draw(config: GaussianMixture) -> TensorData:
-    """The points of a split, in memory; the modes come in turn."""
+    """Draw the points of a split, in memory; the modes alternate."""
     centres = torch.tensor(config.centres())
     label = torch.arange(config.samples) % len(centres)
     noise = Randomness(config.seed).normal(f"gaussian mixture {config.split}", (config.samples, 2))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 from typing_extensions import override
@@ -21,11 +21,12 @@ class CycleGame(GameConfig):
 
     paper = "Zhu et al. 2017, arXiv:1703.10593, eq. 3"
     type: Literal["cycle"] = "cycle"
+    renamed: ClassVar[Mapping[str, str]] = {"pool": "pool_size"}
     generator: GeneratorConfig
     """The network that translates, built once from A to B (`g_ab`) and once from B to A (`g_ba`)."""
     discriminator: DiscriminatorConfig
     """The discriminator, built once for each domain (`d_a`, `d_b`)."""
-    pool: int = Field(default=50, ge=0)
+    pool_size: int = Field(default=50, ge=0)
     """Number of past fakes of each domain to keep; its discriminator sees them in place of half of the new ones
     (section 4, after Shrivastava et al. 2017). 0 shows new ones only."""
 

@@ -105,7 +105,7 @@ class Cycle(Game):
         ahead keeps a reference to it.
         """
         own: Tensor = game_round[f"fake_{domain}"]
-        if game_round.turn is None or self.config.pool == 0:
+        if game_round.turn is None or self.config.pool_size == 0:
             return own
         # Every rank has the same pool, filled with the fakes of all ranks.
         fakes = gather(own)
@@ -113,7 +113,7 @@ class Cycle(Game):
         pool = list(self.memory.get(f"pool_{domain}", fakes[:0]))
         shown: list[Tensor] = []
         for fake, (exchange, place) in zip(fakes, draws, strict=True):
-            if len(pool) < self.config.pool:
+            if len(pool) < self.config.pool_size:
                 pool.append(fake)
                 shown.append(fake)
             elif exchange < 0.5:

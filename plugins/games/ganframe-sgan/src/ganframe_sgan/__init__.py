@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 from typing_extensions import override
@@ -41,9 +41,10 @@ class PartlyLabelled(DatasetConfig):
     """
 
     type: Literal["partly-labelled"] = "partly-labelled"
+    renamed: ClassVar[Mapping[str, str]] = {"labels": "num_labelled"}
     data: DatasetConfig
     """A data set that gives `real` and `label`."""
-    labels: PositiveInt | None = None
+    num_labelled: PositiveInt | None = None
     """Number of labelled examples, the same number of each class up to one; all when left out."""
     seed: int = Field(default=0, ge=0)
     """Seed that chooses the labelled examples, independent of the seed of the run."""
@@ -52,7 +53,7 @@ class PartlyLabelled(DatasetConfig):
         """Return the specs of `real`, `labelled` and `label`.
 
         Raises:
-            BadInput: When the inner data set has no `real` or no class labels, or more classes than `labels`.
+            BadInput: When the inner data set has no `real` or no class labels, or more classes than `num_labelled`.
         """
         try:
             inner = self.data.spec()
@@ -64,10 +65,10 @@ class PartlyLabelled(DatasetConfig):
             raise BadInput(
                 "the inner data set does not give `real` with class labels `label`", path=("data",), remedy=remedy
             )
-        if self.labels is not None and self.labels < classes:
+        if self.num_labelled is not None and self.num_labelled < classes:
             raise BadInput(
-                f"{self.labels} labels are fewer than the {classes} classes",
-                path=("labels",),
+                f"{self.num_labelled} labels are fewer than the {classes} classes",
+                path=("num_labelled",),
                 remedy="Label at least one example of each class.",
             )
         return {"real": inner["real"], "labelled": inner["real"], "label": inner["label"]}
@@ -131,15 +132,16 @@ class Classification(RegularizerConfig):
 
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 5, L_supervised"
     type: Literal["classification"] = "classification"
+    renamed: ClassVar[Mapping[str, str]] = {"labels": "label_tensor"}
     side = "discriminator"
     logits: str = "class_logits"
     """Name of the class logits, `(B, classes)`."""
-    labels: str = "label"
+    label_tensor: str = "label"
     """Name of the true classes, `(B,)`."""
 
     @override
     def tensors(self) -> tuple[str, ...]:
-        return (self.logits, self.labels)
+        return (self.logits, self.label_tensor)
 
     @override
     def build(self) -> Regularizer:
@@ -152,16 +154,17 @@ class ClassificationAccuracy(MetricConfig):
     """Share of examples whose largest class logit is that of the true class; result `accuracy` in [0, 1]."""
 
     type: Literal["classification-accuracy"] = "classification-accuracy"
+    renamed: ClassVar[Mapping[str, str]] = {"labels": "label_tensor"}
     samples: PositiveInt = 1000
     """Number of held-out examples to classify."""
     logits: str = "class_logits"
     """Name of the class logits, `(B, classes)`."""
-    labels: str = "label"
+    label_tensor: str = "label"
     """Name of the true classes, `(B,)`."""
 
     @override
     def tensors(self) -> tuple[str, ...]:
-        return (self.logits, self.labels)
+        return (self.logits, self.label_tensor)
 
     @override
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
@@ -171,7 +174,7 @@ class ClassificationAccuracy(MetricConfig):
     def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         from torch.nn.functional import one_hot
 
-        return {self.logits: one_hot(batch["label"]).float(), self.labels: batch["label"]}
+        return {self.logits: one_hot(batch["label"]).float(), self.label_tensor: batch["label"]}
 
     @override
     def build(self, data: DatasetConfig) -> Metric:

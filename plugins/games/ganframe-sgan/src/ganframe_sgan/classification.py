@@ -26,7 +26,7 @@ class CrossEntropy:
 
     def forward(self, game_round: Round) -> Tensor:
         """Return the mean over the batch, in nats."""
-        return cross_entropy(game_round[self.config.logits].flatten(1), game_round[self.config.labels])
+        return cross_entropy(game_round[self.config.logits].flatten(1), game_round[self.config.label_tensor])
 
 
 class Accuracy:
@@ -42,7 +42,7 @@ class Accuracy:
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Count a batch."""
-        labels = tensors[self.config.labels]
+        labels = tensors[self.config.label_tensor]
         self.correct += int((tensors[self.config.logits].argmax(dim=1) == labels).sum())
         self.total += len(labels)
 

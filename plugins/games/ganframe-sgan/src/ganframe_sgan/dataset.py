@@ -27,7 +27,7 @@ class PartlyLabelledData:
 
     def __init__(self, config: PartlyLabelled, classes: int) -> None:
         self.data = config.data.build()
-        self.labelled = None if config.labels is None else choose(self.data, config.labels, classes, config.seed)
+        self.labelled = None if config.num_labelled is None else choose(self.data, config.num_labelled, classes, config.seed)
 
     def __len__(self) -> int:
         """Return the number of examples, labelled or not."""
@@ -66,5 +66,5 @@ def choose(data: Dataset, labels: int, classes: int, seed: int) -> list[int]:
     if any(wanted):
         missing = max(range(classes), key=wanted.__getitem__)
         message = f"class {missing} has too few examples for {labels} labels over {classes} classes"
-        raise BadInput(message, path=("labels",), remedy="Label fewer, or leave `labels` out to label all.")
+        raise BadInput(message, path=("num_labelled",), remedy="Label fewer, or leave `num_labelled` out to label all.")
     return chosen

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from ganframe.config import Component, LoggerConfig, hookimpl
 
@@ -17,9 +18,9 @@ class TensorBoard(LoggerConfig):
     every: int = Field(default=10, ge=1)
     """Write the scalars of each k-th step; metrics and pictures are always written."""
 
+    @override
     def build(self) -> object:
-        """See base class."""
-        from ganframe_tensorboard.logger import TensorBoardLogger  # noqa: PLC0415  TensorBoard is slow to import
+        from ganframe_tensorboard.logger import TensorBoardLogger  # slow to import
 
         return TensorBoardLogger(self.every)
 

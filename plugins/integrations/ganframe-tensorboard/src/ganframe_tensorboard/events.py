@@ -1,4 +1,4 @@
-"""Event files, written at once: TensorBoard's own writer does it in a thread, which a full disk ends unseen."""
+"""Event files, written synchronously: TensorBoard's own writer uses a thread, which a full disk ends unseen."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ganframe.errors import writing
 
 
 class EventFile:
-    """A file of events that TensorBoard reads while it is written.
+    """A file of events that TensorBoard can read while it is written.
 
     Args:
-        folder: Where to make it; so is the folder itself, but not its parents.
-        purge_step: Readers forget what other files of the folder hold from this step on.
+        folder: The folder of the file; it is made if missing, but not its parents.
+        purge_step: Readers ignore the events of older files from this step on.
 
     Raises:
         RunFailed: When the file system refuses the file.
     """
 
     def __init__(self, folder: Path, purge_step: int) -> None:
-        # Files of a folder are read in the order of their names, which therefore tell the time.
+        # Files of a folder are read in the order of their names, which therefore contain the time.
         self.path = folder / f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         with writing(self.path):
             folder.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ class EventFile:
         self._write(Event(session_log=SessionLog(status=SessionLog.START), step=purge_step))
 
     def add(self, summary: Summary, step: int) -> None:
-        """Write what was found in a step.
+        """Write the summary of a step.
 
         Raises:
             RunFailed: When the file system refuses it.

@@ -1,4 +1,4 @@
-"""The live logger."""
+"""The TensorBoard logger."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from torch.utils.tensorboard.summary import image, scalar
 
-from ganframe import Run
-from ganframe.config import hookimpl
+from ganframe import Run, hookimpl
 from ganframe.runs.logs import PendingScalars, pending_scalars
 from ganframe_tensorboard.events import EventFile
 
 FOLDER = "tensorboard"
-"""The folder of a run that holds the event files."""
+"""Name of the folder with a run's event files."""
 
 
 class TensorBoardLogger:
     """Writes events, numbered by step.
 
-    After a resume, readers forget the events that were written past the checkpoint.
+    After a resume, readers ignore the events that were written after the checkpoint.
 
     Args:
         every: Write scalars at each k-th step.
@@ -35,12 +34,12 @@ class TensorBoardLogger:
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
-        """Begin an event file."""
+        """Start an event file."""
         self._events = EventFile(run.folder.path / FOLDER, purge_step=run.step + 1)
 
     @hookimpl
     def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
-        """Begin another event file where a run that is under way goes back."""
+        """Start another event file where a run in progress goes back to a checkpoint."""
         self._unwritten.values = pending_scalars(state, "tensorboard")
         if self._events is not None:
             self._events.close()
@@ -48,24 +47,24 @@ class TensorBoardLogger:
 
     @hookimpl
     def on_step_end(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write the latest scalars."""
-        due = self._unwritten.take(step, scalars)
+        """Write the scalars of the step, if they are due."""
+        due = self._unwritten.collect(step, scalars)
         if due is not None:
             self._write(step, due)
 
     @hookimpl
     def on_checkpoint_save(self, state: dict[str, Any]) -> None:
-        """Keep what no event has yet."""
+        """Save the scalars that are not written yet."""
         state["tensorboard"] = self._unwritten.values
 
     @hookimpl
     def on_evaluation(self, step: int, results: Mapping[str, float]) -> None:
-        """Write the results of a measurement."""
+        """Write the results of an evaluation."""
         self._write(step, results)
 
     @hookimpl
     def on_snapshot(self, step: int, picture: Path) -> None:
-        """Write the picture."""
+        """Write the picture of a snapshot."""
         if self._events is not None:
             pixels = np.asarray(Image.open(picture).convert("RGB"))
             self._events.add(image("samples", pixels, dataformats="HWC"), step)
@@ -79,4 +78,4 @@ class TensorBoardLogger:
     def _write(self, step: int, values: Mapping[str, float]) -> None:
         if self._events is not None:
             summaries = (scalar(name, value) for name, value in values.items())
-            self._events.add(Summary(value=[each for summary in summaries for each in summary.value]), step)
+            self._events.add(Summary(value=[value for summary in summaries for value in summary.value]), step)

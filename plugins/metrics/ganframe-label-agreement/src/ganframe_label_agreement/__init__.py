@@ -1,4 +1,4 @@
-"""How many samples show the class that was asked for, as a classifier trained on the real data sees it."""
+"""The share of samples that a classifier trained on the real data assigns to the requested class."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import override
 
 from ganframe.config import BadInput, Component, DatasetConfig, MetricConfig, hookimpl
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class LabelAgreement(MetricConfig):
-    """Share of the samples in which a classifier, trained on the run's real examples, sees the class asked for.
+    """Share of the samples that a classifier, trained on the run's real examples, assigns to the requested class.
 
-    Results: `agreement` in [0, 1], and `classifier_accuracy` in [0, 1], the classifier's own share of right answers on
-    the data's held-out examples, which bounds what agreement can mean; left out where the data holds none out.
+    Results: `agreement` in [0, 1], and `classifier_accuracy` in [0, 1], the classifier's own accuracy on the data's
+    held-out examples, which limits what agreement can tell; left out where the data holds none out.
     """
 
     paper = "as GAN-test in Shmelkov et al. 2018, arXiv:1807.09499, section 3"
@@ -26,7 +27,7 @@ class LabelAgreement(MetricConfig):
     sample: str = "fake"
     """Name of the tensor that is classified: images."""
     label: str = "label"
-    """Name of the classes that were asked for, in the game and in the data."""
+    """Name of the requested classes, in the game and in the data."""
     real: str = "real"
     """Name of the data's images, which the classifier learns to label."""
     steps: PositiveInt = 400
@@ -35,16 +36,16 @@ class LabelAgreement(MetricConfig):
     """Seed of the classifier's weights and of the order of its examples."""
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """See base class."""
         return {"steps": 60}
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.sample, self.label)
 
+    @override
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """See base class."""
         return {"agreement": (0.95, 1.0), "classifier_accuracy": (0.95, 1.0)}
 
     def build(self, data: DatasetConfig) -> Metric:
@@ -53,14 +54,14 @@ class LabelAgreement(MetricConfig):
         Raises:
             BadInput: When the data has no such images or class labels.
         """
-        from ganframe_label_agreement.metric import Agreement  # noqa: PLC0415  configs stay free of torch
+        from ganframe_label_agreement.metric import Agreement
 
         spec = data.spec()
         images = self.real in spec and len(spec[self.real].shape) == 3
         if not images or self.label not in spec or spec[self.label].classes is None:
             raise BadInput(
                 f"'label-agreement' needs data with images {self.real!r} and class labels {self.label!r}",
-                remedy=f"The data gives: {', '.join(f'{name} ({each})' for name, each in spec.items())}.",
+                remedy=f"The data gives: {', '.join(f'{name} ({tensor})' for name, tensor in spec.items())}.",
             )
         return Agreement(self, data)
 

@@ -1,4 +1,4 @@
-"""A small convolutional classifier, trained once for each data set and process."""
+"""A small convolutional classifier, trained once for each data set in a process."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from ganframe.data import BatchLoader, Randomness
 from ganframe_label_agreement import LabelAgreement
 
 BATCH = 64
-"""Examples in a training step."""
+"""Number of examples in a training step."""
 PEAK_RATE = 8e-3
 """Highest learning rate of the one-cycle schedule (Smith and Topin 2019, arXiv:1708.07120)."""
 SHIFT = 2
-"""Pixels by which training images are moved at the most, in each direction."""
+"""Largest shift of training images in each direction, in pixels."""
 INNERMOST = 4
-"""Side of the innermost feature map."""
+"""Side of the innermost feature map, in pixels."""
 
 _TRAINED: dict[tuple[str, ...], tuple[nn.Module, float | None]] = {}
 
 
 def trained(config: LabelAgreement, data: DatasetConfig, device: torch.device) -> tuple[nn.Module, float | None]:
-    """The classifier for a data set, and its accuracy on held-out examples; trained on the first call.
+    """Return the classifier for a data set, and its accuracy on held-out examples; train it on the first call.
 
     Args:
         config: Names of the tensors, training steps and seed.
-        data: What to train on.
-        device: Where.
+        data: The training data.
+        device: The device to train on.
 
     Returns:
         The network in eval mode, and its accuracy in [0, 1]; None where the data holds no examples out.
@@ -44,7 +44,7 @@ def trained(config: LabelAgreement, data: DatasetConfig, device: torch.device) -
 
 
 def predict(network: nn.Module, images: Tensor) -> Tensor:
-    """The class `(B,)` of each image `(B, C, H, W)`."""
+    """Return the class `(B,)` of each image `(B, C, H, W)`."""
     with torch.no_grad():
         return network(images.float()).argmax(dim=1)
 
@@ -53,7 +53,7 @@ def _train(config: LabelAgreement, data: DatasetConfig, device: torch.device) ->
     randomness = Randomness(config.seed).at("label-agreement")
     spec = data.spec()
     batches = BatchLoader(data.build(), BATCH, randomness, device).starting_at(0)
-    # Metrics are filled without gradients, and from random state that is not theirs.
+    # Metrics are updated without gradients, and must leave the global random state alone.
     with torch.enable_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         randomness.seed_torch("classifier")
         network = _network(spec[config.real], spec[config.label].classes or 0).to(device)
@@ -92,8 +92,8 @@ def _network(image: TensorSpec, classes: int) -> nn.Module:
 
 
 def _shifted(images: Tensor, randomness: Randomness) -> Tensor:
-    """The images of a batch, moved together by a few pixels."""
+    """Shift the images of a batch together by a few pixels."""
     height, width = images.shape[2:]
-    down, right = (int(each * (2 * SHIFT + 1)) for each in randomness.uniform("shift", (2,)).tolist())
+    down, right = (int(draw * (2 * SHIFT + 1)) for draw in randomness.uniform("shift", (2,)).tolist())
     padded = pad(images, (SHIFT,) * 4, mode="replicate")
     return padded[:, :, down : down + height, right : right + width]

@@ -1,4 +1,4 @@
-"""Counts agreements."""
+"""Counting agreements."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from ganframe_label_agreement.classifier import predict, trained
 
 
 class Agreement:
-    """A count of samples, and of those in which the classifier sees the class asked for.
+    """A count of samples, and of those that the classifier assigns to the requested class.
 
     Args:
-        config: The names of the tensors, and how the classifier is trained.
-        data: What the run trains on.
+        config: The names of the tensors, and the training of the classifier.
+        data: The run's training data.
+
+    References:
+        Shmelkov et al. 2018, arXiv:1807.09499, section 3 (GAN-test).
     """
 
     def __init__(self, config: LabelAgreement, data: DatasetConfig) -> None:
@@ -25,19 +28,19 @@ class Agreement:
         self.accuracy: float | None = None
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take in a batch; the first one has the classifier trained."""
+        """Count a batch; on the first one, train the classifier."""
         samples, labels = tensors[self.config.sample], tensors[self.config.label]
         network, self.accuracy = trained(self.config, self.data, samples.device)
         self.right += int((predict(network, samples) == labels).sum())
         self.total += len(labels)
 
     def merge(self, other: Agreement) -> None:
-        """Take in another count."""
+        """Add another count."""
         self.right += other.right
         self.total += other.total
         self.accuracy = other.accuracy if self.accuracy is None else self.accuracy
 
     def compute(self) -> dict[str, float]:
-        """The share of agreements, and the classifier's own accuracy where it can be measured."""
+        """Return the share of agreements, and the classifier's own accuracy where it can be measured."""
         known = {} if self.accuracy is None else {"classifier_accuracy": self.accuracy}
         return {"agreement": self.right / max(self.total, 1), **known}

@@ -1,4 +1,4 @@
-"""Regularizers of what a discriminator says: the same under an augmentation, or close to what it said before."""
+"""Regularizers of a discriminator's output: the same under an augmentation, or close to its past averages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import field_validator
+from typing_extensions import override
 
 from ganframe.config import (
     AugmentationConfig,
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
 
 
 class Consistency(RegularizerConfig):
-    """Keeps the discriminator's verdict on a real the same when the real is augmented: ||C(x) - C(T(x))||^2."""
+    """Keeps the discriminator's output for a real the same when the real is augmented: ||C(x) - C(T(x))||^2."""
 
     paper = "Zhang et al. 2020, arXiv:1910.12027"
     type: Literal["consistency"] = "consistency"
     side = "discriminator"
-    zero_when = "the judge is flat"
+    zero_when = "discriminator is constant"
     weight: Scheduled = 10.0
     """Factor of the penalty (lambda in the paper); a number or a schedule."""
     augmentation: AugmentationConfig
-    """The change T that should make no difference, such as a shift by a few pixels."""
+    """The augmentation T that should not change the output, such as a shift by a few pixels."""
 
     @field_validator("augmentation")
     @classmethod
@@ -47,24 +48,24 @@ class Consistency(RegularizerConfig):
         return augmentation
 
     @classmethod
+    @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        """With instance noise."""
         return {"augmentation": {"type": "instance-noise"}}
 
+    @override
     def check(self, game: Game) -> None:
-        """See base class."""
         with within("augmentation"):
             self.augmentation.check(game, ())
             if has_hooks(self.augmentation.build()):
                 name = self.augmentation.type_name()
-                message = f"{name!r} adapts to the run, of which a nested augmentation hears nothing"
-                raise BadInput(message, remedy="Fix how strong it is: for 'ada' by `adapt: false` and a `p` above 0.")
+                message = f"{name!r} adapts to the run, which a nested augmentation cannot do"
+                raise BadInput(message, remedy="Fix its strength: for 'ada', set `adapt: false` and a `p` above 0.")
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_consistency.consistency import Consistent  # noqa: PLC0415  configs stay free of torch
+        from ganframe_consistency.consistency import ConsistencyPenalty
 
-        return Consistent(self.augmentation.build())
+        return ConsistencyPenalty(self.augmentation.build())
 
 
 class LeCam(RegularizerConfig):
@@ -78,9 +79,9 @@ class LeCam(RegularizerConfig):
     decay: Annotated[Scheduled, Bounds(ge=0, le=0.99999)] = 0.99
     """Share of the past means that a turn keeps (gamma in the paper); a number or a schedule."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_consistency.lecam import LeCamPenalty  # noqa: PLC0415  configs stay free of torch
+        from ganframe_consistency.lecam import LeCamPenalty
 
         return LeCamPenalty(initial_value(self.decay))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from ganframe.config import Component, RegularizerConfig, hookimpl
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FeatureMatching(RegularizerConfig):
-    """Pulls the mean features of fakes to those of reals: ||E f(x) - E f(G(z))||^2."""
+    """Pulls the mean features of fakes towards those of reals: ||E f(x) - E f(G(z))||^2."""
 
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.1"
     type: Literal["feature-matching"] = "feature-matching"
@@ -25,25 +25,25 @@ class FeatureMatching(RegularizerConfig):
     layers: tuple[int, ...] | None = Field(default=(-1,), min_length=1)
     """Which features of the discriminator, counted from 0 on the input side or from -1 on the other; null takes all."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_feature_matching.matching import Matching  # noqa: PLC0415  configs stay free of torch
+        from ganframe_feature_matching.matching import FeatureMatchingPenalty
 
-        return Matching(self.layers)
+        return FeatureMatchingPenalty(self.layers)
 
 
 class HistoricalAveraging(RegularizerConfig):
-    """Pulls the parameters of the players that move to the mean of their past values."""
+    """Pulls the parameters of the players in training towards the mean of their past values."""
 
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.3"
     type: Literal["historical-averaging"] = "historical-averaging"
     side = "both"
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_feature_matching.history import History  # noqa: PLC0415  configs stay free of torch
+        from ganframe_feature_matching.history import HistoricalAveragePenalty
 
-        return History()
+        return HistoricalAveragePenalty()
 
 
 @hookimpl

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+
+from typing_extensions import override
 
 from ganframe.config import Bounds, Component, RegularizerConfig, Scheduled, hookimpl, initial_value
 
@@ -18,14 +19,14 @@ class R1(RegularizerConfig):
     paper = "Mescheder et al. 2018, arXiv:1801.04406, eq. 9"
     type: Literal["r1"] = "r1"
     side = "discriminator"
-    zero_when = "the judge is flat"
+    zero_when = "discriminator is constant"
     grad_wrt_sides = frozenset({"real"})
     weight: Scheduled = 1.0
     """The paper's gamma: the factor 1/2 is part of the penalty; a number or a schedule."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_gradient_penalties.penalties import ZeroCenteredPenalty  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.penalties import ZeroCenteredPenalty
 
         return ZeroCenteredPenalty("real")
 
@@ -36,44 +37,44 @@ class R2(RegularizerConfig):
     paper = "Mescheder et al. 2018, arXiv:1801.04406, eq. 10"
     type: Literal["r2"] = "r2"
     side = "discriminator"
-    zero_when = "the judge is flat"
+    zero_when = "discriminator is constant"
     grad_wrt_sides = frozenset({"fake"})
     weight: Scheduled = 1.0
     """The paper's gamma: the factor 1/2 is part of the penalty; a number or a schedule."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_gradient_penalties.penalties import ZeroCenteredPenalty  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.penalties import ZeroCenteredPenalty
 
         return ZeroCenteredPenalty("fake")
 
 
 class ZeroCentred(RegularizerConfig):
-    """Keeps the discriminator flat between reals and fakes: E||grad C||^2 at random points of their lines."""
+    """Keeps the discriminator flat between reals and fakes: E||grad C||^2 at random points on their lines."""
 
     paper = "Thanh-Tung et al. 2019, arXiv:1902.03984"
     type: Literal["zero-centred-gradient-penalty"] = "zero-centred-gradient-penalty"
     aliases = ("0-gp",)
     side = "discriminator"
-    zero_when = "the judge is flat"
+    zero_when = "discriminator is constant"
     needs_double_backward = True
     weight: Scheduled = 10.0
     """Factor of the mean squared norm (the paper's lambda); a number or a schedule."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_gradient_penalties.points import ZeroCenteredInterpolates  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.points import ZeroCenteredInterpolates
 
         return ZeroCenteredInterpolates()
 
 
 class DRAGAN(RegularizerConfig):
-    """Pulls the norm of the discriminator's gradient to 1 around reals: E(||grad C(x + noise)|| - 1)^2."""
+    """Pulls the norm of the discriminator's gradient towards 1 around reals: E(||grad C(x + noise)|| - 1)^2."""
 
     paper = "Kodali et al. 2017, arXiv:1705.07215; the points are those of the authors' code"
     type: Literal["dragan"] = "dragan"
     side = "discriminator"
-    zero_when = "the judge has slope one"
+    zero_when = "discriminator gradient has norm one"
     needs_double_backward = True
     weight: Scheduled = 10.0
     """Factor of the penalty (the paper's lambda); a number or a schedule."""
@@ -81,9 +82,9 @@ class DRAGAN(RegularizerConfig):
     """Largest noise, in standard deviations of all numbers of the batch of reals; points lie a random share of the way
     to the noisy reals; a number or a schedule."""
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_gradient_penalties.points import DraganPenalty  # noqa: PLC0415  configs stay free of torch
+        from ganframe_gradient_penalties.points import DraganPenalty
 
         return DraganPenalty(initial_value(self.spread))
 

@@ -26,7 +26,7 @@ class ZeroCenteredInterpolates(GradientPenalty):
         )
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """||grad C||^2."""
+        """Return ||grad C||^2."""
         return gradient_norm(gradients, squared=True)
 
 
@@ -56,7 +56,7 @@ class DraganPenalty(GradientPenalty):
         return tuple(x + per_example(e, x) * noise for x, noise in zip(real.parts, noises, strict=True))
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """(||grad C|| - 1)^2."""
+        """Return (||grad C|| - 1)^2."""
         return (gradient_norm(gradients) - 1).square()
 
     def _noise(self, game_round: Round, purpose: str, real: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A reward for samples of a batch that lie apart, bounded so that no generator can earn it without end."""
+"""A reward for distances between the samples of a batch, bounded so that no generator can earn it without end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from ganframe.config import Component, RegularizerConfig, Scheduled, hookimpl
 
@@ -29,19 +30,19 @@ class MinibatchDiversity(RegularizerConfig):
     sample: str = "fake"
     """Name of the tensor whose samples should differ, batch axis first."""
     limit: float | None = Field(default=1.0, gt=0)
-    """Mean squared distance per element beyond which a pair earns little more, in squared data units. The mean over
-    pairs of real examples is a good value; about 0.5 for digits in [-1, 1]. None is the formula as it stands, which a
-    generator whose outputs have no bound of their own can lower without end."""
+    """Mean squared distance per element above which a pair earns little more, in squared data units. The mean over
+    pairs of real examples is a good value; about 0.5 for digits in [-1, 1]. None is the plain formula, which a
+    generator with unbounded outputs can lower without end."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.sample,)
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_minibatch_diversity.diversity import Diversity  # noqa: PLC0415  configs stay free of torch
+        from ganframe_minibatch_diversity.diversity import DiversityReward
 
-        return Diversity(self.sample, self.limit)
+        return DiversityReward(self.sample, self.limit)
 
 
 @hookimpl

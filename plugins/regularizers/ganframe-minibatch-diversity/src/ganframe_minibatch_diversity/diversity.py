@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from ganframe.game import Round
 
 
-class Diversity(nn.Module):
+class DiversityReward(nn.Module):
     """-2/(N (N - 1)) sum_{i<j} limit (1 - exp(-d_ij / limit)) with d_ij = ||x_i - x_j||^2 / D.
 
-    For distances far below the limit this is the mean of -d_ij; it never falls below -limit. Each pair saturates by
-    itself, so that one outlier cannot earn what the whole batch should. Without a limit it is the mean of -d_ij, which
-    needs no distance of a single pair: it takes O(N D) time, and no memory beside the samples.
+    For distances far below the limit this is the mean of -d_ij; it never falls below -limit. Each pair saturates on
+    its own, so that one outlier cannot earn the reward of the whole batch. Without a limit it is the mean of -d_ij,
+    computed without single distances: in O(N D) time, and no memory beside the samples.
 
     Args:
         sample: Name of the tensor.
@@ -26,7 +26,7 @@ class Diversity(nn.Module):
         self.sample, self.limit = sample, limit
 
     def forward(self, game_round: Round) -> Tensor:
-        """The penalty, a scalar in (-limit, 0]; 0 for a batch of one."""
+        """Return the penalty, a scalar in (-limit, 0]; 0 for a batch of one."""
         if self.limit is None:
             samples = game_round[self.sample]
             return -pairwise_diversity(samples, reduction="mean") / max(samples[0].numel(), 1)
@@ -37,7 +37,7 @@ class Diversity(nn.Module):
 
 
 def mean_squared_distances(samples: Tensor) -> Tensor:
-    """d_ij `(N, N)` for samples `(N, ...)`, with an exact 0 on the diagonal."""
+    """Return d_ij `(N, N)` for samples `(N, ...)`, with an exact 0 on the diagonal."""
     # In bf16 the Gram matrix would lose the small distances, which matter most.
     with torch.autocast(samples.device.type, enabled=False):
         flat = samples.reshape(len(samples), -1).to(torch.promote_types(samples.dtype, torch.float32))

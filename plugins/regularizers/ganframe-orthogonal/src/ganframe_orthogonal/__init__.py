@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import override
 
 from ganframe.config import BadInput, Component, RegularizerConfig, Scheduled, hookimpl
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Orthogonal(RegularizerConfig):
-    """Pulls the filters of each layer to right angles: ||W^T W * (1 - I)||_F^2, a filter in each column of W."""
+    """Pulls the filters of each layer towards right angles: ||W^T W * (1 - I)||_F^2, a filter in each column of W."""
 
     paper = "Brock et al. 2019, arXiv:1809.11096, eq. 3; with norms: Brock et al. 2017, arXiv:1609.07093"
     type: Literal["orthogonal"] = "orthogonal"
@@ -21,21 +22,21 @@ class Orthogonal(RegularizerConfig):
     weight: Scheduled = 1e-4
     """Factor of the penalty (beta in eq. 3); a number or a schedule."""
     players: tuple[str, ...] | None = None
-    """Names of the players that are held to it, in the turns in which they move; all when left out."""
+    """Names of the players that it applies to, in the turns in which they train; all when left out."""
     norms: bool = False
-    """Also pull each filter to the length 1: ||W^T W - I||_F^2, as Brock et al. 2017 have it."""
+    """Also pull each filter towards length 1: ||W^T W - I||_F^2, as in Brock et al. 2017."""
 
+    @override
     def check(self, game: Game) -> None:
-        """See base class."""
-        roles = game.player_specs()
+        players = game.player_specs()
         for name in self.players or ():
-            if name not in roles:
-                message = f"the game has no player {name!r}; it has: {', '.join(roles)}"
+            if name not in players:
+                message = f"the game has no player {name!r}; it has: {', '.join(players)}"
                 raise BadInput(message, path=("players",))
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_orthogonal.penalty import OrthogonalPenalty  # noqa: PLC0415  configs stay free of torch
+        from ganframe_orthogonal.penalty import OrthogonalPenalty
 
         return OrthogonalPenalty(self.players, self.norms)
 

@@ -1,4 +1,4 @@
-"""The live regularizer."""
+"""The orthogonality penalty."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ FILTERED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 
 
 class OrthogonalPenalty(nn.Module):
-    """||W^T W * (1 - I)||_F^2, or ||W^T W - I||_F^2, summed over the layers of the players that move.
+    """||W^T W * (1 - I)||_F^2, or ||W^T W - I||_F^2, summed over the layers of the players in training.
 
     The columns of W are the filters of a linear or convolution layer, one for each of its outputs. Where a layer's
     weight is parametrized by one tensor, as under spectral normalisation, W is that tensor.
 
     Args:
-        players: Whose layers; those of everybody when None.
+        players: Whose layers; all players when None.
         norms: Whether the length of the filters counts as well.
+
+    References:
+        Brock et al. 2019, arXiv:1809.11096, eq. 3; with norms: Brock et al. 2017, arXiv:1609.07093.
     """
 
     def __init__(self, players: tuple[str, ...] | None, norms: bool) -> None:
@@ -30,11 +33,11 @@ class OrthogonalPenalty(nn.Module):
         self.norms = norms
 
     def forward(self, game_round: Round) -> Tensor:
-        """The penalty, a scalar >= 0."""
-        moving = tuple(game_round.game.players) if game_round.turn is None else game_round.turn.players
+        """Return the penalty, a scalar >= 0."""
+        training = tuple(game_round.game.players) if game_round.turn is None else game_round.turn.players
         costs = [
             self._cost(filters)
-            for player in moving
+            for player in training
             if self.players is None or player in self.players
             for filters in filters_of(game_round, player)
         ]
@@ -49,8 +52,9 @@ class OrthogonalPenalty(nn.Module):
 
 
 def filters_of(game_round: Round, player: str) -> Iterator[Tensor]:
-    """The weight of each layer of a player as a matrix with a filter in each row, at least in float32."""
-    given = game_round.discriminator_weights.get(player, {})
+    """Yield the weight of each layer of a player as a matrix with a filter in each row, at least in float32."""
+    # A game that looks ahead runs the discriminator with other weights.
+    ahead = game_round.discriminator_weights.get(player, {})
     network = game_round.game.players[player]
     parameters = dict(network.named_parameters())
     for path, layer in network.named_modules():
@@ -58,6 +62,6 @@ def filters_of(game_round: Round, player: str) -> Iterator[Tensor]:
             start = f"{path}." if path else ""
             for name in (f"{start}weight", f"{start}parametrizations.weight.original"):
                 if name in parameters:
-                    weight = given.get(name, parameters[name])
+                    weight = ahead.get(name, parameters[name])
                     outputs_first = weight.transpose(0, 1) if isinstance(layer, TRANSPOSED) else weight
                     yield outputs_first.flatten(1).to(torch.promote_types(weight.dtype, torch.float32))

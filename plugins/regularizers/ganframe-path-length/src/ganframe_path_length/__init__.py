@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+
+from typing_extensions import override
 
 from ganframe.config import Bounds, Component, RegularizerConfig, Scheduled, hookimpl, initial_value
 
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class PathLength(RegularizerConfig):
-    """Pulls ||J^T y|| to its running mean, for the generator's Jacobian J and random images y."""
+    """Pulls ||J^T y|| towards its running mean, for the generator's Jacobian J and random images y."""
 
     paper = "Karras et al. 2020, arXiv:1912.04958, eq. 4 and appendix B"
     type: Literal["path-length"] = "path-length"
     weight: Scheduled = 2.0
     """Factor of the penalty; a number or a schedule. It is `pl_weight` of the authors' code, 2 for images in [-1, 1]:
-    gamma_pl H W L for gamma_pl = ln 2 / (r^2 (ln r - ln 2)) of appendix B, which goes with y that is not divided by
-    sqrt(H W) and squared norms that are summed over the L = 2 log2(r) - 2 layers."""
+    gamma_pl H W L for gamma_pl = ln 2 / (r^2 (ln r - ln 2)) of appendix B, where y is not divided by sqrt(H W)
+    and squared norms are summed over the L = 2 log2(r) - 2 layers."""
     sample: str = "fake"
     """Name of the tensor whose samples change with the latent."""
     latent: str = "latent"
@@ -28,19 +29,19 @@ class PathLength(RegularizerConfig):
     decay: Annotated[Scheduled, Bounds(ge=0, le=0.99999)] = 0.99
     """Share of the running mean of lengths that a turn keeps; a number or a schedule."""
 
+    @override
     def tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.sample,)
 
+    @override
     def requires_grad_tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return (self.latent,)
 
+    @override
     def build(self) -> Regularizer:
-        """See base class."""
-        from ganframe_path_length.paths import Paths  # noqa: PLC0415  configs stay free of torch
+        from ganframe_path_length.paths import PathLengthPenalty
 
-        return Paths(self.sample, self.latent, initial_value(self.decay))
+        return PathLengthPenalty(self.sample, self.latent, initial_value(self.decay))
 
 
 @hookimpl
