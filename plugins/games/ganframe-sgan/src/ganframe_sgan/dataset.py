@@ -27,7 +27,9 @@ class PartlyLabelledData:
 
     def __init__(self, config: PartlyLabelled, classes: int) -> None:
         self.data = config.data.build()
-        self.labelled = None if config.num_labelled is None else choose(self.data, config.num_labelled, classes, config.seed)
+        self.labelled = (
+            None if config.num_labelled is None else choose(self.data, config.num_labelled, classes, config.seed)
+        )
 
     def __len__(self) -> int:
         """Return the number of examples, labelled or not."""
