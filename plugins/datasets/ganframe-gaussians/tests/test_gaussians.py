@@ -136,7 +136,7 @@ def test_data_without_known_modes_is_refused():
 def test_the_presets_follow_the_protocol(name: str):
     experiment = load_config(name)
     assembly = assemble(experiment)
-    steps = experiment.train.images / assembly.images_per_step
+    steps = experiment.train.total_images / assembly.images_per_step
     assert (steps, assembly.images_per_step) == (15_000, 256)
     assert 0.5 ** (256 / experiment.train.ema.half_life_images) == pytest.approx(0.999, abs=1e-6)
     for config in assembly.optimizer_configs().values():
