@@ -48,7 +48,7 @@ WHAT = {
 """A sentence about each kind: what it is, and where a config names it."""
 
 PUBLIC = {
-    "ganframe": "Config to run and back: train, load, hooks, errors. Users of the Python API need no other.",
+    "ganframe": "Train, load, hooks and errors, and what loggers need. Users of the Python API need no other.",
     "ganframe.config": "What a module of configs needs: base classes of all kinds, schedules, specs. Free of torch.",
     "ganframe.game": "What a live object needs: games, rounds, discriminator outputs, bases of losses and penalties,"
     " random draws, sums over ranks.",
