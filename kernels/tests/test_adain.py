@@ -63,7 +63,7 @@ def _composed(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def test_values_are_those_of_pytorch(mode, split, monkeypatch):
     """Values and gradients to order two, in float64."""
     if split:
-        kernels = pytest.importorskip("ganframe_kernels.instance_norm.triton")
+        kernels = pytest.importorskip("ganframe_kernels.instance_norm.kernels")
         for name in ("FWD_PLANE", "BWD_PLANE", "TILE"):
             monkeypatch.setattr(kernels, name, 8)
     inputs = Case("", adain, {"x": (3, 2, 5, 3), "scale": (3, 2), "shift": (3, 2)}, {}).tensors()

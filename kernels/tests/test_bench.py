@@ -36,7 +36,7 @@ def test_every_case_agrees_with_its_reference(case, layout):
 def test_every_operation_with_kernels_has_a_case():
     package = Path(ganframe_kernels.__file__).parent
     names = {"instance_norm": "instance_norm_act", "spectral_norm": "spectral_norm_sigma"}
-    with_kernels = {names.get(file.parent.name, file.parent.name) for file in package.glob("*/triton.py")}
+    with_kernels = {names.get(file.parent.name, file.parent.name) for file in package.glob("*/kernels.py")}
     assert len(with_kernels) >= 9
     assert with_kernels | {"adain", "demodulation", "filtered_lrelu"} <= {case.op for case in CASES}
 
@@ -52,10 +52,10 @@ def test_every_operation_with_kernels_has_a_case():
 )
 def test_the_networks_have_the_published_numbers_of_parameters(make, parameters):
     with torch.device("meta"):
-        assert sum(each.numel() for each in make().parameters()) == parameters
+        assert sum(parameter.numel() for parameter in make().parameters()) == parameters
 
 
-def test_the_networks_make_images_and_judge_them():
+def test_the_networks_make_images_and_logits():
     with contenders.implementation("reference"):
         assert stylegan2.Generator(16, 64)(torch.randn(2, stylegan2.LATENT)).shape == (2, 3, 16, 16)
         assert stylegan2.Discriminator(16, 64)(torch.randn(2, 3, 16, 16)).shape == (2, 1)

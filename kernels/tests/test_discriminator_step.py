@@ -17,10 +17,10 @@ def parameters() -> list[Tensor]:
     return [(torch.randn(shape, dtype=torch.float64) * 0.3).requires_grad_() for shape in shapes]
 
 
-def discriminator(x: Tensor, first: Tensor, bias: Tensor, second: Tensor, judge: Tensor) -> Tensor:
+def discriminator(x: Tensor, first: Tensor, bias: Tensor, second: Tensor, last: Tensor) -> Tensor:
     x = ops.bias_act(F.conv2d(x, first, stride=2, padding=1), bias, act="lrelu")
     x = ops.instance_norm_act(F.conv2d(x, second, stride=2, padding=1), act="lrelu")
-    return F.conv2d(x, judge, padding=1)
+    return F.conv2d(x, last, padding=1)
 
 
 def step(real: Tensor, fake: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:

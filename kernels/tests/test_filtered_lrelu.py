@@ -81,7 +81,7 @@ def test_tiles_join(size, up, down, padding, flip_filter):
 def test_separable_filters_take_one_pass_and_others_three(monkeypatch):
     launched = list[str]()
     for module in ("filtered_lrelu", "bias_act", "upfirdn2d"):
-        name = f"ganframe_kernels.{module}.triton.launch"
+        name = f"ganframe_kernels.{module}.kernels.launch"
         monkeypatch.setattr(name, lambda kernel, *_, **__: launched.append(kernel.fn.__module__.split(".")[1]))
     x = torch.zeros(1, 2, 8, 8, dtype=torch.bfloat16, device=default_device())
     f = torch.ones(3, device=x.device)

@@ -54,7 +54,7 @@ def _gradients(*shape: int) -> Tensor:
 @pytest.mark.parametrize("shape", [(4,), (1, 7), (2, 20_001), (3, 1, 5, 2, 3), (3, 0), (0, 4)])
 def test_values(shape, mode):
     x = _gradients(*shape)
-    expected = torch.stack([torch.linalg.vector_norm(each) for each in x]) if len(x) else x.new_empty(0)
+    expected = torch.stack([torch.linalg.vector_norm(sample) for sample in x]) if len(x) else x.new_empty(0)
     with implementation(mode):
         torch.testing.assert_close(gradient_norm(x), expected)
         torch.testing.assert_close(gradient_norm(x, squared=True), expected.square())
@@ -77,7 +77,7 @@ def test_penalty_of_a_network(mode):
 @pytest.mark.parametrize("mode", ["reference", "triton"])
 def test_several_tensors_are_normed_together(mode):
     x = _gradients(3, 2, 4, 4), _gradients(3, 5)[:, 1:], _gradients(3)
-    flat = torch.cat([each.reshape(3, -1) for each in x], dim=1)
+    flat = torch.cat([gradient.reshape(3, -1) for gradient in x], dim=1)
     with implementation(mode):
         torch.testing.assert_close(gradient_norm(x), torch.linalg.vector_norm(flat, dim=1))
         torch.testing.assert_close(gradient_norm(x, squared=True), flat.square().sum(1))

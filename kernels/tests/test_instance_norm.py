@@ -71,7 +71,7 @@ MODES = ["reference", *(["triton"] if has_triton() else [])]
 @pytest.fixture
 def many_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64, planes of more than 16 numbers are split, into at most 3 parts of several tiles."""
-    kernels = pytest.importorskip("ganframe_kernels.instance_norm.triton")
+    kernels = pytest.importorskip("ganframe_kernels.instance_norm.kernels")
     for name, value in {"FWD_PLANE": 32, "BWD_PLANE": 32, "TILE": 8, "FOLD_TILE": 8, "MAX_SPLITS": 3}.items():
         monkeypatch.setattr(kernels, name, value)
 
@@ -79,7 +79,7 @@ def many_splits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def many_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planes are whole, but a backward program goes over them in tiles of 8 numbers."""
-    kernels = pytest.importorskip("ganframe_kernels.instance_norm.triton")
+    kernels = pytest.importorskip("ganframe_kernels.instance_norm.kernels")
     for name in ("TILE", "FOLD_TILE"):
         monkeypatch.setattr(kernels, name, 8)
 

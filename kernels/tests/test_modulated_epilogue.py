@@ -6,8 +6,8 @@ from math import sqrt
 
 import pytest
 import torch
+from ganframe_kernels.modulated_epilogue import kernels as launchers
 from ganframe_kernels.modulated_epilogue import modulated_epilogue
-from ganframe_kernels.modulated_epilogue import triton as launchers
 from ganframe_kernels.testing import (
     ARCHITECTURES,
     TOLERANCE,

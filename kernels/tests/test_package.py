@@ -38,7 +38,7 @@ USE = """
     from ganframe_kernels import ops
 
     for module in pkgutil.walk_packages(ganframe_kernels.__path__, "ganframe_kernels."):
-        if module.name.rpartition(".")[2] not in ("triton", "launch", "__main__"):
+        if module.name.rpartition(".")[2] not in ("kernels", "launch", "__main__"):
             importlib.import_module(module.name)
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
     ops.upsample2d(ops.bias_act(x, torch.zeros(3), act="lrelu"), ops.setup_filter([1, 3, 3, 1])).sum().backward()

@@ -56,8 +56,8 @@ CASES = [
 @pytest.mark.parametrize(
     "check",
     [
-        *(each for each in checks(CASES[:3]) if each.__name__ != "bce mean: empty batch"),  # It is nan.
-        *(each for each in checks(CASES[3:]) if each.__name__.endswith(" order")),
+        *(check for check in checks(CASES[:3]) if check.__name__ != "bce mean: empty batch"),  # It is nan.
+        *(check for check in checks(CASES[3:]) if check.__name__.endswith(" order")),
     ],
     ids=lambda check: check.__name__,
 )

@@ -49,7 +49,7 @@ def _fitting(every: list[Callable[[], None]]) -> list[Callable[[], None]]:
     They move u and v with the weights, which finite differences see and the gradient leaves out.
     """
     left_out = ("given: empty batch", "iterated: empty batch", "iterated: first order", "iterated: second order")
-    return [each for each in every if not each.__name__.startswith(left_out)]
+    return [check for check in every if not check.__name__.startswith(left_out)]
 
 
 @pytest.mark.parametrize("check", _fitting(checks(CASES)), ids=lambda check: check.__name__)
@@ -82,17 +82,17 @@ def _weights(*shapes: tuple[int, ...]) -> list[Tensor]:
 def test_agrees_with_torch(iterations, mode):
     torch.manual_seed(0)
     layers = [nn.Linear(7, 5), nn.Conv2d(3, 2, 3), nn.Linear(7, 5), nn.Linear(300, 40)]
-    layers = [spectral_norm(each.double().to(default_device()), n_power_iterations=iterations) for each in layers]
-    found = [each.parametrizations.weight for each in layers]
-    weights = [each.original for each in found]
-    us, vs = [each[0]._u.clone() for each in found], [each[0]._v.clone() for each in found]
+    layers = [spectral_norm(layer.double().to(default_device()), n_power_iterations=iterations) for layer in layers]
+    found = [layer.parametrizations.weight for layer in layers]
+    weights = [norm.original for norm in found]
+    us, vs = [norm[0]._u.clone() for norm in found], [norm[0]._v.clone() for norm in found]
     with implementation(mode):
         sigmas, new_us, new_vs = spectral_norm_sigma(weights, us, vs, iterations)
         slopes = torch.autograd.grad(sigmas.square().sum(), weights)
-    for each, w, sigma, u, v, slope in zip(layers, weights, sigmas, new_us, new_vs, slopes, strict=True):
-        torch.testing.assert_close(w / sigma, each.weight)  # This runs PyTorch's iterations.
-        torch.testing.assert_close(u, each.parametrizations.weight[0]._u)
-        torch.testing.assert_close(v, each.parametrizations.weight[0]._v)
+    for layer, w, sigma, u, v, slope in zip(layers, weights, sigmas, new_us, new_vs, slopes, strict=True):
+        torch.testing.assert_close(w / sigma, layer.weight)  # This runs PyTorch's iterations.
+        torch.testing.assert_close(u, layer.parametrizations.weight[0]._u)
+        torch.testing.assert_close(v, layer.parametrizations.weight[0]._v)
         torch.testing.assert_close(slope, (2 * sigma * u[:, None] * v).reshape(w.shape))
         assert not u.requires_grad
         assert not v.requires_grad

@@ -77,7 +77,7 @@ def test_every_operation_asks_once_under_its_own_name():
             case.call(*case.make(case.small, torch.float32, "NCHW", DEVICE))
         if case.op not in ("filtered_lrelu", "modulated_conv2d", "conv2d_resample", "demodulation"):
             name = names.get(case.op, case.op.removesuffix("_bias_act"))
-            assert [each.partition(",")[0] for each in asked.implementations] == [name]
+            assert [key.partition(",")[0] for key in asked.implementations] == [name]
 
 
 def test_what_is_compiled_has_entries_of_its_own_and_keeps_one_graph(monkeypatch):
@@ -141,7 +141,7 @@ def distance(call, preferred):
         return configuration
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ganframe_kernels.gradient_norm.triton.tuned", spy)
+        patch.setattr("ganframe_kernels.gradient_norm.kernels.tuned", spy)
         call(0)
     return 1 + sum(
         abs(configuration[name].bit_length() - value.bit_length())
@@ -173,9 +173,9 @@ def test_tuning_finds_the_fastest_configuration_and_implementation(case, referen
 
 @pytest.mark.filterwarnings("default")
 def test_tuning_leaves_out_what_cannot_run_or_is_wrong(case, monkeypatch):
-    from ganframe_kernels.gradient_norm import triton  # noqa: PLC0415  Triton may be absent
+    from ganframe_kernels.gradient_norm import kernels  # needs Triton
 
-    real = triton.inner
+    real = kernels.inner
 
     def inner(x, y):
         BLOCK = tuned("gradient_norm", x, (x.shape[0], x.shape[1:].numel()), BLOCK=4096, num_warps=8)["BLOCK"]
@@ -183,7 +183,7 @@ def test_tuning_leaves_out_what_cannot_run_or_is_wrong(case, monkeypatch):
             raise RuntimeError("out of shared memory")
         return real(x, y) * (1.5 if BLOCK < 4096 else 1.0)
 
-    monkeypatch.setattr(triton, "inner", inner)
+    monkeypatch.setattr(kernels, "inner", inner)
 
     def clock(calls):
         return {name: distance(call, {"BLOCK": 64}) for name, call in calls.items()}

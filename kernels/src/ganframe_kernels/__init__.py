@@ -1,7 +1,7 @@
 """Fused GAN operations for PyTorch: a readable reference of each, Triton kernels, gradients of every order.
 
-`ganframe_kernels.ops` has every operation as a function. Each also has a module of its own, which takes the place of
-the module of that name in StyleGAN's code: `from ganframe_kernels import bias_act`, then `bias_act.bias_act(x, b)`.
+`ganframe_kernels.ops` has every operation as a function. Each also has a module of its own, which can replace the
+module of that name in StyleGAN's code: `from ganframe_kernels import bias_act`, then `bias_act.bias_act(x, b)`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Operators that are differentiable in eager mode and under torch.compile, from one description."""
+"""Differentiable operators, for eager mode and for torch.compile, from one declaration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
@@ -14,28 +14,52 @@ Tensors = Tensor | Grads
 
 
 def operator(
-    *, fake: Callable[..., Tensors], setup_context: Callable[..., None], backward: Callable[..., Any]
+    name: str,
+    *,
+    fake: Callable[..., Tensors],
+    backward: Callable[..., Grads],
+    save: Callable[..., Grads] | None = None,
+    materialize_grads: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a launcher of kernels a differentiable operator.
 
-    The decorated function takes positional arguments with the types of torch.library.custom_op, and returns new
-    tensors. It becomes the custom op `ganframe_kernels::MODULE_NAME`, which torch.compile, torch.export and fake
-    tensors see as one node, and an autograd.Function, whose call costs a third in eager mode. Both share the rest:
+    The decorated function takes positional arguments with the types of torch.library.custom_op, tensors first and
+    options after them, and returns new tensors. It becomes a custom op, which torch.compile, torch.export and fake
+    tensors see as one node, and an autograd.Function, whose call costs a third in eager mode. Both share the rest.
 
     Args:
+        name: The custom op's name, `ganframe_kernels::OP_FUNCTION`.
         fake: Returns empty tensors with the shapes, strides and dtypes of the result, for the same arguments.
-        setup_context: `(ctx, inputs, output)`: keeps what the backward needs.
-        backward: `(ctx, *grads)`: one gradient or None for each argument. It calls operators, so that it is
+        backward: `(ctx, *grads)`: returns a gradient or None for each tensor argument. It finds the saved tensors in
+            `ctx.saved_tensors` and the options, in their order, in `ctx.options`. It calls operators, so that it is
             differentiable itself.
+        save: `(ctx, output, *arguments)`: returns the tensors that the backward needs. None saves every tensor
+            argument.
+        materialize_grads: Whether the backward gets zeros, and not None, for an output without a gradient.
     """
 
     def decorate(launch: Callable[..., Any]) -> Callable[..., Any]:
-        op = launch.__module__.rpartition(".")[2]
-        custom = torch.library.custom_op(f"ganframe_kernels::{op}_{launch.__name__}", launch, mutates_args=())
+        types = [hint for argument, hint in get_type_hints(launch).items() if argument != "return"]
+        tensors = types.count(Tensor) + types.count(Tensor | None)
+        options = len(types) - tensors
+
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            ctx.options = inputs[tensors:]
+            ctx.save_for_backward(*(inputs[:tensors] if save is None else save(ctx, output, *inputs)))
+            ctx.set_materialize_grads(materialize_grads)
+
+        def padded_backward(ctx: Any, *grads: Tensor | None) -> Grads:
+            return *backward(ctx, *grads), *(None,) * options
+
+        custom = torch.library.custom_op(name, launch, mutates_args=())
         custom.register_fake(fake)
-        custom.register_autograd(backward, setup_context=setup_context)
-        functions = {"forward": launch, "setup_context": setup_context, "backward": backward}
-        eager = type(launch.__name__, (torch.autograd.Function,), {k: staticmethod(f) for k, f in functions.items()})
+        custom.register_autograd(padded_backward, setup_context=setup_context)
+        members: dict[str, Callable[..., Any]] = {
+            "forward": launch,
+            "setup_context": setup_context,
+            "backward": padded_backward,
+        }
+        eager = type(launch.__name__, (torch.autograd.Function,), {k: staticmethod(f) for k, f in members.items()})
 
         def call(*arguments: Any) -> Any:
             return eager.apply(*arguments) if _is_eager(arguments[0]) else custom(*arguments)
@@ -47,12 +71,12 @@ def operator(
 
 
 def _is_eager(x: Tensor) -> bool:
-    """Whether nobody traces: neither Dynamo nor, with a subclass of Tensor for x, what runs below it."""
+    """Return whether nobody traces: neither Dynamo nor, with a subclass of Tensor for x, what runs below it."""
     return not torch.compiler.is_compiling() and type(x) in (Tensor, Parameter)
 
 
 def vjp(function: Callable[..., Tensors], inputs: Sequence[Tensor | None], grads: Sequence[Tensor | None]) -> Grads:
-    """The gradients of sum(grad * output) by the inputs, through PyTorch's own autograd, and differentiable again.
+    """Return the gradients of sum(grad * output) by the inputs, by PyTorch's own autograd; differentiable again.
 
     Args:
         function: Takes the inputs, returns a tensor or a tuple of them.
@@ -77,5 +101,5 @@ def vjp(function: Callable[..., Tensors], inputs: Sequence[Tensor | None], grads
             allow_unused=True,
             materialize_grads=True,
         )
-    rest = iter(found)
-    return tuple(None if x is None else next(rest) for x in inputs)
+    remaining = iter(found)
+    return tuple(None if x is None else next(remaining) for x in inputs)

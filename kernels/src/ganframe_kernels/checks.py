@@ -10,16 +10,16 @@ from torch import Tensor
 FLOATING = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
-def wrong(argument: str, expected: str, given: object) -> ValueError:
-    """The error for a wrong value, to be raised."""
+def value_error(argument: str, expected: str, given: object) -> ValueError:
+    """Return the error for an argument with a wrong value, to be raised."""
     return ValueError(f"{argument}: expected {expected}; given {given}")
 
 
 def check_floating(argument: str, x: object) -> None:
-    """The argument is a tensor of float64, float32, bfloat16 or float16.
+    """Check that the argument is a tensor of float64, float32, bfloat16 or float16.
 
     Raises:
-        TypeError: it is not.
+        TypeError: It is not.
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"{argument}: expected a torch.Tensor; given {type(x).__name__}")
@@ -28,40 +28,40 @@ def check_floating(argument: str, x: object) -> None:
 
 
 def check_rank(argument: str, x: Tensor, axes: str) -> None:
-    """The tensor has one dimension for each letter of axes, as in "NCHW".
+    """Check that the tensor has one dimension for each letter of axes, as in "NCHW".
 
     Raises:
-        ValueError: it has not.
+        ValueError: It does not.
     """
     if x.ndim != len(axes):
-        raise wrong(argument, f"{len(axes)} dimensions ({axes})", f"shape {tuple(x.shape)}")
+        raise value_error(argument, f"{len(axes)} dimensions ({axes})", f"shape {tuple(x.shape)}")
 
 
 def check_shape(argument: str, x: Tensor, shape: tuple[int, ...]) -> None:
-    """The tensor has this shape.
+    """Check that the tensor has this shape.
 
     Raises:
-        ValueError: it has not.
+        ValueError: It does not.
     """
     if tuple(x.shape) != shape:
-        raise wrong(argument, f"shape {shape}", f"shape {tuple(x.shape)}")
+        raise value_error(argument, f"shape {shape}", f"shape {tuple(x.shape)}")
 
 
 def check_device(argument: str, x: Tensor, device: torch.device) -> None:
-    """The tensor is on this device.
+    """Check that the tensor is on this device.
 
     Raises:
-        ValueError: it is not.
+        ValueError: It is not.
     """
     if x.device != device:
-        raise wrong(argument, f"a tensor on {device}", f"a tensor on {x.device}")
+        raise value_error(argument, f"a tensor on {device}", f"a tensor on {x.device}")
 
 
 def check_choice(argument: str, value: str, choices: Collection[str]) -> None:
-    """The value is one of the choices.
+    """Check that the value is one of the choices.
 
     Raises:
-        ValueError: it is not.
+        ValueError: It is not.
     """
     if value not in choices:
-        raise wrong(argument, f"one of {', '.join(choices)}", repr(value))
+        raise value_error(argument, f"one of {', '.join(choices)}", repr(value))

@@ -1,4 +1,4 @@
-"""Convolution with up- or downsampling around it, as a composition of upfirdn2d and PyTorch's convolutions."""
+"""Convolution with up- or downsampling, composed of upfirdn2d and PyTorch's convolutions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganframe_kernels.checks import check_floating, check_rank, wrong
+from ganframe_kernels.checks import check_floating, check_rank, value_error
 from ganframe_kernels.upfirdn2d import filter_size, sides, upfirdn2d
 
 
@@ -22,35 +22,35 @@ def conv2d_resample(
     flip_weight: bool = True,
     flip_filter: bool = False,
 ) -> Tensor:
-    """Upsample by a filter, convolve, and downsample by the filter, in the order that costs least.
+    """Upsample with a filter, convolve, and downsample with the filter, in the cheapest order.
 
     It takes the arguments of the function of this name in StyleGAN2-ADA's code (Karras et al. 2020, arXiv:2006.06676).
 
     Args:
         x: (N, C, H, W).
         w: (O, C / groups, height, width), in the dtype of x.
-        f: The filter of the resampling, see `ganframe_kernels.upfirdn2d.setup_filter`; None is the identity.
+        f: The resampling filter, see `ganframe_kernels.upfirdn2d.setup_filter`; None is the identity.
         up: Factor, at least 1.
         down: Factor, at least 1.
-        padding: A number, [x, y] or [left, right, top, bottom], in pixels of the upsampled image; it comes on top of
-            what keeps the image aligned under the filter.
-        groups: Groups of channels.
+        padding: A number, [x, y] or [left, right, top, bottom], in pixels of the upsampled image, in addition
+            to the padding that keeps the image aligned under the filter.
+        groups: Number of groups of channels.
         flip_weight: True correlates, as torch.nn.functional.conv2d does; False convolves.
         flip_filter: As in `upfirdn2d`.
 
     Raises:
         TypeError: x or w is not a floating tensor.
-        ValueError: a shape or option is out of its range.
+        ValueError: A shape or option is out of its range.
     """
     check_floating("x", x)
     check_rank("x", x, "NCHW")
     check_floating("w", w)
     check_rank("w", w, "OIHW")
     if groups < 1 or w.shape[1] * groups != x.shape[1] or w.shape[0] % groups:
-        raise wrong("w", f"(O, {x.shape[1]} / groups, height, width) for {groups=}", f"shape {tuple(w.shape)}")
+        raise value_error("w", f"(O, {x.shape[1]} / groups, height, width) for {groups=}", f"shape {tuple(w.shape)}")
     for name, factor in (("up", up), ("down", down)):
         if factor < 1:
-            raise wrong(name, "a factor of at least 1", factor)
+            raise value_error(name, "a factor of at least 1", factor)
     height, width = filter_size(f)
     kh, kw = w.shape[2:]
     left, right, top, bottom = sides(padding)
@@ -77,7 +77,7 @@ def conv2d_resample(
         x = F.conv2d(x, correlated, groups=groups)
         x = upfirdn2d(x, f, up, 1, (left, right, top, bottom), flip_filter, gain=up**2)
     else:
-        # Filter and convolution change places: the convolution then skips the inserted zeros. It grows the image by
+        # Filter and convolution are swapped, so that the convolution skips the inserted zeros. It grows the image by
         # its taps, and leaves out the zeros after the last pixel.
         transposed = correlated.flip(2, 3).unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
         x = F.conv_transpose2d(x, transposed, stride=up, groups=groups)

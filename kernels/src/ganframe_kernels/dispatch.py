@@ -1,4 +1,4 @@
-"""Which implementation an op runs: the reference or the Triton kernels."""
+"""The choice of an implementation: the reference or the Triton kernels."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _HAS_TRITON = find_spec("triton") is not None
 
 
 def has_triton() -> bool:
-    """Whether the package triton is installed. It says nothing about a GPU."""
+    """Return whether the package triton is installed, which says nothing about a GPU."""
     return _HAS_TRITON
 
 
 def interpreted() -> bool:
-    """Whether Triton runs kernels on the CPU, in its interpreter."""
+    """Return whether Triton runs kernels on the CPU, in its interpreter."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def use_triton(x: Tensor, op: str, *options: int) -> bool:
-    """Whether an op whose main input is x runs its Triton kernels.
+    """Return whether an op whose main input is x runs its Triton kernels.
 
     The environment variable GANFRAME_KERNELS decides: `reference`, `triton`, or `auto` (the default), which takes
     Triton where it is installed and x is on CUDA or Triton's interpreter is on, unless the reference was measured to be
@@ -32,10 +32,10 @@ def use_triton(x: Tensor, op: str, *options: int) -> bool:
     Args:
         x: The main input.
         op: The name of the operation.
-        options: Whatever its speed depends on beside x.
+        options: Numbers that its speed depends on, besides x.
 
     Raises:
-        RuntimeError: GANFRAME_KERNELS is `triton` and the kernels cannot run, or has another value.
+        RuntimeError: GANFRAME_KERNELS is `triton` and the kernels cannot run, or it has an unknown value.
     """
     mode = os.environ.get("GANFRAME_KERNELS", "auto")
     if mode == "reference":
@@ -47,7 +47,7 @@ def use_triton(x: Tensor, op: str, *options: int) -> bool:
         raise RuntimeError(f"GANFRAME_KERNELS: expected reference, triton or auto; given {mode!r}")
     if not has_triton():
         raise RuntimeError("GANFRAME_KERNELS=triton: expected the package triton; given none: pip install triton")
-    # A meta tensor has no data: the launchers then only work out shapes, or compile ahead of time.
+    # On meta tensors, which have no data, the launchers only work out shapes or compile ahead of time.
     if not able and not x.is_meta:
         raise RuntimeError(
             f"GANFRAME_KERNELS=triton: expected a CUDA tensor or TRITON_INTERPRET=1; given a tensor on {x.device}"

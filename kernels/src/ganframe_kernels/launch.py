@@ -1,5 +1,5 @@
 # pyright: basic
-"""Starting Triton kernels, or compiling them ahead of time. Imported only where Triton is used."""
+"""Launching Triton kernels, or compiling them ahead of time. Imported only where Triton is used."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _POINTER = {torch.float64: "*fp64", torch.float32: "*fp32", torch.bfloat16: "*bf
 
 
 def accumulator(dtype: torch.dtype) -> tl.dtype:
-    """The type that a kernel computes in, for tensors of this dtype."""
+    """Return the type that a kernel computes in, for tensors of this dtype."""
     return tl.float64 if compute_dtype(dtype) == torch.float64 else tl.float32
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """One kernel, compiled for one architecture."""
+    """A kernel, compiled for one architecture."""
 
     name: str
     arch: int
     registers: int
     stack: int
-    """Bytes of local memory a thread; anything above 0 is a spill."""
+    """Bytes of local memory per thread; anything above 0 is a spill."""
 
 
 _ahead: tuple[int, list[Compiled]] | None = None
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
-    """Start a kernel on the device of its first argument.
+    """Launch a kernel on the device of its first argument.
 
     Args:
         kernel: A function under `triton.jit`.
-        grid: Programs along each axis; nothing starts where one is 0.
+        grid: Programs along each axis; nothing is launched where one is 0.
         arguments: Tensors, numbers or None, in the order of the kernel's parameters.
         constants: The kernel's constexpr parameters, and num_warps and num_stages.
     """
@@ -66,7 +66,7 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
 
 @contextmanager
 def compiling_ahead(arch: int) -> Iterator[list[Compiled]]:
-    """Inside, every launch on meta tensors compiles its kernel for this architecture (80, 90 or 100), without a GPU."""
+    """Compile kernels launched on meta tensors in this context for an architecture (80, 90 or 100), without a GPU."""
     global _ahead  # noqa: PLW0603
     _ahead = (arch, [])
     try:
@@ -83,7 +83,7 @@ def _compile(kernel: Any, arguments: Sequence[Any], constants: dict[str, Any], a
     signature, constexprs, attributes = dict[str, str](), dict[str, Any](), dict[tuple[int, ...], Any]()
     for index, (name, parameter) in enumerate(zip(kernel.arg_names, kernel.params, strict=True)):
         value = values[name]
-        # As Triton does at run time: None and 1 are constants, and divisibility by 16 is made known.
+        # As Triton does at run time: None and 1 are constants, and divisibility by 16 is declared.
         if parameter.is_constexpr or value is None or (type(value) is int and value == 1):
             signature[name], constexprs[name] = "constexpr", value
             continue
@@ -99,7 +99,6 @@ def _compile(kernel: Any, arguments: Sequence[Any], constants: dict[str, Any], a
 
 
 def _resource_usage(cubin: bytes) -> dict[str, int]:
-
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()

@@ -1,4 +1,4 @@
-"""Every operation: call it, and the best implementation for the device, the dtype and the mode runs."""
+"""Every operation; a call runs the best implementation for the device, the dtype and the mode."""
 
 from __future__ import annotations
 

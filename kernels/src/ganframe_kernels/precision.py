@@ -1,4 +1,4 @@
-"""The type that an op computes in."""
+"""The dtype that an op computes in."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type for arithmetic and sums on tensors of this dtype: float64 for float64, float32 for all else."""
+    """Return the dtype for arithmetic and sums on tensors of this dtype: float64 for float64, otherwise float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32

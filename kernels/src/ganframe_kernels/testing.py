@@ -1,8 +1,8 @@
-"""The checks that every op passes, for its tests: `@pytest.mark.parametrize("check", checks(CASES))`.
+"""Checks that every op must pass, for its tests: `@pytest.mark.parametrize("check", checks(CASES))`.
 
 They need TRITON_INTERPRET=1, set before Triton is imported, or a GPU. `python -m ganframe_kernels.testing FILE 90
-torch.bfloat16` compiles the kernels behind the CASES of a test file for architectures and dtypes, and fails where one
-spills.
+torch.bfloat16` compiles the kernels behind the CASES of a test file for architectures and dtypes, and fails if one
+spills registers.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2, to
 """Largest error against the reference in float64, relative to the largest value."""
 
 ARCHITECTURES = (80, 90, 100)
-"""The compute capabilities, times 10, that kernels are compiled for."""
+"""Compute capabilities, times 10, that kernels are compiled for."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way to call an op."""
+    """A way to call an op."""
 
     name: str
     function: Callable[..., Tensor]
     """Takes the tensors of `shapes` by name."""
     shapes: Shapes
-    """Small shapes of floating tensors, which all get gradients. The first is the main input, with the batch first."""
+    """Small shapes of floating tensors, all with gradients. The first is the main input, with the batch first."""
     large: Shapes
     """Shapes as in training, for ahead-of-time compilation."""
     draw: dict[str, Callable[..., Tensor]] = field(default_factory=dict[str, Callable[..., Tensor]])
-    """How to draw a tensor where torch.randn will not do: `(shape, dtype=, device=)`."""
+    """Functions that draw tensors, in place of torch.randn: `(shape, dtype=, device=)`."""
 
     def tensors(
         self, dtype: torch.dtype = torch.float64, *, device: str | None = None, large: bool = False
     ) -> dict[str, Tensor]:
-        """Fresh inputs that require gradients, the same for each dtype up to rounding."""
+        """Draw inputs that require gradients, the same for each dtype up to rounding."""
         device = device or default_device()
         torch.manual_seed(0)
         shapes = self.large if large else self.shapes
@@ -64,25 +64,25 @@ class Case:
 
 
 def default_device() -> str:
-    """Where the checks run: "cuda" where there is one and the interpreter is off."""
+    """Return the device that the checks run on: "cuda" if available and the interpreter is off, otherwise "cpu"."""
     return "cuda" if torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1" else "cpu"
 
 
 @contextmanager
 def implementation(name: str) -> Generator[None]:
-    """Inside, GANFRAME_KERNELS has this value: reference, triton or auto."""
+    """Set GANFRAME_KERNELS to this value in the context: reference, triton or auto."""
     with patch.dict(os.environ, GANFRAME_KERNELS=name):
         yield
 
 
 @contextmanager
 def poisoned_memory() -> Generator[None]:
-    """Inside, floating memory that nothing was written to reads as nan, so that no result can depend on it unseen."""
+    """Fill uninitialised floating memory with nan in the context, so that a result that depends on it shows."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with warnings.catch_warnings():
-            # On CUDA some operations of PyTorch, which is not under test, warn that they are not deterministic.
+            # On CUDA some operations of PyTorch itself warn that they are not deterministic.
             warnings.filterwarnings("ignore", ".*determinis", UserWarning)
             yield
     finally:
@@ -90,7 +90,7 @@ def poisoned_memory() -> Generator[None]:
 
 
 def orders(function: Callable[..., Tensor], inputs: dict[str, Tensor], order: int) -> list[Tensor]:
-    """The result and the gradients up to this order, each contracted with fixed random weights before the next."""
+    """Return the result and the gradients up to this order, each contracted with fixed random weights for the next."""
     found = [function(**inputs)]
     latest = found
     for level in range(order):
@@ -109,13 +109,13 @@ def orders(function: Callable[..., Tensor], inputs: dict[str, Tensor], order: in
 
 
 def assert_close(actual: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> None:
-    """The tensors agree; expected are the reference's, in float64.
+    """Check that the tensors agree with the expected ones, from the reference in float64.
 
     Raises:
-        AssertionError: they do not.
+        AssertionError: They do not.
     """
     for index in range(max(len(actual), len(expected))):
-        # A run that stops early has gradients of zero from there on.
+        # `orders` may stop early; the remaining gradients are then 0.
         x = actual[index] if index < len(actual) else torch.zeros_like(expected[index])
         y = expected[index] if index < len(expected) else torch.zeros_like(x)
         assert x.shape == y.shape, f"output {index}: shape {tuple(x.shape)} instead of {tuple(y.shape)}"
@@ -130,13 +130,13 @@ def _positional(case: Case) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]:
 
 
 def check_first_order(case: Case, fast_mode: bool = True) -> None:
-    """Gradients agree with finite differences in float64; in the fast mode along random directions."""
+    """Check gradients against finite differences in float64; in the fast mode along random directions."""
     with implementation("triton"):
         assert gradcheck(*_positional(case), fast_mode=fast_mode)
 
 
 def check_second_order(case: Case, fast_mode: bool = True) -> None:
-    """Gradients of gradients agree with finite differences in float64; in the fast mode along random directions."""
+    """Check gradients of gradients against finite differences in float64; in the fast mode along random directions."""
     with implementation("triton"):
         assert gradgradcheck(*_positional(case), fast_mode=fast_mode)
 
@@ -152,25 +152,25 @@ def _agrees(case: Case, inputs: dict[str, Tensor], order: int, tolerance: float)
 
 
 def check_third_order(case: Case) -> None:
-    """Gradients up to order three agree with the reference in float64."""
+    """Check gradients up to order three against the reference in float64."""
     _agrees(case, case.tensors(), 3, TOLERANCE[torch.float64])
-    # Squared, the gradient that comes in depends on the inputs, so that its own gradient counts as well.
+    # After a square, the incoming gradient depends on the inputs, so that its own gradient counts as well.
     squared = replace(case, function=lambda **tensors: case.function(**tensors).square())
     _agrees(squared, case.tensors(), 3, TOLERANCE[torch.float64])
 
 
 def check_dtype(case: Case, dtype: torch.dtype) -> None:
-    """Up to order two, what goes in as a dtype comes out so, near the reference in float64."""
+    """Check up to order two that results have the dtype of the inputs, and are near the reference in float64."""
     _agrees(case, case.tensors(dtype), 2, TOLERANCE[dtype])
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The tensor in channels_last."""
+    """Return x in channels_last."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
 def strided(x: Tensor) -> Tensor:
-    """The tensor with gaps in memory, and its last axis not innermost."""
+    """Return x with gaps in memory, and its last axis not innermost."""
     return (
         torch.stack([x, x], -1).transpose(-2, -3)[..., 0].transpose(-1, -2)
         if x.ndim > 1
@@ -179,7 +179,7 @@ def strided(x: Tensor) -> Tensor:
 
 
 def check_layout(case: Case, change: Callable[[Tensor], Tensor]) -> None:
-    """Gradients up to order two do not depend on the layout, and channels_last stays."""
+    """Check that gradients up to order two do not depend on the layout, and that channels_last is kept."""
     inputs = case.tensors()
     name = next(iter(inputs))
     changed = change(inputs[name].detach()).requires_grad_()
@@ -192,11 +192,11 @@ def check_layout(case: Case, change: Callable[[Tensor], Tensor]) -> None:
 
 
 def check_empty_batch(case: Case) -> None:
-    """A batch of 0 gives the reference's shapes, and gradients."""
+    """Check that a batch of 0 gives the shapes of the reference, and gradients."""
     inputs = case.tensors()
     name = next(iter(inputs))
     batch = inputs[name].shape[0]
-    # Other inputs with one entry for each sample shrink too.
+    # Other inputs with one entry for each sample are cut too.
     inputs = {
         key: x[:0].detach().requires_grad_() if x.ndim > 1 and x.shape[0] == batch else x for key, x in inputs.items()
     }
@@ -204,7 +204,7 @@ def check_empty_batch(case: Case) -> None:
 
 
 class _Record(TorchDispatchMode):
-    """Records the calls of this package's custom ops."""
+    """A dispatch mode that records the calls of this package's custom ops."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class _Record(TorchDispatchMode):
 
 
 def check_opcheck(case: Case) -> None:
-    """The custom ops behind a double backward pass torch.library.opcheck."""
+    """Check the custom ops behind a double backward with torch.library.opcheck."""
     with implementation("triton"):
         with patch.object(autograd, "_is_eager", lambda _: False), _Record() as record:
             orders(case.function, case.tensors(), 2)
@@ -229,10 +229,10 @@ def check_opcheck(case: Case) -> None:
 
 
 def check_compile(case: Case, backend: str = "aot_eager") -> None:
-    """Forward and backward compile as one graph and agree with eager mode."""
+    """Check that forward and backward compile as one graph and agree with eager mode."""
     torch.compiler.reset()
     with implementation("triton"), warnings.catch_warnings():
-        # Inductor itself uses what PyTorch has deprecated.
+        # Inductor itself uses deprecated functions of PyTorch.
         warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
         eager = orders(case.function, case.tensors(), 1)
         compiled = orders(torch.compile(case.function, fullgraph=True, backend=backend), case.tensors(), 1)
@@ -240,7 +240,7 @@ def check_compile(case: Case, backend: str = "aot_eager") -> None:
 
 
 def check_compile_penalty(case: Case) -> None:
-    """A step with a gradient penalty inside compiles as one graph, and its gradients agree with eager mode."""
+    """Check that a step with a gradient penalty compiles as one graph, and that its gradients agree with eager mode."""
     torch.compiler.reset()
 
     def step(**inputs: Tensor) -> tuple[Tensor, ...]:
@@ -262,10 +262,10 @@ def _named(case: Case, found: dict[str, Callable[[Case], None]]) -> Iterator[Cal
 
 
 def checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
-    """Every check of every case, opcheck of the first; to be called without arguments, and `__name__` names it."""
+    """Return every check of every case, and opcheck of the first, as named functions without arguments."""
     every = list[Callable[[], None]]()
     for case in cases:
-        # The third order takes in float64.
+        # The check of the third order covers float64.
         narrow = (dtype for dtype in TOLERANCE if dtype != torch.float64)
         dtypes = {str(t).removeprefix("torch."): partial(check_dtype, dtype=t) for t in narrow}
         layouts = {"strided": partial(check_layout, change=strided)}
@@ -288,7 +288,7 @@ def checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
 
 
 def slow_checks(cases: Sequence[Case]) -> list[Callable[[], None]]:
-    """The checks that take minutes: every entry of the Jacobians, the compiler of users, opcheck of each case."""
+    """Return the checks that take minutes: every entry of the Jacobians, inductor, and opcheck of each case."""
     every = list[Callable[[], None]]()
     for case in cases:
         every += _named(
@@ -310,9 +310,9 @@ def compile_ahead(cases: Sequence[Case], architectures: Sequence[int], dtypes: S
         A line for each kernel.
 
     Raises:
-        AssertionError: a kernel spills registers, or a case launches none.
+        AssertionError: A kernel spills registers, or a case launches none.
     """
-    from ganframe_kernels.launch import compiling_ahead  # noqa: PLC0415  Triton may be absent
+    from ganframe_kernels.launch import compiling_ahead  # needs Triton
 
     for case in cases:
         for arch in architectures:
@@ -332,9 +332,9 @@ def compile_ahead(cases: Sequence[Case], architectures: Sequence[int], dtypes: S
 def assert_compiles_ahead(
     file: str, architectures: Sequence[int] = (90,), dtypes: Sequence[torch.dtype] = (torch.bfloat16,)
 ) -> None:
-    """The kernels behind the CASES of this test file compile for these architectures and dtypes without spills.
+    """Check that the kernels behind the CASES of this test file compile for architectures and dtypes without spills.
 
-    It takes a process of its own: in this one, Triton may be interpreting.
+    It runs in a process of its own, because Triton may be interpreting in this one.
     """
     command = [sys.executable, "-m", "ganframe_kernels.testing", file, *map(str, (*architectures, *dtypes))]
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -1,8 +1,8 @@
-"""Finds the launch configurations that are fastest on the GPU at hand, and where the reference beats the kernels.
+"""Find the launch configurations that are fastest on this GPU, and where the reference beats the kernels.
 
     python -m ganframe_kernels.tune --json FILE [--op NAME ...] [--dtype NAME ...] [--layout NAME ...] [--minutes M]
 
-What it finds joins what the file holds. `GANFRAME_KERNELS_TUNED=FILE` makes the operations use it.
+New entries are added to those in the file. `GANFRAME_KERNELS_TUNED=FILE` makes the operations use it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from ganframe_kernels.bench.timing import interleaved
 from ganframe_kernels.tuning import REFERENCE, Tables, recording, using
 
 Clock = Callable[[Mapping[str, Call]], Mapping[str, float]]
-"""Milliseconds of each call."""
+"""Measures the milliseconds of each call."""
 
 GAIN = 0.97
-"""Share of the time at which a change is worth having; closer times may be noise."""
+"""Largest share of the old time at which a change is kept; closer times may be noise."""
 
 WARPS = 16
-"""Most warps of a program."""
+"""Largest number of warps of a program."""
 
 
 def tune(case: Case, dtype: torch.dtype, layout: str, device: torch.device, clock: Clock) -> Tables:
-    """What is fastest for one case, by its forward and backward together.
+    """Return the fastest choices for one case, by the time of its forward and backward together.
 
     Args:
         case: The operation and its sizes.
-        dtype: Of all inputs.
+        dtype: The dtype of all inputs.
         layout: NCHW or NHWC.
-        device: Where it runs.
+        device: The device to run on.
         clock: Measures calls.
     """
     torch.compiler.reset()
@@ -55,7 +55,7 @@ def tune(case: Case, dtype: torch.dtype, layout: str, device: torch.device, cloc
             found.configurations[key] = best
     with recording() as asked:
         _both(case.call, inputs, "auto", 0)
-    # A case that calls several operations does not tell which of them is slow.
+    # In a case that calls several operations, the time does not tell which of them is slow.
     if len(set(asked.implementations)) == 1:
         (key,) = set(asked.implementations)
         for word, function in (("eager", case.call), ("compiled", torch.compile(case.call))):
@@ -69,11 +69,11 @@ def tune(case: Case, dtype: torch.dtype, layout: str, device: torch.device, cloc
 
 
 def _both(function: Callable[..., Tensor], inputs: Sequence[Tensor | None], name: str, number: int) -> list[Tensor]:
-    """The result and its gradients by all inputs."""
+    """Return the result and its gradients by all inputs."""
     del number
     with implementation(name):
         y = function(*inputs)
-        leaves = [each for each in inputs if each is not None]
+        leaves = [x for x in inputs if x is not None]
         return [y, *torch.autograd.grad(y, leaves, torch.ones_like(y), allow_unused=True, materialize_grads=True)]
 
 
@@ -84,16 +84,16 @@ def _maker(function: Callable[..., Tensor], inputs: Sequence[Tensor | None], nam
 def _descend(
     key: str, start: Mapping[str, int], found: Tables, call: Call, expected: Sequence[Tensor], clock: Clock
 ) -> dict[str, int]:
-    """Double or halve one parameter after the other, while that helps."""
+    """Double or halve one parameter at a time, as long as that helps."""
     best, tried = dict(start), [dict(start)]
     while True:
-        configurations = {str(each): each for each in _neighbours(best) if each not in tried}
+        configurations = {str(neighbour): neighbour for neighbour in _neighbours(best) if neighbour not in tried}
         tried += configurations.values()
         makers = {
-            name: partial(_checked, _configured(key, each, found, call), expected)
-            for name, each in configurations.items()
+            name: partial(_checked, _configured(key, configuration, found, call), expected)
+            for name, configuration in configurations.items()
         }
-        # What the device cannot run, for want of registers or shared memory, is left out.
+        # Configurations that need more registers or shared memory than the device has are left out.
         calls, _ = able(makers)
         if not calls:
             return best
@@ -112,7 +112,7 @@ def _neighbours(configuration: Mapping[str, int]) -> Iterator[dict[str, int]]:
 
 
 def _configured(key: str, configuration: Mapping[str, int], found: Tables, call: Call) -> Call:
-    """The call under a configuration for one key, and what was found for the others."""
+    """Return the call under a configuration for one key, and what was found for the others."""
     tables = found | Tables({key: dict(configuration)})
 
     def configured(number: int) -> object:
@@ -123,15 +123,15 @@ def _configured(key: str, configuration: Mapping[str, int], found: Tables, call:
 
 
 def _checked(call: Call, expected: Sequence[Tensor]) -> Call:
-    """The call itself, if its results are those expected.
+    """Return the call itself, after checking its results.
 
     Raises:
-        ArithmeticError: They are not.
+        ArithmeticError: The results are not those expected.
     """
     for mine, theirs in zip(call(0), expected, strict=True):  # pyright: ignore[reportArgumentType]
         scale = theirs.float().abs().max().clamp(min=1e-6)
         if not bool((mine.float() - theirs.float()).abs().max() <= 2e-2 * scale):
-            raise ArithmeticError("another result")
+            raise ArithmeticError("the result differs from the expected one")
     return call
 
 
@@ -140,7 +140,7 @@ def _medians(device: torch.device, calls: Mapping[str, Call]) -> Mapping[str, fl
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Tune the operations, and write what was found after each case.
+    """Tune the operations, and write the results after each case.
 
     Returns:
         0, or 2 where there is no GPU.
@@ -150,11 +150,11 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", type=Path, required=True, help="the table to begin or to go on with")
+    parser.add_argument("--json", type=Path, required=True, help="the table to create or to extend")
     parser.add_argument("--op", nargs="*", choices=sorted({case.op for case in CASES}), help="only these operations")
     parser.add_argument("--dtype", nargs="*", default=["bfloat16"], choices=["bfloat16", "float16", "float32"])
     parser.add_argument("--layout", nargs="*", default=["NCHW", "NHWC"], choices=["NCHW", "NHWC"])
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many minutes")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start nothing new after this many minutes")
     options = parser.parse_args(arguments)
     if not torch.cuda.is_available():
         print("no CUDA device: there is nothing to tune", file=sys.stderr)  # noqa: T201
@@ -180,10 +180,10 @@ def _places(options: argparse.Namespace) -> Iterator[tuple[Case, str, str]]:
 
 
 def join(file: Path, found: Tables) -> None:
-    """Add what was found to the file's tables; of two entries with one key the new one stays.
+    """Add results to the file's tables; a new entry replaces an old one with the same key.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file does not hold tables.
     """
     before = Tables.read(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else Tables()
     (before | found).write(file)

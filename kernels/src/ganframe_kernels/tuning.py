@@ -1,8 +1,8 @@
-"""Tables that were measured on GPUs: launch configurations, and where the reference is faster than the kernels.
+"""Tables measured on GPUs: launch configurations, and where the reference is faster than the kernels.
 
 `python -m ganframe_kernels.tune` writes them. The package ships tuned.json; the environment variable
-GANFRAME_KERNELS_TUNED names a file of one's own, whose entries come first. Without an entry, a launcher takes its own
-choice of a configuration, and `auto` takes the kernels.
+GANFRAME_KERNELS_TUNED names a file of your own, whose entries come first. Without an entry, a launcher takes its own
+default configuration, and `auto` takes the kernels.
 """
 
 from __future__ import annotations
@@ -20,61 +20,61 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganframe_kernels.checks import wrong
+from ganframe_kernels.checks import value_error
 from ganframe_kernels.layout import is_channels_last
 
 REFERENCE = "reference"
-"""The one value of the table of implementations: elsewhere the kernels run."""
+"""The only value in the table of implementations; without an entry the kernels run."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What was measured.
+    """The measured results.
 
     Attributes:
-        configurations: Parameters of a launch, by key.
-        implementations: REFERENCE, by the keys where it is the faster one.
+        configurations: Launch parameters, by key.
+        implementations: REFERENCE, by the keys where it is faster.
     """
 
     configurations: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     implementations: dict[str, str] = field(default_factory=dict[str, str])
 
     def __or__(self, other: Tables) -> Tables:
-        """These tables with the entries of the other, which take the place of entries here."""
+        """Return these tables with the entries of the other, which replace entries here."""
         return Tables(self.configurations | other.configurations, self.implementations | other.implementations)
 
     @staticmethod
     def read(text: str, source: str) -> Tables:
-        """The tables in a file's text.
+        """Return the tables in a file's text.
 
         Raises:
-            ValueError: The text is no such tables; the message names the source.
+            ValueError: The text does not hold tables; the message names the source.
         """
         expected = "JSON objects `configurations` (numbers by parameter, by key) and `implementations`"
         try:
             content: Any = json.loads(text)
         except ValueError as error:
-            raise wrong(source, expected, str(error)) from None
+            raise value_error(source, expected, str(error)) from None
         if not isinstance(content, dict) or content.keys() != {"configurations", "implementations"}:
-            raise wrong(source, expected, text[:80])
+            raise value_error(source, expected, text[:80])
         tables = Tables(**content)
-        parameters = (each for config in tables.configurations.values() for each in config.values())
-        if any(type(each) is not int for each in parameters) or set(tables.implementations.values()) - {REFERENCE}:
-            raise wrong(source, expected, text[:80])
+        parameters = (value for config in tables.configurations.values() for value in config.values())
+        if any(type(value) is not int for value in parameters) or set(tables.implementations.values()) - {REFERENCE}:
+            raise value_error(source, expected, text[:80])
         return tables
 
     def write(self, file: Path) -> None:
-        """Write the tables, in order."""
+        """Write the tables, sorted by key."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(vars(self), indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 @dataclass
 class Asked:
-    """What operations looked up.
+    """The lookups that operations made.
 
     Attributes:
-        configurations: The launcher's own choice, by key.
+        configurations: The launcher's default configuration, by key.
         implementations: Keys.
     """
 
@@ -83,28 +83,28 @@ class Asked:
 
 
 def load(environment: Mapping[str, str]) -> Tables:
-    """The shipped tables, and those of GANFRAME_KERNELS_TUNED.
+    """Return the shipped tables, joined with those of GANFRAME_KERNELS_TUNED.
 
     Raises:
-        ValueError: The named file is absent, or no table.
+        ValueError: The named file is missing, or does not hold tables.
     """
     shipped = Tables.read(files("ganframe_kernels").joinpath("tuned.json").read_text("utf-8"), "tuned.json")
     name = environment.get("GANFRAME_KERNELS_TUNED")
     if not name:
         return shipped
     if not Path(name).is_file():
-        raise wrong("GANFRAME_KERNELS_TUNED", "a file of `python -m ganframe_kernels.tune`", name)
+        raise value_error("GANFRAME_KERNELS_TUNED", "a file of `python -m ganframe_kernels.tune`", name)
     return shipped | Tables.read(Path(name).read_text("utf-8"), f"GANFRAME_KERNELS_TUNED={name}")
 
 
-# Read at once: torch.compile follows the look-up, and cannot follow the reading of a file.
+# Read on import: torch.compile traces the lookup, and cannot trace reading a file.
 _tables = load(os.environ)
 _asked: Asked | None = None
 
 
 @contextmanager
 def using(tables: Tables) -> Generator[None]:
-    """Inside, these tables are looked up."""
+    """Use these tables in this context."""
     global _tables  # noqa: PLW0603
     before, _tables = _tables, tables
     try:
@@ -115,7 +115,7 @@ def using(tables: Tables) -> Generator[None]:
 
 @contextmanager
 def recording() -> Generator[Asked]:
-    """Inside, what operations look up is noted."""
+    """Record what operations look up in this context."""
     global _asked  # noqa: PLW0603
     before, _asked = _asked, Asked()
     try:
@@ -125,17 +125,17 @@ def recording() -> Generator[Asked]:
 
 
 def device_name(kind: str, index: int) -> str:
-    """Compute capability and Triton's version, as in "sm90 triton3.7"; without a GPU, "cpu triton3.7"."""
+    """Return the compute capability and Triton's version, as in "sm90 triton3.7"; without a GPU, "cpu triton3.7"."""
     major, minor = torch.cuda.get_device_capability(index) if kind == "cuda" else ("", "")
     return f"{f'sm{major}{minor}' if kind == 'cuda' else kind} triton{'.'.join(version('triton').split('.')[:2])}"
 
 
-# What torch.compiler.assume_constant_result does, which would import the compiler, and Triton with it.
+# As torch.compiler.assume_constant_result does, which would import the compiler, and Triton with it.
 device_name.__dict__["_dynamo_marked_constant"] = True
 
 
 def key(op: str, x: Tensor, sizes: tuple[int, ...]) -> str:
-    """The name of an entry: op, device, dtype, layout, and the sizes rounded up to powers of 2, as exponents."""
+    """Return the key of an entry: op, device, dtype, layout, and the sizes rounded up to powers of 2, as exponents."""
     layout = "nhwc" if is_channels_last(x) else "contiguous"
     exponents = "x".join([str(_exponent(size)) for size in sizes])
     dtype = str(x.dtype).removeprefix("torch.")
@@ -143,7 +143,7 @@ def key(op: str, x: Tensor, sizes: tuple[int, ...]) -> str:
 
 
 def _exponent(size: int) -> int:
-    """The least power of 2 that reaches the size. Comparisons, so that torch.compile guards on a range of sizes."""
+    """Return the least e with 2**e >= size, by comparisons, so that torch.compile guards on a range of sizes."""
     exponent = 0
     while 2**exponent < size:
         exponent += 1
@@ -151,13 +151,13 @@ def _exponent(size: int) -> int:
 
 
 def tuned(op: str, x: Tensor, sizes: tuple[int, ...], **heuristic: int) -> dict[str, int]:
-    """The configuration for this op on x.
+    """Return the launch configuration for this op on x.
 
     Args:
         op: The kernel's name.
         x: Its main input, dense.
-        sizes: What the configuration depends on.
-        heuristic: What to take where the table has nothing.
+        sizes: The sizes that the configuration depends on.
+        heuristic: The configuration to take where the table has no entry.
     """
     if x.is_meta or (_asked is None and not _tables.configurations):
         return heuristic
@@ -168,12 +168,12 @@ def tuned(op: str, x: Tensor, sizes: tuple[int, ...], **heuristic: int) -> dict[
 
 
 def reference_is_faster(op: str, x: Tensor, options: tuple[int, ...]) -> bool:
-    """Whether the reference of this op on x was measured to be faster than the kernels, forward and backward.
+    """Return whether the reference of this op on x was measured to be faster than the kernels, forward and backward.
 
     Args:
-        op: The operation's name. What is compiled has entries of its own, since the compiler fuses the reference.
+        op: The operation's name. Compiled calls have entries of their own, since the compiler fuses the reference.
         x: Its main input.
-        options: Whatever else its speed depends on, such as factors and taps.
+        options: Other numbers that its speed depends on, such as factors and taps.
     """
     if _asked is None and not _tables.implementations:
         return False

@@ -16,8 +16,8 @@ def adain(
     """Compute `act(scale * xhat + shift)`, where xhat is x normalized over each plane.
 
     Huang and Belongie 2017 (arXiv:1703.06868), as in StyleGAN (Karras et al. 2019, arXiv:1812.04948, eq. 1). StyleGAN's
-    affine layer learns the difference of the scale from 1: give `1 + style`. Its activation comes before the norm, so
-    that act stays linear; others, as MUNIT, have it after.
+    affine layer learns the difference of the scale from 1: pass `1 + style`. Its activation comes before the norm, so
+    that act stays linear; other networks, such as MUNIT, have it after.
 
     The kernels are those of `ganframe_kernels.instance_norm`.
 
@@ -31,8 +31,8 @@ def adain(
         alpha: Slope of lrelu below zero, at least 0; the other activations ignore it.
 
     Raises:
-        TypeError: a tensor is not floating.
-        ValueError: a shape or device does not fit x, or an option is out of its range.
+        TypeError: A tensor is not floating.
+        ValueError: A shape or device does not fit x, or an option is out of its range.
     """
     check_floating("x", x)
     check_rank("x", x, "NCHW")
@@ -44,7 +44,7 @@ def adain(
 
 
 class AdaIN(nn.Module):
-    """`adain` as a layer. It has no parameters: scale and shift are inputs."""
+    """The layer of `adain`. It has no parameters: scale and shift are inputs."""
 
     def __init__(self, eps: float = 1e-8, act: str = "linear", alpha: float = 0.2) -> None:
         """Create the layer, with the options of `adain`."""
@@ -58,5 +58,5 @@ class AdaIN(nn.Module):
         return adain(x, scale, shift, self.eps, self.act, self.alpha)
 
     def extra_repr(self) -> str:
-        """The options, for print."""
+        """Return the options, for print."""
         return f"eps={self.eps}, act={self.act!r}, alpha={self.alpha}"

@@ -1,1 +1,1 @@
-"""How fast the operations are here: `python -m ganframe_kernels.bench`."""
+"""Benchmarks of the operations: `python -m ganframe_kernels.bench`."""

@@ -1,11 +1,11 @@
-"""Prints how fast the operations and whole training steps are here, and writes it as JSON where asked.
+"""Measure the speed of the operations and of whole training steps; print it, and write it as JSON on request.
 
     python -m ganframe_kernels.bench [--op NAME ...] [--dtype NAME ...] [--layout NCHW|NHWC ...] [--no-steps]
                                      [--no-operations] [--nvidia FOLDER] [--minutes M] [--json FILE]
 
-On a GPU: PyTorch eager, torch.compile, torch.compile with CUDA graphs, and the kernels; NVIDIA's own operations beside
-them, where the folder is given that holds their `torch_utils`. Elsewhere only PyTorch is timed, at a sixteenth of the
-size, and the kernels are checked in Triton's interpreter, whose times would mean nothing.
+On a GPU: PyTorch eager, torch.compile, torch.compile with CUDA graphs, and the kernels; NVIDIA's own operations as
+well, if the folder that holds their `torch_utils` is given. Elsewhere only PyTorch is timed, at a sixteenth of the
+size, and the kernels are checked in Triton's interpreter, whose times would be meaningless.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark.
 
     Returns:
-        1 where a kernel is further from its reference than 1e-4, or fails on a GPU, else 0.
+        1 if a kernel differs from its reference by more than 1e-4, or fails on a GPU, otherwise 0.
     """
     options = _options(arguments)
     deadline = time.monotonic() + 60 * options.minutes
@@ -76,9 +76,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--steps", action=argparse.BooleanOptionalAction, help="whole steps; by default without --op")
     parser.add_argument("--operations", action=argparse.BooleanOptionalAction, default=True, help="single operations")
-    parser.add_argument("--repeats", type=int, help="calls that are timed; 100 on a GPU (20 of steps), 5 elsewhere")
+    parser.add_argument("--repeats", type=int, help="number of timed calls; 100 on a GPU (20 for steps), 5 elsewhere")
     parser.add_argument("--nvidia", type=Path, metavar="FOLDER", help="the folder that holds NVIDIA's torch_utils")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so many minutes")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start nothing new after this many minutes")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     options = parser.parse_args(arguments)
     options.steps = options.op is None if options.steps is None else options.steps
@@ -91,15 +91,15 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _check(result: Result, options: argparse.Namespace) -> None:
-    print("There is no GPU here: PyTorch alone is timed, on the CPU, and the kernels are checked in the interpreter.")
+    print("There is no GPU here: only PyTorch is timed, on the CPU, and the kernels are checked in the interpreter.")
     for case in options.cases if options.operations else ():
         result.checks += filter(None, (checked(case, layout) for layout in case.layouts if layout in options.layout))
     if options.steps:
-        print("Whole steps run for correctness alone, with tiny networks.")
+        print("Whole steps run only for correctness, with tiny networks.")
         for system in SYSTEMS:
             result.checks += checked_steps(system)
     print("\n".join(check_lines(result.checks)), end="\n\n")
-    # The interpreter must not take part in what is timed.
+    # The interpreter must not run while calls are timed.
     os.environ["GANFRAME_KERNELS"] = "reference"
 
 
@@ -132,7 +132,7 @@ def _time_operations(result: Result, options: argparse.Namespace, device: torch.
 
 
 def _keep(result: Result, options: argparse.Namespace) -> None:
-    """Write what there is: whoever stops the benchmark keeps it."""
+    """Write the results so far, so that they are kept if the benchmark is stopped."""
     if options.json:
         result.write(options.json)
 

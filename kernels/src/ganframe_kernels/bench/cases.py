@@ -1,4 +1,4 @@
-"""What is timed: operations at the sizes that GANs have, with the fewest bytes that each must move."""
+"""The timed operations, at the sizes of GANs, with the fewest bytes that each must move."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ PASSES = ("forward", "backward", "double backward")
 
 @dataclass(frozen=True)
 class Case:
-    """One operation at one size.
+    """An operation at one size.
 
     Attributes:
         op: The operation.
-        name: What distinguishes the case from the others of the operation.
+        name: Distinguishes the case from the others of the operation.
         shape: Shape of the main input at full size.
-        small: Shape of the main input where it is only checked.
+        small: Shape of the main input where the kernels are only checked.
         inputs: Makes the inputs for a shape; the first is the main one.
-        function: Calls the operation, in the namespace that comes first among its arguments: `ganframe_kernels.ops`.
+        function: Calls the operation, in the namespace that is its first argument: `ganframe_kernels.ops`.
         passes: Fewest times that the main input's size is read or written: forward, backward, double backward; None
             where a pass is not timed.
-        bound: What limits the kernels: memory, the number of launches, or arithmetic.
-        layouts: Those of the main input that make a difference.
-        baseline: What eager PyTorch and the compiler run in place of the function, where users write something else.
-        nvidia: The same out of NVIDIA's functions; None where they have no such operation.
+        bound: The limit of the kernels: memory, the number of launches, or arithmetic.
+        layouts: Layouts of the main input that make a difference.
+        baseline: The function that eager PyTorch and the compiler run instead, where users write something else.
+        nvidia: The same with NVIDIA's functions; None where they have no such operation.
     """
 
     op: str
@@ -48,14 +48,13 @@ class Case:
     nvidia: Callable[..., Tensor] | None = None
 
     def make(self, shape: tuple[int, ...], dtype: torch.dtype, layout: str, device: torch.device) -> Inputs:
-        """Fresh random inputs that take gradients."""
+        """Draw random inputs that require gradients."""
         return tuple(
-            None if each is None else _placed(each, dtype, layout, device).requires_grad_()
-            for each in self.inputs(shape)
+            None if x is None else _placed(x, dtype, layout, device).requires_grad_() for x in self.inputs(shape)
         )
 
     def call(self, *inputs: Tensor | None) -> Tensor:
-        """Call the operation of this package."""
+        """Call this package's operation."""
         return self.function(ops, *inputs)
 
 
@@ -110,7 +109,7 @@ def _layers(shape: tuple[int, ...]) -> Sequence[Tensor | None]:
 
 _BLUR = ops.setup_filter([1, 3, 3, 1])
 _LOW_PASS = ops.setup_filter([1, 3, 7, 13, 20, 26, 26, 20, 13, 7, 3, 1])
-"""As many taps as StyleGAN3 has."""
+"""A filter with as many taps as in StyleGAN3."""
 
 
 def _blurred(ops: Any, x: Tensor) -> Tensor:
@@ -181,23 +180,23 @@ def _convolution(ops: Any, x: Tensor, w: Tensor, s: Tensor) -> Tensor:
 
 
 def _naive_demodulation(weight: Tensor, styles: Tensor) -> Tensor:
-    """The norm of each sample's weights, as the paper writes it."""
+    """Compute 1 / norm of each sample's weights, as the paper writes it."""
     modulated = weight.float()[None] * styles.float()[:, None, :, None, None]
     return (modulated.square().sum([2, 3, 4]) + 1e-8).rsqrt()
 
 
 def _sigmas(ops: Any, weights: Tensor, us: Tensor, vs: Tensor) -> Tensor:
-    return ops.spectral_norm_sigma(*(list(each.unbind()) for each in (weights, us.detach(), vs.detach())))[0]
+    return ops.spectral_norm_sigma(*(list(x.unbind()) for x in (weights, us.detach(), vs.detach())))[0]
 
 
 STYLEGAN2, SMALL = (32, 128, 128, 128), (1, 4, 8, 8)
-"""A layer of StyleGAN2 at 128 x 128, and what it shrinks to where kernels are only checked."""
+"""Shape of a layer of StyleGAN2 at 128 x 128, and its shape where kernels are only checked."""
 
 CYCLEGAN = (1, 256, 64, 64)
-"""A residual block of CycleGAN at 256 x 256."""
+"""Shape in a residual block of CycleGAN at 256 x 256."""
 
 FLAT = ("NCHW",)
-"""For inputs without channels, and for operations that read memory in its order."""
+"""The layout of inputs without channels, and of operations that read memory in order."""
 
 CASES = (
     Case(
@@ -271,4 +270,4 @@ CASES = (
         "launches", FLAT,
     ),
 )  # fmt: skip
-"""Every case, the most telling first; `--op` chooses among them."""
+"""All cases, the most important first; `--op` selects among them."""

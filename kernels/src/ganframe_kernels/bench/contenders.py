@@ -1,4 +1,4 @@
-"""Who is timed: the same function as it is, compiled, and with kernels."""
+"""The contenders that are timed: a function in eager mode, compiled, and with kernels."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch._dynamo import config as dynamo
 from torch._functorch import config as functorch
 
 OPERATIONS = ("eager", "compile", "compile, graphs", "kernels")
-"""The contenders for an operation; NVIDIA's come beside them where their path is given."""
+"""Contenders for an operation; NVIDIA's is added where its path is given."""
 
 STEPS = ("eager", "compile", "kernels", "kernels, compile")
-"""The contenders for a whole step."""
+"""Contenders for a whole step."""
 
 GRAPHS = ("compile, graphs", "kernels, graphs")
-"""More contenders for a step that is short of launches: compiled, with CUDA graphs."""
+"""Additional contenders for a step that is bound by launches: compiled, with CUDA graphs."""
 
 
 def prepared(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The function as the contender calls it, in its implementation."""
+    """Return the function as the contender calls it, in its implementation."""
     if name.endswith("compile"):
         function = torch.compile(function, fullgraph=True)
     elif name.endswith("graphs"):
@@ -37,14 +37,14 @@ def prepared(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 @contextmanager
 def compiling() -> Generator[None, None, None]:
-    """Inside, compiled functions may differentiate, and their backward may run again and again."""
+    """Allow compiled functions to differentiate, and their backward to run repeatedly, in this context."""
     with dynamo.patch(trace_autograd_ops=True), functorch.patch(donated_buffer=False):
         yield
 
 
 @contextmanager
 def implementation(name: str) -> Generator[None, None, None]:
-    """Inside, GANFRAME_KERNELS has this value."""
+    """Set GANFRAME_KERNELS to this value in the context."""
     before = os.environ.get("GANFRAME_KERNELS")
     os.environ["GANFRAME_KERNELS"] = name
     try:

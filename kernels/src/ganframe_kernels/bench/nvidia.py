@@ -1,4 +1,4 @@
-"""NVIDIA's own operations, where the user has them."""
+"""NVIDIA's own operations, from a clone that the user has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
-from ganframe_kernels.checks import wrong
+from ganframe_kernels.checks import value_error
 
 WHERE = {
     "bias_act": ("bias_act",),
@@ -20,19 +20,19 @@ WHERE = {
 
 
 def functions(folder: Path) -> SimpleNamespace:
-    """The functions, by name; without those that this version of the code lacks.
+    """Return the functions, by name, without those that this version of the code lacks.
 
-    They are under NVIDIA's licence, which forbids commercial use, and they compile with nvcc when first called.
+    They are under NVIDIA's licence, which forbids commercial use, and are compiled with nvcc when first called.
 
     Args:
-        folder: Where `torch_utils` lies: a clone of stylegan2-ada-pytorch or stylegan3.
+        folder: The folder that holds `torch_utils`: a clone of stylegan2-ada-pytorch or stylegan3.
 
     Raises:
-        ValueError: It does not lie there.
+        ValueError: It does not hold `torch_utils`.
     """
     operations = folder / "torch_utils" / "ops"
     if not operations.is_dir():
-        raise wrong("nvidia", "the folder that holds torch_utils", folder)
+        raise value_error("nvidia", "the folder that holds torch_utils", folder)
     sys.path.insert(0, str(folder))
     try:
         present = {module: names for module, names in WHERE.items() if (operations / f"{module}.py").is_file()}

@@ -1,4 +1,4 @@
-"""What a benchmark prints and writes."""
+"""The printed and written results of a benchmark."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ganframe_kernels.bench.timing import Time
 
 @dataclass
 class Result:
-    """Everything that was measured.
+    """All results of a benchmark.
 
     Attributes:
-        environment: What the times depend on.
-        ceiling: Gigabytes a second of a copy.
+        environment: Device, versions and date.
+        ceiling: Speed of a copy, in GB/s.
         rows: Passes of operations.
         steps: Whole steps.
-        checks: Kernels against references, where there is no GPU.
-        left_out: Cases that the time did not suffice for.
+        checks: Comparisons of kernels with references, where there is no GPU.
+        left_out: Cases that were skipped for lack of time.
     """
 
     environment: Mapping[str, str]
@@ -38,7 +38,7 @@ class Result:
     left_out: list[str] = field(default_factory=list[str])
 
     def as_json(self) -> dict[str, Any]:
-        """The result as plain data."""
+        """Return the result as plain data."""
         return {
             "environment": dict(self.environment),
             "copy GB/s": round(self.ceiling, 1),
@@ -49,13 +49,13 @@ class Result:
         }
 
     def write(self, file: Path) -> None:
-        """Write the result, in place of what the file held."""
+        """Write the result, replacing the file."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(self.as_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """What the times depend on: device, versions, date."""
+    """Return what the times depend on: device, versions, date."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     return {
         "device": name,
@@ -75,7 +75,7 @@ def _version(package: str) -> str:
 
 
 def check_lines(checks: Sequence[Check]) -> Iterator[str]:
-    """A line for each check."""
+    """Yield a line for each check."""
     if not checks:
         yield "Triton is not installed: nothing to check."
     for check in checks:
@@ -83,11 +83,11 @@ def check_lines(checks: Sequence[Check]) -> Iterator[str]:
 
 
 def row_lines(rows: Sequence[Row], ceiling: float) -> Iterator[str]:
-    """Lines for the passes of a case: times, ratios, and the share of the copy ceiling.
+    """Yield lines for the passes of a case: times, ratios, and the share of the speed of a copy.
 
     Args:
         rows: The passes.
-        ceiling: Gigabytes a second of a copy.
+        ceiling: Speed of a copy, in GB/s.
     """
     for row in rows:
         yield f"{row.op}: {row.case}, {'x'.join(map(str, row.shape))}, {row.dtype}, {row.layout}, {row.what}"
@@ -98,7 +98,7 @@ def row_lines(rows: Sequence[Row], ceiling: float) -> Iterator[str]:
 
 
 def step_lines(rows: Sequence[StepRow]) -> Iterator[str]:
-    """Lines for whole steps: times and ratios."""
+    """Yield lines for whole steps: times and ratios."""
     for row in rows:
         yield f"{row.system}: {row.what}, batch {row.batch}"
         yield from (_time(name, time, row.times) for name, time in row.times.items())

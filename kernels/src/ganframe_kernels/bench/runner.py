@@ -1,4 +1,4 @@
-"""Times operations and whole steps in every form, and checks the kernels where there is no GPU to time them on."""
+"""Timing of operations and whole steps by every contender, and checks of the kernels where there is no GPU."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Row:
 
     Attributes:
         op: The operation.
-        case: Which case of it.
+        case: The case of the operation.
         shape: Shape of the main input.
         dtype: Its dtype.
         layout: NCHW or NHWC.
         what: Forward, backward or double backward.
-        bound: What limits the kernels; see `Case`.
+        bound: The limit of the kernels; see `Case`.
         times: By contender: `eager`, `compile`, `compile, graphs`, `kernels`, `nvidia`.
-        gigabytes: The fewest bytes that the pass must move, in 1e9.
-        peak: Most bytes that forward and backward allocated at once, by contender; of the backward's row, on CUDA.
-        failures: What went wrong, by contender that could not be timed.
+        gigabytes: Fewest bytes that the pass must move, in 1e9.
+        peak: Peak bytes that forward and backward allocated, by contender; only for the backward, on CUDA.
+        failures: Errors, by contender that could not be timed.
     """
 
     op: str
@@ -50,7 +50,7 @@ class Row:
     failures: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """The row as plain data."""
+        """Return the row as plain data."""
         return asdict(self)
 
 
@@ -59,12 +59,12 @@ class StepRow:
     """The times of one kind of step of one system, in channels_last, with bfloat16 by autocast.
 
     Attributes:
-        system: Whose step it is.
-        what: `plain`, or which penalties it has.
+        system: Name of the system.
+        what: `plain`, or the penalties of the step.
         batch: Examples of a step.
         times: By contender: `eager`, `compile`, `kernels`, `kernels, compile`, and with CUDA graphs.
-        peak: Most bytes that the step allocated at once, by contender.
-        failures: What went wrong, by contender that could not be timed.
+        peak: Peak bytes that the step allocated, by contender.
+        failures: Errors, by contender that could not be timed.
     """
 
     system: str
@@ -75,17 +75,17 @@ class StepRow:
     failures: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """The row as plain data."""
+        """Return the row as plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Check:
-    """How far the kernels are from the reference.
+    """The error of the kernels against the reference.
 
     Attributes:
         op: The operation or system.
-        case: Which case of it.
+        case: The case of the operation, or the kind of step.
         layout: NCHW or NHWC.
         error: Largest |kernel - reference| / largest |reference|, over the result and its gradients.
     """
@@ -99,15 +99,15 @@ class Check:
 def timed(
     case: Case, dtype: torch.dtype, layout: str, device: torch.device, repeats: int, nvidia: Any = None
 ) -> Iterator[Row]:
-    """The times of each pass.
+    """Time each pass of a case.
 
     Args:
-        case: What is timed.
-        dtype: Of all inputs.
+        case: The operation and its sizes.
+        dtype: The dtype of all inputs.
         layout: NCHW or NHWC.
-        device: Where.
-        repeats: Calls that are timed.
-        nvidia: NVIDIA's functions, by name, where they take part.
+        device: The device to run on.
+        repeats: Number of timed calls.
+        nvidia: NVIDIA's functions, by name, or None.
     """
     torch.compiler.reset()
     shape = shape_on(case, device)
@@ -118,7 +118,7 @@ def timed(
         if passes is None:
             continue
         with compiling():
-            makers = {name: partial(_call, name, each, what, inputs) for name, each in functions.items()}
+            makers = {name: partial(_call, name, function, what, inputs) for name, function in functions.items()}
             calls, failures = able(makers)
             times = interleaved(calls, device, repeats=repeats, ahead=case.bound != "launches")
             peak = dict[str, int]()
@@ -140,7 +140,7 @@ def timed(
 
 
 def timed_steps(system: System, device: torch.device, repeats: int) -> Iterator[StepRow]:
-    """The times of each kind of step."""
+    """Time each kind of step."""
     torch.compiler.reset()
     kinds = system.build(system.batch, system.shape, device, torch.float32)
     for what, turns in kinds.items():
@@ -153,13 +153,13 @@ def timed_steps(system: System, device: torch.device, repeats: int) -> Iterator[
 
 
 def able(makers: Mapping[str, Callable[[], Call]]) -> tuple[dict[str, Call], dict[str, str]]:
-    """The calls that can be made, each tried once, and what was wrong with the others."""
+    """Return the calls that can be made, each tried once, and the errors of the others."""
     calls, failures = dict[str, Call](), dict[str, str]()
     for name, make in makers.items():
         try:
             call = make()
             call(0)
-        # Whatever stops one contender, such as memory or a compiler, must not stop the others.
+        # An error of one contender, such as lack of memory, must not stop the others.
         except Exception as error:
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
         else:
@@ -168,12 +168,12 @@ def able(makers: Mapping[str, Callable[[], Call]]) -> tuple[dict[str, Call], dic
 
 
 def checked(case: Case, layout: str) -> Check | None:
-    """The kernels against the reference at a tiny size, on a GPU or in Triton's interpreter; None without both."""
+    """Check the kernels against the reference at a tiny size, on a GPU or in the interpreter; None without either."""
     device = _able_device()
     if device is None:
         return None
     inputs = case.make(case.small, torch.float32, layout, device)
-    present = [each for each in inputs if each is not None]
+    present = [x for x in inputs if x is not None]
     results: dict[str, list[Tensor]] = {}
     for mode in ("reference", "triton"):
         with implementation(mode):
@@ -190,7 +190,7 @@ def checked(case: Case, layout: str) -> Check | None:
 
 
 def checked_steps(system: System) -> Iterator[Check]:
-    """Each kind of step at a tiny size, by kernels against the reference, in float64; none where kernels cannot run."""
+    """Check each kind of step against the reference, at a tiny size in float64; nothing where kernels cannot run."""
     device = _able_device()
     if device is None:
         return
@@ -206,31 +206,31 @@ def checked_steps(system: System) -> Iterator[Check]:
                 with implementation(mode):
                     loss = turn.gradients(turn.loss)
                 found[mode] = [loss, *(torch.zeros_like(p) if p.grad is None else p.grad for p in turn.parameters)]
-            scale = max(float(each.abs().max()) for each in found["reference"])
+            scale = max(float(x.abs().max()) for x in found["reference"])
             pairs = zip(found["triton"], found["reference"], strict=True)
             error = max(error, *(float((mine - theirs).abs().max()) / scale for mine, theirs in pairs))
         yield Check(system.name, what, "NHWC", error)
 
 
 def _able_device() -> torch.device | None:
-    """Where kernels can run."""
+    """Return a device that kernels can run on, or None."""
     if has_triton() and interpreted():
         return torch.device("cpu")
     return torch.device("cuda") if has_triton() and torch.cuda.is_available() else None
 
 
 def shape_on(case: Case, device: torch.device) -> tuple[int, ...]:
-    """The shape of the main input: that of the case on a GPU, a sixteenth of it elsewhere."""
+    """Return the shape of the main input: that of the case on a GPU, a sixteenth of the batch elsewhere."""
     return case.shape if device.type == "cuda" else (max(case.shape[0] // 16, 1), *case.shape[1:])
 
 
 def call_of(case: Case, name: str, what: str, inputs: Sequence[Inputs]) -> Call:
-    """What makes a pass of a case, of copy after copy of the inputs, for a contender but NVIDIA's."""
+    """Return a call of one pass of a case, cycling through copies of the inputs, for a contender except NVIDIA's."""
     return _call(name, _function(case, name), what, inputs)
 
 
 def _functions(case: Case, device: torch.device, nvidia: Any) -> dict[str, Callable[..., Tensor]]:
-    """What each contender calls."""
+    """Return the function that each contender calls."""
     names = OPERATIONS if device.type == "cuda" else OPERATIONS[:2]
     functions = {name: _function(case, name) for name in names}
     if nvidia is not None and case.nvidia is not None:
@@ -243,7 +243,7 @@ def _function(case: Case, name: str) -> Callable[..., Tensor]:
 
 
 def _call(name: str, function: Callable[..., Tensor], what: str, inputs: Sequence[Inputs]) -> Call:
-    """What makes a pass, of copy after copy of the inputs."""
+    """Return a call of one pass, cycling through the copies of the inputs."""
     if what == "forward":
         run = prepared(function, name)
 
@@ -252,9 +252,9 @@ def _call(name: str, function: Callable[..., Tensor], what: str, inputs: Sequenc
                 return run(*inputs[number % len(inputs)])
 
         return forward
-    # A CUDA graph writes each result over the one before.
+    # A CUDA graph overwrites the previous result.
     copies = inputs[:1] if name.endswith("graphs") else inputs
-    graphs = [_graph(function, each, name, twice=what == "double backward") for each in copies]
+    graphs = [_graph(function, copy, name, twice=what == "double backward") for copy in copies]
 
     def backward(number: int) -> object:
         outputs, leaves, slopes = graphs[number % len(graphs)]
@@ -267,8 +267,8 @@ def _call(name: str, function: Callable[..., Tensor], what: str, inputs: Sequenc
 def _graph(
     function: Callable[..., Tensor], inputs: Inputs, name: str, *, twice: bool
 ) -> tuple[Tensor, list[Tensor], Tensor]:
-    """A result with its graph, what it is differentiated by, and the gradient that comes in."""
-    leaves = [each for each in inputs if each is not None]
+    """Return a result with its graph, the tensors to differentiate by, and the incoming gradient."""
+    leaves = [x for x in inputs if x is not None]
     if not twice:
         y = prepared(function, name)(*inputs)
         return y, leaves, torch.randn_like(y)
@@ -284,7 +284,7 @@ def _graph(
 
 
 def _step(turns: Turns, name: str) -> Call:
-    """A whole step."""
+    """Return a call of a whole step."""
     losses = [prepared(turn.loss, name) for turn in turns]
 
     def step(number: int) -> None:
@@ -297,14 +297,14 @@ def _step(turns: Turns, name: str) -> Call:
 
 
 def _both(name: str, function: Callable[..., Tensor], inputs: Inputs) -> None:
-    """Forward and backward, once."""
+    """Run forward and backward once."""
     y, leaves, dy = _graph(function, inputs, name, twice=False)
     with implementation("auto" if name == "kernels" else "reference"):
         torch.autograd.grad(y, leaves, dy, allow_unused=True)
 
 
 def _most(call: Callable[[], object]) -> int:
-    """Most bytes that were allocated at once, beyond those before the call."""
+    """Return the peak of allocated bytes during a call, beyond those before it."""
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()

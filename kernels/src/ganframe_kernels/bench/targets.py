@@ -1,4 +1,4 @@
-"""What the kernels are to reach on a GPU, and whether measured results do."""
+"""Targets for the kernels on a GPU, and whether measured results meet them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to reach.
+    """A target and the measured values.
 
     Attributes:
-        name: What it is about.
-        bound: The value that will just do.
-        values: What was measured: value by where.
+        name: The quantity.
+        bound: The limit, which still meets the target.
+        values: Measured values, by row.
         at_most: Whether smaller is better.
     """
 
@@ -27,23 +27,23 @@ class Target:
 
     @property
     def worst(self) -> tuple[str, float] | None:
-        """Where it is furthest from being reached, and the value there; None where nothing was measured."""
+        """Return the row furthest from the target, and its value; None where nothing was measured."""
         choose = max if self.at_most else min
         return choose(self.values.items(), key=lambda item: item[1], default=None)
 
     @property
     def reached(self) -> int:
-        """How many of the values do."""
+        """Return how many of the values meet the target."""
         return sum(value <= self.bound if self.at_most else value >= self.bound for value in self.values.values())
 
     @property
     def verdict(self) -> str:
-        """Met, not met, or not measured."""
+        """Return "met", "not met" or "not measured"."""
         return "not measured" if not self.values else "met" if self.reached == len(self.values) else "not met"
 
 
 def targets(result: Mapping[str, Any]) -> list[Target]:
-    """The targets with what a result, as it is written to a file, has for each."""
+    """Return the targets with the values of a result, as it is written to a file."""
     rows = [row for row in result["rows"] if "kernels" in row["times"] or "kernels" in row["failures"]]
     against = {name: _by_place(rows, over_compile, keep) for name, keep in _KEEP.items()}
     shares = _by_place(rows, lambda row: share(row, result["copy GB/s"]), lambda row: row["bound"] == "memory")
@@ -66,21 +66,21 @@ _KEEP: Mapping[str, Callable[[Row], bool]] = {
 
 
 def share(row: Row, ceiling: float) -> float:
-    """The speed of the kernels by the fewest bytes, as a share of a copy's; 0 where they failed."""
+    """Return the speed of the kernels, by the fewest bytes, as a share of a copy's; 0 where they failed."""
     if "kernels" not in row["times"]:
         return 0.0
     return row["gigabytes"] / row["times"]["kernels"]["median"] * 1e3 / ceiling
 
 
 def over_compile(row: Row) -> float | None:
-    """How many times as fast as torch.compile the kernels are, both without CUDA graphs; 0 where they failed."""
+    """Return the speed of the kernels over torch.compile's, both without CUDA graphs; 0 where they failed."""
     if "compile" not in row["times"]:
         return None
     return row["times"]["compile"]["median"] / row["times"]["kernels"]["median"] if "kernels" in row["times"] else 0.0
 
 
 def place(row: Row) -> str:
-    """Which row it is."""
+    """Return the label of a row."""
     return f"{row['op']}: {row['case']}, {row['dtype']}, {row['layout']}, {row['what']}"
 
 
@@ -101,7 +101,7 @@ def _steps(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def lines(found: Sequence[Target]) -> Iterator[str]:
-    """A line for each target."""
+    """Yield a line for each target."""
     for target in found:
         sign = "<=" if target.at_most else ">="
         text = f"{target.name} {sign} {target.bound}: {target.verdict}"

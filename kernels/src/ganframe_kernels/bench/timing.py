@@ -1,4 +1,4 @@
-"""Times of functions: on the device's own clock, interleaved, over inputs that no cache holds."""
+"""Times of functions: by the device's own clock, interleaved, over inputs that no cache holds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 CACHE = 256 * 2**20
-"""Bytes after which no cache of today's GPUs still holds the first of them."""
-
+"""Bytes that exceed the cache of any current GPU."""
 
 AHEAD = 1_000_000
-"""Cycles for which a GPU is kept busy while the CPU launches: about half a millisecond."""
+"""Clock cycles that a GPU is kept busy while the CPU launches: about half a millisecond."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,9 @@ class Time:
     """Milliseconds of one call.
 
     Attributes:
-        median: The middle of all repeats.
-        p20: A fifth of the repeats were faster.
-        p80: A fifth of the repeats were slower.
+        median: Median of all repeats.
+        p20: 20th percentile.
+        p80: 80th percentile.
     """
 
     median: float
@@ -41,15 +40,15 @@ def interleaved(
     warmup: int = 3,
     ahead: bool = True,
 ) -> dict[str, Time]:
-    """Time functions one after the other, again and again, so that whatever drifts meets all of them.
+    """Time functions in turns, so that drift affects all of them alike.
 
     Args:
-        functions: Each takes the number of the call, by which it chooses among copies of its inputs.
-        device: Where they run.
-        repeats: Calls that are timed.
+        functions: Each takes the number of the call, by which it selects among copies of its inputs.
+        device: The device that they run on.
+        repeats: Number of timed calls.
         warmup: Calls before those, in which kernels are compiled.
-        ahead: Whether the CPU may get ahead of a GPU, which then never waits for a launch: the time of the kernels
-            alone. Otherwise the GPU is idle at first, and launches count.
+        ahead: Whether the CPU may get ahead of a GPU, which then never waits for a launch: only the kernels are timed.
+            Otherwise the GPU is idle at first, and launches count.
     """
     for number in range(warmup):
         for function in functions.values():
@@ -58,7 +57,7 @@ def interleaved(
     for number in range(repeats):
         for name, function in functions.items():
             taken[name].append(_milliseconds(function, number, device, ahead))
-    return {name: _summary(each) for name, each in taken.items()}
+    return {name: _summary(times) for name, times in taken.items()}
 
 
 def _milliseconds(function: Callable[[int], object], number: int, device: torch.device, ahead: bool) -> float:
@@ -84,23 +83,21 @@ def _summary(taken: Sequence[float]) -> Time:
 
 
 def copied(inputs: Sequence[Tensor | None], device: torch.device) -> list[tuple[Tensor | None, ...]]:
-    """Enough copies of the inputs that going round them misses the cache; one on the CPU."""
-    size = sum(each.numel() * each.element_size() for each in inputs if each is not None)
+    """Return enough copies of the inputs that cycling through them misses the cache; one on the CPU."""
+    size = sum(x.numel() * x.element_size() for x in inputs if x is not None)
     count = 1 if device.type == "cpu" else max(1, -(-CACHE // max(size, 1)))
     return [_copy(inputs) for _ in range(min(count, 64))]
 
 
 def _copy(inputs: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     return tuple(
-        None
-        if each is None
-        else each.detach().clone(memory_format=torch.preserve_format).requires_grad_(each.requires_grad)
-        for each in inputs
+        None if x is None else x.detach().clone(memory_format=torch.preserve_format).requires_grad_(x.requires_grad)
+        for x in inputs
     )
 
 
 def copy_ceiling(device: torch.device, repeats: int = 20) -> float:
-    """Gigabytes a second that a large copy on the device reads and writes."""
+    """Return the GB/s that a large copy on the device reads and writes."""
     size = 2**30 if device.type == "cuda" else 2**26
     source = torch.randn(size // 4, device=device)
     target = torch.empty_like(source)

@@ -16,16 +16,16 @@ from ganframe_kernels.precision import compute_dtype
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation."""
+    """An activation, with the defaults of its options."""
 
     function: Callable[[Tensor, float], Tensor]
-    """Of the input and alpha."""
+    """Takes the input and alpha."""
     gain: float = 1.0
-    """The default factor of its result."""
+    """Default factor of its result."""
     alpha: float = 0.0
-    """The default slope below zero."""
+    """Default slope below zero."""
     piecewise_linear: bool = False
-    """Whether its second derivative is 0 everywhere, and the sign of its result tells its slope."""
+    """Whether its second derivative is 0 everywhere, and the sign of its result gives its slope."""
 
 
 ACTIVATIONS = {
@@ -63,7 +63,7 @@ def bwd(
     gain: float,
     clamp: float | None,
 ) -> Grads:
-    """Gradients of sum(dy * y) by x and by b."""
+    """Return the gradients of sum(dy * y) by x and by b."""
     return vjp(lambda x, b: bias_act(x, b, dim, act, alpha, gain, clamp), (x, b), (dy,))
 
 
@@ -78,5 +78,5 @@ def bwdbwd(
     gain: float,
     clamp: float | None,
 ) -> Grads:
-    """Gradients of sum(v * dx) by dy and by x."""
+    """Return the gradients of sum(v * dx) by dy and by x."""
     return vjp(lambda dy, x: bwd(dy, x, b, dim, act, alpha, gain, clamp)[:1], (dy, x), (v,))

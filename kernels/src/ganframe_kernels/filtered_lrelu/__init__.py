@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganframe_kernels.autograd import Grads, operator
 from ganframe_kernels.bias_act import bias_act
-from ganframe_kernels.checks import check_choice, check_device, check_floating, check_rank, check_shape, wrong
+from ganframe_kernels.checks import check_choice, check_device, check_floating, check_rank, check_shape, value_error
 from ganframe_kernels.dispatch import interpreted, use_triton
 from ganframe_kernels.filtered_lrelu.shapes import Options, high_shape, result_shape
 from ganframe_kernels.layout import is_channels_last
@@ -45,7 +45,7 @@ def filtered_lrelu(
         fu: The upsampling filter, from `upfirdn2d.setup_filter`: (height, width), or (taps,) where separable. None is
             the identity. The upsampled image keeps its brightness.
         fd: The downsampling filter, likewise.
-        b: Bias of shape (C,), or None for none. The padding is 0 after it.
+        b: Bias of shape (C,), or None. It is added before the padding, which stays 0.
         up: Upsampling factor.
         down: Downsampling factor.
         padding: Zeros around the upsampled image: a number, [x, y] or [left, right, top, bottom]. Negative ones crop.
@@ -64,11 +64,11 @@ def filtered_lrelu(
     check_choice("impl", impl, ("cuda", "ref"))
     for name, factor in (("up", up), ("down", down)):
         if factor < 1:
-            raise wrong(name, "a factor of at least 1", factor)
+            raise value_error(name, "a factor of at least 1", factor)
     if slope < 0:
-        raise wrong("slope", "a slope of at least 0", slope)
+        raise value_error("slope", "a slope of at least 0", slope)
     if clamp is not None and clamp < 0:
-        raise wrong("clamp", "None or at least 0", clamp)
+        raise value_error("clamp", "None or at least 0", clamp)
     if b is not None:
         check_floating("b", b)
         check_shape("b", b, (x.shape[1],))
@@ -93,7 +93,7 @@ def filtered_lrelu(
 
 
 def _separable(f: Tensor | None, x: Tensor) -> Tensor | None:
-    """The taps along each axis, or None where they are none, or no constants for x."""
+    """Return the taps along each axis; None for a filter that is not separable, or not a constant on x's device."""
     if f is None:
         return torch.ones(1, device=x.device)
     fits = f.ndim == 1 and f.numel() > 0 and f.is_floating_point() and f.device == x.device and not f.requires_grad
@@ -101,20 +101,19 @@ def _separable(f: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def _fits(x: Tensor, fu: Tensor | None, fd: Tensor | None, options: Options) -> bool:
-    """Whether the kernels take it; what is wrong with the arguments is left to `upfirdn2d` to say."""
-    # In the interpreter, which proves the kernels, products are exact in every type.
+    """Return whether the kernels take these arguments; `upfirdn2d` reports what is wrong with others."""
+    # In the interpreter, which is for testing, products are exact in every dtype.
     if fu is None or fd is None or is_channels_last(x) or not (x.element_size() == 2 or interpreted()):
         return False
     return min(high_shape(x, fu, options)) >= fd.shape[0]
 
 
 # The operators. The result F(x) is piecewise linear: its derivative at x and the adjoint of that are linear in their
-# first argument and constant in x, so that gradients of every order are made of these two. x is contiguous.
+# first argument and constant in x, so that gradients of every order consist of these two. x is contiguous.
 
 
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    ctx.options = inputs[-7:]
-    ctx.save_for_backward(*inputs[-11:-7])
+def _save_all_but_the_first(ctx: Any, output: object, first: Tensor, *rest: Any) -> Grads:
+    return rest[:4]
 
 
 def _result_fake(x: Tensor, fu: Tensor, fd: Tensor, b: Tensor | None, *options: Any) -> Tensor:
@@ -122,10 +121,15 @@ def _result_fake(x: Tensor, fu: Tensor, fd: Tensor, b: Tensor | None, *options: 
 
 
 def _adjoint_backward(ctx: Any, v: Tensor) -> Grads:
-    return derivative(v, *ctx.saved_tensors, *ctx.options), *(None,) * 11
+    return derivative(v, *ctx.saved_tensors, *ctx.options), None, None, None, None
 
 
-@operator(fake=lambda g, x, *_: torch.empty_like(x), setup_context=_setup, backward=_adjoint_backward)
+@operator(
+    "ganframe_kernels::filtered_lrelu_adjoint",
+    fake=lambda g, x, *_: torch.empty_like(x),
+    backward=_adjoint_backward,
+    save=_save_all_but_the_first,
+)
 def adjoint(
     g: Tensor,
     x: Tensor,
@@ -140,17 +144,22 @@ def adjoint(
     slope: float,
     clamp: float | None,
 ) -> Tensor:
-    """The gradient of sum(g * F(x)) by x."""
-    from ganframe_kernels.filtered_lrelu import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradient of sum(g * F(x)) by x."""
+    from ganframe_kernels.filtered_lrelu import kernels  # needs Triton
 
-    return triton.up(g, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))
+    return kernels.up(g, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))
 
 
 def _derivative_backward(ctx: Any, g: Tensor) -> Grads:
-    return adjoint(g, *ctx.saved_tensors, *ctx.options), *(None,) * 11
+    return adjoint(g, *ctx.saved_tensors, *ctx.options), None, None, None, None
 
 
-@operator(fake=lambda v, *rest: _result_fake(*rest), setup_context=_setup, backward=_derivative_backward)
+@operator(
+    "ganframe_kernels::filtered_lrelu_derivative",
+    fake=lambda v, *rest: _result_fake(*rest),
+    backward=_derivative_backward,
+    save=_save_all_but_the_first,
+)
 def derivative(
     v: Tensor,
     x: Tensor,
@@ -165,19 +174,19 @@ def derivative(
     slope: float,
     clamp: float | None,
 ) -> Tensor:
-    """The derivative of F at x, along v."""
-    from ganframe_kernels.filtered_lrelu import triton  # noqa: PLC0415  Triton may be absent
+    """Return the derivative of F at x, along v."""
+    from ganframe_kernels.filtered_lrelu import kernels  # needs Triton
 
-    return triton.down(v, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))
+    return kernels.down(v, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))
 
 
 def _fwd_backward(ctx: Any, dy: Tensor) -> Grads:
     *_, b = ctx.saved_tensors
     dx = adjoint(dy, *ctx.saved_tensors, *ctx.options)
-    return dx, None, None, None if b is None else dx.sum([0, 2, 3]).to(b.dtype), *(None,) * 7
+    return dx, None, None, None if b is None else dx.sum([0, 2, 3]).to(b.dtype)
 
 
-@operator(fake=_result_fake, setup_context=_setup, backward=_fwd_backward)
+@operator("ganframe_kernels::filtered_lrelu_fwd", fake=_result_fake, backward=_fwd_backward)
 def fwd(
     x: Tensor,
     fu: Tensor,
@@ -192,6 +201,6 @@ def fwd(
     clamp: float | None,
 ) -> Tensor:
     """See `filtered_lrelu`."""
-    from ganframe_kernels.filtered_lrelu import triton  # noqa: PLC0415  Triton may be absent
+    from ganframe_kernels.filtered_lrelu import kernels  # needs Triton
 
-    return triton.down(None, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))
+    return kernels.down(None, x, fu, fd, b, Options(up, down, padding, flip_filter, gain, slope, clamp))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Options(NamedTuple):
-    """The options of filtered_lrelu, resolved."""
+    """The options of filtered_lrelu, with defaults filled in."""
 
     up: int
     down: int
@@ -21,13 +21,13 @@ class Options(NamedTuple):
 
 
 def high_shape(x: Tensor, fu: Tensor, options: Options) -> tuple[int, int]:
-    """Height and width between the filters."""
+    """Return the height and width between the filters."""
     left, right, top, bottom = options.padding
     height, width = (options.up * side + 1 - fu.shape[0] for side in x.shape[2:])
     return height + top + bottom, width + left + right
 
 
 def result_shape(x: Tensor, fu: Tensor, fd: Tensor, options: Options) -> tuple[int, int, int, int]:
-    """The shape of the result for separable filters."""
+    """Return the shape of the result for separable filters."""
     height, width = ((side - fd.shape[0]) // options.down + 1 for side in high_shape(x, fu, options))
     return x.shape[0], x.shape[1], height, width

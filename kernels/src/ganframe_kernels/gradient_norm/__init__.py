@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganframe_kernels.autograd import Grads, operator
-from ganframe_kernels.checks import check_floating, check_shape, wrong
+from ganframe_kernels.checks import check_floating, check_shape, value_error
 from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.gradient_norm import reference
 from ganframe_kernels.layout import dense, dense_like
@@ -25,25 +25,25 @@ def gradient_norm(x: Tensor | list[Tensor] | tuple[Tensor, ...], squared: bool =
 
     Args:
         x: Gradients (N, ...), any shape and layout; or several, such as those by images and by their labels, whose
-            norm is taken together.
-        squared: Whether the squared norm is wanted; it has a gradient everywhere. The norm has none at 0, and gets 0
-            there, as torch.linalg.vector_norm does, but in all orders.
+            joint norm is taken.
+        squared: Whether to return the squared norm, which has a gradient everywhere. The norm has none at 0; its
+            gradient there is 0, as with torch.linalg.vector_norm, but in all orders.
 
     Returns:
-        (N,): float64 for float64, float32 for all else, since sums of squares leave the range of the half types.
+        (N,): float64 for float64, float32 for all others, since sums of squares leave the range of the half types.
 
     Raises:
-        TypeError: x is not a floating tensor, nor are all of several.
-        ValueError: x has no batch axis, or several have not the same batch, or there is none.
+        TypeError: x, or one of several, is not a floating tensor.
+        ValueError: x has no batch axis, several have different batch sizes, or the list is empty.
     """
     if not isinstance(x, (list, tuple)):
         y = _squared("x", x)
     else:
-        squares = [_squared(f"x[{i}]", each) for i, each in enumerate(x)]
+        squares = [_squared(f"x[{i}]", gradient) for i, gradient in enumerate(x)]
         if not squares:
-            raise wrong("x", "a tensor, or at least one of several", "none")
-        for i, each in enumerate(squares):
-            check_shape(f"the batch of x[{i}]", each, tuple(squares[0].shape))
+            raise value_error("x", "a tensor, or at least one of several", "none")
+        for i, square in enumerate(squares):
+            check_shape(f"the batch of x[{i}]", square, tuple(squares[0].shape))
         y = squares[0] if len(squares) == 1 else torch.stack(squares).sum(0)
     if squared:
         return y
@@ -54,20 +54,16 @@ def gradient_norm(x: Tensor | list[Tensor] | tuple[Tensor, ...], squared: bool =
 def _squared(argument: str, x: Tensor) -> Tensor:
     check_floating(argument, x)
     if x.ndim == 0:
-        raise wrong(argument, "at least 1 dimension (N, ...)", "shape ()")
+        raise value_error(argument, "at least 1 dimension (N, ...)", "shape ()")
     return fwd(dense(x)) if use_triton(x, "gradient_norm") else reference.squared_norm(x)
 
 
-# The operators: fwd is <x, x> for each sample, inner <x, y>, and scaled 2 g x: gradients of every order are made of
-# these three. x is dense; other tensors are brought to its layout.
+# The operators: fwd is <x, x> for each sample, inner <x, y>, and scaled 2 g x: gradients of every order consist of
+# these three. x is dense; other tensors are converted to its layout.
 
 
 def _norms_fake(x: Tensor, *_: object) -> Tensor:
     return x.new_empty((x.shape[0],), dtype=compute_dtype(x.dtype))
-
-
-def _inner_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    ctx.save_for_backward(*inputs)
 
 
 def _inner_backward(ctx: Any, g: Tensor) -> Grads:
@@ -76,20 +72,16 @@ def _inner_backward(ctx: Any, g: Tensor) -> Grads:
     return scaled(half, dense_like(y, x)), scaled(half, x)
 
 
-@operator(fake=_norms_fake, setup_context=_inner_setup, backward=_inner_backward)
+@operator("ganframe_kernels::gradient_norm_inner", fake=_norms_fake, backward=_inner_backward)
 def inner(x: Tensor, y: Tensor) -> Tensor:
-    """The inner product of each sample of x with that of y."""
-    from ganframe_kernels.gradient_norm import triton  # noqa: PLC0415  Triton may be absent
+    """Return the inner product of each sample of x with that of y."""
+    from ganframe_kernels.gradient_norm import kernels  # needs Triton
 
-    return triton.inner(x, y)
+    return kernels.inner(x, y)
 
 
 def _scaled_fake(g: Tensor, x: Tensor) -> Tensor:
     return torch.empty_like(x)
-
-
-def _scaled_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    ctx.save_for_backward(*inputs)
 
 
 def _scaled_backward(ctx: Any, v: Tensor) -> Grads:
@@ -98,26 +90,22 @@ def _scaled_backward(ctx: Any, v: Tensor) -> Grads:
     return 2 * inner(x, v), scaled(g, v)
 
 
-@operator(fake=_scaled_fake, setup_context=_scaled_setup, backward=_scaled_backward)
+@operator("ganframe_kernels::gradient_norm_scaled", fake=_scaled_fake, backward=_scaled_backward)
 def scaled(g: Tensor, x: Tensor) -> Tensor:
-    """Gradient of sum(g * fwd(x)) by x."""
-    from ganframe_kernels.gradient_norm import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradient of sum(g * fwd(x)) by x."""
+    from ganframe_kernels.gradient_norm import kernels  # needs Triton
 
-    return triton.scaled(g, x)
-
-
-def _fwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    ctx.save_for_backward(*inputs)
+    return kernels.scaled(g, x)
 
 
-def _fwd_backward(ctx: Any, g: Tensor) -> Tensor:
+def _fwd_backward(ctx: Any, g: Tensor) -> Grads:
     (x,) = ctx.saved_tensors
-    return scaled(g, x)
+    return (scaled(g, x),)
 
 
-@operator(fake=_norms_fake, setup_context=_fwd_setup, backward=_fwd_backward)
+@operator("ganframe_kernels::gradient_norm_fwd", fake=_norms_fake, backward=_fwd_backward)
 def fwd(x: Tensor) -> Tensor:
-    """The squared norm of each sample; see `gradient_norm`."""
-    from ganframe_kernels.gradient_norm import triton  # noqa: PLC0415  Triton may be absent
+    """Return the squared norm of each sample; see `gradient_norm`."""
+    from ganframe_kernels.gradient_norm import kernels  # needs Triton
 
-    return triton.inner(x, None)
+    return kernels.inner(x, None)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganframe_kernels.autograd import Grads, operator, vjp
 from ganframe_kernels.bias_act.reference import ACTIVATIONS
-from ganframe_kernels.checks import check_choice, check_device, check_floating, check_rank, check_shape, wrong
+from ganframe_kernels.checks import check_choice, check_device, check_floating, check_rank, check_shape, value_error
 from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.instance_norm import reference
 from ganframe_kernels.instance_norm.shapes import padded, statistics
@@ -32,7 +32,7 @@ def instance_norm_act(
 
     Instance norm is that of Ulyanov et al. 2016 (arXiv:1607.08022): `xhat = (x - mean) / sqrt(var + eps)`, with the
     mean and the biased variance of each sample and channel over H and W. The activation comes before the residual sum,
-    and the padding last, for the convolution that follows. What the usual blocks need:
+    and the padding last, for the convolution that follows. The arguments for the usual blocks:
 
     - CycleGAN (Zhu et al. 2017, arXiv:1703.10593), inside a residual block: `act="relu", padding=1`, then the second
       convolution without padding; at its end: `residual=`, the block's input, with `act="linear"`, and `padding=1`
@@ -41,14 +41,14 @@ def instance_norm_act(
     - PatchGAN (Isola et al. 2017, arXiv:1611.07004), after the strided convolutions: `act="lrelu"`. They pad with zeros
       themselves.
 
-    A plane of one pixel has the variance 0: its result is `act(bias)`, and its gradient is 0.
+    A plane of one pixel has variance 0: its result is `act(bias)`, and its gradient is 0.
 
     Args:
         x: (N, C, H, W), H and W at least 1, in any layout. The result has its dtype, and its layout where that is
             channels_last; contiguous otherwise.
         weight: (C,), in any floating dtype, or None for 1.
         bias: As weight, or None for 0.
-        residual: The shape of x, in any layout and floating dtype, or None for 0.
+        residual: As x, in any layout and floating dtype, or None for 0.
         act: One of ACTIVATIONS: linear, relu, lrelu, tanh, sigmoid, elu, selu, softplus, swish; without gain.
         alpha: Slope of lrelu below zero, at least 0; the other activations ignore it.
         eps: Added to the variance; above 0.
@@ -58,8 +58,8 @@ def instance_norm_act(
         (N, C, H + 2 * padding, W + 2 * padding).
 
     Raises:
-        TypeError: a tensor is not floating.
-        ValueError: a shape or device does not fit x, or an option is out of its range.
+        TypeError: A tensor is not floating.
+        ValueError: A shape or device does not fit x, or an option is out of its range.
     """
     check_floating("x", x)
     check_rank("x", x, "NCHW")
@@ -72,7 +72,7 @@ def instance_norm_act(
 
 
 class InstanceNormAct2d(nn.InstanceNorm2d):
-    """`instance_norm_act` as a layer, in the place of nn.InstanceNorm2d: the same parameters, so the same state dict.
+    """The layer of `instance_norm_act`, a replacement for nn.InstanceNorm2d with the same parameters and state dict.
 
     It normalizes each plane in training and in evaluation: there are no running statistics.
     """
@@ -93,12 +93,12 @@ class InstanceNormAct2d(nn.InstanceNorm2d):
         Args:
             num_features: Channels of the input.
             eps: See `instance_norm_act`, as act, alpha and padding.
-            affine: Whether there are `weight` and `bias` to be learned; at first 1 and 0.
+            affine: Whether to learn `weight` and `bias`, which are initialised to 1 and 0.
             act: The activation.
             alpha: Slope of lrelu below zero.
             padding: Pixels of reflection on each side of the result.
-            device: Of the parameters.
-            dtype: Of the parameters.
+            device: Device of the parameters.
+            dtype: Dtype of the parameters.
         """
         super().__init__(num_features, eps, affine=affine, device=device, dtype=dtype)
         self.act = act
@@ -110,11 +110,11 @@ class InstanceNormAct2d(nn.InstanceNorm2d):
         check_floating("input", input)
         check_rank("input", input, "NCHW")
         if input.shape[1] != self.num_features:
-            raise wrong("input", f"{self.num_features} channels", f"shape {tuple(input.shape)}")
+            raise value_error("input", f"{self.num_features} channels", f"shape {tuple(input.shape)}")
         return instance_norm_act(input, self.weight, self.bias, residual, self.act, self.alpha, self.eps, self.padding)
 
     def extra_repr(self) -> str:
-        """The options, for print."""
+        """Return the options, for print."""
         return (
             f"{self.num_features}, eps={self.eps}, affine={self.affine}, act={self.act!r}, alpha={self.alpha}, "
             f"padding={self.padding}"
@@ -131,9 +131,9 @@ def norm_act(
     eps: float,
     padding: int,
 ) -> Tensor:
-    """What instance_norm_act and adain share. See the former; scale and shift, already checked, are (C,) or (N, C)."""
+    """Run instance_norm_act or adain, which document the arguments; scale and shift, checked, are (C,) or (N, C)."""
     if not x.shape[2:].numel():
-        raise wrong("x", "planes of at least one pixel", f"shape {tuple(x.shape)}")
+        raise value_error("x", "planes of at least one pixel", f"shape {tuple(x.shape)}")
     if residual is not None:
         check_floating("residual", residual)
         check_shape("residual", residual, tuple(x.shape))
@@ -141,23 +141,23 @@ def norm_act(
         residual = residual.to(x.dtype)
     check_choice("act", act, ACTIVATIONS)
     if alpha < 0:
-        raise wrong("alpha", "a slope of at least 0", alpha)
+        raise value_error("alpha", "a slope of at least 0", alpha)
     if eps <= 0:
-        raise wrong("eps", "a number above 0", eps)
+        raise value_error("eps", "a number above 0", eps)
     if not 0 <= padding < min(x.shape[2:]) and padding != 0:
-        raise wrong("padding", f"0 to {min(x.shape[2:]) - 1}, for planes of {tuple(x.shape[2:])}", padding)
+        raise value_error("padding", f"0 to {min(x.shape[2:]) - 1}, for planes of {tuple(x.shape[2:])}", padding)
     options = (act, float(alpha), float(eps), padding)
     if not use_triton(x, "instance_norm"):
         return reference.norm_act(x, scale, shift, residual, *options)
     return fwd(dense(x), scale, shift, residual, *options)[0]
 
 
-# The operators. x is dense; the residual keeps its strides, other tensors are brought to the layout of x. Absent
-# gradients are empty tensors. eps is used by the order three alone: below it, the statistics are given.
+# The operators. x is dense; the residual keeps its strides, other tensors are converted to the layout of x. Absent
+# gradients are empty tensors. Only the third order uses eps: the orders below it get the statistics.
 
 
 def _present(a: Tensor | None, grad: Tensor | None) -> Tensor | None:
-    """The gradient of a result that is empty where `a` is absent."""
+    """Return the gradient, or None where `a` is absent."""
     return None if a is None else grad
 
 
@@ -175,10 +175,10 @@ def _affine_fake(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple
     )
 
 
-def _bwdbwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    *tensors, _mean, _rstd, scale, shift, ctx.act, ctx.alpha, ctx.eps, ctx.padding = inputs
-    ctx.save_for_backward(*tensors, scale, shift)
-    ctx.set_materialize_grads(False)
+def _bwdbwd_save(ctx: Any, output: object, *arguments: Any) -> Grads:
+    # The reference, which is differentiated, computes the statistics itself.
+    *tensors, _mean, _rstd, scale, shift, _, _, _, _ = arguments
+    return *tensors, scale, shift
 
 
 def _bwdbwd_backward(ctx: Any, gdy: Tensor | None, gx: Tensor | None, *gaffine: Tensor | None) -> Grads:
@@ -186,14 +186,19 @@ def _bwdbwd_backward(ctx: Any, gdy: Tensor | None, gx: Tensor | None, *gaffine: 
     grads = (gdy, gx, _present(scale, gaffine[0]), _present(shift, gaffine[1]))
 
     def function(*tensors: Any) -> Any:
-        options = {"act": ctx.act, "alpha": ctx.alpha, "eps": ctx.eps, "padding": ctx.padding}
-        return reference.bwdbwd(*tensors, **options)
+        return reference.bwdbwd(*tensors, *ctx.options)
 
     *found, dscale, dshift = vjp(function, ctx.saved_tensors, grads)
-    return *found, None, None, dscale, dshift, None, None, None, None
+    return *found, None, None, dscale, dshift
 
 
-@operator(fake=_bwdbwd_fake, setup_context=_bwdbwd_setup, backward=_bwdbwd_backward)
+@operator(
+    "ganframe_kernels::instance_norm_bwdbwd",
+    fake=_bwdbwd_fake,
+    backward=_bwdbwd_backward,
+    save=_bwdbwd_save,
+    materialize_grads=False,
+)
 def bwdbwd(
     v: Tensor,
     vscale: Tensor | None,
@@ -210,10 +215,10 @@ def bwdbwd(
     eps: float,
     padding: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients by dy, x, scale and shift of the sum of the gradients of `bwd`, each times its v."""
-    from ganframe_kernels.instance_norm import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradients by dy, x, scale and shift of the sum of the gradients of `bwd`, each times its v."""
+    from ganframe_kernels.instance_norm import kernels  # needs Triton
 
-    return triton.bwdbwd(v, vscale, vshift, vresidual, dy, x, mean, rstd, scale, shift, act, alpha, eps, padding)
+    return kernels.bwdbwd(v, vscale, vshift, vresidual, dy, x, mean, rstd, scale, shift, act, alpha, eps, padding)
 
 
 def _bwd_fake(
@@ -223,25 +228,20 @@ def _bwd_fake(
     return torch.empty_like(x), *_affine_fake(x, scale, shift), torch.empty_like(x) if folds else x.new_empty(0)
 
 
-def _bwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    *tensors, ctx.folds, ctx.act, ctx.alpha, ctx.eps, ctx.padding = inputs
-    ctx.save_for_backward(*tensors)
-    ctx.set_materialize_grads(False)
-
-
 def _bwd_backward(
     ctx: Any, v: Tensor | None, vscale: Tensor | None, vshift: Tensor | None, vresidual: Tensor | None
 ) -> Grads:
     dy, x, mean, rstd, scale, shift = ctx.saved_tensors
+    folds, *options = ctx.options
     vscale, vshift = _present(scale, vscale), _present(shift, vshift)
     ddy, dx, dscale, dshift = bwdbwd(
-        torch.zeros_like(x) if v is None else v, vscale, vshift, vresidual if ctx.folds else None,
-        dy, x, mean, rstd, scale, shift, ctx.act, ctx.alpha, ctx.eps, ctx.padding,
+        torch.zeros_like(x) if v is None else v, vscale, vshift, vresidual if folds else None,
+        dy, x, mean, rstd, scale, shift, *options,
     )  # fmt: skip
-    return ddy, dx, None, None, _present(scale, dscale), _present(shift, dshift), None, None, None, None, None
+    return ddy, dx, None, None, _present(scale, dscale), _present(shift, dshift)
 
 
-@operator(fake=_bwd_fake, setup_context=_bwd_setup, backward=_bwd_backward)
+@operator("ganframe_kernels::instance_norm_bwd", fake=_bwd_fake, backward=_bwd_backward, materialize_grads=False)
 def bwd(
     dy: Tensor,
     x: Tensor,
@@ -255,10 +255,10 @@ def bwd(
     eps: float,
     padding: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of sum(dy * y) by x, scale, shift and, with `folds`, by the residual, where it is not dy itself."""
-    from ganframe_kernels.instance_norm import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradients of sum(dy * y) by x, scale, shift and, with `folds`, the residual; else that one is dy."""
+    from ganframe_kernels.instance_norm import kernels  # needs Triton
 
-    return triton.bwd(dy, x, mean, rstd, scale, shift, folds, act, alpha, eps, padding)
+    return kernels.bwd(dy, x, mean, rstd, scale, shift, folds, act, alpha, eps, padding)
 
 
 def _fwd_fake(
@@ -267,33 +267,33 @@ def _fwd_fake(
     return padded(x, padding), *statistics(x)
 
 
-def _fwd_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    x, scale, shift, residual, ctx.act, ctx.alpha, ctx.eps, ctx.padding = inputs
-    _, mean, rstd = output
-    # The gradients by x take them into account.
+def _fwd_save(
+    ctx: Any,
+    output: tuple[Tensor, Tensor, Tensor],
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    residual: Tensor | None,
+    *_: object,
+) -> Grads:
+    mean, rstd = output[1:]
+    # The gradient by x includes that through the statistics.
     ctx.mark_non_differentiable(mean, rstd)
-    ctx.save_for_backward(x, mean, rstd, scale, shift)
     ctx.has_residual = residual is not None
+    return x, mean, rstd, scale, shift
 
 
 def _fwd_backward(ctx: Any, dy: Tensor, *_: object) -> Grads:
     x, mean, rstd, scale, shift = ctx.saved_tensors
-    folds = ctx.has_residual and ctx.padding > 0
-    dx, dscale, dshift, dresidual = bwd(
-        dy, x, mean, rstd, scale, shift, folds, ctx.act, ctx.alpha, ctx.eps, ctx.padding
-    )
+    padding = ctx.options[-1]
+    folds = ctx.has_residual and padding > 0
+    dx, dscale, dshift, dresidual = bwd(dy, x, mean, rstd, scale, shift, folds, *ctx.options)
     if ctx.has_residual and not folds:
         dresidual = dy
-    return (
-        dx,
-        _present(scale, dscale),
-        _present(shift, dshift),
-        dresidual if ctx.has_residual else None,
-        *(None,) * 4,
-    )
+    return dx, _present(scale, dscale), _present(shift, dshift), dresidual if ctx.has_residual else None
 
 
-@operator(fake=_fwd_fake, setup_context=_fwd_setup, backward=_fwd_backward)
+@operator("ganframe_kernels::instance_norm_fwd", fake=_fwd_fake, backward=_fwd_backward, save=_fwd_save)
 def fwd(
     x: Tensor,
     scale: Tensor | None,
@@ -304,7 +304,7 @@ def fwd(
     eps: float,
     padding: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """See `norm_act`; also the mean and the reciprocal standard deviation of each plane, (N, C), for the backward."""
-    from ganframe_kernels.instance_norm import triton  # noqa: PLC0415  Triton may be absent
+    """Run `norm_act`; return also the mean and reciprocal standard deviation of each plane, (N, C)."""
+    from ganframe_kernels.instance_norm import kernels  # needs Triton
 
-    return triton.fwd(x, scale, shift, residual, act, alpha, eps, padding)
+    return kernels.fwd(x, scale, shift, residual, act, alpha, eps, padding)

@@ -1,4 +1,4 @@
-"""The specification of instance norm with what surrounds it, in plain PyTorch."""
+"""The specification of instance norm with affine map, activation, residual sum and padding, in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def norm_act(
         residual: (N, C, H, W), or None for 0.
         act: One of ACTIVATIONS, with gain 1.
         alpha: Slope of lrelu below zero.
-        eps: Added to the variance over H and W, which is the biased one.
+        eps: Added to the biased variance over H and W.
         padding: Pixels of reflection on each side.
     """
     y = x.to(compute_dtype(x.dtype))
-    # PyTorch refuses planes of one pixel, which are their own mean, and an empty batch.
+    # PyTorch rejects planes of one pixel, which are their own mean, and an empty batch.
     y = F.instance_norm(y, eps=eps) if y.numel() and y[0, 0].numel() > 1 else y - y.mean((2, 3), keepdim=True)
     if scale is not None:
         y = y * scale.to(y.dtype)[..., None, None]
@@ -58,7 +58,7 @@ def bwd(
     eps: float,
     padding: int,
 ) -> Grads:
-    """Gradients of sum(dy * y) by x, scale, shift and residual."""
+    """Return the gradients of sum(dy * y) by x, scale, shift and residual."""
 
     def function(x: Tensor, scale: Tensor | None, shift: Tensor | None, residual: Tensor) -> Tensor:
         return norm_act(x, scale, shift, residual, act, alpha, eps, padding)
@@ -81,7 +81,7 @@ def bwdbwd(
     eps: float,
     padding: int,
 ) -> Grads:
-    """Gradients by dy, x, scale and shift of the sum of each gradient that `bwd` returns, times its v."""
+    """Return the gradients by dy, x, scale and shift of the sum of the gradients of `bwd`, each times its v."""
 
     def function(dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Grads:
         return bwd(dy, x, scale, shift, act, alpha, eps, padding)

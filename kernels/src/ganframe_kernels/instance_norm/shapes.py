@@ -10,7 +10,7 @@ from ganframe_kernels.precision import compute_dtype
 
 
 def padded(x: Tensor, padding: int) -> Tensor:
-    """Room for the result: x with `padding` more pixels on each side, in its layout."""
+    """Return an empty result: like x, with `padding` more pixels on each side, in its layout."""
     N, C, H, W = x.shape
     shape = (N, C, H + 2 * padding, W + 2 * padding)
     layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
@@ -18,6 +18,6 @@ def padded(x: Tensor, padding: int) -> Tensor:
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Room for the mean and the reciprocal standard deviation of each plane."""
+    """Return empty tensors for the mean and the reciprocal standard deviation of each plane."""
     mean = torch.empty(x.shape[:2], dtype=compute_dtype(x.dtype), device=x.device)
     return mean, torch.empty_like(mean)

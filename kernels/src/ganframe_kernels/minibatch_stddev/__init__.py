@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganframe_kernels.autograd import Grads, operator, vjp
-from ganframe_kernels.checks import check_floating, check_rank, wrong
+from ganframe_kernels.checks import check_floating, check_rank, value_error
 from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.layout import dense, is_channels_last
 from ganframe_kernels.minibatch_stddev import reference
@@ -19,14 +19,14 @@ __all__ = ["group_stddev", "minibatch_stddev"]
 def minibatch_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 1) -> Tensor:
     """Append to x how much its samples vary within groups: Karras et al. 2018, arXiv:1710.10196, section 3.
 
-    The batch falls into N / G groups; sample n belongs to group n modulo N / G, as in StyleGAN2 (Karras et al. 2020,
-    arXiv:1912.04958, appendix B). The deviation sqrt(variance + 1e-8) over a group is averaged over pixels and over
-    each of `num_channels` equal shares of the channels; all samples of the group get the averages as constant channels.
+    The batch is divided into N / G groups; sample n belongs to group n modulo N / G, as in StyleGAN2 (Karras et al.
+    2020, arXiv:1912.04958, appendix B). The deviation sqrt(variance + 1e-8) over a group is averaged over pixels and
+    over each of `num_channels` equal shares of the channels; all samples of the group get the averages as constant
+    channels.
 
     Args:
         x: (N, C, H, W), any layout.
-        group_size: Samples in a group, G; at most N are taken, and N must be a multiple of what is taken. None takes
-            the whole batch.
+        group_size: Samples in a group: G = min(group_size, N), which must divide N. None is the whole batch.
         num_channels: How many channels are appended, F; a divisor of C.
 
     Returns:
@@ -34,7 +34,7 @@ def minibatch_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 
 
     Raises:
         TypeError: x is not a floating tensor.
-        ValueError: x has another rank or no channels or pixels, or an option does not fit it.
+        ValueError: x is not of rank 4 or has no channels or pixels, or an option does not fit it.
     """
     group = _group(x, group_size, num_channels)
     if not use_triton(x, "minibatch_stddev"):
@@ -43,7 +43,7 @@ def minibatch_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 
 
 
 def group_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 1) -> Tensor:
-    """Compute the numbers that `minibatch_stddev` appends to x, alone, for discriminators that use them otherwise.
+    """Compute only the numbers that `minibatch_stddev` appends to x, for discriminators that use them in another way.
 
     Args:
         x: See `minibatch_stddev`, as for group_size and num_channels.
@@ -64,23 +64,23 @@ def group_stddev(x: Tensor, group_size: int | None = 4, num_channels: int = 1) -
 
 
 def _group(x: Tensor, group_size: int | None, num_channels: int) -> int:
-    """The number of samples in a group, after all checks."""
+    """Check the arguments; return the number of samples in a group."""
     check_floating("x", x)
     check_rank("x", x, "NCHW")
     N, C = x.shape[:2]
     if 0 in x.shape[1:]:
-        raise wrong("x", "at least one channel and pixel", f"shape {tuple(x.shape)}")
+        raise value_error("x", "at least one channel and pixel", f"shape {tuple(x.shape)}")
     if group_size is not None and group_size < 1:
-        raise wrong("group_size", "None or at least 1", group_size)
+        raise value_error("group_size", "None or at least 1", group_size)
     group = max(N if group_size is None else min(group_size, N), 1)
     if N % group:
-        raise wrong("group_size", f"a divisor of the batch of {N}, or at least {N}", group_size)
+        raise value_error("group_size", f"a divisor of the batch of {N}, or at least {N}", group_size)
     if num_channels < 1 or C % num_channels:
-        raise wrong("num_channels", f"a divisor of the {C} channels of x", num_channels)
+        raise value_error("num_channels", f"a divisor of the {C} channels of x", num_channels)
     return group
 
 
-# The operators. x is dense; other tensors are brought to its layout.
+# The operators. x is dense; other tensors are converted to its layout.
 
 
 def _result_fake(x: Tensor, channels: int) -> Tensor:
@@ -93,65 +93,50 @@ def _bwdbwd_fake(v: Tensor, dy: Tensor, x: Tensor, group: int, channels: int) ->
     return _result_fake(x, channels), torch.empty_like(x)
 
 
-def _bwdbwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    *tensors, ctx.group, ctx.channels = inputs
-    ctx.save_for_backward(*tensors)
-
-
 def _bwdbwd_backward(ctx: Any, *grads: Tensor) -> Grads:
     def function(v: Tensor, dy: Tensor, x: Tensor) -> Any:
-        return reference.bwdbwd(v, dy, x, ctx.group, ctx.channels)
+        return reference.bwdbwd(v, dy, x, *ctx.options)
 
-    return *vjp(function, ctx.saved_tensors, grads), None, None
+    return vjp(function, ctx.saved_tensors, grads)
 
 
-@operator(fake=_bwdbwd_fake, setup_context=_bwdbwd_setup, backward=_bwdbwd_backward)
+@operator("ganframe_kernels::minibatch_stddev_bwdbwd", fake=_bwdbwd_fake, backward=_bwdbwd_backward)
 def bwdbwd(v: Tensor, dy: Tensor, x: Tensor, group: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Gradients of sum(v * dx) by dy and by x, for the dx that `bwd` returns."""
-    from ganframe_kernels.minibatch_stddev import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradients of sum(v * dx) by dy and by x, for the dx that `bwd` returns."""
+    from ganframe_kernels.minibatch_stddev import kernels  # needs Triton
 
-    return triton.bwdbwd(v, dy, x, group, channels)
+    return kernels.bwdbwd(v, dy, x, group, channels)
 
 
 def _bwd_fake(dy: Tensor, x: Tensor, group: int, channels: int) -> Tensor:
     return torch.empty_like(x)
 
 
-def _bwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    *tensors, ctx.group, ctx.channels = inputs
-    ctx.save_for_backward(*tensors)
-
-
 def _bwd_backward(ctx: Any, v: Tensor) -> Grads:
     dy, x = ctx.saved_tensors
-    return *bwdbwd(v, dy, x, ctx.group, ctx.channels), None, None
+    return bwdbwd(v, dy, x, *ctx.options)
 
 
-@operator(fake=_bwd_fake, setup_context=_bwd_setup, backward=_bwd_backward)
+@operator("ganframe_kernels::minibatch_stddev_bwd", fake=_bwd_fake, backward=_bwd_backward)
 def bwd(dy: Tensor, x: Tensor, group: int, channels: int) -> Tensor:
-    """Gradient of sum(dy * y) by x."""
-    from ganframe_kernels.minibatch_stddev import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradient of sum(dy * y) by x."""
+    from ganframe_kernels.minibatch_stddev import kernels  # needs Triton
 
-    return triton.bwd(dy, x, group, channels)
+    return kernels.bwd(dy, x, group, channels)
 
 
 def _fwd_fake(x: Tensor, group: int, channels: int) -> Tensor:
     return _result_fake(x, channels)
 
 
-def _fwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    x, ctx.group, ctx.channels = inputs
-    ctx.save_for_backward(x)
-
-
 def _fwd_backward(ctx: Any, dy: Tensor) -> Grads:
     (x,) = ctx.saved_tensors
-    return bwd(dy, x, ctx.group, ctx.channels), None, None
+    return (bwd(dy, x, *ctx.options),)
 
 
-@operator(fake=_fwd_fake, setup_context=_fwd_setup, backward=_fwd_backward)
+@operator("ganframe_kernels::minibatch_stddev_fwd", fake=_fwd_fake, backward=_fwd_backward)
 def fwd(x: Tensor, group: int, channels: int) -> Tensor:
     """See `minibatch_stddev`."""
-    from ganframe_kernels.minibatch_stddev import triton  # noqa: PLC0415  Triton may be absent
+    from ganframe_kernels.minibatch_stddev import kernels  # needs Triton
 
-    return triton.fwd(x, group, channels)
+    return kernels.fwd(x, group, channels)

@@ -16,7 +16,7 @@ def minibatch_stddev(x: Tensor, group: int, channels: int) -> Tensor:
 
 
 def group_stddev(x: Tensor, group: int, channels: int) -> Tensor:
-    """Compute the deviations. Axes on the way: group, which group, share, channel of it, height, width."""
+    """Compute the deviations. Axes of y: sample of the group, group, share of the channels, channel of it, H, W."""
     N, C, H, W = x.shape
     y = x.to(compute_dtype(x.dtype)).reshape(group, N // group, channels, C // channels, H, W)
     y = (y - y.mean(0)).square().mean(0)
@@ -24,10 +24,10 @@ def group_stddev(x: Tensor, group: int, channels: int) -> Tensor:
 
 
 def bwd(dy: Tensor, x: Tensor, group: int, channels: int) -> Grads:
-    """Gradient of sum(dy * y) by x."""
+    """Return the gradient of sum(dy * y) by x."""
     return vjp(lambda x: minibatch_stddev(x, group, channels), (x,), (dy,))
 
 
 def bwdbwd(v: Tensor, dy: Tensor, x: Tensor, group: int, channels: int) -> Grads:
-    """Gradients of sum(v * dx) by dy and by x."""
+    """Return the gradients of sum(v * dx) by dy and by x."""
     return vjp(lambda dy, x: bwd(dy, x, group, channels)[:1], (dy, x), (v,))

@@ -1,4 +1,4 @@
-"""Modulated convolution: convolution whose weights are scaled by each sample's style, and demodulated."""
+"""Modulated convolution: the weights are scaled by each sample's style, and demodulated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from ganframe_kernels.checks import check_device, check_floating, check_rank, check_shape, wrong
+from ganframe_kernels.checks import check_device, check_floating, check_rank, check_shape, value_error
 from ganframe_kernels.layout import is_channels_last
 from ganframe_kernels.modulated_conv2d import reference
 from ganframe_kernels.modulated_conv2d.convolution import Resampling, convolve
@@ -43,15 +43,15 @@ def modulated_conv2d(
         x: Shape (N, I, H, W). The result has its dtype, or autocast's.
         weight: Shape (O, I, h, w).
         styles: Shape (N, I).
-        noise: Added to the result, to whose shape (N, O, H', W') it broadcasts; None for none.
+        noise: Added to the result; it broadcasts to the shape (N, O, H', W'). None adds nothing.
         up: Factor by which x is upsampled first.
         down: Factor by which the result is downsampled.
         padding: Pixels on each side of the upsampled input: one number, [x, y] or [left, right, top, bottom].
         resample_filter: The low-pass filter for up and down, from `upfirdn2d.setup_filter`. None is the identity.
         demodulate: Whether to divide by the norm.
         flip_weight: True correlates, as torch.nn.functional.conv2d does; False convolves.
-        fused_modconv: Whether the reference builds the weights of each sample. Otherwise it too scales input and
-            output of one convolution, which the other implementations always do. The result is the same.
+        fused_modconv: Whether the reference builds the weights of each sample. Otherwise it scales input and output
+            of one convolution, as the other implementations always do. The result is the same.
 
     Raises:
         TypeError: x, weight, styles or noise is not a floating tensor.
@@ -93,9 +93,10 @@ def modulated_conv2d_act(
     styled: bool = False,
     fused_modconv: bool = True,
 ) -> Tensor:
-    """Compute a layer of StyleGAN2: `modulated_conv2d`, then `modulated_epilogue` in one pass with its demodulation.
+    """Compute a layer of StyleGAN2: `modulated_conv2d`, then `modulated_epilogue`, in one pass with the demodulation.
 
-    Two layers of which the second alone reads the first pass the style along, which saves a pass over the activations:
+    Where only the second of two layers reads the first, the first can apply the second's style, which saves a pass over
+    the activations:
     `y = modulated_conv2d_act(x, w1, s1, next_style=s2)`, then `modulated_conv2d_act(y, w2, s2, styled=True)`.
 
     Args:
@@ -116,7 +117,7 @@ def modulated_conv2d_act(
         alpha: Slope of the leaky relu below zero.
         gain: Factor of the activation.
         clamp: The activation is kept within -clamp and clamp.
-        styled: Whether x has been multiplied by styles already, by next_style of the layer before.
+        styled: Whether x has already been multiplied by styles, as next_style of the previous layer.
         fused_modconv: See `modulated_conv2d`.
 
     Raises:
@@ -125,7 +126,7 @@ def modulated_conv2d_act(
     """
     x, resampling = _checked(x, weight, styles, up, down, padding, resample_filter, flip_weight)
     if fused_modconv and _reference_only():
-        # The style is in x already, and still in the norm.
+        # x already includes the style; the norm still needs it.
         demod = demodulation(weight, styles) if styled and demodulate else None
         y = reference.modulated_conv2d(
             x, weight, torch.ones_like(styles) if styled else styles, resampling, demodulate and not styled
@@ -155,7 +156,7 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
 def _convolved(
     x: Tensor, weight: Tensor, styles: Tensor, resampling: Resampling, demodulate: bool, styled: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """The convolution, and the factor by which its output is still to be multiplied, of shape (N, O)."""
+    """Return the convolution, and the factor (N, O) by which its output must still be multiplied, or None."""
     demod = demodulation(weight, styles) if demodulate else None
     O, I, h, w = weight.shape
     if h == w == 1 and resampling.plain_padding() == (0, 0) and x.shape[2:].numel() > O:
@@ -167,7 +168,7 @@ def _convolved(
             weights = weights * demod.to(dtype)[:, :, None]
         return _pointwise(x, weights.to(x.dtype).expand(x.shape[0], O, I)), None
     if demod is not None and x.dtype == torch.float16:
-        # float16 ends at 65504. Factors that cancel in the end bring the weights' norm below 1, and the style too.
+        # float16 ends at 65504. Factors that cancel in the end bring the weights' norm below 1, and the styles too.
         scale = weight.detach().float().abs().amax([1, 2, 3]).clamp(min=1e-30) * sqrt(I * h * w)
         weight = weight.float() / scale[:, None, None, None]
         demod = demod * scale
@@ -188,7 +189,7 @@ def _pointwise(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def _reference_only() -> bool:
-    """Whether the grouped form is asked for: the other one needs no Triton, and is the faster one everywhere."""
+    """Return whether the grouped form was asked for: the other form needs no Triton, and is faster everywhere."""
     return os.environ.get("GANFRAME_KERNELS") == "reference"
 
 
@@ -202,7 +203,7 @@ def _checked(
     resample_filter: Tensor | None,
     flip_weight: bool,
 ) -> tuple[Tensor, Resampling]:
-    """The input x in autocast's dtype, and the options, after their checks."""
+    """Check the arguments; return x in autocast's dtype, and the options."""
     for name, tensor, axes in (("x", x, "NCHW"), ("weight", weight, "OIHW"), ("styles", styles, "NI")):
         check_floating(name, tensor)
         check_rank(name, tensor, axes)
@@ -212,9 +213,9 @@ def _checked(
     check_shape("styles", styles, (N, I))
     for name, factor in (("up", up), ("down", down)):
         if factor < 1:
-            raise wrong(name, "a factor of at least 1", factor)
+            raise value_error(name, "a factor of at least 1", factor)
     if not isinstance(padding, int) and len(padding) not in (2, 4):
-        raise wrong("padding", "a number, [x, y] or [left, right, top, bottom]", list(padding))
+        raise value_error("padding", "a number, [x, y] or [left, right, top, bottom]", list(padding))
     if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
         x = x.to(torch.get_autocast_dtype(x.device.type))
     return x, Resampling(up, down, padding, resample_filter, flip_weight)
@@ -223,4 +224,4 @@ def _checked(
 def _check_broadcasts(argument: str, x: Tensor, other: Tensor) -> None:
     pairs = zip(reversed(x.shape), reversed(other.shape), strict=False)
     if x.ndim > other.ndim or any(size not in (1, full) for size, full in pairs):
-        raise wrong(argument, f"a shape that broadcasts to {tuple(other.shape)}", f"shape {tuple(x.shape)}")
+        raise value_error(argument, f"a shape that broadcasts to {tuple(other.shape)}", f"shape {tuple(x.shape)}")

@@ -1,4 +1,4 @@
-"""The convolution inside modulated_conv2d, with resampling where it is asked for."""
+"""The convolution inside modulated_conv2d, with optional resampling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Resampling:
-    """How a convolution samples its input and output; see `modulated_conv2d`."""
+    """The sampling of a convolution's input and output; see `modulated_conv2d`."""
 
     up: int
     down: int
@@ -20,7 +20,7 @@ class Resampling:
     flip_weight: bool
 
     def plain_padding(self) -> tuple[int, int] | None:
-        """Padding by (height, width), if there is no resampling and it is the same on opposite sides."""
+        """Return the padding (height, width) if nothing is resampled and opposite sides are equal, otherwise None."""
         match [self.padding] if isinstance(self.padding, int) else list(self.padding):
             case [p]:
                 left = right = top = bottom = p
@@ -39,7 +39,7 @@ def convolve(x: Tensor, weight: Tensor, resampling: Resampling, groups: int = 1)
     if padding is not None:
         weight = weight if resampling.flip_weight else weight.flip([2, 3])
         return F.conv2d(x, weight, padding=padding, groups=groups)
-    from ganframe_kernels.conv2d_resample import conv2d_resample  # noqa: PLC0415  A plain convolution does without
+    from ganframe_kernels.conv2d_resample import conv2d_resample  # a plain convolution does without it
 
     return conv2d_resample(
         x,

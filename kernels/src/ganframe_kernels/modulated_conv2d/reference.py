@@ -1,4 +1,4 @@
-"""The specification of modulated_conv2d, in plain PyTorch: weights of each sample, in a grouped convolution."""
+"""The specification of modulated_conv2d, in plain PyTorch: weights for each sample, in a grouped convolution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, resampling: Resa
     w = weight.to(dtype)[None] * styles.to(dtype)[:, None, :, None, None]
     if demodulate:
         w = w * (w.square().sum([2, 3, 4], keepdim=True) + 1e-8).rsqrt()
-    # There is no convolution of 0 groups; an empty batch only needs the shape.
+    # A convolution cannot have 0 groups; an empty batch only needs the shape.
     w = w.flatten(0, 1) if N else weight.to(dtype)
     y = convolve(x.to(dtype).reshape(min(N, 1), -1 if N else x.shape[1], H, W), w, resampling, groups=max(N, 1))
     return y.reshape(N, weight.shape[0], *y.shape[2:]).to(x.dtype)

@@ -32,7 +32,7 @@ def modulated_epilogue(
         y = y + bias.to(dtype)[:, None, None]
     y = F.leaky_relu(y, alpha) * gain
     if clamp is not None:
-        # As in bias_act: no gradient at the edge, and nan stays.
+        # As in bias_act: no gradient at the edge, and nan is kept.
         y = torch.where(y.abs() >= clamp, y.detach().sign() * clamp, y)
     if next_style is not None:
         y = y * next_style.to(dtype)[:, :, None, None]
@@ -51,7 +51,7 @@ def bwd(
     gain: float,
     clamp: float | None,
 ) -> Grads:
-    """Gradients of sum(dout * out) by x, demod, strength, bias and next_style."""
+    """Return the gradients of sum(dout * out) by x, demod, strength, bias and next_style."""
 
     def function(
         x: Tensor, demod: Tensor | None, strength: Tensor | None, bias: Tensor | None, next_style: Tensor | None
@@ -78,7 +78,7 @@ def bwdbwd(
     gain: float,
     clamp: float | None,
 ) -> Grads:
-    """Gradients of the results of `bwd`, each contracted with its v, by dout, x, demod, strength, bias, next_style."""
+    """Return the gradients of the results of `bwd`, contracted with the v, by dout, x, demod, strength, bias, style."""
     present = [t is not None for t in (x, demod, strength, bias, next_style)]
 
     def function(dout: Tensor, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, ...]:

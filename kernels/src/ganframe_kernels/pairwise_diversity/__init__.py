@@ -1,4 +1,4 @@
-"""The squared distances of all pairs of a batch, summed, in O(N D) time and no memory beside the batch."""
+"""The sum of the squared distances of all pairs of a batch, in O(N D) time and no memory besides the batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganframe_kernels.autograd import Grads, operator
-from ganframe_kernels.checks import check_choice, check_floating, wrong
+from ganframe_kernels.checks import check_choice, check_floating, value_error
 from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.layout import dense, dense_like
 from ganframe_kernels.pairwise_diversity import reference
@@ -22,15 +22,15 @@ def pairwise_diversity(x: Tensor, reduction: Literal["sum", "mean"] = "sum") -> 
 
     It is computed as N sum_i ||x_i - m||^2, with m the mean of the batch: about the mean nothing cancels, while
     N sum ||x_i||^2 - ||sum x_i||^2 loses all digits where the samples are close together and far from 0. Before that,
-    x_0 is subtracted from every sample, so that m is not rounded to the grid of large numbers. The gradient by x_i is
+    x_0 is subtracted from every sample, so that m is not rounded like large numbers. The gradient by x_i is
     2 N (x_i - m).
 
     Args:
         x: (N, ...), any shape and layout.
-        reduction: `sum`, or `mean` over the N (N - 1) / 2 pairs. Both are 0 where there is no pair.
+        reduction: `sum`, or `mean` over the N (N - 1) / 2 pairs. Both are 0 for fewer than two samples.
 
     Returns:
-        A scalar: float64 for float64, float32 for all else, since a sum over pairs leaves the range of the half types.
+        A scalar: float64 for float64, otherwise float32, since a sum over pairs leaves the range of the half types.
 
     Raises:
         TypeError: x is not a floating tensor.
@@ -38,7 +38,7 @@ def pairwise_diversity(x: Tensor, reduction: Literal["sum", "mean"] = "sum") -> 
     """
     check_floating("x", x)
     if x.ndim == 0:
-        raise wrong("x", "at least 1 dimension (N, ...)", "shape ()")
+        raise value_error("x", "at least 1 dimension (N, ...)", "shape ()")
     check_choice("reduction", reduction, ("sum", "mean"))
     if not use_triton(x, "pairwise_diversity"):
         return reference.pairwise_diversity(x, reduction)
@@ -46,69 +46,54 @@ def pairwise_diversity(x: Tensor, reduction: Literal["sum", "mean"] = "sum") -> 
 
 
 # The operators: with P x = x - m and the factor c, fwd is c <Px, Px>, inner c <Px, Py>, and centred 2 c g P x. P is
-# linear, self-adjoint and its own square, so that gradients of every order are made of these three. x is dense; other
-# tensors are brought to its layout.
+# linear, self-adjoint and its own square, so that gradients of every order consist of these three. x is dense; other
+# tensors are converted to its layout.
 
 
 def _scalar_fake(x: Tensor, *_: object) -> Tensor:
     return x.new_empty((), dtype=compute_dtype(x.dtype))
 
 
-def _inner_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    x, y, ctx.reduction = inputs
-    ctx.save_for_backward(x, y)
-
-
 def _inner_backward(ctx: Any, g: Tensor) -> Grads:
     x, y = ctx.saved_tensors
     half = g / 2
-    return centred(half, dense_like(y, x), ctx.reduction), centred(half, x, ctx.reduction), None
+    return centred(half, dense_like(y, x), *ctx.options), centred(half, x, *ctx.options)
 
 
-@operator(fake=_scalar_fake, setup_context=_inner_setup, backward=_inner_backward)
+@operator("ganframe_kernels::pairwise_diversity_inner", fake=_scalar_fake, backward=_inner_backward)
 def inner(x: Tensor, y: Tensor, reduction: str) -> Tensor:
-    """The inner product of the centred batches x and y, times the factor of the reduction."""
-    from ganframe_kernels.pairwise_diversity import triton  # noqa: PLC0415  Triton may be absent
+    """Return the inner product of the centred batches x and y, times the factor of the reduction."""
+    from ganframe_kernels.pairwise_diversity import kernels  # needs Triton
 
-    return triton.inner(x, y, reduction)
+    return kernels.inner(x, y, reduction)
 
 
 def _centred_fake(g: Tensor, x: Tensor, reduction: str) -> Tensor:
     return torch.empty_like(x)
 
 
-def _centred_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    g, x, ctx.reduction = inputs
-    ctx.save_for_backward(g, x)
-
-
 def _centred_backward(ctx: Any, v: Tensor) -> Grads:
     g, x = ctx.saved_tensors
     v = dense_like(v, x)
-    return 2 * inner(x, v, ctx.reduction), centred(g, v, ctx.reduction), None
+    return 2 * inner(x, v, *ctx.options), centred(g, v, *ctx.options)
 
 
-@operator(fake=_centred_fake, setup_context=_centred_setup, backward=_centred_backward)
+@operator("ganframe_kernels::pairwise_diversity_centred", fake=_centred_fake, backward=_centred_backward)
 def centred(g: Tensor, x: Tensor, reduction: str) -> Tensor:
-    """Gradient of g * fwd(x) by x."""
-    from ganframe_kernels.pairwise_diversity import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradient of g * fwd(x) by x."""
+    from ganframe_kernels.pairwise_diversity import kernels  # needs Triton
 
-    return triton.centred(g, x, reduction)
-
-
-def _fwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    x, ctx.reduction = inputs
-    ctx.save_for_backward(x)
+    return kernels.centred(g, x, reduction)
 
 
 def _fwd_backward(ctx: Any, g: Tensor) -> Grads:
     (x,) = ctx.saved_tensors
-    return centred(g, x, ctx.reduction), None
+    return (centred(g, x, *ctx.options),)
 
 
-@operator(fake=_scalar_fake, setup_context=_fwd_setup, backward=_fwd_backward)
+@operator("ganframe_kernels::pairwise_diversity_fwd", fake=_scalar_fake, backward=_fwd_backward)
 def fwd(x: Tensor, reduction: str) -> Tensor:
     """See `pairwise_diversity`."""
-    from ganframe_kernels.pairwise_diversity import triton  # noqa: PLC0415  Triton may be absent
+    from ganframe_kernels.pairwise_diversity import kernels  # needs Triton
 
-    return triton.inner(x, None, reduction)
+    return kernels.inner(x, None, reduction)

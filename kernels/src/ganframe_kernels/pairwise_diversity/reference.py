@@ -8,7 +8,7 @@ from ganframe_kernels.precision import compute_dtype
 
 
 def factor(n: int, reduction: str) -> float:
-    """What the squared distances of n samples to their mean, summed, are multiplied with."""
+    """Return the factor of the summed squared distances of n samples to their mean."""
     if reduction == "sum":
         return float(n)
     return 2.0 / (n - 1) if n > 1 else 0.0

@@ -1,4 +1,4 @@
-"""The adversarial losses over a map of raw scores in one kernel, with gradients of every order."""
+"""Adversarial losses over a map of raw scores in one kernel, with gradients of every order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganframe_kernels.autograd import Grads, operator, vjp
-from ganframe_kernels.checks import check_choice, check_device, check_floating, check_shape, wrong
+from ganframe_kernels.checks import check_choice, check_device, check_floating, check_shape, value_error
 from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.layout import dense
 from ganframe_kernels.patch_loss import reference
@@ -27,7 +27,7 @@ def patch_loss(
     other: Tensor | None = None,
     reduction: Literal["mean", "sum", "none"] = "mean",
 ) -> Tensor:
-    """Compute what raw outputs C of a discriminator cost, with C in nats for `bce` and without a sigmoid in all kinds.
+    """Compute the loss of raw outputs C of a discriminator: logits in nats for `bce`, without a sigmoid in all kinds.
 
     | kind | real=True | real=False | the generator's loss on its fakes |
     |---|---|---|---|
@@ -38,29 +38,29 @@ def patch_loss(
     | `hinge_generator`, `wasserstein` | -C | C | real=True (Arjovsky et al. 2017, arXiv:1701.07875) |
     | `relativistic` | softplus(other - C) | softplus(C - other) | real=True, C of fakes, other of reals |
 
-    The relativistic kind pairs (Jolicoeur-Martineau 2018, arXiv:1807.00734): for the discriminator C is of the reals
-    and `other` of the fakes. The costs are finite for logits of any finite size that float32 can square.
+    The relativistic kind compares pairs (Jolicoeur-Martineau 2018, arXiv:1807.00734): for the discriminator C is of the
+    reals and `other` of the fakes. The losses are finite for finite logits whose square float32 can hold.
 
     Args:
         logits: Raw outputs (N, ...), a sample's scores in any shape and layout.
-        real: Whether the samples should be called real.
+        real: Whether the samples are to be classified as real.
         kind: One of KINDS, see above.
-        target: (N,), in any floating dtype: takes the place of `real`, and each score of sample n costs
-            `t as_real + (1 - t) as_fake` with t = target[n]: soft, noisy or flipped labels.
-        other: For the relativistic kind, and only there: the scores that the logits are compared with, of their shape.
+        target: (N,), in any floating dtype: replaces `real`; the loss of each score of sample n is
+            `t real_loss + (1 - t) fake_loss` with t = target[n]: soft, noisy or flipped labels.
+        other: For the relativistic kind, and only there: the scores to compare the logits with, of the same shape.
         reduction: `mean` or `sum` over all scores, or `none`. The mean of no scores is nan.
 
     Returns:
-        A scalar, or for `none` a tensor of the shape of the logits: float64 for float64, float32 for all else, since
-        costs may leave the range of the half types. Gradients have the dtypes of what they belong to.
+        A scalar, or for `none` a tensor of the shape of the logits: float64 for float64, float32 for all others,
+        since losses may leave the range of the half types. Gradients have the dtypes of their tensors.
 
     Raises:
         TypeError: logits, target or other is not a floating tensor.
-        ValueError: A shape, a device or an option is wrong, or `other` is missing or too much.
+        ValueError: A shape, a device or an option is wrong, or `other` is missing or not allowed.
     """
     check_floating("logits", logits)
     if logits.ndim == 0:
-        raise wrong("logits", "at least 1 dimension (N, ...)", "shape ()")
+        raise value_error("logits", "at least 1 dimension (N, ...)", "shape ()")
     check_choice("kind", kind, KINDS)
     check_choice("reduction", reduction, ("mean", "sum", "none"))
     if target is not None:
@@ -68,13 +68,13 @@ def patch_loss(
         check_shape("target", target, (logits.shape[0],))
         check_device("target", target, logits.device)
     if (other is not None) != (kind == "relativistic"):
-        raise wrong("other", f"{'a tensor' if other is None else 'None'} for kind={kind!r}", type(other).__name__)
+        raise value_error("other", f"{'a tensor' if other is None else 'None'} for kind={kind!r}", type(other).__name__)
     if other is not None:
         check_floating("other", other)
         check_shape("other", other, tuple(logits.shape))
         check_device("other", other, logits.device)
     options = (bool(real), kind, reduction)
-    # Label policies do not learn their targets: the kernels have no gradient for them. And offsets are int32.
+    # The kernels have no gradient by the target, since label policies do not learn it, and their offsets are int32.
     learned = target is not None and target.requires_grad
     if learned or logits.numel() >= 2**31 or not use_triton(logits, "patch_loss"):
         return reference.patch_loss(logits, other, target, *options)
@@ -82,7 +82,7 @@ def patch_loss(
 
 
 def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
-    """Side of the input patch that one output of a stack of convolutions sees, in pixels.
+    """Return the side, in pixels, of the input patch that one output of a stack of convolutions sees.
 
     Args:
         layers: (kernel, stride) of each convolution or pooling, from the input to the output, each at least 1.
@@ -93,13 +93,13 @@ def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
     size, step = 1, 1
     for kernel, stride in layers:
         if kernel < 1 or stride < 1:
-            raise wrong("layers", "pairs (kernel, stride) of at least 1", (kernel, stride))
+            raise value_error("layers", "pairs (kernel, stride) of at least 1", (kernel, stride))
         size += (kernel - 1) * step
         step *= stride
     return size
 
 
-# The operators. logits are dense; other tensors of their shape are brought to their layout.
+# The operators. logits are dense; other tensors of their shape are converted to their layout.
 
 
 def _bwdbwd_fake(v: Tensor, g: Tensor, logits: Tensor, *_: object) -> tuple[Tensor, Tensor]:
@@ -107,21 +107,16 @@ def _bwdbwd_fake(v: Tensor, g: Tensor, logits: Tensor, *_: object) -> tuple[Tens
     return torch.empty_like(like, dtype=compute_dtype(logits.dtype)), torch.empty_like(logits)
 
 
-def _bwdbwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    *tensors, ctx.real, ctx.kind, ctx.reduction = inputs
-    ctx.save_for_backward(*tensors)
-
-
 def _bwdbwd_backward(ctx: Any, *grads: Tensor) -> Grads:
     v, g, logits, other, target = ctx.saved_tensors
 
     def function(v: Tensor, g: Tensor, logits: Tensor, other: Tensor | None) -> Any:
-        return reference.bwdbwd(v, g, logits, other, target, ctx.real, ctx.kind, ctx.reduction)
+        return reference.bwdbwd(v, g, logits, other, target, *ctx.options)
 
-    return *vjp(function, (v, g, logits, other), grads), None, None, None, None
+    return *vjp(function, (v, g, logits, other), grads), None
 
 
-@operator(fake=_bwdbwd_fake, setup_context=_bwdbwd_setup, backward=_bwdbwd_backward)
+@operator("ganframe_kernels::patch_loss_bwdbwd", fake=_bwdbwd_fake, backward=_bwdbwd_backward)
 def bwdbwd(
     v: Tensor,
     g: Tensor,
@@ -132,10 +127,10 @@ def bwdbwd(
     kind: str,
     reduction: str,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of sum(v * dlogits) by g and by the logits, for the dlogits that `bwd` returns."""
-    from ganframe_kernels.patch_loss import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradients of sum(v * dlogits) by g and by the logits, for the dlogits that `bwd` returns."""
+    from ganframe_kernels.patch_loss import kernels  # needs Triton
 
-    return triton.bwdbwd(v, g, logits, other, target, real, kind, reduction)
+    return kernels.bwdbwd(v, g, logits, other, target, real, kind, reduction)
 
 
 def _bwd_fake(g: Tensor, logits: Tensor, other: Tensor | None, *_: object) -> tuple[Tensor, Tensor]:
@@ -143,30 +138,24 @@ def _bwd_fake(g: Tensor, logits: Tensor, other: Tensor | None, *_: object) -> tu
     return torch.empty_like(logits), dother
 
 
-def _bwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    *tensors, ctx.real, ctx.kind, ctx.reduction = inputs
-    ctx.save_for_backward(*tensors)
-    ctx.set_materialize_grads(False)
-
-
 def _bwd_backward(ctx: Any, v: Tensor | None, vother: Tensor | None) -> Grads:
     g, logits, other, target = ctx.saved_tensors
     if other is not None and vother is not None:
         v = -vother if v is None else v - vother
     if v is None:
-        return None, None, None, None, None, None, None
-    dg, dlogits = bwdbwd(v, g, logits, other, target, ctx.real, ctx.kind, ctx.reduction)
-    return dg, dlogits, None if other is None else -dlogits.to(other.dtype), None, None, None, None
+        return None, None, None, None
+    dg, dlogits = bwdbwd(v, g, logits, other, target, *ctx.options)
+    return dg, dlogits, None if other is None else -dlogits.to(other.dtype), None
 
 
-@operator(fake=_bwd_fake, setup_context=_bwd_setup, backward=_bwd_backward)
+@operator("ganframe_kernels::patch_loss_bwd", fake=_bwd_fake, backward=_bwd_backward, materialize_grads=False)
 def bwd(
     g: Tensor, logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of sum(g * loss) by the logits and by other; the second is empty without other."""
-    from ganframe_kernels.patch_loss import triton  # noqa: PLC0415  Triton may be absent
+    """Return the gradients of sum(g * loss) by the logits and by other; the second is empty without other."""
+    from ganframe_kernels.patch_loss import kernels  # needs Triton
 
-    return triton.bwd(g, logits, other, target, real, kind, reduction)
+    return kernels.bwd(g, logits, other, target, real, kind, reduction)
 
 
 def _fwd_fake(
@@ -176,20 +165,15 @@ def _fwd_fake(
     return torch.empty_like(logits, dtype=dtype) if reduction == "none" else logits.new_empty((), dtype=dtype)
 
 
-def _fwd_setup(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:
-    *tensors, ctx.real, ctx.kind, ctx.reduction = inputs
-    ctx.save_for_backward(*tensors)
-
-
 def _fwd_backward(ctx: Any, g: Tensor) -> Grads:
     logits, other, target = ctx.saved_tensors
-    dlogits, dother = bwd(g, logits, other, target, ctx.real, ctx.kind, ctx.reduction)
-    return dlogits, None if other is None else dother, None, None, None, None
+    dlogits, dother = bwd(g, logits, other, target, *ctx.options)
+    return dlogits, None if other is None else dother, None
 
 
-@operator(fake=_fwd_fake, setup_context=_fwd_setup, backward=_fwd_backward)
+@operator("ganframe_kernels::patch_loss_fwd", fake=_fwd_fake, backward=_fwd_backward)
 def fwd(logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str) -> Tensor:
     """See `patch_loss`."""
-    from ganframe_kernels.patch_loss import triton  # noqa: PLC0415  Triton may be absent
+    from ganframe_kernels.patch_loss import kernels  # needs Triton
 
-    return triton.fwd(logits, other, target, real, kind, reduction)
+    return kernels.fwd(logits, other, target, real, kind, reduction)

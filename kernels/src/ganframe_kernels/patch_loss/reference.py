@@ -11,17 +11,17 @@ from torch.nn import functional as F
 from ganframe_kernels.autograd import Grads, vjp
 from ganframe_kernels.precision import compute_dtype
 
-Cost = Callable[[Tensor], Tensor]
+Loss = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What one raw output C costs."""
+    """The losses of one raw output C."""
 
-    as_real: Cost
-    """Where the sample should be called real."""
-    as_fake: Cost
-    """Where the sample should be called fake."""
+    real_loss: Loss
+    """Loss of a sample to be classified as real."""
+    fake_loss: Loss
+    """Loss of a sample to be classified as fake."""
 
 
 _BCE = Kind(lambda c: F.softplus(-c), F.softplus)
@@ -41,23 +41,23 @@ KINDS = {
 def patch_loss(
     logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str
 ) -> Tensor:
-    """Compute the costs, in float32 for the half types, and reduce them."""
+    """Compute the losses, in float32 for the half types, and reduce them."""
     c = logits.to(compute_dtype(logits.dtype))
     if other is not None:
         c = c - other.to(c.dtype)
-    cost = KINDS[kind]
+    functions = KINDS[kind]
     if target is None:
-        costs = cost.as_real(c) if real else cost.as_fake(c)
+        losses = functions.real_loss(c) if real else functions.fake_loss(c)
     else:
         t = target.to(c.dtype).reshape(-1, *(1,) * (c.ndim - 1))
-        costs = t * cost.as_real(c) + (1 - t) * cost.as_fake(c)
-    return {"none": costs.clone, "sum": costs.sum, "mean": costs.mean}[reduction]()
+        losses = t * functions.real_loss(c) + (1 - t) * functions.fake_loss(c)
+    return {"none": losses.clone, "sum": losses.sum, "mean": losses.mean}[reduction]()
 
 
 def bwd(
     g: Tensor, logits: Tensor, other: Tensor | None, target: Tensor | None, real: bool, kind: str, reduction: str
 ) -> Grads:
-    """Gradients of sum(g * loss) by the logits and by other."""
+    """Return the gradients of sum(g * loss) by the logits and by other."""
     return vjp(lambda x, y: patch_loss(x, y, target, real, kind, reduction), (logits, other), (g,))
 
 
@@ -71,5 +71,5 @@ def bwdbwd(
     kind: str,
     reduction: str,
 ) -> Grads:
-    """Gradients of sum(v * dlogits) by g and by the logits."""
+    """Return the gradients of sum(v * dlogits) by g and by the logits."""
     return vjp(lambda g, x: bwd(g, x, other, target, real, kind, reduction)[:1], (g, logits), (v,))

@@ -11,7 +11,7 @@ from torch import Tensor
 from ganframe_kernels import bias_act as bias_act_op
 from ganframe_kernels.autograd import Grads, operator
 from ganframe_kernels.bias_act import reference as bias_act_reference
-from ganframe_kernels.checks import check_choice, check_device, check_floating, check_rank, wrong
+from ganframe_kernels.checks import check_choice, check_device, check_floating, check_rank, value_error
 from ganframe_kernels.dispatch import use_triton
 from ganframe_kernels.layout import dense, is_channels_last
 from ganframe_kernels.upfirdn2d import reference
@@ -20,7 +20,7 @@ __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upfirdn2d_b
 
 Implementation = Literal["cuda", "ref"]
 IDENTITY = (1, "linear", 0.0, 1.0, None)
-"""The options of bias_act that change nothing: dim, act, alpha, gain and clamp."""
+"""Options of bias_act that change nothing: dim, act, alpha, gain and clamp."""
 
 
 def setup_filter(
@@ -35,27 +35,27 @@ def setup_filter(
 
     Args:
         f: Taps: (height, width), or (taps,) for a separable filter, a number, or None for the identity.
-        device: Where the filter goes.
-        normalize: Scale it to a sum of 1, which keeps the brightness.
-        flip_filter: Reverse it along each axis.
+        device: Device of the filter.
+        normalize: Whether to scale it to a sum of 1, which keeps the brightness.
+        flip_filter: Whether to reverse it along each axis.
         gain: Factor of the signal, over both axes.
-        separable: Keep one-dimensional taps so, which makes two passes of few taps instead of one of many. None
-            does that from 8 taps on.
+        separable: Whether to keep one-dimensional taps, which makes two passes of few taps instead of one of many. None
+            keeps them from 8 taps on.
 
     Returns:
         float32: (height, width), or (taps,) where separable.
 
     Raises:
-        ValueError: f has more than two axes, or none of its taps.
+        ValueError: f has more than two axes, or no taps.
     """
     taps = torch.as_tensor(1.0 if f is None else f, dtype=torch.float32, device=device)
     if taps.ndim > 2 or taps.numel() == 0:
-        raise wrong("f", "a number, (taps,) or (height, width), none of them 0", f"shape {tuple(taps.shape)}")
+        raise value_error("f", "a number, (taps,) or (height, width), none of them 0", f"shape {tuple(taps.shape)}")
     taps = taps.reshape(1) if taps.ndim == 0 else taps
     if separable is None:
         separable = taps.ndim == 1 and taps.numel() >= 8
     if separable and taps.ndim == 2:
-        raise wrong("separable", "False or None for a filter of two axes", separable)
+        raise value_error("separable", "False or None for a filter of two axes", separable)
     if taps.ndim == 1 and not separable:
         taps = taps.outer(taps)
     if normalize:
@@ -94,7 +94,7 @@ def upfirdn2d(
 
     Raises:
         TypeError: x or f is not a floating tensor.
-        ValueError: a shape, device or option is out of its range, or the result would have no pixel.
+        ValueError: A shape, device or option is out of its range, or the result would have no pixel.
     """
     return _resample(x, f, up, down, padding, flip_filter, gain, impl, None, IDENTITY)
 
@@ -115,7 +115,7 @@ def upfirdn2d_bias_act(
 ) -> Tensor:
     """Compute `bias_act(upfirdn2d(x, f, ...), b, ...)`, in one pass where the activation is piecewise linear.
 
-    The arguments are those of both functions; `gain` is that of the filter and `act_gain` that of the activation.
+    The arguments are those of both functions; `gain` belongs to the filter and `act_gain` to the activation.
     """
     check_floating("x", x)
     check_rank("x", x, "NCHW")
@@ -174,27 +174,27 @@ def downsample2d(
 
 
 def pair(argument: str, value: int | Sequence[int]) -> tuple[int, int]:
-    """A factor, or factors [x, y], as (x, y)."""
+    """Return a factor, or factors [x, y], as (x, y)."""
     x, y = (value, value) if isinstance(value, int) else value
     if x < 1 or y < 1:
-        raise wrong(argument, "a factor of at least 1, or two [x, y]", value)
+        raise value_error(argument, "a factor of at least 1, or two [x, y]", value)
     return x, y
 
 
 def sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
-    """A padding as (left, right, top, bottom)."""
+    """Return a padding as (left, right, top, bottom)."""
     if isinstance(padding, int):
         return padding, padding, padding, padding
     if len(padding) == 2:
         return padding[0], padding[0], padding[1], padding[1]
     if len(padding) != 4:
-        raise wrong("padding", "a number, [x, y] or [left, right, top, bottom]", padding)
+        raise value_error("padding", "a number, [x, y] or [left, right, top, bottom]", padding)
     left, right, top, bottom = padding
     return left, right, top, bottom
 
 
 def filter_size(f: Tensor | None) -> tuple[int, int]:
-    """Height and width of a filter."""
+    """Return the height and width of a filter."""
     return (1, 1) if f is None else (f.shape[0], f.shape[-1])
 
 
@@ -214,7 +214,7 @@ def _resample(
     b: Tensor | None,
     options: tuple[int, str, float, float, float | None],
 ) -> Tensor:
-    """Check, then run one pass, or one for each axis of a separable filter; b and the options go into the last."""
+    """Check, then run one pass, or one for each axis of a separable filter; b and the options apply to the last."""
     check_floating("x", x)
     check_rank("x", x, "NCHW")
     check_choice("impl", impl, ("cuda", "ref"))
@@ -223,13 +223,15 @@ def _resample(
     check_floating("f", f)
     check_device("f", f, x.device)
     if f.ndim not in (1, 2) or f.numel() == 0:
-        raise wrong("f", "shape (taps,) or (height, width), none of them 0", f"shape {tuple(f.shape)}")
+        raise value_error("f", "shape (taps,) or (height, width), none of them 0", f"shape {tuple(f.shape)}")
     if f.requires_grad:
-        raise wrong("f", "a constant filter", "one that requires a gradient")
+        raise value_error("f", "a constant filter", "one that requires a gradient")
     (ux, uy), (dx, dy), (left, right, top, bottom) = pair("up", up), pair("down", down), sides(padding)
     height, width = filter_size(f)
     if x.shape[2] * uy + top + bottom < height or x.shape[3] * ux + left + right < width:
-        raise wrong("x", f"an image that covers the filter ({height}, {width})", f"shape {tuple(x.shape)}, {padding=}")
+        raise value_error(
+            "x", f"an image that covers the filter ({height}, {width})", f"shape {tuple(x.shape)}, {padding=}"
+        )
     passes = [(f, (ux, uy), (dx, dy), (left, right, top, bottom), flip_filter, float(gain))]
     if f.ndim == 1:
         passes = [
@@ -246,7 +248,7 @@ def _resample(
     return fwd(x, passes[-1][0], b, *passes[-1][1:], *options[1:])
 
 
-# The operator. Its adjoint is itself, with up and down swapped and the filter flipped, so that it has every order.
+# The operator. Its adjoint is itself with up and down swapped and the filter flipped, so that it has every order.
 
 
 def _empty(x: Tensor, f: Tensor, up: Sequence[int], down: Sequence[int], padding: Sequence[int]) -> Tensor:
@@ -265,30 +267,30 @@ def _fake(
     return _empty(x, f, up, down, padding)
 
 
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, f, b, ctx.up, ctx.down, ctx.padding, ctx.flip_filter, ctx.gain, *ctx.options = inputs
+def _save(ctx: Any, output: Tensor, x: Tensor, f: Tensor, b: Tensor | None, *options: Any) -> Grads:
     ctx.shape = x.shape
-    # The activation's slope follows from its result; see bias_act.
-    ctx.save_for_backward(f, b, None if b is None and tuple(ctx.options) == IDENTITY[1:] else output)
+    # The slope of the activation follows from its result; see bias_act.
+    return f, b, None if b is None and options[5:] == IDENTITY[1:] else output
 
 
 def _backward(ctx: Any, dz: Tensor) -> Grads:
     f, b, y = ctx.saved_tensors
+    up, down, padding, flip_filter, gain, *bias_act_options = ctx.options
     db = None
     if y is not None:
-        dz, db = bias_act_op.bwd(dz, y, b, 1, *ctx.options)
-    (ux, uy), (dx, dy), (left, _, top, _) = ctx.up, ctx.down, ctx.padding
+        dz, db = bias_act_op.bwd(dz, y, b, 1, *bias_act_options)
+    (ux, uy), (dx, dy), (left, _, top, _) = up, down, padding
     adjoint = (
         f.shape[1] - left - 1,
         ctx.shape[3] * ux - dz.shape[3] * dx + left - ux + 1,
         f.shape[0] - top - 1,
         ctx.shape[2] * uy - dz.shape[2] * dy + top - uy + 1,
     )
-    grad = fwd(dense(dz), f, None, ctx.down, ctx.up, adjoint, not ctx.flip_filter, ctx.gain, *IDENTITY[1:])
-    return grad, None, None if b is None else db, *(None for _ in range(9))
+    grad = fwd(dense(dz), f, None, down, up, adjoint, not flip_filter, gain, *IDENTITY[1:])
+    return grad, None, None if b is None else db
 
 
-@operator(fake=_fake, setup_context=_setup, backward=_backward)
+@operator("ganframe_kernels::upfirdn2d_fwd", fake=_fake, backward=_backward, save=_save)
 def fwd(
     x: Tensor,
     f: Tensor,
@@ -303,8 +305,8 @@ def fwd(
     act_gain: float,
     clamp: float | None,
 ) -> Tensor:
-    """See `upfirdn2d_bias_act`, with every option resolved, a filter of two axes, and a piecewise linear activation."""
-    from ganframe_kernels.upfirdn2d import triton  # noqa: PLC0415  Triton may be absent
+    """Run `upfirdn2d_bias_act`, with every option resolved, a filter of two axes, and a piecewise linear activation."""
+    from ganframe_kernels.upfirdn2d import kernels  # needs Triton
 
     y = _empty(x, f, up, down, padding)
-    return triton.fwd(y, x, f, b, up, down, padding, flip_filter, gain, act, alpha, act_gain, clamp)
+    return kernels.fwd(y, x, f, b, up, down, padding, flip_filter, gain, act, alpha, act_gain, clamp)

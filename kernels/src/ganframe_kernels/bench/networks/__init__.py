@@ -1,1 +1,1 @@
-"""Networks whose whole training steps are timed, out of the operations of this package."""
+"""Networks whose whole training steps are timed, built from this package's operations."""

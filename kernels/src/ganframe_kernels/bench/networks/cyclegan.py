@@ -1,7 +1,7 @@
-"""CycleGAN: Zhu et al. 2017, arXiv:1703.10593, appendix, out of the operations of this package.
+"""CycleGAN: Zhu et al. 2017, arXiv:1703.10593, appendix, built from this package's operations.
 
-From 3 to 3 channels and with `width` 64, the generator with 9 blocks has 11,378,179 parameters and the discriminator,
-with a receptive field of 70, 2,764,737.
+With 3 input and output channels and `width` 64, the generator with 9 blocks has 11,378,179 parameters, and the
+discriminator, with a receptive field of 70 pixels, 2,764,737.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ganframe_kernels.instance_norm import InstanceNormAct2d
 
 
 class ResNet(nn.Module):
-    """Images (N, 3, H, W) to images of the same shape; H and W are multiples of 4.
+    """The generator: images (N, 3, H, W) to images of the same shape; H and W are multiples of 4.
 
-    Every padding by reflection is done by the norm before the convolution that needs it.
+    Every reflection padding is done by the norm before the convolution that needs it.
 
     Args:
-        blocks: Residual blocks.
+        blocks: Number of residual blocks.
         width: Channels of the first layer.
     """
 
@@ -51,7 +51,7 @@ class ResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """x + f(x), with two convolutions in f; x has a border of one pixel, and so has the result of all but the last."""
+    """x + f(x), with two convolutions in f; x has a border of one pixel, and so has every result but the last."""
 
     def __init__(self, channels: int, last: bool) -> None:
         super().__init__()
@@ -61,13 +61,13 @@ class Block(nn.Module):
         self.second_norm = InstanceNormAct2d(channels, padding=0 if last else 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of the same channels."""
+        """Return features with the same number of channels."""
         y = self.first_norm(self.first(x))
         return self.second_norm(self.second(y), residual=x[..., 1:-1, 1:-1])
 
 
 class PatchGAN(nn.Sequential):
-    """Images (N, 3, H, W) to logits, one for each patch of 70 x 70.
+    """The discriminator: images (N, 3, H, W) to logits, one for each patch of 70 x 70 pixels.
 
     Args:
         width: Channels of the first layer.

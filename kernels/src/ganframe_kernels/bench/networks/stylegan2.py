@@ -1,4 +1,4 @@
-"""StyleGAN2, configuration F: Karras et al. 2020, arXiv:1912.04958, out of the operations of this package.
+"""StyleGAN2, configuration F: Karras et al. 2020, arXiv:1912.04958, built from this package's operations.
 
 At 256 x 256 and with `base` 32768 the generator has 30,034,338 parameters and the discriminator 28,864,129.
 """
@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from ganframe_kernels import ops
 
 LATENT = 512
-"""Numbers of a latent z, and of a w, which the mapping makes of it."""
+"""Dimensions of a latent z, and of the w that the mapping computes from it."""
 
 MOST = 512
-"""Channels of the widest layer."""
+"""Largest number of channels of a layer."""
 
 
 class Generator(nn.Module):
@@ -39,18 +39,18 @@ class Generator(nn.Module):
         self.blocks = nn.ModuleList(Block(widths[low], widths[high]) for low, high in pairwise(widths))
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Make images."""
+        """Generate images."""
         return self.synthesize(self.mapped(latent))
 
     def mapped(self, latent: Tensor) -> Tensor:
-        """The latents w of latents z, both (N, LATENT)."""
+        """Map latents z to latents w, both (N, LATENT)."""
         w = latent * (latent.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.mapping:
             w = layer(w)
         return w
 
     def synthesize(self, w: Tensor) -> Tensor:
-        """The images of latents w."""
+        """Generate the images of latents w."""
         x = self.first(self.constant.expand(len(w), -1, -1, -1), self.first.style(w))
         image = self.first_image(x, w)
         for block in self.blocks:
@@ -59,7 +59,7 @@ class Generator(nn.Module):
 
 
 class Block(nn.Module):
-    """Doubles the sides, and adds to the image."""
+    """Two layers that double the sides, and add to the image."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -70,9 +70,9 @@ class Block(nn.Module):
         self.filter: Tensor
 
     def forward(self, x: Tensor, image: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and image of twice the sides."""
+        """Return features and image with twice the sides."""
         style = self.second.style(w)
-        # The second layer alone reads what the first makes, which can so be multiplied by the style at once.
+        # Only the second layer reads the first, which can therefore apply the second's style.
         x = self.first(x, self.first.style(w), next_style=style)
         x = self.second(x, style, styled=True)
         return x, ops.upsample2d(image, self.filter) + self.image(x, w)
@@ -122,7 +122,7 @@ class ToImage(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """The image (N, 3, H, W) of features (N, channels, H, W)."""
+        """Return the image (N, 3, H, W) of features (N, channels, H, W)."""
         style = self.style(w) / sqrt(self.weight.shape[1])
         x = ops.modulated_conv2d(x, self.weight, style, demodulate=False, fused_modconv=False)
         return ops.bias_act(x, self.bias, clamp=256)
@@ -146,13 +146,13 @@ class Discriminator(nn.Module):
         self.judge = Linear(widths[4], 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Judge images."""
+        """Return the logits of images."""
         x = ops.minibatch_stddev(self.blocks(self.from_image(image)))
         return self.judge(self.hidden(self.last(x).flatten(1)))
 
 
 class Residual(nn.Module):
-    """Halves the sides: two convolutions, beside one of 1 x 1."""
+    """Two convolutions that halve the sides, plus a skip connection by one of 1 x 1."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Residual(nn.Module):
         self.skip = Convolution(before, after, 1, down=2, act="linear", gain=sqrt(0.5), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of half the sides."""
+        """Return features with half the sides."""
         return self.second(self.first(x)) + self.skip(x)
 
 
@@ -187,7 +187,7 @@ class Convolution(nn.Module):
         self.filter: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of `after` channels."""
+        """Return features with `after` channels."""
         weight = (self.weight / sqrt(self.weight[0].numel())).to(x.dtype)
         x = ops.conv2d_resample(x, weight, self.filter, down=self.down, padding=self.weight.shape[-1] // 2)
         return ops.bias_act(x, self.bias, act=self.act, gain=self.gain, clamp=256 * self.gain)
@@ -203,11 +203,11 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.full((after,), bias / rate))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Vectors (N, after)."""
+        """Return vectors (N, after)."""
         x = F.linear(x, self.weight * (self.rate / sqrt(self.weight.shape[1])))
         return ops.bias_act(x, self.bias * self.rate, act=self.act)
 
 
 def _widths(side: int, base: int) -> dict[int, int]:
-    """Channels at every resolution, from 4 to `side`."""
+    """Return the number of channels at every resolution, from 4 to `side`."""
     return {4 * 2**step: min(base // (4 * 2**step), MOST) for step in range((side // 4).bit_length())}

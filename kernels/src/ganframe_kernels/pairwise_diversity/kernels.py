@@ -2,8 +2,8 @@
 # Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of pairwise_diversity.
 
-A batch is a matrix of N rows, the samples, and K columns. One program handles some columns, chunk of rows after chunk.
-All rows are taken relative to the first: where the samples are close together, these differences are exact, while the
+A batch is a matrix of N rows, the samples, and K columns. One program handles some columns, in chunks of rows. All rows
+are taken relative to the first: where the samples are close together, these differences are exact, while the
 mean of the raw numbers would be rounded.
 """
 
@@ -23,7 +23,7 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def _chunk(X, start, N, K, ACC: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr):
-    """The rows from start of this program's columns less row 0, how many there are, and their offsets and mask."""
+    """Return the rows from start, minus row 0, of this program's columns, their number, and their offsets and mask."""
     n = (start + tl.arange(0, BLOCK_N))[:, None]
     k = (tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K))[None, :]
     mask = (n < N) & (k < K)
@@ -37,7 +37,7 @@ def inner_kernel(
     X, Y, PARTIAL, N, K,
     SAME: tl.constexpr, ACC: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Inner products of the centred columns, summed over the program; with SAME, y is x."""
+    """Sum the inner products of the program's centred columns; with SAME, y is x."""
     # Chunks are merged by their means and co-moments (Chan, Golub and LeVeque 1983, eq. 1.5): one read, no
     # cancellation.
     mean_x = tl.zeros([BLOCK_K], ACC)
@@ -66,7 +66,7 @@ def centred_kernel(
     G, X, Y, N, K, FACTOR: tl.constexpr,
     ONE_CHUNK: tl.constexpr, ACC: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Y = FACTOR g (x - mean)."""
+    """Compute Y = FACTOR g (x - mean)."""
     g = tl.load(G).to(ACC) * FACTOR
     if ONE_CHUNK:
         x, count, offsets, mask = _chunk(X, 0, N, K, ACC, BLOCK_N, BLOCK_K)

@@ -3,11 +3,11 @@
 """Kernels and launchers of filtered_lrelu, for separable filters and contiguous images.
 
 Along one axis, z = U x upsamples and filters and y = D a filters and downsamples: bands of which each row has the taps
-of its filter. A program computes a tile of one plane by products of small dense pieces of these matrices,
-`D act(U x U^T) D^T`; nothing at the higher resolution reaches memory. Axes: o of the result, p of the higher
+of its filter. A program computes a tile of one plane by products of small dense blocks of these matrices,
+`D act(U x U^T) D^T`; nothing at the higher resolution is written to memory. Axes: o of the result, p of the higher
 resolution, i of x.
 
-Matrix units round float32, and without them the pieces do not fit the registers: on a GPU the half types alone take
+Matrix units round float32, and without them the blocks do not fit into registers: on a GPU only the half types use
 these kernels.
 """
 
@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ganframe_kernels.bias_act.triton import clamped, unclamped
+from ganframe_kernels.bias_act.kernels import clamped, unclamped
 from ganframe_kernels.filtered_lrelu.shapes import Options, result_shape
 from ganframe_kernels.launch import accumulator, launch
 from ganframe_kernels.tuning import tuned
@@ -28,7 +28,7 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def _up(F, p, i, pad, UP: tl.constexpr, TAPS: tl.constexpr, FLIP: tl.constexpr, ACC: tl.constexpr):
-    """The piece of U at p and i, which broadcast to a matrix."""
+    """Return the block of U at p and i, which broadcast to a matrix."""
     k = i * UP + pad - p
     inside = (k >= 0) & (k < TAPS)
     return tl.load(F + (k if FLIP else TAPS - 1 - k), inside, other=0.0).to(ACC) * UP
@@ -36,7 +36,7 @@ def _up(F, p, i, pad, UP: tl.constexpr, TAPS: tl.constexpr, FLIP: tl.constexpr, 
 
 @triton.jit
 def _down(F, o, p, DOWN: tl.constexpr, TAPS: tl.constexpr, FLIP: tl.constexpr, ACC: tl.constexpr):
-    """The piece of D at o and p, which broadcast to a matrix."""
+    """Return the block of D at o and p, which broadcast to a matrix."""
     k = p - o * DOWN
     inside = (k >= 0) & (k < TAPS)
     return tl.load(F + (k if FLIP else TAPS - 1 - k), inside, other=0.0).to(ACC)
@@ -44,7 +44,7 @@ def _down(F, o, p, DOWN: tl.constexpr, TAPS: tl.constexpr, FLIP: tl.constexpr, A
 
 @triton.jit
 def _piece(X, row, column, height, width, ACC: tl.constexpr):
-    """The plane X at rows and columns, 0 outside of it."""
+    """Return the plane X at these rows and columns, 0 outside of it, and the mask."""
     r, c = row[:, None], column[None, :]
     inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
     return tl.load(X + r * width + c, inside, other=0.0).to(ACC), inside
@@ -52,13 +52,13 @@ def _piece(X, row, column, height, width, ACC: tl.constexpr):
 
 @triton.jit
 def _product(a, b, c, PRECISION: tl.constexpr, ACC: tl.constexpr):
-    """The product a b c."""
+    """Return the product a b c."""
     return tl.dot(tl.dot(a, b, input_precision=PRECISION, out_dtype=ACC), c, input_precision=PRECISION, out_dtype=ACC)
 
 
 @triton.jit
 def _activation(z, GAIN: tl.constexpr, SLOPE: tl.constexpr, CLAMP: tl.constexpr):
-    """The value y = clamp(gain * lrelu(z)) and its derivative by z, which is 0 where the clamp acts."""
+    """Return y = clamp(gain * lrelu(z)) and its derivative by z, which is 0 where the clamp acts."""
     one = tl.full([1, 1], GAIN, z.dtype)
     slope = tl.where(z > 0, one, one * tl.full([1, 1], SLOPE, z.dtype))
     y = z * slope
@@ -70,7 +70,7 @@ def _high(
     X, B, n, channels, row, column, p_y, p_x, FU, height, width, left, top,
     UP: tl.constexpr, TAPS_U: tl.constexpr, FLIP: tl.constexpr, PRECISION: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """A piece of x + b, or of x alone, at the higher resolution."""
+    """Return a block of x + b, or of x alone, at the higher resolution."""
     x, inside = _piece(X + n.to(tl.int64) * height * width, row, column, height, width, ACC)
     if B is not None:
         x = tl.where(inside, x + tl.load(B + n % channels).to(ACC), x)
@@ -81,7 +81,7 @@ def _high(
 
 @triton.jit
 def _least(p, pad, UP: tl.constexpr):
-    """The first i that reaches p."""
+    """Return the first i that contributes to p."""
     start = p - pad
     return tl.where(start >= 0, (start + UP - 1) // UP, -((-start) // UP))
 
@@ -93,7 +93,7 @@ def down_kernel(
     GAIN: tl.constexpr, SLOPE: tl.constexpr, CLAMP: tl.constexpr, PRECISION: tl.constexpr, ACC: tl.constexpr,
     DERIVATIVE: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_I: tl.constexpr,
 ):  # fmt: skip
-    """Y from X, or with DERIVATIVE what the derivative at X makes of V."""
+    """Compute Y from X, or with DERIVATIVE the derivative at X applied to V."""
     blocks = tl.cdiv(out_width, BLOCK)
     n = tl.program_id(0)
     first_y, first_x = tl.program_id(1) // blocks * BLOCK, tl.program_id(1) % blocks * BLOCK
@@ -122,7 +122,7 @@ def up_kernel(
     GAIN: tl.constexpr, SLOPE: tl.constexpr, CLAMP: tl.constexpr, PRECISION: tl.constexpr, ACC: tl.constexpr,
     BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_I: tl.constexpr, BLOCK_O: tl.constexpr,
 ):  # fmt: skip
-    """DX from the gradient G of the result: the adjoint of the derivative at X."""
+    """Compute DX from the gradient G of the result: the adjoint of the derivative at X, applied to G."""
     blocks = tl.cdiv(width, BLOCK)
     n = tl.program_id(0)
     first_y, first_x = tl.program_id(1) // blocks * BLOCK, tl.program_id(1) % blocks * BLOCK
@@ -138,7 +138,7 @@ def up_kernel(
     g, _ = _piece(G + n.to(tl.int64) * out_height * out_width, o_y, o_x, out_height, out_width, ACC)
     d_y = _down(FD, o_y[None, :], p_y[:, None], DOWN, TAPS_D, FLIP, ACC)
     d_x = _down(FD, o_x[:, None], p_x[None, :], DOWN, TAPS_D, FLIP, ACC)
-    # No o reaches a p outside of the higher resolution.
+    # No o contributes to a p outside of the higher resolution.
     a = slope * _product(d_y, g, d_x, PRECISION, ACC)
     u_y = _up(FU, p_y[None, :], i_y[:, None], top, UP, TAPS_U, FLIP, ACC)
     u_x = _up(FU, p_x[:, None], i_x[None, :], left, UP, TAPS_U, FLIP, ACC)
@@ -152,18 +152,18 @@ def _constants(x: Tensor, fu: Tensor, fd: Tensor, options: Options) -> dict[str,
     return {
         "UP": options.up, "DOWN": options.down, "TAPS_U": fu.shape[0], "TAPS_D": fd.shape[0],
         "FLIP": options.flip_filter, "GAIN": options.gain, "SLOPE": options.slope, "CLAMP": options.clamp,
-        # The half types have fewer digits than the matrix units keep.
+        # The matrix units keep more digits than the half types have.
         "PRECISION": "tf32" if x.element_size() == 2 else "ieee", "ACC": accumulator(x.dtype),
     }  # fmt: skip
 
 
 def _block(size: int) -> int:
-    """The least block that a matrix product takes and that holds so many."""
+    """Return the smallest block for a matrix product that holds this many elements."""
     return max(triton.next_power_of_2(size), 16)
 
 
 def down(v: Tensor | None, x: Tensor, fu: Tensor, fd: Tensor, b: Tensor | None, options: Options) -> Tensor:
-    """The result, or with v the derivative at x applied to v."""
+    """Return the result, or with v the derivative at x applied to v."""
     N, C, H, W = x.shape
     y = torch.empty(result_shape(x, fu, fd, options), dtype=x.dtype, device=x.device)
     config = tuned("filtered_lrelu", x, (N * C, *y.shape[2:]), BLOCK=16, num_warps=8)
@@ -179,7 +179,7 @@ def down(v: Tensor | None, x: Tensor, fu: Tensor, fd: Tensor, b: Tensor | None, 
 
 
 def up(g: Tensor, x: Tensor, fu: Tensor, fd: Tensor, b: Tensor | None, options: Options) -> Tensor:
-    """The gradient of sum(g * result) by x."""
+    """Return the gradient of sum(g * result) by x."""
     N, C, H, W = x.shape
     dx = torch.empty_like(x)
     config = tuned("filtered_lrelu_bwd", x, (N * C, H, W), BLOCK=16, num_warps=8)

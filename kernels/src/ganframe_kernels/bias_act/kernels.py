@@ -3,7 +3,7 @@
 """Kernels and launchers of bias_act.
 
 A tensor is a matrix of M rows and K columns without gaps: rows (n, c) and columns of pixels where it is contiguous,
-rows of pixels and columns c where the channels are innermost. One program handles a tile of it.
+rows of pixels and columns c where the channels are innermost. One program handles one tile.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def activation(x, ACT: tl.constexpr, ALPHA: tl.constexpr):
-    """The activation of x, its first derivative and its second."""
+    """Return the activation of x, and its first two derivatives."""
     zero = tl.zeros_like(x)
     one = zero + 1.0
     # max(x, 0) would turn nan into 0, and nan must reach the loss.
@@ -47,7 +47,7 @@ def activation(x, ACT: tl.constexpr, ALPHA: tl.constexpr):
         e = FALL * tl.exp(tl.where(x > 0, zero, x))
         return tl.where(x > 0, SCALE * x, e - FALL), tl.where(x > 0, zero + SCALE, e), tl.where(x > 0, zero, e)
     else:
-        e = tl.exp(-tl.abs(x))  # Of -x it would overflow.
+        e = tl.exp(-tl.abs(x))  # exp(-x) would overflow.
         s = tl.where(x < 0, e, one) / (1.0 + e)
         ds = s * (1.0 - s)
         if ACT == "sigmoid":
@@ -61,7 +61,7 @@ def activation(x, ACT: tl.constexpr, ALPHA: tl.constexpr):
 
 @triton.jit
 def _tile(M, K, channels, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr):
-    """Offsets, mask and channel of this program's tile; rows in int64, for more than 2**31 elements."""
+    """Return the offsets, mask and channel of this program's tile; rows in int64, for more than 2**31 elements."""
     m = (tl.program_id(0).to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M))[:, None]
     k = (tl.program_id(1) * BLOCK_K + tl.arange(0, BLOCK_K))[None, :]
     channel = k if CHANNELS_LAST else m % channels
@@ -71,7 +71,7 @@ def _tile(M, K, channels, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BL
 
 @triton.jit
 def _input(X, B, offsets, mask, channel, channel_mask, ACC: tl.constexpr):
-    """The sum x + b."""
+    """Return x + b."""
     x = tl.load(X + offsets, mask, other=0.0).to(ACC)
     if B is not None:
         x += tl.load(B + channel, channel_mask, other=0.0).to(ACC)
@@ -80,7 +80,7 @@ def _input(X, B, offsets, mask, channel, channel_mask, ACC: tl.constexpr):
 
 @triton.jit
 def clamped(y, CLAMP: tl.constexpr):
-    """The value y within -CLAMP and CLAMP; nan stays."""
+    """Clamp y to -CLAMP .. CLAMP; nan is kept."""
     if CLAMP is not None:
         limit = tl.full([1, 1], CLAMP, y.dtype)
         y = tl.where(y > limit, limit, tl.where(y < -limit, -limit, y))
@@ -89,7 +89,7 @@ def clamped(y, CLAMP: tl.constexpr):
 
 @triton.jit
 def unclamped(dy, y, CLAMP: tl.constexpr, DTYPE: tl.constexpr):
-    """The value dy, or 0 where y was clamped and then rounded to DTYPE."""
+    """Return dy, or 0 where y was clamped and then rounded to DTYPE."""
     if CLAMP is not None:
         # A full tensor, because Triton compares float64 with a number in float32.
         limit = tl.full([1, 1], CLAMP, y.dtype).to(DTYPE).to(y.dtype)
@@ -103,7 +103,7 @@ def fwd_kernel(
     ACT: tl.constexpr, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Y from X."""
+    """Compute Y from X."""
     offsets, mask, channel, channel_mask = _tile(M, K, channels, CHANNELS_LAST, BLOCK_M, BLOCK_K)
     y, _, _ = activation(_input(X, B, offsets, mask, channel, channel_mask, ACC), ACT, ALPHA)
     tl.store(Y + offsets, clamped(y * GAIN, CLAMP).to(Y.dtype.element_ty), mask)
@@ -115,12 +115,12 @@ def bwd_kernel(
     ACT: tl.constexpr, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, SAVED_IS_OUTPUT: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """DX and the partial sums of the bias's gradient, from DY."""
+    """Compute DX and the partial sums of the bias's gradient from DY."""
     offsets, mask, channel, channel_mask = _tile(M, K, channels, CHANNELS_LAST, BLOCK_M, BLOCK_K)
     dx = tl.load(DY + offsets, mask, other=0.0).to(ACC)
     if SAVED_IS_OUTPUT:
         y = tl.load(SAVED + offsets, mask, other=0.0).to(ACC)
-        # Only the sign of x matters: y has it, up to the sign of the gain.
+        # Only the sign of x matters, which is that of y, up to the sign of the gain.
         _, slope, _ = activation(y if GAIN > 0 else -y, ACT, ALPHA)
         dx = unclamped(dx, y, CLAMP, SAVED.dtype.element_ty)
     else:
@@ -144,7 +144,7 @@ def bwdbwd_kernel(
     ACT: tl.constexpr, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """The gradients of sum(V * DX) by DY and X."""
+    """Compute the gradients of sum(V * DX) by DY and X."""
     offsets, mask, channel, channel_mask = _tile(M, K, channels, CHANNELS_LAST, BLOCK_M, BLOCK_K)
     y, slope, curvature = activation(_input(X, B, offsets, mask, channel, channel_mask, ACC), ACT, ALPHA)
     v = unclamped(tl.load(V + offsets, mask, other=0.0).to(ACC) * GAIN, y * GAIN, CLAMP, ACC)
@@ -163,7 +163,7 @@ class Matrix(NamedTuple):
 
 
 def matrix(op: str, x: Tensor, b: Tensor | None, dim: int) -> Matrix:
-    """The dense tensor x as a matrix whose rows or columns run along the channels, axis `dim`."""
+    """Return the dense tensor x as a matrix whose rows or columns run along the channels, axis `dim`."""
     # Without a bias there are no channels, and the tensor is one long column.
     channels, inner = (1, 1) if b is None else (x.shape[dim], x.shape[dim + 1 :].numel())
     channels_last = inner == 1 or is_channels_last(x)

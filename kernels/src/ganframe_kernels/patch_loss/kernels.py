@@ -2,9 +2,9 @@
 # Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of patch_loss.
 
-The score maps lie flat in memory, in one order for all of them, sample after sample. One program handles some blocks;
-a score map of usual size is one program, so that its mean takes one kernel. Offsets are int32: 64-bit division by
-the size of a sample is slow, and spills.
+The score maps are flat in memory, all in the same order, sample after sample. One program handles some blocks; a score
+map of usual size takes one program, so that its mean takes one kernel. Offsets are int32: 64-bit division by the size
+of a sample is slow, and spills.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def _softplus(c):
-    """The softplus of c, its first derivative and its second; nothing overflows, and small values stay exact."""
+    """Return softplus(c) and its first two derivatives; nothing overflows, and small values stay exact."""
     e = tl.exp(-tl.abs(c))
     u = 1.0 + e
     # log(1 + e) from the rounded sum, corrected for its rounding (Higham 2002, section 1.14.1).
@@ -34,8 +34,8 @@ def _softplus(c):
 
 
 @triton.jit
-def _as_real(c, KIND: tl.constexpr):
-    """The cost of c where it should be real, its first derivative and its second."""
+def _real_loss(c, KIND: tl.constexpr):
+    """Return the loss of c as real, and its first two derivatives."""
     zero = tl.zeros_like(c)
     if KIND == "bce" or KIND == "relativistic":
         cost, slope, curvature = _softplus(-c)
@@ -55,12 +55,12 @@ def _as_real(c, KIND: tl.constexpr):
 
 
 @triton.jit
-def _as_fake(c, KIND: tl.constexpr):
-    """The cost of c where it should be fake, its first derivative and its second."""
+def _fake_loss(c, KIND: tl.constexpr):
+    """Return the loss of c as fake, and its first two derivatives."""
     if KIND == "least_squares":
         return c * c * 0.5, c, tl.zeros_like(c) + 1.0
     else:
-        cost, slope, curvature = _as_real(-c, KIND)
+        cost, slope, curvature = _real_loss(-c, KIND)
         return cost, -slope, curvature
 
 
@@ -68,20 +68,20 @@ def _as_fake(c, KIND: tl.constexpr):
 def _cost(
     X, OTHER, TARGET, i, mask, per_sample, REAL: tl.constexpr, KIND: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """The costs of the logits at the offsets i, their first derivatives and their second."""
+    """Return the losses of the logits at the offsets i, and their first two derivatives."""
     c = tl.load(X + i, mask, other=0.0).to(ACC)
     if OTHER is not None:
         c -= tl.load(OTHER + i, mask, other=0.0).to(ACC)
     if TARGET is not None:
         t = tl.load(TARGET + i // per_sample, mask, other=0.0).to(ACC)
-        cost, slope, curvature = _as_real(c, KIND)
-        cost0, slope0, curvature0 = _as_fake(c, KIND)
+        cost, slope, curvature = _real_loss(c, KIND)
+        cost0, slope0, curvature0 = _fake_loss(c, KIND)
         s = 1.0 - t
         return t * cost + s * cost0, t * slope + s * slope0, t * curvature + s * curvature0
     elif REAL:
-        return _as_real(c, KIND)
+        return _real_loss(c, KIND)
     else:
-        return _as_fake(c, KIND)
+        return _fake_loss(c, KIND)
 
 
 @triton.jit
@@ -89,7 +89,7 @@ def fwd_kernel(
     X, OTHER, TARGET, Y, numel, per_sample, steps,
     REAL: tl.constexpr, KIND: tl.constexpr, REDUCTION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Y from the scores."""
+    """Compute Y from the scores."""
     total = tl.zeros([BLOCK], ACC)
     i = tl.program_id(0) * steps * BLOCK + tl.arange(0, BLOCK)
     for _ in range(steps):
@@ -110,7 +110,7 @@ def bwd_kernel(
     G, X, OTHER, TARGET, DX, DOTHER, numel, per_sample,
     REAL: tl.constexpr, KIND: tl.constexpr, REDUCTION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """DX and DOTHER from G and the scores."""
+    """Compute DX and DOTHER from G and the scores."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = i < numel
     _, slope, _ = _cost(X, OTHER, TARGET, i, mask, per_sample, REAL, KIND, ACC)
@@ -130,7 +130,7 @@ def bwdbwd_kernel(
     V, G, X, OTHER, TARGET, DG, DX, numel, per_sample, steps,
     REAL: tl.constexpr, KIND: tl.constexpr, REDUCTION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """DG and DX from V, G and the scores."""
+    """Compute DG and DX from V, G and the scores."""
     total = tl.zeros([BLOCK], ACC)
     i = tl.program_id(0) * steps * BLOCK + tl.arange(0, BLOCK)
     for _ in range(steps):
@@ -157,12 +157,12 @@ def _constants(op: str, x: Tensor, real: bool, kind: str, reduction: str) -> dic
 
 
 def _sizes(x: Tensor) -> tuple[int, int]:
-    """Elements in all and in a sample."""
+    """Return the number of elements in total and per sample."""
     return x.numel(), x.numel() // max(x.shape[0], 1)
 
 
 def _reduced(x: Tensor, reduction: str, block: int) -> tuple[Tensor, int]:
-    """Where the programs write, with one number for each of them if they reduce, and how many blocks each takes."""
+    """Return the tensor that the programs write to, one number each if they reduce, and the blocks of a program."""
     steps = 1 if reduction == "none" else min(triton.cdiv(x.numel(), block), 16)
     programs = triton.cdiv(x.numel(), steps * block) if steps else 0
     dtype = compute_dtype(x.dtype)
@@ -172,7 +172,7 @@ def _reduced(x: Tensor, reduction: str, block: int) -> tuple[Tensor, int]:
 
 
 def _total(partial: Tensor) -> Tensor:
-    """The sum over the programs, in their order: the result is deterministic."""
+    """Sum over the programs, in their order, so that the result is deterministic."""
     return partial[0] if len(partial) == 1 else partial.sum()
 
 

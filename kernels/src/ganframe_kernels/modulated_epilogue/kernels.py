@@ -3,7 +3,7 @@
 """Kernels and launchers of modulated_epilogue.
 
 A program handles BLOCK_C channels of one sample and a run of pixels, as tiles of (channel, pixel) in either layout:
-what depends on the channel is loaded once, and every sum runs over pixels.
+values that depend on the channel are loaded once, and every sum runs over pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ganframe_kernels.bias_act.triton import clamped
+from ganframe_kernels.bias_act.kernels import clamped
 from ganframe_kernels.launch import accumulator, launch
 from ganframe_kernels.layout import dense_like, is_channels_last
 from ganframe_kernels.precision import compute_dtype
@@ -24,8 +24,8 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def _place(C, runs, BLOCK_C: tl.constexpr, WIDE: tl.constexpr):
-    """Sample, channels and run of pixels of this program; channels in int64 where a sample has 2**31 elements."""
-    # One axis of the grid, because the others end at 65535.
+    """Return this program's sample, channels and run of pixels; channels in int64 where a sample has 2**31 elements."""
+    # One axis of the grid, because the others are limited to 65535.
     run = tl.program_id(0) % runs
     blocks = tl.cdiv(C, BLOCK_C)
     block = tl.program_id(0) // runs
@@ -35,13 +35,13 @@ def _place(C, runs, BLOCK_C: tl.constexpr, WIDE: tl.constexpr):
 
 @triton.jit
 def _tile(c, p, C, P, CHANNELS_LAST: tl.constexpr):
-    """Offsets within a sample and mask of a tile."""
+    """Return the offsets within a sample and the mask of a tile."""
     return p.to(c.dtype) * C + c if CHANNELS_LAST else c * P + p, (c < C) & (p < P)
 
 
 @triton.jit
 def _vector(POINTER, index, mask, ABSENT: tl.constexpr, ACC: tl.constexpr):
-    """What POINTER has at the index; the value ABSENT where there is no tensor."""
+    """Return the values of POINTER at the index, or ABSENT where it is None."""
     if POINTER is not None:
         return tl.load(POINTER + index, mask, other=0.0).to(ACC)
     else:
@@ -50,7 +50,7 @@ def _vector(POINTER, index, mask, ABSENT: tl.constexpr, ACC: tl.constexpr):
 
 @triton.jit
 def _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH: tl.constexpr, ACC: tl.constexpr):
-    """The noise at these pixels, and its strength."""
+    """Return the noise at these pixels, and its strength."""
     noise = _vector(NOISE, n * P + p if NOISE_BATCH else p, p < P, 0.0, ACC)
     if STRENGTH is not None:
         return noise, tl.load(STRENGTH).to(ACC)
@@ -60,7 +60,7 @@ def _noise(NOISE, STRENGTH, n, p, P, NOISE_BATCH: tl.constexpr, ACC: tl.constexp
 
 @triton.jit
 def _activated(z, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr):
-    """The value y = clamp(gain * lrelu(z)) and its derivative by z."""
+    """Return y = clamp(gain * lrelu(z)) and its derivative by z."""
     zero = tl.zeros_like(z)
     slope = tl.where(z > 0, zero + GAIN, zero + GAIN * ALPHA)
     y = z * slope
@@ -72,7 +72,7 @@ def _activated(z, ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr):
 
 @triton.jit
 def _store_sums(PARTIAL, n, c, run, C, runs, rows, demod, strength, bias, style):
-    """One row of sums for each run of pixels; the launcher adds the rows. No atomics: the result is deterministic."""
+    """Store one row of sums for this run of pixels; the launcher adds the rows, without atomics, deterministically."""
     at = PARTIAL + run.to(tl.int64) * rows + n * C + c
     tl.store(at, demod, c < C)
     tl.store(at + runs * rows, strength, c < C)
@@ -86,7 +86,7 @@ def fwd_kernel(
     ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr, WIDE: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """The result."""
+    """Compute OUT."""
     n, c, run = _place(C, runs, BLOCK_C, WIDE)
     base = n * C * P
     p = (run * BLOCK_P + tl.arange(0, BLOCK_P))[None, :]
@@ -106,7 +106,7 @@ def bwd_kernel(
     ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr, WIDE: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, RUN: tl.constexpr,
 ):  # fmt: skip
-    """The gradient by x, and the sums of the others."""
+    """Compute the gradient by x, and the sums for the others."""
     n, c, run = _place(C, runs, BLOCK_C, WIDE)
     base = n * C * P
     demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
@@ -123,7 +123,7 @@ def bwd_kernel(
         x = tl.load(X + base + offsets, mask, other=0.0).to(ACC)
         dout = tl.load(DOUT + base + offsets, mask, other=0.0).to(ACC)
         y, slope = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
-        # Without the factor `style`, which the sums get at the end.
+        # Without the factor `style`, by which the sums are multiplied at the end.
         dz = dout * slope
         tl.store(DX + base + offsets, (dz * style * demod).to(DX.dtype.element_ty), mask)
         sum_x += dz * x
@@ -145,7 +145,7 @@ def bwdbwd_kernel(
     ALPHA: tl.constexpr, GAIN: tl.constexpr, CLAMP: tl.constexpr, NOISE_BATCH: tl.constexpr, WIDE: tl.constexpr,
     ACC: tl.constexpr, CHANNELS_LAST: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, RUN: tl.constexpr,
 ):  # fmt: skip
-    """The gradients by dout and x of the results of `bwd`, contracted with V, and the sums of the others."""
+    """Compute the gradients by dout and x of sum(V * results of `bwd`), and the sums for the others."""
     n, c, run = _place(C, runs, BLOCK_C, WIDE)
     base = n * C * P
     demod = _vector(DEMOD, n * C + c, c < C, 1.0, ACC)
@@ -171,8 +171,8 @@ def bwdbwd_kernel(
         if V_X is not None:
             v_x = tl.load(V_X + base + offsets, mask, other=0.0).to(ACC)
         y, slope = _activated(x * demod + strength * noise + bias, ALPHA, GAIN, CLAMP)
-        # By dout: how the output moves when x, demod, strength, bias and style move by their v. By the others: the
-        # slope is constant between the kinks, so that only the products are left to differentiate.
+        # By dout: the change of the output when x, demod, strength, bias and style change by their v. By the others:
+        # the slope is constant between the kinks, so that only the products remain to be differentiated.
         v_z = v_x * demod + v_demod * x + v_strength * noise + v_bias
         tl.store(DDOUT + base + offsets, (style * slope * v_z + v_style * y).to(DDOUT.dtype.element_ty), mask)
         dz = dout * slope
@@ -194,7 +194,7 @@ def bwdbwd_kernel(
 
 
 class Tiles(NamedTuple):
-    """How the programs share a dense tensor."""
+    """The tiles into which the programs divide a dense tensor."""
 
     grid: tuple[int]
     sizes: tuple[int, int, int]
@@ -203,7 +203,7 @@ class Tiles(NamedTuple):
 
 
 def tiles(op: str, x: Tensor, noise: Tensor | None, size: int, run: int) -> Tiles:
-    """Tiles of about `size` elements, `run` of them for each program."""
+    """Choose tiles of about `size` elements, `run` of them for each program."""
     N, C, P = x.shape[0], x.shape[1], x.shape[2:].numel()
     channels_last = is_channels_last(x)
     # A float64 takes two registers.
@@ -304,7 +304,7 @@ def _contiguous(*tensors: Tensor | None) -> list[Tensor | None]:
 
 
 def _partial(x: Tensor, runs: int, *vectors: Tensor | None) -> Tensor | None:
-    """Room for the sums of every run of pixels: by demod, strength, bias and style."""
+    """Return an empty tensor for the sums of every run of pixels: by demod, strength, bias and style."""
     if all(v is None for v in vectors):
         return None
     return torch.empty((4, runs, x.shape[0], x.shape[1]), dtype=compute_dtype(x.dtype), device=x.device)
@@ -318,7 +318,7 @@ def _totals(
     bias: Tensor | None,
     next_style: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients by demod, strength, bias and style; empty for what is absent."""
+    """Return the gradients by demod, strength, bias and style; empty for absent tensors."""
     if partial is None:
         return x.new_empty(0), x.new_empty(0), x.new_empty(0), x.new_empty(0)
     by_demod, by_strength, by_bias, by_style = partial.sum(1)

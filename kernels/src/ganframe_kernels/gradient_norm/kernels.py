@@ -3,7 +3,7 @@
 """Kernels and launchers of gradient_norm.
 
 A batch is a matrix of N rows, the samples, and K columns. One program handles some blocks of one row; a sample of up to
-16,384 numbers is one program, so that its norm takes one kernel.
+16,384 numbers takes one program, so that its norm takes one kernel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def inner_kernel(X, Y, PARTIAL, N, K, steps, SAME: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr):
-    """Sums of x * y over a part of a sample; with SAME, y is x."""
+    """Sum x * y over a part of a sample; with SAME, y is x."""
     n = tl.program_id(0)
     k = tl.program_id(1) * steps * BLOCK + tl.arange(0, BLOCK)
     total = tl.zeros([BLOCK], ACC)
@@ -38,7 +38,7 @@ def inner_kernel(X, Y, PARTIAL, N, K, steps, SAME: tl.constexpr, ACC: tl.constex
 
 @triton.jit
 def scaled_kernel(G, X, Y, K, ACC: tl.constexpr, BLOCK: tl.constexpr):
-    """The product 2 g x, with one g for each sample."""
+    """Compute 2 g x, with one g for each sample."""
     n = tl.program_id(0)
     k = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     offsets = n.to(tl.int64) * K + k

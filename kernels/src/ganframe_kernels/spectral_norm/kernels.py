@@ -2,9 +2,9 @@
 # Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of spectral_norm_sigma.
 
-The matrices of all layers lie one after the other in one flat tensor, row after row; so do the vectors u and v. The
-second axis of the grid is the layer. LAYERS has five numbers a layer: rows, columns, and where its matrix, its u and
-its v begin; they are compiled in, so that nothing is copied to the device.
+The matrices of all layers are concatenated in one flat tensor, row by row, and so are the vectors u and v. The second
+axis of the grid is the layer. LAYERS has five numbers per layer: rows, columns, and the offsets of its matrix, u and v;
+they are compile-time constants, so that nothing is copied to the device.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def _layer(LAYERS: tl.constexpr, COUNT: tl.constexpr):
-    """Rows, columns and beginnings of the matrix, of u and of v of this program's layer."""
+    """Return rows, columns, and the offsets of the matrix, u and v of this program's layer."""
     layer = tl.program_id(1)
     rows = tl.full([], 0, tl.int32)
     columns = tl.full([], 0, tl.int32)
@@ -40,7 +40,7 @@ def _layer(LAYERS: tl.constexpr, COUNT: tl.constexpr):
 
 @triton.jit
 def _reciprocal_norm(squares, EPS: tl.constexpr):
-    """One over the root of a sum of squares, which is at least EPS."""
+    """Return 1 / max(sqrt(sum of squares), EPS)."""
     norm = tl.sqrt(tl.sum(squares))
     return 1.0 / tl.where(norm < EPS, EPS, norm)
 
@@ -50,7 +50,7 @@ def times_v_kernel(
     W, X, S, LAYERS: tl.constexpr, COUNT: tl.constexpr, NORMALISE: tl.constexpr, EPS: tl.constexpr,
     ACC: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """S = W x / ||x||, or W x without NORMALISE; a program has some rows."""
+    """Compute S = W x / ||x||, or W x without NORMALISE; a program handles some rows."""
     rows, columns, w, u, v = _layer(LAYERS, COUNT)
     r = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)
     if tl.program_id(0) * BLOCK_R < rows:
@@ -73,7 +73,7 @@ def times_u_kernel(
     W, X, T, LAYERS: tl.constexpr, COUNT: tl.constexpr, EPS: tl.constexpr,
     ACC: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """T = W^T x / ||x||; a program has some columns."""
+    """Compute T = W^T x / ||x||; a program handles some columns."""
     rows, columns, w, u, v = _layer(LAYERS, COUNT)
     c = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     if tl.program_id(0) * BLOCK_C < columns:
@@ -98,7 +98,7 @@ def _copy(X, Y, scale, size, ACC: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit
 def _inner(X, Y, size, ACC: tl.constexpr, BLOCK: tl.constexpr):
-    """Products of x and y, to be summed."""
+    """Return a block of sums of x * y, still to be added up."""
     total = tl.zeros([BLOCK], ACC)
     for start in range(0, size, BLOCK):
         i = start + tl.arange(0, BLOCK)
@@ -112,7 +112,7 @@ def finish_kernel(
     S, U, T, SIGMA, NEW_U, NEW_V, LAYERS: tl.constexpr, COUNT: tl.constexpr, ITERATED: tl.constexpr,
     EPS: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """u, v and sigma. ITERATED: u is S and v is T, normalised, and T = W^T u; else they are U and T, and S = W v."""
+    """Compute u, v and sigma. ITERATED: u is S and v is T, normalised, with T = W^T u; else U and T, with S = W v."""
     rows, columns, _, u, v = _layer(LAYERS, COUNT)
     if ITERATED:
         squares = _inner(T + v, T + v, columns, ACC, BLOCK)
@@ -131,7 +131,7 @@ def finish_kernel(
 def outer_kernel(
     G, U, V, DW, LAYERS: tl.constexpr, COUNT: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """DW = g u v^T for each layer."""
+    """Compute DW = g u v^T for each layer."""
     rows, columns, w, u, v = _layer(LAYERS, COUNT)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     if tl.program_id(0) * BLOCK < rows * columns:
@@ -142,7 +142,7 @@ def outer_kernel(
 
 
 def _layers(sizes: list[int]) -> tuple[int, ...]:
-    """LAYERS for these rows and columns."""
+    """Return LAYERS for these rows and columns."""
     numbers, w, u, v = list[int](), 0, 0, 0
     for rows, columns in zip(sizes[::2], sizes[1::2], strict=True):
         numbers += [rows, columns, w, u, v]

@@ -2,8 +2,8 @@
 # Triton describes its decorated functions to Python, not to type checkers.
 """Kernels and launchers of minibatch_stddev.
 
-One program handles one group of samples and one share of the channels, block after block of numbers, each with all
-samples of the group.
+One program handles one group of samples and one share of the channels, block by block, with all samples of the group in
+each block.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _offsets(n, channel, pixel, channels, HW, CHANNELS_LAST: tl.constexpr):
 
 @triton.jit
 def _samples(groups, G, BLOCK_G: tl.constexpr):
-    """The samples of this program's group, and which of them there are."""
+    """Return the samples of this program's group, and the mask of those that exist."""
     g = tl.arange(0, BLOCK_G)
     return g * groups + tl.program_id(0), (g < G)[:, None]
 
@@ -38,7 +38,7 @@ def _block(
     X, start, groups, G, C, HW, SHARES, share,
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A block of x: its values, centred values, deviations, offsets in x and y, mask."""
+    """Return a block of x: its values, centred values, deviations, offsets in x and y, and mask."""
     n, of_group = _samples(groups, G, BLOCK_G)
     e = start + tl.arange(0, BLOCK)
     channel = tl.program_id(1) * share + (e % share if CHANNELS_LAST else e // HW)
@@ -55,7 +55,7 @@ def _block(
 def _slots(
     start, groups, G, C, HW, SHARES, CHANNELS_LAST: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Offsets and mask of the pixels from start of the channel that has this program's result."""
+    """Return offsets and mask of the pixels from start, in the channel that holds this program's result."""
     n, of_group = _samples(groups, G, BLOCK_G)
     pixel = start + tl.arange(0, BLOCK)
     offsets = _offsets(n, C + tl.program_id(1), pixel, C + SHARES, HW, CHANNELS_LAST)
@@ -76,7 +76,7 @@ def _gather(
     DY, groups, G, C, HW, SHARES,
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The sum of dy where this program's result is."""
+    """Sum dy over the channel that holds this program's result."""
     total = tl.zeros([BLOCK_G, BLOCK], ACC)
     for start in range(0, HW, BLOCK):
         offsets, mask = _slots(start, groups, G, C, HW, SHARES, CHANNELS_LAST, BLOCK_G, BLOCK)
@@ -89,7 +89,7 @@ def fwd_kernel(
     X, Y, groups, G, C, HW, SHARES, share,
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Y from X."""
+    """Compute Y from X."""
     total = tl.zeros([BLOCK], ACC)
     for start in range(0, share * HW, BLOCK):
         x, _, deviation, _, offsets, mask = _block(
@@ -105,7 +105,7 @@ def bwd_kernel(
     DY, X, DX, groups, G, C, HW, SHARES, share,
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """DX from DY and X."""
+    """Compute DX from DY and X."""
     a = _gather(DY, groups, G, C, HW, SHARES, CHANNELS_LAST, ACC, BLOCK_G, BLOCK) / (G * share * HW)
     for start in range(0, share * HW, BLOCK):
         _, centred, deviation, offsets, offsets_y, mask = _block(
@@ -120,7 +120,7 @@ def bwdbwd_kernel(
     V, DY, X, DDY, DDX, groups, G, C, HW, SHARES, share,
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """DDY and DDX from V, DY and X."""
+    """Compute DDY and DDX from V, DY and X."""
     # With z = centred / deviation and M the mean over the group: dx = dy + a z, and
     # d_x sum(v a z) = a / deviation (v - M(v) - z M(v z)).
     a = _gather(DY, groups, G, C, HW, SHARES, CHANNELS_LAST, ACC, BLOCK_G, BLOCK) / (G * share * HW)
@@ -141,7 +141,7 @@ def bwdbwd_kernel(
 
 
 class Plan(NamedTuple):
-    """How a kernel runs on x."""
+    """The launch of a kernel on x."""
 
     grid: tuple[int, int]
     sizes: tuple[int, int, int, int, int, int]

@@ -4,7 +4,7 @@
 
 A program handles a tile of pixels by channels of one sample; the same kernels serve both layouts. Where whole planes
 fit into one tile, one kernel computes the sums over them and uses them. Larger planes are split: a first kernel writes
-the sums of each split, and the second adds them up, in a fixed order and so deterministically.
+the sums of each split, and the second adds them up, in a fixed order and therefore deterministically.
 
 Names: `xhat` is the normalized input, `z = scale * xhat + shift`, `g` the gradient by act(z), which is dy folded back
 over its padding, `e = g * act'(z)` the gradient by z, `M` the mean over a plane, and `P(t) = t - M(t) - xhat * M(t *
@@ -20,26 +20,26 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ganframe_kernels.bias_act.kernels import activation
 from ganframe_kernels.bias_act.reference import ACTIVATIONS
-from ganframe_kernels.bias_act.triton import activation
 from ganframe_kernels.instance_norm.shapes import padded, statistics
 from ganframe_kernels.launch import accumulator, launch
 from ganframe_kernels.layout import dense_like, is_channels_last
 from ganframe_kernels.precision import compute_dtype
 from ganframe_kernels.tuning import tuned
 
-# Elements of float32 in the largest tile that registers can hold whole planes in, forward and backward. Channels that
-# are innermost take half: their offsets need registers too.
+# Float32 elements of the largest tile of whole planes that fits into registers, forward and backward. With innermost
+# channels it is half of that: their offsets need registers too.
 FWD_PLANE, BWD_PLANE = 32768, 16384
-# Elements in a tile where a program goes over several of them, and where it folds dy, by four loads of each pixel.
+# Elements of a tile where a program loops over several of them, and where it folds dy, by four loads per pixel.
 TILE, FOLD_TILE = 2048, 512
-# The most splits of a larger plane, whose sums every program of the second kernel reads.
+# Largest number of splits of a larger plane; every program of the second kernel reads all their sums.
 MAX_SPLITS = 32
 
 
 @triton.jit
 def _channels(C, BLOCK_C: tl.constexpr):
-    """Sample, channels and their mask, for this program."""
+    """Return this program's sample, channels and their mask."""
     blocks = tl.cdiv(C, BLOCK_C)
     n = tl.program_id(0) // blocks
     c = (tl.program_id(0) % blocks * BLOCK_C + tl.arange(0, BLOCK_C))[None, :]
@@ -48,14 +48,14 @@ def _channels(C, BLOCK_C: tl.constexpr):
 
 @triton.jit
 def _offsets(n, c, p, C, pixels, CHANNELS_LAST: tl.constexpr):
-    """Where the pixels p of the channels c are, in a dense tensor; in int64, for more than 2**31 elements."""
+    """Return the offsets of pixels p of channels c in a dense tensor; in int64, for more than 2**31 elements."""
     start = n * C * pixels
     return start + (p.to(tl.int64) * C + c if CHANNELS_LAST else c.to(tl.int64) * pixels + p)
 
 
 @triton.jit
 def _affine(A, n, c, c_mask, C, default: tl.constexpr, PER_SAMPLE: tl.constexpr, ACC: tl.constexpr):
-    """Scale or shift of the channels."""
+    """Return the scale or shift of the channels."""
     if A is None:
         return tl.full(c.shape, default, ACC)
     else:
@@ -64,14 +64,14 @@ def _affine(A, n, c, c_mask, C, default: tl.constexpr, PER_SAMPLE: tl.constexpr,
 
 @triton.jit
 def _reflected(i, size):
-    """The index inside 0 .. size - 1 that index i shows by reflection about the outermost pixels."""
+    """Return the index in 0 .. size - 1 that i maps to by reflection about the outermost pixels."""
     last = size - 1
     return last - tl.abs(last - tl.abs(i))
 
 
 @triton.jit
 def _source(q, H, W, PADDING: tl.constexpr):
-    """The pixel of the input that the pixel q of the padded result shows."""
+    """Return the input pixel that the pixel q of the padded result shows."""
     if PADDING == 0:
         return q
     else:
@@ -81,7 +81,7 @@ def _source(q, H, W, PADDING: tl.constexpr):
 
 @triton.jit
 def _image(i, size, IMAGE: tl.constexpr, PADDING: tl.constexpr):
-    """Where i appears in the padded axis, and whether: itself (IMAGE 0), reflected (1), at the other end too (2)."""
+    """Return the place of i in the padded axis, and whether it exists: itself (IMAGE 0), reflected (1), again (2)."""
     before = (i > 0) & (i <= PADDING)
     after = (i < size - 1) & (i >= size - 1 - PADDING)
     end = PADDING + 2 * (size - 1) - i
@@ -98,7 +98,7 @@ def _folded(
     DY, n, c, p, mask, C, H, W,
     PADDING: tl.constexpr, IMAGES: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """The gradient g: dy summed over all the places in the padded result that show a pixel."""
+    """Return the gradient g: dy summed over all places in the padded result that show a pixel."""
     if PADDING == 0:
         return tl.load(DY + _offsets(n, c, p, C, H * W, CHANNELS_LAST), mask, other=0.0).to(ACC)
     else:
@@ -116,7 +116,7 @@ def _folded(
 
 @triton.jit
 def _moments(x, mask, count):
-    """Mean over the pixels of a tile, and sum of squared deviations from it."""
+    """Return the mean over the pixels of a tile, and the sum of squared deviations from it."""
     mean = tl.sum(x, axis=0)[None, :] / count
     d = tl.where(mask, x - mean, 0.0)
     return mean, tl.sum(d * d, axis=0)[None, :]
@@ -131,7 +131,7 @@ def _write_sum(PARTIAL, index: tl.constexpr, value, n, c, c_mask, C, samples):
 
 @triton.jit
 def _splits(PARTIAL, index: tl.constexpr, n, c, c_mask, C, samples, SPLITS: tl.constexpr):
-    """One sum of every split, as rows."""
+    """Return one sum of every split, as rows."""
     split = tl.arange(0, SPLITS)[:, None]
     row = (index * tl.num_programs(1) + split).to(tl.int64)
     return tl.load(PARTIAL + (row * samples + n) * C + c, (split < tl.num_programs(1)) & c_mask, other=0.0)
@@ -139,7 +139,7 @@ def _splits(PARTIAL, index: tl.constexpr, n, c, c_mask, C, samples, SPLITS: tl.c
 
 @triton.jit
 def _read_sum(PARTIAL, index: tl.constexpr, n, c, c_mask, C, samples, SPLITS: tl.constexpr):
-    """One sum, over all splits."""
+    """Return one sum, over all splits."""
     return tl.sum(_splits(PARTIAL, index, n, c, c_mask, C, samples, SPLITS), axis=0)[None, :]
 
 
@@ -148,7 +148,7 @@ def stats_kernel(
     X, PARTIAL, samples, C, H, W, tiles,
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """The mean of each split, and the sum of squared deviations from it."""
+    """Compute the mean of each split, and the sum of squared deviations from it."""
     n, c, c_mask = _channels(C, BLOCK_C)
     pixels = H * W
     start = tl.program_id(1) * tiles * BLOCK_P
@@ -178,7 +178,7 @@ def fwd_kernel(
     CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
     BLOCK_OUT: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
-    """With PARTIAL, the statistics of each split of `chunk` pixels are given, by `stats_kernel`."""
+    """Compute Y, MEAN and RSTD; with PARTIAL, from the statistics that `stats_kernel` found per `chunk` pixels."""
     n, c, c_mask = _channels(C, BLOCK_C)
     pixels = H * W
     pixels_out = (H + 2 * PADDING) * (W + 2 * PADDING)
@@ -221,7 +221,7 @@ def _backward_tile(
     ACT: tl.constexpr, ALPHA: tl.constexpr,
     PADDING: tl.constexpr, IMAGES: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """The values xhat, g, act'(z) and act''(z) of a tile."""
+    """Return xhat, g, act'(z) and act''(z) of a tile."""
     x = tl.load(X + _offsets(n, c, p, C, H * W, CHANNELS_LAST), mask, other=0.0).to(ACC)
     xhat = (x - mean) * rstd
     _, slope, curvature = activation(xhat * scale + shift, ACT, ALPHA)
@@ -236,7 +236,7 @@ def bwd_kernel(
     IMAGES: tl.constexpr, PER_SAMPLE: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
-    """With PARTIAL, the first launch only sums up (WRITE is False), and the second only uses the sums.
+    """Compute the gradients; with PARTIAL, one launch computes the sums (WRITE is False), and a second uses them.
 
     HELD: the tile is the whole plane, and is read once.
     """
@@ -294,11 +294,11 @@ def bwdbwd_kernel(
     IMAGES: tl.constexpr, PER_SAMPLE: tl.constexpr, CHANNELS_LAST: tl.constexpr, ACC: tl.constexpr,
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
-    """With PARTIAL, the first launch only sums up (WRITE is False), and the second only uses the sums.
+    """Compute second gradients; with PARTIAL, one launch computes the sums (WRITE is False), and a second uses them.
 
-    What the double backward differentiates is the sum of e * q + g * vresidual, with q = scale * rstd * P(v) + vscale *
-    xhat + vshift. All that it needs are means over the plane: of v, e and k = g * act''(z), and of their products with
-    xhat and with each other. Where act is piecewise linear, k is 0.
+    The double backward differentiates the sum of e * q + g * vresidual, with q = scale * rstd * P(v) + vscale * xhat +
+    vshift. It needs only means over the plane: of v, e and k = g * act''(z), and of their products with xhat and with
+    each other. Where act is piecewise linear, k is 0.
     """
     n, c, c_mask = _channels(C, BLOCK_C)
     pixels = H * W
@@ -406,23 +406,23 @@ def bwdbwd_kernel(
 
 
 class Plan(NamedTuple):
-    """How a dense tensor is cut into tiles."""
+    """The division of a dense tensor into tiles."""
 
     grid: tuple[int, int]
-    """Groups of channels, splits of a plane."""
+    """Groups of channels, and splits of a plane."""
     tiles: int
     """Tiles along the pixels in one split."""
     constants: dict[str, Any]
 
 
 def plan(op: str, x: Tensor, plane: int, tile: int) -> Plan:
-    """Choose the tiles: one program for whole planes if they fit, or splits.
+    """Choose the tiles: one program for whole planes if they fit, otherwise splits.
 
     Args:
         op: The name of the configuration.
         x: The main input, (N, C, H, W), dense.
-        plane: Elements of float32 that one program may handle.
-        tile: Elements of float32 in the largest tile.
+        plane: Float32 elements that one program may handle.
+        tile: Float32 elements in the largest tile.
     """
     N, C, H, W = x.shape
     pixels = H * W
@@ -430,7 +430,7 @@ def plan(op: str, x: Tensor, plane: int, tile: int) -> Plan:
     channels_last = is_channels_last(x)
     plane //= compute_dtype(x.dtype).itemsize // 4 * (2 if channels_last else 1)
     tile = min(tile, plane)
-    # Channels that are innermost are read by at least 16 at a time: 32 bytes of bfloat16, the least that memory moves.
+    # Innermost channels are read at least 16 at a time: 32 bytes of bfloat16, the smallest memory transaction.
     if whole * (min(channels, 16) if channels_last else 1) <= plane:
         block_c = min(channels, 64 if channels_last else max(1024 // whole, 1), plane // whole)
         block_p, splits = min(whole, max(tile // block_c, 1)), 1
@@ -447,29 +447,29 @@ def plan(op: str, x: Tensor, plane: int, tile: int) -> Plan:
 
 
 def images(x: Tensor, padding: int) -> int:
-    """Places on one axis of the padded result that may show the same pixel: 3 where both ends can reflect it."""
+    """Return how many places on an axis of the padded result may show one pixel: 3 where both ends can reflect it."""
     return 3 if min(x.shape[2:]) < 2 * padding + 2 else 2
 
 
 def share(pixels: int, block: int, splits: int) -> int:
-    """Tiles in one split, where the splits share tiles of `block` pixels."""
+    """Return the number of tiles of `block` pixels in one split."""
     return triton.cdiv(triton.cdiv(pixels, block), splits)
 
 
 def partial(x: Tensor, sums: int, splits: int) -> Tensor | None:
-    """Room for this many sums of each split, or None where planes are not split."""
+    """Return an empty tensor for this many sums of each split, or None where planes are not split."""
     if splits == 1:
         return None
     return torch.empty((sums, splits, *x.shape[:2]), dtype=compute_dtype(x.dtype), device=x.device)
 
 
 def per_sample(scale: Tensor | None, shift: Tensor | None) -> bool:
-    """Whether scale and shift are (N, C) instead of (C,)."""
+    """Return whether scale and shift are (N, C) instead of (C,)."""
     return any(a is not None and a.ndim == 2 for a in (scale, shift))
 
 
 def contiguous(a: Tensor | None) -> Tensor | None:
-    """A scale or shift without gaps."""
+    """Return a scale or shift without gaps."""
     return None if a is None else a.contiguous()
 
 
@@ -487,7 +487,7 @@ def fwd(
     y, mean, rstd = padded(x, padding), *statistics(x)
     grid, tiles, constants = plan("instance_norm", x, FWD_PLANE, FWD_PLANE)
     splits, block = grid[1], constants["BLOCK_P"]
-    # Padded, the result is no tile that the kernel holds: it goes over it in small ones.
+    # A padded result is not the tile that the kernel holds: it is written in small tiles.
     block_out = min(block, max(TILE // constants["BLOCK_C"], 1)) if padding else block
     tiles_out = share(y.shape[2:].numel(), block_out, splits)
     sums = partial(x, 2, splits)
@@ -503,12 +503,12 @@ def fwd(
 
 
 def _gradient(a: Tensor | None, x: Tensor) -> Tensor | None:
-    """Room for the gradient by a scale or shift, still of shape (N, C)."""
+    """Return an empty tensor for the gradient by a scale or shift, still of shape (N, C)."""
     return None if a is None else torch.empty(x.shape[:2], dtype=compute_dtype(x.dtype), device=x.device)
 
 
 def _shaped(gradient: Tensor | None, a: Tensor | None, x: Tensor) -> Tensor:
-    """The gradient, with the shape and dtype of the scale or shift; empty without one."""
+    """Return the gradient in the shape and dtype of the scale or shift; empty without one."""
     if gradient is None or a is None:
         return x.new_empty(0)
     return (gradient if a.ndim == 2 else gradient.sum(0)).to(a.dtype)
@@ -568,7 +568,7 @@ def bwdbwd(
     ddy, dx = padded(x, padding), torch.empty_like(x)
     dscale, dshift = _gradient(scale, x), _gradient(shift, x)
     smooth = not ACTIVATIONS[act].piecewise_linear
-    # Second derivatives of the activation, as well as a fold, leave registers for half a tile.
+    # With second derivatives of the activation and a fold, registers hold only half a tile.
     tile = FOLD_TILE // (2 if smooth else 1) if padding else TILE
     grid, tiles, constants = plan("instance_norm_bwdbwd", x, BWD_PLANE, tile)
     tiles_out = share(ddy.shape[2:].numel(), constants["BLOCK_P"], grid[1])

@@ -2,8 +2,8 @@
 # Triton describes its decorated functions to Python, not to type checkers.
 """The kernel of upfirdn2d, with bias_act at its end, and its launcher.
 
-A program computes BLOCK_P output pixels of one sample for BLOCK_C channels. Of the taps, it visits only those that
-meet a pixel of x and not an inserted zero: one in `up` along each axis, from a phase that depends on the pixel.
+A program computes BLOCK_P output pixels of one sample for BLOCK_C channels. It visits only the taps that fall on a
+pixel of x and not on an inserted zero: one in `up` along each axis, from a phase that depends on the pixel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ganframe_kernels.bias_act.triton import activation, clamped
+from ganframe_kernels.bias_act.kernels import activation, clamped
 from ganframe_kernels.launch import accumulator, launch
 from ganframe_kernels.layout import is_channels_last
 from ganframe_kernels.tuning import tuned
@@ -22,9 +22,9 @@ from ganframe_kernels.tuning import tuned
 
 @triton.jit
 def _first_tap(o, pad, UP: tl.constexpr, DOWN: tl.constexpr):
-    """The first tap that meets a pixel of x, and that pixel's coordinate, for output coordinate o."""
+    """Return the first tap that falls on a pixel of x, and that pixel's coordinate, for output coordinate o."""
     start = o * DOWN - pad
-    phase = (UP - start % UP) % UP  # From 0 to UP - 1, also where the inner remainder is negative, as in C.
+    phase = (UP - start % UP) % UP  # From 0 to UP - 1, even where the inner remainder is negative, as in C.
     return phase, (start + phase) // UP
 
 
@@ -37,7 +37,7 @@ def fwd_kernel(
     ACT: tl.constexpr, ALPHA: tl.constexpr, ACT_GAIN: tl.constexpr, CLAMP: tl.constexpr,
     ACC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Y from X."""
+    """Compute Y from X."""
     blocks = tl.cdiv(out_height * out_width, BLOCK_P)
     n = (tl.program_id(0) // blocks).to(tl.int64)
     p = (tl.program_id(0) % blocks * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
@@ -80,7 +80,7 @@ def fwd(
     act_gain: float,
     clamp: float | None,
 ) -> Tensor:
-    """See the operator; y is where the result goes, in the layout of x."""
+    """Write the result to y, which has the layout of x; see the operator."""
     N, C, H, W = x.shape
     height, width = y.shape[2:]
     block_c = min(triton.next_power_of_2(max(C, 1)), 64) if is_channels_last(x) else 1
