@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganframe.config import catalog
 from ganframe.config.markers import hookimpl
-from ganframe.errors import BadInput, RunFailed
+from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.plugins.discovery import installed
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ganframe.config.presets import load_config
     from ganframe.evaluation.loaded_run import LoadedRun, load
     from ganframe.runs.folder import RunFolder
+    from ganframe.runs.logs import PendingScalars, pending_scalars
     from ganframe.training.run import Run
 
 catalog.find_catalog = installed
@@ -26,10 +27,12 @@ catalog.find_catalog = installed
 _LAZY = {
     "Experiment": "ganframe.config.experiment",
     "LoadedRun": "ganframe.evaluation.loaded_run",
+    "PendingScalars": "ganframe.runs.logs",
     "Run": "ganframe.training.run",
     "RunFolder": "ganframe.runs.folder",
     "load": "ganframe.evaluation.loaded_run",
     "load_config": "ganframe.config.presets",
+    "pending_scalars": "ganframe.runs.logs",
     "train": "ganframe.api",
 }
 
@@ -37,13 +40,16 @@ __all__ = [
     "BadInput",
     "Experiment",
     "LoadedRun",
+    "PendingScalars",
     "Run",
     "RunFailed",
     "RunFolder",
     "hookimpl",
     "load",
     "load_config",
+    "pending_scalars",
     "train",
+    "writing",
 ]
 
 

@@ -11,8 +11,7 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from torch.utils.tensorboard.summary import image, scalar
 
-from ganframe import Run, hookimpl
-from ganframe.runs.logs import PendingScalars, pending_scalars
+from ganframe import PendingScalars, Run, hookimpl, pending_scalars
 from ganframe_tensorboard.events import EventFile
 
 FOLDER = "tensorboard"
