@@ -31,7 +31,7 @@ SAMPLES = 2500
 
 @dataclass(frozen=True)
 class Regime:
-    """What stands beside the loss, and how long it trains.
+    """The terms beside the loss, and the length of the run.
 
     Attributes:
         title: What it is called.
@@ -82,7 +82,7 @@ Every adversarial loss of this repository on the grid of 25 Gaussians (standard 
 networks, optimizers and schedules of the preset `grid`, but for latents of 16 numbers instead of 2, which are harder to
 train: MLPs of three layers of 128, Adam at 1e-3 falling to 0, batches of {batch}. Nothing was tuned for any loss, and
 each number is one run with one seed, from which another seed's may differ much: a table of how losses behave when
-nobody helps them, not a ranking. `energy` judges with an autoencoder.
+nobody helps them, not a ranking. The discriminator of `energy` is an autoencoder.
 
 *Modes* is how many of the 25 have a sample of high quality; *quality* is the share of {samples:,} samples within three
 standard deviations of a mode (98.9% for a perfect sampler); *KL* is that of the modes' shares from uniform, in nats (a
@@ -110,7 +110,13 @@ def run(loss: str, regime: Regime, folder: Path) -> dict[str, float] | None:
         return None
     if not (out / "metrics.jsonl").exists():
         images = regime.steps * BATCH
-        overrides = (regime.override, LATENTS, f"losses=[{loss}]", f"train.images={images}", *NETWORKS.get(loss, ()))
+        overrides = (
+            regime.override,
+            LATENTS,
+            f"losses=[{loss}]",
+            f"train.total_images={images}",
+            *NETWORKS.get(loss, ()),
+        )
         averaged = (f"train.ema.half_life_images={images // 22}", "evaluate.every_images=null")
         try:
             train(load_config("grid", *filter(None, (*overrides, *averaged))), out=out)

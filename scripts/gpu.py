@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(*(f"{part.name:12} at most {part.seconds:3} s  {part}" for part in parts), sep="\n")
         return 0
-    import torch  # noqa: PLC0415  Listing needs none
+    import torch
 
     if not torch.cuda.is_available():
         print("There is no CUDA device here.", file=sys.stderr)

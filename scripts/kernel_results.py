@@ -82,7 +82,7 @@ def _targets(result: Mapping[str, Any]) -> str:
         bound = f"{'<=' if target.at_most else '>='} {target.bound}"
         worst = "" if value is None else f"{value:.2f} ({where})"
         rows.append((target.name, bound, f"**{target.verdict}**", count, worst))
-    return _table("| Target | | DiscriminatorOutput | Where met | Worst |", "| --- | --- | --- | --- | --- |", rows)
+    return _table("| Target | | Verdict | Where met | Worst |", "| --- | --- | --- | --- | --- |", rows)
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> str:

@@ -27,8 +27,8 @@ import rich.progress  # noqa: F401
 import ruamel.yaml  # noqa: F401
 import safetensors.torch  # noqa: F401
 import torch
-import torch._dynamo  # noqa: F401
-import torch.distributed  # noqa: F401
+import torch._dynamo
+import torch.distributed
 import typer.testing  # noqa: F401
 
 ROOT = Path(__file__).parent.parent

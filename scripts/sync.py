@@ -27,7 +27,7 @@ def project_files() -> list[Path]:
 
 
 def wanted() -> dict[Path, str]:
-    """What each shared file should contain."""
+    """Return the content that each shared file should have."""
     root: Any = tomlkit.parse((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     files: dict[Path, str] = {}
     names: list[str] = []

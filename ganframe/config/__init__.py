@@ -1,4 +1,4 @@
-"""What a user writes: components, kinds, schedules, specs, experiments, YAML. Free of torch.
+"""Configs, as users write them: components, kinds, schedules, specs, experiments, YAML. Free of torch.
 
 Plugins import from here whatever a module of configs needs.
 """

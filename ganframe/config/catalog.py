@@ -1,4 +1,4 @@
-"""What is installed, as configs ask for it.
+"""The catalog of installed components and presets, as configs ask for it.
 
 Configs stand below the plugin host. When `ganframe` is imported, the host hands in the function that finds what is
 installed.

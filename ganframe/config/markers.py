@@ -5,7 +5,9 @@ from __future__ import annotations
 import pluggy
 
 hookspec = pluggy.HookspecMarker("ganframe")
+"""Marks the specification of a hook."""
 hookimpl = pluggy.HookimplMarker("ganframe")
+"""Marks a function or method as the implementation of the hook of the same name."""
 
 
 def has_hooks(live: object) -> bool:

@@ -23,12 +23,12 @@ class DiscriminatorTransform(DiscriminatorConfig):
 
     @property
     def conditional(self) -> bool:
-        """Whether the network can take a condition."""
+        """Whether the inner network can take a condition."""
         return self.of.conditional
 
     @property
     def provides(self) -> frozenset[str]:
-        """What a verdict has beside logits."""
+        """Outputs of the inner network beside logits."""
         return self.of.provides
 
     @property
@@ -38,11 +38,11 @@ class DiscriminatorTransform(DiscriminatorConfig):
 
     @property
     def batch_coupled(self) -> bool:
-        """Whether one sample's verdict depends on the rest of the batch."""
+        """Whether the output for one sample depends on the rest of the batch."""
         return self.of.batch_coupled
 
+    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """See base class."""
         with within("of"):
             network = self.of.build(sample=sample, condition=self.inner_condition(condition))
         return _remembering(self.change(network, sample=sample, condition=condition), self.of, network)
@@ -60,7 +60,7 @@ class DiscriminatorTransform(DiscriminatorConfig):
 
         Args:
             network: The discriminator that was built from `of`.
-            sample: What is judged.
+            sample: What it is given.
             condition: The condition of one sample; None for an unconditional network.
 
         Raises:
@@ -82,18 +82,18 @@ class GeneratorTransform(GeneratorConfig):
 
     @property
     def conditional(self) -> bool:
-        """Whether the network can take a condition."""
+        """Whether the inner network can take a condition."""
         return self.of.conditional
 
     @property
     def provides(self) -> frozenset[str]:
-        """What the live network offers beside `forward`."""
+        """Methods of the inner network beside `forward`."""
         return self.of.provides
 
+    @override
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """See base class."""
         with within("of"):
             network = self.of.build(output=output, source=source, condition=condition)
         changed = self.change(network, output=output, source=source, condition=condition)

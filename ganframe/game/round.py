@@ -29,7 +29,7 @@ Weights = Mapping[str, Mapping[str, Tensor]]
 
 @dataclass
 class MadeTensors:
-    """What the turns over one batch share.
+    """The tensors that the turns over one batch share.
 
     Attributes:
         values: The tensors that were made so far, by name.

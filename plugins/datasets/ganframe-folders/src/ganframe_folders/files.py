@@ -54,8 +54,8 @@ def find_classes(folder: Path, files: Sequence[Path]) -> list[str]:
         raise BadInput(
             f"{_listed(file.name for file in outside)} in no class subfolder",
             place=str(folder),
-            path=("labels",),
-            remedy="Move each image into a subfolder named after its class, or leave `labels` out.",
+            path=("with_labels",),
+            remedy="Move each image into a subfolder named after its class, or leave `with_labels` out.",
         )
     return sorted({class_name(folder, file) for file in files})
 
