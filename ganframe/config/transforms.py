@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig, GeneratorInput
 from ganframe.config.specs import SampleSpec, TensorSpec
 from ganframe.errors import within
