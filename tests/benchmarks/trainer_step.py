@@ -28,7 +28,7 @@ from ganframe.distributed.precision import autocast
 from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import assemble
-from ganframe.training.hooks import run_manager
+from ganframe.training.hooks import RunHooks
 from ganframe.training.run import Run
 from ganframe.training.trainer import Trainer
 
@@ -46,7 +46,7 @@ def experiment(device: str, compiled: bool, precision: str) -> Experiment:
         f"train.precision={precision}",
         "train.channels_last=true",
         f"train.batch_size={BATCH}",
-        "train.images=1_000_000_000",
+        "train.total_images=1_000_000_000",
         "train.ema=null",
         "loggers=[]",
     )
@@ -64,7 +64,7 @@ def trainer_block(settings: Experiment) -> Callable[[], None]:
         assembly=assembly,
         optimizers=assembly.optimizers(),
         averages=None,
-        hooks=run_manager(),
+        hooks=RunHooks(),
     )
     trainer = Trainer(run, BatchLoader(settings.data.build(), BATCH, Randomness(0).at("data"), assembly.device))
 

@@ -19,10 +19,10 @@ from rich.console import Console
 
 import ganframe
 from ganframe.evaluation.interpolation import slerp
-from ganframe.evaluation.pictures import GAP, draw, draw_each
+from ganframe.evaluation.pictures import GAP, draw, save_images
 from ganframe.plugins.discovery import installed
 from ganframe.training.assembly import assemble
-from ganframe.training.explain import _trial
+from ganframe.training.explain import _play_turns
 
 CELL = 28 + GAP
 """Pixels from one digit of a grid to the next."""
@@ -54,7 +54,7 @@ def test_train(cli, digits_run, tmp_path):
         f"report   {out / 'report.html'}",
     ]
     assert ganframe.load(out).step == 2
-    assert ganframe.load_config(str(out / "config.yaml")).train.images == 32
+    assert ganframe.load_config(str(out / "config.yaml")).train.total_images == 32
     assert (out / "samples.png").is_file()
     assert (out / "report.html").is_file()
 
@@ -235,8 +235,8 @@ def test_a_condition_of_the_games_own_making_and_nothing_to_draw(cli, fake_plugi
                         (contest,) = self.contests
                         self.contests = (replace(contest, real_condition="code", fake_condition="code"),)
 
-                    def roles(self):
-                        roles = super().roles()
+                    def player_specs(self):
+                        roles = super().player_specs()
                         judge = replace(roles["discriminator"], condition=TensorSpec((), classes=2))
                         return roles | {"discriminator": judge}
 
@@ -434,7 +434,7 @@ def test_a_folder_that_cannot_be_made(cli, digits_run, tmp_path):
     (tmp_path / "file").write_text("mine")
     outcome = cli("sample", digits_run, "--out", tmp_path / "file" / "grid.png")
     assert outcome.code == 2
-    assert f"{tmp_path / 'file'}: this folder cannot be made" in outcome.err
+    assert f"{tmp_path / 'file'}: this folder cannot be created" in outcome.err
 
 
 def test_presets(cli):
@@ -451,7 +451,7 @@ def test_presets(cli):
 
 def test_a_narrow_terminal_breaks_no_name(cli, monkeypatch):
     narrow = Console(force_terminal=True, color_system=None, width=80)
-    monkeypatch.setattr("ganframe.cli.main.console", narrow)
+    monkeypatch.setattr("ganframe.cli.output.console", narrow)
     outcome = cli("presets")
     assert max(map(len, outcome.out.splitlines())) <= 80
     words = outcome.out.split()
@@ -499,7 +499,7 @@ def test_explain_every_preset(cli, preset):
     assert first_words(tables["turns"]) == [turn.name for turn in game.turns]
     for row, turn in zip(tables["turns"][1:], game.turns, strict=True):
         assert all(player in row for player in turn.players)
-    steps = -(-experiment.train.images // assembly.images_per_step)
+    steps = -(-experiment.train.total_images // assembly.images_per_step)
     assert tables["cost"][0].startswith(f" {steps:,} steps of {assembly.images_per_step} images; ")
 
 
@@ -542,7 +542,7 @@ def test_explain_counts_the_operations_of_a_step(cli, digits_run):
 def test_explain_charges_a_lazy_term_for_the_steps_that_it_joins():
     def operations(*penalties: str) -> float:
         experiment = ganframe.load_config("ring", f"regularizers=[{', '.join(penalties)}]", "train.images=256")
-        return _trial(assemble(experiment))[2]
+        return _play_turns(assemble(experiment))[2]
 
     alone, always = operations(), operations("r1")
     assert always > 1.1 * alone
@@ -698,7 +698,7 @@ class TestPictures:
         image[:, 0] = 1.0
         draw({"samples": image}, tmp_path / "red.png")
         assert Image.open(tmp_path / "red.png").getpixel((0, 0)) == (255, 0, 0)
-        draw_each(image, tmp_path / "each")
+        save_images(image, tmp_path / "each")
         assert Image.open(tmp_path / "each" / "000000.png").getpixel((0, 0)) == (255, 0, 0)
 
     def test_tensors_of_an_example_stand_side_by_side(self, tmp_path):
@@ -720,7 +720,7 @@ class TestPictures:
         with pytest.raises(ganframe.BadInput, match="there is no picture of samples"):
             draw({"samples": torch.zeros(shape)}, tmp_path / "no.png")
         with pytest.raises(ganframe.BadInput, match="there is no picture of samples"):
-            draw_each(torch.zeros(shape), tmp_path / "no")
+            save_images(torch.zeros(shape), tmp_path / "no")
 
 
 def copy_of(run: Path, folder: Path) -> Path:

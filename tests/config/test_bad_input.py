@@ -582,7 +582,7 @@ BROKEN = {
     ),
     "a type that is taken": (
         dedent(TOY).replace("squares", "digits").replace('"plain"', '"plainer"'),
-        "Conflict: dataset 'digits' of broken-plugin is already supplied by ganframe-digits",
+        "NameTaken: dataset 'digits' of broken-plugin is already supplied by ganframe-digits",
     ),
 }
 

@@ -15,10 +15,10 @@ from ganframe.plugins.discovery import installed
 
 CONFIG = {
     "game": {"type": "adversarial", "generator": "mlp", "discriminator": {"type": "mlp", "hidden": [16]}},
-    "losses": ["non-saturating", {"type": "hinge", "labels": ["soft-labels"], "weight": 0.5}],
+    "losses": ["non-saturating", {"type": "hinge", "label_policies": ["soft-labels"], "weight": 0.5}],
     "data": "digits",
     "optimizers": {"generator": {"type": "adam", "lr": {"type": "linear", "start": 1, "end": 0}, "betas": [0, 0.9]}},
-    "train": {"images": 64, "ema": {"half_life_images": 100}},
+    "train": {"total_images": 64, "ema": {"half_life_images": 100}},
 }
 
 
@@ -61,11 +61,11 @@ def test_aliases_are_types(validator):
         ({"data": {"type": "digits", "split": "trian"}}, ["data"]),
         ({"data": "hinge"}, ["data"]),
         ({"losses": "hinge"}, ["losses"]),
-        ({"losses": [{"type": "hinge", "labels": ["hinge"]}]}, ["losses", 0]),
+        ({"losses": [{"type": "hinge", "label_policies": ["hinge"]}]}, ["losses", 0]),
         ({"train": {}}, ["train"]),
-        ({"train": {"images": 0}}, ["train", "images"]),
-        ({"train": {"images": "many"}}, ["train", "images"]),
-        ({"train": {"images": 1, "precision": "fp8"}}, ["train", "precision"]),
+        ({"train": {"total_images": 0}}, ["train", "total_images"]),
+        ({"train": {"total_images": "many"}}, ["train", "total_images"]),
+        ({"train": {"total_images": 1, "precision": "fp8"}}, ["train", "precision"]),
         ({"optimizers": {"generator": {"type": "adam", "lr": {"type": "linear"}}}}, ["optimizers", "generator"]),
         ({"optimizers": {"generator": {"type": "adam", "lr": "fast"}}}, ["optimizers", "generator"]),
     ],

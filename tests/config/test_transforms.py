@@ -76,7 +76,7 @@ def test_a_transform_can_do_what_the_network_that_it_changes_can() -> None:
     for name in ("dcgan", "mlp", "patchgan"):
         inner = of_type(DiscriminatorConfig, name)()
         outer = Negated(of=inner)
-        for capability in ("conditional", "gives", "supports_double_backward", "batch_coupled"):
+        for capability in ("conditional", "provides", "supports_double_backward", "batch_coupled"):
             assert getattr(outer, capability) == getattr(inner, capability)
     for name in ("mlp", "unet"):
         inner = of_type(GeneratorConfig, name)()
@@ -149,7 +149,8 @@ def test_a_term_may_differentiate_by_a_tensor_that_it_names(shared: bool) -> Non
     first, second = (game.turns[0], game.turns[1]) if shared else (game.turns[1], game.turns[1])
     for turn in (first, second):
         with game.only_trainable(turn.players):
-            found = assembly.objective.at(turn, TrainingProgress(0, 0, 64))(game_round)
+            progress = TrainingProgress(0, 0, 64)
+            found = assembly.objective(assembly.objective.open_round(game_round, turn, progress), turn, progress)
     layers = [each for each in game.players["generator"].modules() if isinstance(each, nn.Linear)]
     latent = game_round["latent"].detach()
     active = (layers[0](latent) > 0).to(latent.dtype)
@@ -163,7 +164,8 @@ def test_in_the_discriminators_turn_no_graph_reaches_the_latents() -> None:
     game = assembly.game
     game_round = Round(game, {"real": torch.zeros(4, 2)}, size=4, device=torch.device("cpu"), randomness=Randomness(0))
     with game.only_trainable(game.turns[0].players):
-        assembly.objective.at(game.turns[0], TrainingProgress(0, 0, 64))(game_round)
+        progress = TrainingProgress(0, 0, 64)
+        assembly.objective(assembly.objective.open_round(game_round, game.turns[0], progress), game.turns[0], progress)
         assert not game_round["fake"].requires_grad
 
 
@@ -266,7 +268,7 @@ def test_a_loss_may_join_some_turns_only() -> None:
     made = experiment(GAME, losses=[{"type": "non-saturating", "turns": ["discriminator"]}, {"type": "hinge"}])
     objective = assemble(made).objective
     for turn, names in zip(objective.game.turns, (["non-saturating", "hinge"], ["hinge"]), strict=True):
-        assert [term.name for term in objective.plan(turn, TrainingProgress(0, 0, 64)).terms] == names
+        assert [term.name for term in objective.active_terms(turn, TrainingProgress(0, 0, 64)).terms] == names
     with pytest.raises(BadInput, match=r"the game has no turn 'judge'; it has: discriminator, generator"):
         assemble(experiment(GAME, losses=[{"type": "non-saturating", "turns": ["judge"]}]))
 

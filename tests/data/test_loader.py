@@ -19,9 +19,8 @@ from torch.utils.data import dataloader
 from torch.utils.data._utils import signal_handling
 
 from ganframe import BadInput, RunFailed
-from ganframe.data import loader as data_module
 from ganframe.data.arrays import read_arrays
-from ganframe.data.batch_dataset import Source
+from ganframe.data.batch_dataset import BatchDataset
 from ganframe.data.loader import BatchLoader
 from ganframe.data.memory import TensorData, as_float
 from ganframe.data.quarantine import Quarantine, UnreadableFile, UnreadableLimit, collect_unreadable, report_unreadable
@@ -64,8 +63,8 @@ class Recorded:
         return {"x": torch.tensor(indices)}
 
 
-def source(data: Any, size: int = 2) -> Source:
-    return Source(data, EpochShuffleSampler(len(data), size, PLACE, WHOLE_BATCH), PLACE)
+def source(data: Any, size: int = 2) -> BatchDataset:
+    return BatchDataset(data, EpochShuffleSampler(len(data), size, PLACE, WHOLE_BATCH), PLACE)
 
 
 # The order.
@@ -102,7 +101,11 @@ def test_ranks_take_the_parts_of_a_batch_in_their_order() -> None:
 
 
 def test_an_epoch_is_shuffled_by_the_seed() -> None:
-    assert EpochShuffleSampler(9, 9, Randomness(4, ("data",)), WHOLE_BATCH).batch(0) == shuffled(9, 0, seed=4) != shuffled(9, 0)
+    assert (
+        EpochShuffleSampler(9, 9, Randomness(4, ("data",)), WHOLE_BATCH).batch(0)
+        == shuffled(9, 0, seed=4)
+        != shuffled(9, 0)
+    )
 
 
 # The batches.
@@ -141,10 +144,10 @@ def test_the_list_of_files_is_taken_up_at_the_first_batch_and_told_of_each() -> 
         def __init__(self) -> None:
             self.told: list[Any] = []
 
-        def reopen(self, batch: int) -> None:
-            self.told.append(("reopen", batch))
+        def restore(self, batch: int) -> None:
+            self.told.append(("restore", batch))
 
-        def take(self, batch: int, unreadable: Sequence[UnreadableFile]) -> None:
+        def add(self, batch: int, unreadable: Sequence[UnreadableFile]) -> None:
             self.told.append((batch, [each.file for each in unreadable]))
 
     listed: Any = Listed()
@@ -153,7 +156,7 @@ def test_the_list_of_files_is_taken_up_at_the_first_batch_and_told_of_each() -> 
     list(islice(BatchLoader(data, 2, PLACE, CPU, quarantine=listed).starting_at(2), 2))
     stream = [*shuffled(5, 0), *shuffled(5, 1)]
     assert listed.told == [
-        ("reopen", 2),
+        ("restore", 2),
         (2, [f"{each}.png" for each in stream[4:6]]),
         (3, [f"{each}.png" for each in stream[6:8]]),
     ]
@@ -204,9 +207,9 @@ def test_arrays_come_in_the_order_of_their_names(arrays: Path) -> None:
 def test_arrays_may_take_the_largest_size_and_no_byte_more(arrays: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each has a header of 128 bytes.
     size = (128 + 4 * 4) + (128 + 4 * 8)
-    monkeypatch.setattr(data_module, "LARGEST_ARRAYS", size)
+    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", size)
     assert len(read_arrays(arrays, "one")) == 1
-    monkeypatch.setattr(data_module, "LARGEST_ARRAYS", size - 1)
+    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", size - 1)
     with pytest.raises(BadInput, match=f"they take {size} bytes") as problem:
         read_arrays(arrays, "one")
     assert problem.value.place == str(arrays)
@@ -266,8 +269,8 @@ def test_the_words_of_a_failure_follow_its_kind() -> None:
 def test_a_message_names_sixteen_examples_and_counts_the_rest() -> None:
     order = shuffled(20, 0)
     names = ", ".join(map(str, order[:16]))
-    assert source(Recorded(20), 16).say(0).endswith(f"the examples {names}")
-    assert source(Recorded(20), 19).say(0).endswith(f"the examples {names} and 3 more")
+    assert source(Recorded(20), 16).describe_batch(0).endswith(f"the examples {names}")
+    assert source(Recorded(20), 19).describe_batch(0).endswith(f"the examples {names} and 3 more")
 
 
 def test_a_batch_that_is_whole_has_no_failure() -> None:
@@ -362,9 +365,9 @@ def test_a_dead_worker_ends_the_run_with_the_batch_that_was_awaited(
     number = 1 + got
     message = str(problem.value)
     assert message.startswith("a loader worker died (process ")
-    assert f" {how}) while batch {number} of {Dying.__module__}.Dying, the examples " in message
+    assert f" {how}) while the run waited for batch {number} of {Dying.__module__}.Dying, the examples " in message
     if got == 0:
-        assert f"the examples {first}, {second} was awaited" in message
+        assert f"the examples {first}, {second}; " in message
 
 
 # The list of files that cannot be read.
@@ -374,11 +377,11 @@ def test_a_dead_worker_ends_the_run_with_the_batch_that_was_awaited(
     ("files", "share", "most"), [(100, 0.07, 7), (100, 0.29, 29), (3, 0.5, 1), (10, 0.19, 1), (5, 0, 0), (5, 1, 5)]
 )
 def test_a_share_allows_so_many_files(files: int, share: float, most: int) -> None:
-    assert UnreadableLimit(files, share).most == most
+    assert UnreadableLimit(files, share).max_files == most
 
 
 def test_too_many_files_are_counted_beside_what_is_allowed() -> None:
-    problem = UnreadableLimit(2000, 0.5).exceeded(1234, "a.png", place="folder")
+    problem = UnreadableLimit(2000, 0.5).error(1234, "a.png", place="folder")
     assert problem.message == "1,234 of 2,000 files cannot be read, and `max_unreadable: 0.5` allows 1,000: a.png"
     assert problem.place == "folder"
     assert problem.remedy
@@ -404,14 +407,14 @@ def lines(path: Path) -> list[tuple[str, str, int]]:
 def test_a_file_is_listed_once_up_to_what_is_allowed(tmp_path: Path) -> None:
     path, tolerance = tmp_path / "list.jsonl", UnreadableLimit(4, 0.5)
     listed = Quarantine(path)
-    listed.reopen(0)
-    listed.take(0, [])
+    listed.restore(0)
+    listed.add(0, [])
     assert not path.exists()
-    listed.take(3, [UnreadableFile("a", "cut", tolerance), UnreadableFile("a", "again", tolerance)])
-    listed.take(4, [UnreadableFile("a", "again", tolerance), UnreadableFile("b", "empty", tolerance)])
+    listed.add(3, [UnreadableFile("a", "cut", tolerance), UnreadableFile("a", "again", tolerance)])
+    listed.add(4, [UnreadableFile("a", "again", tolerance), UnreadableFile("b", "empty", tolerance)])
     assert lines(path) == [("a", "cut", 3), ("b", "empty", 4)]
     with pytest.raises(BadInput, match=r"3 of 4 files cannot be read.*allows 2: c .late.; .*list.jsonl") as problem:
-        listed.take(5, [UnreadableFile("c", "late", tolerance)])
+        listed.add(5, [UnreadableFile("c", "late", tolerance)])
     assert problem.value.path == ("data",)
     assert lines(path)[2] == ("c", "late", 5)
 
@@ -419,23 +422,23 @@ def test_a_file_is_listed_once_up_to_what_is_allowed(tmp_path: Path) -> None:
 def test_a_list_goes_on_from_a_batch_as_it_was_before_it(tmp_path: Path) -> None:
     path, tolerance = tmp_path / "list.jsonl", UnreadableLimit(4, 0.5)
     first = Quarantine(path)
-    first.reopen(0)
-    first.take(3, [UnreadableFile("a", "cut", tolerance)])
-    first.take(4, [UnreadableFile("b", "empty", tolerance)])
+    first.restore(0)
+    first.add(3, [UnreadableFile("a", "cut", tolerance)])
+    first.add(4, [UnreadableFile("b", "empty", tolerance)])
     again = Quarantine(path)
-    again.reopen(4)
+    again.restore(4)
     assert lines(path) == [("a", "cut", 3)]
-    again.take(5, [UnreadableFile("a", "cut", tolerance), UnreadableFile("b", "empty", tolerance)])
+    again.add(5, [UnreadableFile("a", "cut", tolerance), UnreadableFile("b", "empty", tolerance)])
     assert lines(path) == [("a", "cut", 3), ("b", "empty", 5)]
     with pytest.raises(BadInput, match="3 of 4"):
-        again.take(6, [UnreadableFile("c", "late", tolerance)])
+        again.add(6, [UnreadableFile("c", "late", tolerance)])
 
 
 def test_a_list_can_be_taken_up_again_by_the_same_run(tmp_path: Path) -> None:
     tolerance = UnreadableLimit(4, 0.5)
     listed = Quarantine(tmp_path / "list.jsonl")
-    listed.take(3, [UnreadableFile("a", "cut", tolerance), UnreadableFile("b", "empty", tolerance)])
-    listed.reopen(0)
+    listed.add(3, [UnreadableFile("a", "cut", tolerance), UnreadableFile("b", "empty", tolerance)])
+    listed.restore(0)
     assert lines(tmp_path / "list.jsonl") == []
-    listed.take(1, [UnreadableFile("b", "empty", tolerance), UnreadableFile("c", "late", tolerance)])
+    listed.add(1, [UnreadableFile("b", "empty", tolerance), UnreadableFile("c", "late", tolerance)])
     assert lines(tmp_path / "list.jsonl") == [("b", "empty", 1), ("c", "late", 1)]

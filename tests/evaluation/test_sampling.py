@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 from PIL import Image
+from ranks import pretend_rank
 from torch import Tensor, nn
 
 from ganframe import BadInput, train
@@ -24,13 +25,12 @@ from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.data.memory import TensorData
-from ganframe.distributed.shard import Shard
 from ganframe.evaluation import report
 from ganframe.evaluation.diagnostics import diagnose
 from ganframe.evaluation.interpolation import interpolate, slerp
 from ganframe.evaluation.loaded_run import LoadedRun, load
 from ganframe.evaluation.metrics import Evaluation, measure_run
-from ganframe.evaluation.sampling import Inputs, balanced_labels, sampling_mode, sampling_round
+from ganframe.evaluation.sampling import SamplingBatch, balanced_labels, sampling_mode, sampling_round
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor
@@ -113,7 +113,7 @@ class Toy(Game):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        return self.generator(game_round["latent"], game_round["label"])
+        return self.players["generator"](game_round["latent"], game_round["label"])
 
     @tensor
     def half(self, game_round: Round) -> Tensor:
@@ -341,7 +341,7 @@ def never() -> TensorData:
 
 
 def test_labels_that_nobody_starts_from_need_no_data() -> None:
-    inputs = Inputs(played(), never, 5, Randomness(0), CPU, {})
+    inputs = SamplingBatch(played(), never, 5, Randomness(0), CPU, {})
     assert inputs["label"].tolist() == [0, 1, 2, 0, 1]
 
 
@@ -352,7 +352,7 @@ def test_labels_of_data_that_were_drawn_stay_with_them() -> None:
         opened.append(1)
         return Rows().build()
 
-    inputs = Inputs(played(), data, 5, place, CPU, {})
+    inputs = SamplingBatch(played(), data, 5, place, CPU, {})
     chosen = shuffled(place)[:5]
     assert inputs["real"][:, 0].tolist() == chosen
     assert inputs["label"].tolist() == [each % 3 for each in chosen]
@@ -362,20 +362,20 @@ def test_labels_of_data_that_were_drawn_stay_with_them() -> None:
 
 def test_labels_of_samples_that_somebody_starts_from_are_those_of_the_data() -> None:
     place = Randomness(4)
-    inputs = Inputs(played(Translates), Rows().build, 5, place, CPU, {})
+    inputs = SamplingBatch(played(Translates), Rows().build, 5, place, CPU, {})
     assert inputs["label"].tolist() == [each % 3 for each in shuffled(place)[:5]]
 
 
 def test_what_is_given_stands_for_the_data_and_for_what_is_made() -> None:
     given = {"latent": torch.ones(2, 4), "label": torch.tensor([2, 0])}
-    inputs = Inputs(played(), never, 2, Randomness(0), CPU, given)
+    inputs = SamplingBatch(played(), never, 2, Randomness(0), CPU, given)
     assert inputs["label"].tolist() == [2, 0]
     assert set(inputs) == {"real", "label", "latent"}
     assert len(inputs) == 3
     assert "latent" in inputs and "real" in inputs and "fake" not in inputs
     with pytest.raises(KeyError, match="fake"):
         inputs["fake"]
-    bare = Inputs(played(), never, 2, Randomness(0), CPU, {})
+    bare = SamplingBatch(played(), never, 2, Randomness(0), CPU, {})
     assert (len(bare), "latent" in bare) == (2, False)
     game_round = sampling_round(played(), never, 2, Randomness(0), CPU, given)
     expected = torch.tensor([[21.0], [1.0]]).expand(-1, 4) + 1000  # these players train
@@ -444,7 +444,7 @@ def test_a_device_that_is_not_here_is_no_setting_of_the_config(folder: Path) -> 
     with pytest.raises(BadInput, match="no device 'nonsense' here") as problem:
         load(folder, device="nonsense")
     assert problem.value.path == ()
-    assert problem.value.remedy == "Say cpu or auto."
+    assert problem.value.remedy == "Set it to cpu or auto."
 
 
 def test_a_run_without_a_checkpoint_cannot_be_loaded(tmp_path: Path) -> None:
@@ -530,7 +530,7 @@ def test_no_samples_and_names_that_there_are_not_are_refused(trained: LoadedRun)
 def test_the_label_is_the_condition_of_fakes_that_can_be_chosen(trained: LoadedRun) -> None:
     def label_of(*contests: Contest) -> tuple[str, int] | None:
         trained.game.contests = contests
-        return trained.label()
+        return trained.label_spec()
 
     plain = Contest("discriminator", real="real", fake="fake", real_condition="label")
     own = Contest("discriminator", real="real", fake="fake", fake_condition="chosen")
@@ -634,8 +634,8 @@ def test_metrics_of_one_type_are_told_apart_and_see_the_same() -> None:
 
 
 def test_two_ranks_make_rounds_in_turn_and_both_are_given_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganframe.distributed.shard.this_shard", lambda: Shard(1, 2))
-    monkeypatch.setattr("ganframe.distributed.collectives.gather", lambda own: torch.cat([own * 0, own]))
+    pretend_rank(monkeypatch, 1, 2)
+    monkeypatch.setattr("ganframe.evaluation.metrics.gather", lambda own: torch.cat([own * 0, own]))
     rounds: list[int] = []
     (metric,), _ = measured(250, before_round=lambda: rounds.append(1))
     assert [len(each["latent"]) for each in metric.given] == [100, 100, 50]
@@ -794,25 +794,25 @@ def test_a_report_of_a_run_that_has_made_nothing_yet(tmp_path: Path) -> None:
 
 def test_pictures_over_time_are_spread_evenly_from_the_first_to_the_last(tmp_path: Path) -> None:
     pictures = [picture(tmp_path / "p" / f"{step}.png") for step in range(15)]
-    page = report._over_time(pictures)
+    page = report._samples_over_time(pictures)
     assert re.findall("step ([0-9]+)<", page) == ["0", "2", "4", "6", "8", "10", "12", "14"]
-    assert re.findall("step ([0-9]+)<", report._over_time(pictures[:3])) == ["0", "1", "2"]
-    assert report._over_time(pictures[:1]) == ""
+    assert re.findall("step ([0-9]+)<", report._samples_over_time(pictures[:3])) == ["0", "1", "2"]
+    assert report._samples_over_time(pictures[:1]) == ""
 
 
 def test_a_large_picture_is_made_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = picture(tmp_path / "small.png", side=40)
     size = small.stat().st_size
-    monkeypatch.setattr("ganframe.evaluation.report.LARGE", size)
+    monkeypatch.setattr("ganframe.evaluation.report.MAX_PICTURE_BYTES", size)
     assert "src='data:image/png;base64," in report._image(small, 10)
-    monkeypatch.setattr("ganframe.evaluation.report.LARGE", size - 1)
+    monkeypatch.setattr("ganframe.evaluation.report.MAX_PICTURE_BYTES", size - 1)
     assert "src='data:image/jpeg;base64," in report._image(small, 10)
-    (tmp_path / "small.jpg").write_bytes(report._smaller(small, 10))
+    (tmp_path / "small.jpg").write_bytes(report._smaller_jpeg(small, 10))
     with Image.open(tmp_path / "small.jpg") as made:
         assert (made.size, made.format) == ((10, 10), "JPEG")
     (tmp_path / "no.png").write_bytes(b"no picture")
     with pytest.raises(BadInput, match="this picture cannot be read"):
-        report._smaller(tmp_path / "no.png", 10)
+        report._smaller_jpeg(tmp_path / "no.png", 10)
 
 
 def test_numbers_of_a_table_are_short() -> None:
@@ -837,7 +837,7 @@ def test_a_table_of_metrics_has_the_names_of_its_last_line() -> None:
     [(4, 4, [0, 1, 2, 3]), (5, 4, [0, 2, 4]), (6, 4, [1, 3, 5]), (9, 4, [2, 5, 8]), (3, 9, [0, 1, 2]), (0, 4, [])],
 )
 def test_what_is_thinned_keeps_even_steps_and_the_last(count: int, most: int, kept: list[int]) -> None:
-    assert list(report._thinned(list(range(count)), most)) == kept
+    assert list(report._subsample(list(range(count)), most)) == kept
 
 
 @pytest.mark.parametrize(
@@ -858,7 +858,7 @@ def test_a_curve_is_called_after_what_it_is_of() -> None:
 
 
 def test_curves_are_of_images_and_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.axes import Axes  # noqa: PLC0415  slow to import
+    from matplotlib.axes import Axes
 
     drawn: list[tuple[list[float], list[float]]] = []
     called: list[str] = []
@@ -874,7 +874,7 @@ def test_curves_are_of_images_and_values(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Axes, "plot", noted_plot)
     monkeypatch.setattr(Axes, "set_title", noted_title)
-    monkeypatch.setattr("ganframe.evaluation.report.POINTS", 2)
+    monkeypatch.setattr("ganframe.evaluation.report.MAX_POINTS", 2)
     log = [{"step": step, "images": 10 * step, "images per second": 1, "g/b": step / 2} for step in range(1, 5)]
     log[1]["g/a"] = 7.0
     log[2]["d/x accuracy on real"] = 1.0
@@ -892,7 +892,7 @@ def test_curves_are_of_images_and_values(monkeypatch: pytest.MonkeyPatch) -> Non
 class Speed:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr("ganframe.runs.logs.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("ganframe.builtin.jsonl.time.monotonic", lambda: self.now)
 
 
 class Shown:
@@ -1014,7 +1014,7 @@ def test_a_line_that_is_still_written_is_left_out_and_one_that_is_wrong_is_named
     assert [line["step"] for line in read_log(file)] == [1, 2]
     for wrong in ('{"step": 3}', '{"step": 3, "images": "4"}', "[]"):
         file.write_text('{"step": 1, "images": 1}\n' + wrong + "\n")
-        with pytest.raises(BadInput, match="not as a run writes it") as problem:
+        with pytest.raises(BadInput, match="not what a run writes") as problem:
             read_log(file)
         assert problem.value.place == f"{file}:2"
 

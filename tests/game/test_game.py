@@ -24,10 +24,10 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(2, 1)
-        self.discriminator_inputs = 0
+        self.calls = 0
 
     def forward(self, sample: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        self.discriminator_inputs += 1
+        self.calls += 1
         return DiscriminatorOutput(self.layer(sample).flatten())
 
 
@@ -119,9 +119,9 @@ def test_a_pending_verdict_is_judged_when_it_is_read() -> None:
     game = TwoGenerators()
     game_round = open_round(game, "first")
     pending = game_round.deferred_output(game.contests[0], "real")
-    assert game.players["d_a"].discriminator_inputs == 0
+    assert game.players["d_a"].calls == 0
     assert pending.logits is pending.logits
-    assert game.players["d_a"].discriminator_inputs == 1
+    assert game.players["d_a"].calls == 1
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -167,7 +167,8 @@ def test_judging_with_other_weights_leaves_the_player_alone() -> None:
     game = TwoGenerators()
     game_round = open_round(game, "first")
     judge = game.players["d_a"]
-    game_round.weights["d_a"] = {name: torch.zeros_like(each) for name, each in judge.named_parameters()}
+    zeros = {name: torch.zeros_like(each) for name, each in judge.named_parameters()}
+    game_round = game_round.with_discriminator_weights({"d_a": zeros})
     assert bool((game_round.discriminator_output(game.contests[0], "fake").logits == 0).all())
     assert bool(judge.layer.weight.any())
 

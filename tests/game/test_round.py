@@ -1,9 +1,7 @@
-"""What a round makes and judges, who moves, and where draws come from: each number worked out by hand."""
+"""What a round makes and who discriminates what, and which players train; each number worked out by hand."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
@@ -12,7 +10,6 @@ from torch import Tensor, nn
 
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.specs import SampleSpec, TensorSpec
-from ganframe.distributed.shard import Shard
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
@@ -79,11 +76,11 @@ class Field(Game):
     @tensor
     def fake(self, game_round: Round) -> Tensor:
         self.note("fake")
-        return self.g(game_round["latent"])
+        return self.players["g"](game_round["latent"])
 
     @tensor
     def echo(self, game_round: Round) -> Tensor:
-        return self.h(game_round["fake"])
+        return self.players["h"](game_round["fake"])
 
     @tensor
     def past(self, game_round: Round) -> Tensor:
@@ -106,7 +103,7 @@ def open_round(game: Game, turn: int | None = None, **settings: Any) -> Round:
     batch = {"real": torch.tensor([[10.0], [20.0]]), "one": torch.tensor([1.0, 1.0]), "two": torch.tensor([2.0, 2.0])}
     game_round = Round(game, batch, size=2, device=CPU, randomness=Randomness(0), **settings)
     if turn is not None:
-        game_round.enter(game.turns[turn])
+        game_round = game_round.in_turn(game.turns[turn])
     return game_round
 
 
@@ -222,7 +219,7 @@ def test_a_new_turn_judges_anew_and_makes_nothing_anew() -> None:
     game_round = open_round(game, 1)
     own = game.contests[0]
     first, fake = game_round.discriminator_output(own, "fake"), game_round["fake"]
-    game_round.enter(game.turns[2])
+    game_round = game_round.in_turn(game.turns[2])
     assert game_round.discriminator_output(own, "fake") is not first
     assert game_round["fake"] is fake
 
@@ -232,7 +229,7 @@ def test_a_turn_that_ends_lets_go_of_verdicts_and_keeps_logits() -> None:
     game_round = open_round(game, 1)
     own = game.contests[0]
     first = game_round.discriminator_output(own, "fake")
-    game_round.leave()
+    game_round.free_outputs()
     assert game_round.logits["d", "fake"].tolist() == [12.0, 22.0]
     assert game_round.discriminator_output(own, "fake") is not first
 
@@ -252,7 +249,7 @@ def test_logits_are_kept_by_contest_and_side_without_a_graph_until_the_next_turn
         ("echo", "fake"): [30.0, 60.0],
     }
     assert not any(each.requires_grad for each in game_round.logits.values())
-    game_round.enter(game.turns[1])
+    game_round = game_round.in_turn(game.turns[1])
     assert game_round.logits == {}
 
 
@@ -260,7 +257,11 @@ def test_a_pending_verdict_is_that_of_its_contest_and_side() -> None:
     game = Field()
     game_round = open_round(game, 0)
     own, echo, _ = game.contests
-    waiting = game_round.deferred_output(own, "real"), game_round.deferred_output(own, "fake"), game_round.deferred_output(echo, "fake")
+    waiting = (
+        game_round.deferred_output(own, "real"),
+        game_round.deferred_output(own, "fake"),
+        game_round.deferred_output(echo, "fake"),
+    )
     assert game.players["d"].shown == []
     assert [each.logits.tolist() for each in waiting] == [[51.0, 101.0], [12.0, 22.0], [30.0, 60.0]]
 
@@ -269,7 +270,7 @@ def test_other_weights_judge_with_the_condition_and_count_for_their_player_only(
     game = Field()
     game_round = open_round(game, 0)
     own, _, old = game.contests
-    game_round.weights["d"] = {"weight": torch.tensor(-1.0)}
+    game_round = game_round.with_discriminator_weights({"d": {"weight": torch.tensor(-1.0)}})
     assert game_round.discriminator_output(own, "real").logits.tolist() == [-9.0, -19.0]
     assert game_round.discriminator_output(old, "real").logits.tolist() == [71.0, 141.0]
 
@@ -288,7 +289,7 @@ def test_a_judge_sees_the_augmented_sample_and_the_verdict_names_the_plain_one()
     assert real.logits.tolist() == [101.0, 201.0]
     assert fake.logits.tolist() == [22.0, 42.0]
     assert real.sample is game_round["real"]
-    game_round.enter(game.turns[1])
+    game_round = game_round.in_turn(game.turns[1])
     game_round.discriminator_output(own, "real")
     assert places == [("judged", 0), ("judged", 1), ("judged", 2)]
 
@@ -298,15 +299,15 @@ def test_a_side_is_something_to_differentiate_by_in_the_turn_that_asks_for_it() 
     game.contests = (Contest("d", real="real", fake="past"), Contest("d", real="both", fake="real", name="tuple"))
     pair, several = game.contests
     game_round = open_round(game)
-    game_round.enter(game.turns[0], frozenset({"fake"}))
+    game_round = game_round.in_turn(game.turns[0], grad_wrt_sides=frozenset({"fake"}))
     sides: dict[Any, Any] = {side: game_round.discriminator_output(pair, side).sample for side in ("real", "fake")}
     assert (sides["real"].requires_grad, sides["fake"].requires_grad) == (False, True)
     assert not game_round["past"].requires_grad
-    game_round.enter(game.turns[0], frozenset({"real"}))
+    game_round = game_round.in_turn(game.turns[0], grad_wrt_sides=frozenset({"real"}))
     parts: Any = game_round.discriminator_output(several, "real").sample
     assert [each.requires_grad for each in parts] == [True, True]
     assert not game_round.discriminator_output(pair, "fake").sample.requires_grad  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
-    game_round.enter(game.turns[0])
+    game_round = game_round.in_turn(game.turns[0])
     assert not game_round.discriminator_output(pair, "real").sample.requires_grad  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
 
 
@@ -316,9 +317,11 @@ def test_a_side_is_something_to_differentiate_by_in_the_turn_that_asks_for_it() 
 def test_leaves_require_a_gradient_and_the_batch_stays_as_it_is() -> None:
     game = Field()
     batch = {"real": torch.ones(2, 1)}
-    game_round = Round(game, batch, size=2, device=CPU, randomness=Randomness(0), requires_grad_tensors=frozenset({"real"}))
-    game_round.enter(game.turns[1], requires_grad_tensors=frozenset({"latent", "tag", "fake", "both"}))
-    game_round.enter(game.turns[1])
+    game_round = Round(
+        game, batch, size=2, device=CPU, randomness=Randomness(0), requires_grad_tensors=frozenset({"real"})
+    )
+    game_round = game_round.in_turn(game.turns[1], requires_grad_tensors=frozenset({"latent", "tag", "fake", "both"}))
+    game_round = game_round.in_turn(game.turns[1])
     assert game_round["real"].is_leaf
     assert game_round["real"].requires_grad
     assert not batch["real"].requires_grad
@@ -384,7 +387,7 @@ def test_a_shared_round_makes_with_the_generators_though_a_judge_moves() -> None
         assert [each.requires_grad for each in game_round["both"]] == [False, False]
         assert movable(game) == {"d", "e"}
     assert game.movable == {"fake": {"g", "h"}}
-    game_round.enter(game.turns[1])
+    game_round = game_round.in_turn(game.turns[1])
     # echo = h * g * latent with g = 2, h = 3: what `echo` read was not cut off either.
     slopes = torch.autograd.grad(game_round["echo"].sum(), [game.players["g"].weight, game.players["h"].weight])
     assert [float(each) for each in slopes] == [9.0, 6.0]
@@ -433,10 +436,11 @@ def test_who_may_move_comes_in_the_order_asked_for() -> None:
 
 
 def test_a_player_is_had_by_its_name() -> None:
-    game = Field()
-    assert game.g is game.players["g"]
-    with pytest.raises(AttributeError, match="Field has no player or attribute 'nobody'"):
-        _ = game.nobody
+    game, player = Field(), Scale(4.0)
+    game.set_players({"g": player})
+    assert game.players == {"g": player}
+    with pytest.raises(AttributeError):
+        _ = game.g  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_other_players_play_beside_those_that_stay() -> None:
@@ -490,7 +494,10 @@ def test_a_player_is_built_for_its_role() -> None:
 @pytest.mark.parametrize(
     ("role", "message"),
     [
-        (PlayerSpec(Network(), ("g",), POINT, condition=POINT), "'network' takes no condition, but the game is conditional"),
+        (
+            PlayerSpec(Network(), ("g",), POINT, condition=POINT),
+            "'network' takes no condition, but the game is conditional",
+        ),
         (PlayerSpec(Network(), ("g",), POINT, source=POINT), "'network' starts from a latent"),
         (PlayerSpec(FromSample(), ("g",), POINT), "'network' starts from a sample"),
     ],
@@ -523,82 +530,3 @@ def test_the_data_has_to_bring_each_input() -> None:
         Needy()
     assert problem.value.message == "the game reads label, mask, which the data set does not give"
     assert problem.value.path == ("data",)
-
-
-# Draws
-
-
-def key_of(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") // 2
-
-
-def test_the_key_of_a_draw_is_the_digest_of_its_place() -> None:
-    """Runs that are resumed under another version go on with the same draws."""
-    assert Randomness(5).key("latent") == key_of("(5, 'latent', ())")
-    assert Randomness(5).at("step", 3).at("turn").key("x") == key_of("(5, 'x', ('step', 3, 'turn'))")
-    sharded = Randomness(5, ("step", 3), Shard(1, 2))
-    assert sharded.key("x") == key_of("(5, 'x', ('step', 3, 'rank', 1))")
-
-
-def test_a_draw_differs_by_seed_purpose_place_and_rank() -> None:
-    places = [
-        Randomness(0),
-        Randomness(1),
-        Randomness(0).at("step", 0),
-        Randomness(0).at("step", 1),
-        Randomness(0).at("step").at(1, 0),
-        Randomness(0, (), Shard(0, 2)),
-        Randomness(0, (), Shard(1, 2)),
-    ]
-    drawn = {
-        float(torch.rand(1, generator=place.generator(purpose))) for place in places for purpose in ("noise", "flips")
-    }
-    assert len(drawn) == 14
-
-
-@pytest.mark.parametrize("purpose", ["latent", "order"])
-def test_draws_are_those_of_a_generator_with_the_key(purpose: str) -> None:
-    place = Randomness(2).at("step", 1)
-
-    def fresh() -> torch.Generator:
-        return torch.Generator().manual_seed(key_of(f"(2, '{purpose}', ('step', 1))"))
-
-    assert torch.equal(place.normal(purpose, (3, 2)), torch.randn(3, 2, generator=fresh()))
-    assert torch.equal(place.uniform(purpose, (3, 2)), torch.rand(3, 2, generator=fresh()))
-    assert place.integers(purpose, 5, 8) == torch.randint(5, (8,), generator=fresh()).tolist()
-
-
-def drawn(place: Randomness, rows: int) -> dict[str, list[Any]]:
-    return {
-        "normal": place.normal("x", (rows, 3)).tolist(),
-        "uniform": place.uniform("x", (rows, 3)).tolist(),
-        "integers": place.integers("x", 100, rows),
-    }
-
-
-def test_a_rank_draws_its_rows_of_what_one_process_would() -> None:
-    whole = drawn(Randomness(0).at("step"), 6)
-    for rank in range(3):
-        own = drawn(Randomness(0, (), Shard(rank, 3)).at("step"), 2)
-        assert own == {name: rows[2 * rank : 2 * rank + 2] for name, rows in whole.items()}
-
-
-def test_the_whole_of_a_shard_is_the_same_place() -> None:
-    place = Randomness(4, ("step", 9), Shard(1, 2))
-    assert place.whole() == Randomness(4, ("step", 9))
-    assert place.at("x").shard == Shard(1, 2)
-    assert Randomness(4).whole() == Randomness(4)
-
-
-def test_the_global_generator_is_seeded_by_purpose() -> None:
-    def first_of(seed: Callable[[], None]) -> float:
-        with torch.random.fork_rng(devices=[]):
-            seed()
-            return float(torch.rand(1))
-
-    place = Randomness(0).at("step", 2)
-    expected = key_of("(0, 'step', ('step', 2))")
-    by_hand = float(torch.rand(1, generator=torch.Generator().manual_seed(expected)))
-    assert first_of(lambda: place.seed_torch("step", CPU)) == by_hand
-    assert first_of(lambda: place.seed_torch("step")) == by_hand
-    assert first_of(lambda: place.seed_torch("other")) != by_hand

@@ -11,31 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from figures import Figures
 from harness import CONFIGS, Job, Nursery, Undisturbed, lines
 
 FILE = Path(__file__).parents[2] / "docs" / "explanation" / "guarantees.json"
 
 Found = dict[str, dict[str, float]]
 found_key = pytest.StashKey[Found]()
-
-
-class Figures:
-    """What the tests of one module measured.
-
-    Args:
-        values: The figures so far, by what they say: "runs killed, all of them resumed bit for bit".
-    """
-
-    def __init__(self, values: dict[str, float]) -> None:
-        self._values = values
-
-    def count(self, what: str, times: int = 1) -> None:
-        """Add to a number of cases; to be called once they have passed."""
-        self._values[what] = self._values.get(what, 0) + times
-
-    def worst(self, what: str, value: float) -> None:
-        """Keep the largest value that was seen."""
-        self._values[what] = max(self._values.get(what, value), value)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Figures
+from figures import Figures
 from harness import PLAIN, flat, latest_state, scalars
 
 from ganframe import BadInput, hookimpl, load_config, train

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Figures
+from figures import Figures
 from harness import Nursery, Undisturbed, assert_same
 from nursery import Job
 

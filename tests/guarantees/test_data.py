@@ -272,7 +272,7 @@ def test_too_many_broken_files_are_refused_when_the_data_is_opened(folder: Path,
     outcome = cli("train", config, "--out", tmp_path / "run", "--set", "data.max_unreadable=0.04")
     assert outcome.code == 2
     assert "2 of 40 files cannot be read, and `max_unreadable: 0.04` allows 1: " in outcome.err
-    assert f"{folder / 'x' / '001.png'} (this is no image that can be read); {folder / 'x' / '002.png'}" in outcome.err
+    assert f"{folder / 'x' / '001.png'} (this is not a readable image); {folder / 'x' / '002.png'}" in outcome.err
     assert "raise `max_unreadable`" in outcome.err
     assert not (tmp_path / "run").exists()
 
@@ -386,7 +386,8 @@ def test_a_batch_that_cannot_be_sent_does_not_hang_the_run() -> None:
     ],
 )
 def test_a_worker_that_dies_is_reported(how: str, what: str, workers: int, figures) -> None:
-    said = rf"a loader worker died \(process \d+ {what} while batch \d+ of .*Failing, the examples \d+, "
+    said = rf"a loader worker died \(process \d+ {what} while the run waited for batch \d+ of .*Failing, the examples "
+    said += r"\d+, "
     with pytest.raises(RunFailed, match=said):
         exhaust(BatchLoader(Failing(how), 5, SEED, CPU, workers).starting_at(0))
     figures.count("loader workers that died, reported")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sharing
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -155,7 +156,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     @functools.cache
     def of(ranks: int) -> Path:
         (folder / str(ranks)).mkdir()
-        script = Path(__file__).with_name("sharing.py")
+        script = Path(sharing.__file__)
         code, errors = finish(torchrun(ranks, script, folder / "cases.json", folder / str(ranks)))
         assert code == 0, errors[-3000:]
         return folder / str(ranks)

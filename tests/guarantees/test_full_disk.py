@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Figures
-from harness import Ended, Nursery, Undisturbed, assert_same, complete, load
+from figures import Figures
+from harness import Ended, Nursery, Undisturbed, assert_same, list_checkpoints, load
 from nursery import Job
 
 slow = pytest.mark.slow
@@ -41,7 +41,7 @@ def assert_ended(ended: Ended, number: int) -> None:
 
 def assert_goes_on(nursery: Nursery, whole: Undisturbed, run: Path) -> None:
     """Every checkpoint is whole, nothing is left of half a one, and the run ends like one that was let alone."""
-    for checkpoint in complete(run / "checkpoints"):
+    for checkpoint in list_checkpoints(run / "checkpoints"):
         load(checkpoint)
     assert not list(run.rglob(".*"))
     resume = ["--resume"] if run.is_dir() else []
@@ -140,12 +140,12 @@ if MOUNTS:
         whole = undisturbed("plain")
         with mounted(tmp_path / "disk", "size=100m") as disk:
             shutil.copytree(whole.run, disk / "run")
-            shutil.rmtree(complete(disk / "run" / "checkpoints")[0])
+            shutil.rmtree(list_checkpoints(disk / "run" / "checkpoints")[0])
             subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
             ended = nursery.run(Job(("train", str(whole.config), "--out", str(disk / "other"))))
             assert ended.code == 2
             assert ended.err.startswith(
-                f"error: {disk / 'other'}: the run folder cannot be made: Read-only file system"
+                f"error: {disk / 'other'}: the run folder cannot be created: Read-only file system"
             )
             assert_ended(nursery.run(Job(("train", str(disk / "run"), "--resume"))), errno.EROFS)
             subprocess.run(["mount", "-o", "remount,rw", disk], check=True)

@@ -115,9 +115,7 @@ def test_a_checkpoint_that_no_run_wrote(attack: str, run: Path, canary: Path, re
 def test_an_optimizer_that_no_run_had(attack: str, run: Path, refused) -> None:
     hostile.optimizers()[attack](run)
     before = tree(run)
-    assert "the saved state does not fit this config: optimizer generator: " in refused(
-        "train", run, "--resume"
-    )
+    assert "the saved state does not fit this config: optimizer generator: " in refused("train", run, "--resume")
     assert tree(run) == before
 
 

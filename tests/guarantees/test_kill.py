@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Figures
+from figures import Figures
 from harness import CONFIGS, Nursery, Undisturbed, assert_same, lines
 from nursery import Job
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Figures
+from figures import Figures
 from harness import PLAIN, Nursery, Undisturbed, lines, scalars
 from nursery import Job
 from PIL import Image

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Figures
+from figures import Figures
 from ganframe_gaussians import Ring
 from harness import PLAIN, assert_same, flat, latest_state, load, scalars
 from torch import Tensor

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Figures
-from harness import Nursery, Undisturbed, assert_same, complete, latest_state, lines, scalars
+from figures import Figures
+from harness import Nursery, Undisturbed, assert_same, latest_state, lines, list_checkpoints, scalars
 from nursery import Job
 
 from ganframe.errors import Terminated
@@ -137,7 +137,7 @@ def test_a_second_signal_leaves_at_once_with_the_last_checkpoint_whole(
         ended = child.end()
         assert_ended(ended, number)
         assert not (run / "report.html").is_file()
-        assert latest_state(run)[0] == int(complete(run / "checkpoints")[0].name)
+        assert latest_state(run)[0] == int(list_checkpoints(run / "checkpoints")[0].name)
         assert not list((run / "checkpoints").glob(".*"))
         figures.count("runs stopped twice")
     ended = nursery.run(Job((*job, "--resume"), seen=str(seen)))

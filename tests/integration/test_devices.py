@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load, load_config, train
-from ganframe.runs import checkpoints as checkpoints
+from ganframe.runs import checkpoints
 
 CONFIG = """
 game:

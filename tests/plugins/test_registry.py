@@ -11,7 +11,7 @@ from ganframe.config.networks import GeneratorConfig
 from ganframe.config.terms import LossConfig
 from ganframe.plugins import registry as registry_module
 from ganframe.plugins.discovery import installed
-from ganframe.plugins.registry import Conflict, Registry
+from ganframe.plugins.registry import NameTaken, Registry
 
 
 class Hinge(LossConfig):
@@ -61,7 +61,7 @@ def test_classes_come_by_kind_and_name_with_their_package(registry):
 
 
 def test_a_taken_name_is_a_conflict_that_names_both(registry):
-    with pytest.raises(Conflict, match="loss 'hinge' of c is already supplied by b"):
+    with pytest.raises(NameTaken, match="loss 'hinge' of c is already supplied by b"):
         registry.add(Hinge, "c")
 
 
@@ -73,7 +73,7 @@ def test_a_taken_alias_is_a_conflict_and_nothing_is_registered(registry, names):
         aliases = names[1]
         type: Literal[names[0]] = names[0]
 
-    with pytest.raises(Conflict, match="is already supplied by b"):
+    with pytest.raises(NameTaken, match="is already supplied by b"):
         registry.add(Other, "c")
     assert list(registry) == [(Hinge, "b"), (Wasserstein, "a")]
     assert isinstance(registry.find("loss", "other"), str)

@@ -15,7 +15,7 @@ import ganframe
 from ganframe.plugins.discovery import installed
 from ganframe.testing import run_checks
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FILES = [
     "README.md",
     "pyproject.toml",
@@ -112,7 +112,7 @@ def test_its_configs_say_what_they_are(installed_scaffold, cli):
 def test_a_name_that_no_package_has(cli, tmp_path, name):
     outcome = cli("plugins", "new", "--out", tmp_path / "new", "--", name)
     assert (outcome.code, outcome.out) == (2, "")
-    assert "is no name for a package" in outcome.err
+    assert "is not a package name" in outcome.err
     assert "such as my-gan" in outcome.err
     assert not (tmp_path / "new").exists()
 
@@ -174,3 +174,13 @@ def test_it_installs_into_a_fresh_environment(tmp_path):
     assert (tmp_path / "run" / "samples.png").is_file()
     run(*pip, "pytest")
     assert " passed" in run(bin / "python", "-m", "pytest", "my-gan")
+
+
+def test_a_first_party_package_is_named_like_its_neighbours(cli, tmp_path: Path) -> None:
+    assert cli("plugins", "new", "my-gan", "--out", tmp_path, "--first-party").code == 0
+    folder = tmp_path / "ganframe-my-gan"
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "ganframe-my-gan"
+    assert project["entry-points"]["ganframe"] == {"my-gan": "ganframe_my_gan"}
+    assert (folder / "src" / "ganframe_my_gan" / "presets" / "my-gan-digits.yaml").is_file()
+    assert "http" not in (folder / "README.md").read_text()

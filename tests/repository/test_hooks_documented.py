@@ -10,7 +10,7 @@ import pytest
 
 from ganframe.plugins import hookspecs
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "hooks.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "hooks.md"
 
 SPECS = {
     name: tuple(inspect.signature(value).parameters)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "shelve", "yaml"}
 """What is not imported."""
@@ -40,7 +40,10 @@ ALLOWED = {
     ("kernels/src/ganframe_kernels/bench/nvidia.py", "import_module"): "code of NVIDIA, where a benchmark is told to",
     ("kernels/src/ganframe_kernels/launch.py", "subprocess"): "asks a compiler's tool about a kernel",
     ("kernels/src/ganframe_kernels/testing.py", "subprocess"): "compiles kernels in an interpreter of their own",
-    ("plugins/datasets/ganframe-fluent-emoji/scripts/make_data.py", "np.load"): "with allow_pickle=False, for its author",
+    (
+        "plugins/datasets/ganframe-fluent-emoji/scripts/make_data.py",
+        "np.load",
+    ): "with allow_pickle=False, for its author",
     ("scripts/gpu.py", "subprocess"): "starts the tests that need a GPU",
 }
 """Where one of them is needed, and why that is safe."""

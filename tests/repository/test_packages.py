@@ -15,7 +15,7 @@ from ganframe.errors import BadInput
 from ganframe.plugins.discovery import installed
 from ganframe.plugins.first_party import PACKAGES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))
 
 

@@ -214,7 +214,7 @@ def last(run: Path) -> Path:
 
 
 def sections(state: dict[str, object]) -> dict[str, object]:
-    found = state["rooms"]
+    found = state["sections"]
     assert isinstance(found, dict)
     return found
 
@@ -263,12 +263,12 @@ def checkpoints(canary: Path) -> dict[str, Callable[[Path], None]]:
     attacks |= {
         "names of tensors that are paths": replaced(weights, traversing_tensors()),
         "weights of another shape": replaced(weights, safetensors.torch.save({"/a": torch.zeros(3)})),
-        "a state nested deeply": replaced("state.json", '{"step": 1, "rooms": ' + "[" * DEEP),
+        "a state nested deeply": replaced("state.json", '{"step": 1, "sections": ' + "[" * DEEP),
         "a state that is a list": replaced("state.json", "[1]"),
-        "a state of rooms that are none": replaced("state.json", '{"step": 1, "rooms": 3}'),
-        "a state without a step": replaced("state.json", '{"rooms": {}}'),
-        "a state of an unknown step": replaced("state.json", '{"step": "many", "rooms": {}}'),
-        "a state without rooms": replaced("state.json", '{"step": 4, "rooms": {}}'),
+        "a state of sections that are none": replaced("state.json", '{"step": 1, "sections": 3}'),
+        "a state without a step": replaced("state.json", '{"sections": {}}'),
+        "a state of an unknown step": replaced("state.json", '{"step": "many", "sections": {}}'),
+        "a state without sections": replaced("state.json", '{"step": 4, "sections": {}}'),
         "a reference to no tensor": with_room("player.generator", {"$tensor": "../../nothing"}),
         "a reference that is a list": with_room("player.generator", {"$tensor": [1]}),
         "players that are numbers": with_room("player.generator", 3),

@@ -133,15 +133,13 @@ class Places:
 
     def prepare(self) -> None:
         """Make the places known to the program."""
-        from ganframe_gaussians import coverage  # noqa: PLC0415
+        from ganframe_gaussians import coverage
 
-        from ganframe.evaluation import report  # noqa: PLC0415
-        from ganframe.runs import checkpoints as checkpoint  # noqa: PLC0415
-        from ganframe.runs import logs as loggers
-        from ganframe.training import checkpointing as state  # noqa: PLC0415
-        from ganframe.training import loop as training
+        from ganframe.evaluation import callbacks, report
+        from ganframe.runs import checkpoints, logs
+        from ganframe.training import checkpointing, train
 
-        save, write, rename, come = checkpoint.save, checkpoint._write, Path.rename, self.come
+        save, write, rename, come = checkpoints.save, checkpoints.write_synced, Path.rename, self.come
 
         def saving(*given: Any, **named: Any) -> Path:
             self._status[1] = 1
@@ -170,13 +168,13 @@ class Places:
                 come("log")
                 return done
 
-        checkpoint._write, Path.rename = writing, renaming
-        self._wrap(checkpoint, "_remove", "remove")
-        self._wrap(training, "assemble", "start")
-        self._wrap(training, "restore", "restore")
-        self._wrap(training, "draw", "snapshot")
+        checkpoints.write_synced, Path.rename = writing, renaming
+        self._wrap(checkpoints, "_remove", "remove")
+        self._wrap(train, "assemble", "start")
+        self._wrap(train, "restore", "restore")
+        self._wrap(callbacks, "draw", "snapshot")
         self._wrap(coverage.Coverage, "update", "evaluation")
-        state.save, loggers.FileIO = saving, File
+        checkpointing.save, logs.FileIO = saving, File
         report._curves = lambda _log: ""  # takes longer than all the rest of such a run
 
     def _wrap(self, owner: Any, name: str, place: str) -> None:
@@ -209,7 +207,7 @@ class Places:
 
 
 def _do(job: Job, status: memoryview, folder: Path) -> int:
-    from ganframe.cli import main as cli  # noqa: PLC0415
+    from ganframe.cli import main as cli
 
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -234,8 +232,8 @@ def _import_what_it_had(names: Path) -> None:
 
 
 def _serve(folder: Path) -> None:
-    import matplotlib.backends.backend_agg  # noqa: PLC0415
-    import matplotlib.backends.backend_svg  # noqa: F401, PLC0415
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg  # noqa: F401
 
     installed().registry.add(FadingIn, "ganframe")
     file = (folder / "status").open("r+b")

@@ -1,6 +1,6 @@
 """Trains small experiments on as many ranks as torchrun starts, and saves the weights that each rank ends with.
 
-    torchrun --nproc-per-node 2 tests/guarantees/sharing.py CASES.json FOLDER
+    torchrun --nproc-per-node 2 tests/support/sharing.py CASES.json FOLDER
 
 Everything is in float64, so that what differs between numbers of ranks is an error and no rounding.
 """
@@ -26,7 +26,7 @@ from ganframe.distributed.shard import this_shard
 from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import Assembly, assemble
-from ganframe.training.hooks import run_manager
+from ganframe.training.hooks import RunHooks
 from ganframe.training.run import Run
 from ganframe.training.trainer import Trainer
 
@@ -66,7 +66,7 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         assembly=assembly,
         optimizers=assembly.optimizers(),
         averages=None,
-        hooks=run_manager(*{id(live): live for _, live in assembly.components() if _hears(live)}.values()),
+        hooks=RunHooks(*assembly.listeners()),
     )
     part = this_shard()
     size = experiment.train.batch_size // part.world_size
@@ -75,10 +75,6 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
     for _ in range(STEPS):
         trainer.step()
     return _state(assembly)
-
-
-def _hears(live: object) -> bool:
-    return any(hasattr(getattr(type(live), name, None), "ganframe_impl") for name in dir(type(live)))
 
 
 def _state(assembly: Assembly) -> dict[str, Tensor]:

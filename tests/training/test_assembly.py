@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from pydantic import ValidationError
+from ranks import pretend_rank
 from torch import Tensor, nn
 
 from ganframe import BadInput
@@ -20,18 +21,14 @@ from ganframe.config.experiment import Evaluate, Experiment, Train
 from ganframe.config.kinds import AugmentationConfig, GameConfig, MetricConfig, OptimizerConfig
 from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.config.terms import LabelPolicyConfig, RegularizerConfig
-from ganframe.distributed import collectives as distributed
-from ganframe.distributed.shard import Shard
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.runs import logs as loggers
 from ganframe.testing.fakes import FakeData, FakeDiscriminator, FakeGenerator
 from ganframe.testing.runs import FakeLoss
-from ganframe.training import assembly
-from ganframe.training.assembly import assemble, build_players, choose_device, generator_players
+from ganframe.training.assembly import Assembly, assemble, build_players, choose_device, generator_players
 
 POINT = TensorSpec((2,))
 IMAGE = TensorSpec((3, 4, 4))
@@ -70,7 +67,7 @@ def experiment(**settings: Any) -> Experiment:
     return Experiment(train=Train(**train), **(usual | settings))
 
 
-def assembled(device: torch.device | None = CPU, **settings: Any) -> assembly.Assembly:
+def assembled(device: torch.device | None = CPU, **settings: Any) -> Assembly:
     return assemble(experiment(**settings), device, {"real": POINT})
 
 
@@ -93,7 +90,7 @@ def test_a_step_draws_a_batch_for_each_repeat_and_pass(accumulate: int, batches:
 def test_parameters_are_shared_where_the_config_says_so_and_there_is_another_rank(
     shard: bool, ranks: int, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "this_shard", lambda: Shard(0, ranks))
+    pretend_rank(monkeypatch, 0, ranks)
     built = assembled(META, train={"shard": shard})
     assert built.sharded is expected
     # Players that one device may have no room for wait elsewhere.
@@ -171,7 +168,7 @@ def test_what_a_player_was_made_from_stands_beside_its_config() -> None:
     inner = nn.Linear(1, 1), nn.Linear(1, 1)
     built = assembled()
     made = ((FakeGenerator(from_sample=True), inner[0]), (FakeGenerator(), inner[1]))
-    object.__setattr__(built.game.players["generator"], "_ganframe_made_from", made)
+    built.game.players["generator"].built_from_networks = made  # pyright: ignore[reportAttributeAccessIssue]
     found = list(built.components())
     assert found[3:5] == list(made)
 
@@ -206,7 +203,7 @@ def test_convolutions_lie_in_the_order_that_the_config_says(
         "discriminator": PlayerSpec(FakeDiscriminator(), ("discriminator",), IMAGE),
         "generator": PlayerSpec(Convolution(), ("generator",), IMAGE),
     }
-    monkeypatch.setattr(Small, "roles", lambda self: roles)
+    monkeypatch.setattr(Small, "player_specs", lambda self: roles)
     built = assembled(train={"channels_last": channels_last})
     assert built.game.players["generator"].weight.stride() == stride
 
@@ -362,7 +359,7 @@ def test_auto_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
         assert choose_device("auto") == torch.device(name)
     assert choose_device("cuda:3") == torch.device("cuda", 3)
-    monkeypatch.setattr(distributed, "this_shard", lambda: Shard(2, 4))
+    pretend_rank(monkeypatch, 2, 4)
     monkeypatch.setenv("LOCAL_RANK", "2")
     assert choose_device("cuda") == torch.device("cuda", 2)
     assert found == ["cuda", "cpu", "cuda:3", "cuda:2"]
@@ -416,7 +413,7 @@ def test_steps_hold_from_their_image_on() -> None:
 
 @pytest.mark.parametrize("at", [[1], [0, 5, 5], [0, 5, 3]])
 def test_steps_begin_at_0_and_rise(at: list[int]) -> None:
-    with pytest.raises(ValidationError, match="begin at 0 and rise"):
+    with pytest.raises(ValidationError, match="start at 0 and rise"):
         Piecewise.model_validate({"steps": [{"images": images, "value": 1} for images in at]})
 
 
@@ -541,6 +538,6 @@ def test_the_edges_of_the_ranges_are_taken() -> None:
 
 
 def test_each_kth_step_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loggers, "JsonlLogger", lambda every: ("log", every))
+    monkeypatch.setattr("ganframe.builtin.jsonl.JsonlLogger", lambda every: ("log", every))
     assert Jsonl(every=3).build() == ("log", 3)
     assert Jsonl().build() == ("log", 10)

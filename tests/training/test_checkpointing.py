@@ -36,7 +36,7 @@ from ganframe.training import checkpointing as state
 from ganframe.training import optimizer_state
 from ganframe.training.assembly import assemble
 from ganframe.training.ema import AveragedPlayers
-from ganframe.training.hooks import run_manager
+from ganframe.training.hooks import RunHooks
 from ganframe.training.run import Run
 
 POINT = TensorSpec((2,))
@@ -61,7 +61,7 @@ def sign(checkpoint: Path, names: list[str] | None = None) -> None:
 # What lies on the disk.
 
 
-def test_tensors_lie_in_a_file_for_each_room_and_the_rest_in_one(tmp_path: Path) -> None:
+def test_tensors_lie_in_a_file_for_each_section_and_the_rest_in_one(tmp_path: Path) -> None:
     sections = {
         "a": {"w": torch.tensor([1.0, 2.0]), "list": [torch.tensor(3), {"deep": torch.tensor([4.0])}], "name": "x"},
         "b": {"number": 0.5, "pair": (1, None)},
@@ -75,12 +75,12 @@ def test_tensors_lie_in_a_file_for_each_room_and_the_rest_in_one(tmp_path: Path)
     assert {name: each.tolist() for name, each in load_file(saved / "c.safetensors").items()} == {"": [5]}
     rest = json.loads((saved / "state.json").read_text())
     assert rest["step"] == 12
-    assert rest["rooms"]["a"] == {
+    assert rest["sections"]["a"] == {
         "w": {"$tensor": "/w"},
         "list": [{"$tensor": "/list/0"}, {"deep": {"$tensor": "/list/1/deep"}}],
         "name": "x",
     }
-    assert rest["rooms"]["b"] == {"number": 0.5, "pair": [1, None]}
+    assert rest["sections"]["b"] == {"number": 0.5, "pair": [1, None]}
 
 
 def test_a_manifest_has_the_digest_of_each_file_and_its_own(tmp_path: Path) -> None:
@@ -213,12 +213,12 @@ def test_files_that_no_run_writes_are_refused(saved: Path) -> None:
         before = (saved / name).read_bytes()
         (saved / name).write_bytes(content)
         sign(saved)
-        assert "not a checkpoint as a run writes it" in refused(saved).message
+        assert "not a checkpoint that a run wrote" in refused(saved).message
         (saved / name).write_bytes(before)
     sign(saved, ["a.safetensors"])
-    assert "not a checkpoint as a run writes it" in refused(saved).message
+    assert "not a checkpoint that a run wrote" in refused(saved).message
     sign(saved, ["state.json"])
-    assert "not a checkpoint as a run writes it" in refused(saved).message
+    assert "not a checkpoint that a run wrote" in refused(saved).message
     sign(saved, ["a.safetensors", "state.json"])
     assert load(saved)[0] == 5
 
@@ -384,7 +384,7 @@ def started(path: Path, *, value: float = 0.0, hook: object = None, **changes: A
             for each in (*module.parameters(), *module.buffers()):
                 each.fill_(value)
     path.mkdir(exist_ok=True)
-    hooks = run_manager(*([hook] if hook else []))
+    hooks = RunHooks(*([hook] if hook else []))
     return Run(experiment, RunFolder(path), assembly, optimizers, averages, hooks)
 
 
@@ -445,7 +445,7 @@ SPOILT: dict[str, tuple[Callable[[Run], Tensor], str]] = {
         lambda run: list(run.optimizers["discriminator"].state.values())[2]["exp_avg_sq"],
         "the optimizer of the turn 'discriminator' (exp_avg_sq of discriminator.judge.weight)",
     ),
-    "term": (lambda run: run.assembly.objective.stateful()["keeping"].kept, "the term 'keeping' (kept)"),
+    "term": (lambda run: run.assembly.objective.stateful_terms()["keeping"].kept, "the term 'keeping' (kept)"),
     "augmentation": (lambda run: run.assembly.augmentations[0].kept, "the augmentations (0.kept)"),
     "memory": (lambda run: run.game.memory["pool"], "the memory of the game (pool)"),
 }  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
@@ -525,7 +525,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert run.game.memory.keys() == {"pool"}
     assert run.averages is not None
     parts = [*run.game.players.values(), *run.averages.players.values(), run.assembly.augmentations]
-    parts.append(run.assembly.objective.stateful()["keeping"])
+    parts.append(run.assembly.objective.stateful_terms()["keeping"])
     values = [*flat([part.state_dict() for part in parts]), run.game.memory["pool"]]
     assert len(values) == 2 + 6 + 2 + 1 + 1 + 1
     assert all((each == 1.5).all() for each in values)
@@ -564,7 +564,7 @@ def test_a_term_may_be_new_but_nothing_else(tmp_path: Path, capsys: Any) -> None
     run = started(tmp_path, value=1.0, regularizers=())
     state.save_checkpoint(run)
     state.restore(started(tmp_path))
-    assert noticed(capsys) == "begins without a past: term keeping\n"
+    assert noticed(capsys) == "no saved state; initialised fresh: term keeping\n"
     _, sections = load(list_checkpoints(run.folder.checkpoints)[0])
     for name, part in (("player.generator", "player generator"), ("averages", "averages")):
         save(run.folder.checkpoints, 9, {key: each for key, each in sections.items() if key != name}, keep=1)
@@ -768,7 +768,7 @@ train: {images: 64, batch_size: 8, device: cpu}
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    from ganframe import load_config  # noqa: PLC0415
+    from ganframe import load_config
 
     path = tmp_path / "some.yaml"
     path.write_text(CONFIG)
@@ -804,14 +804,14 @@ def test_where_no_folder_can_be_made_is_said(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BadInput, match="the run folder cannot be made: Not a directory"):
+    with pytest.raises(BadInput, match="the run folder cannot be created: Not a directory"):
         RunFolder.create(tmp_path / "file" / "run", experiment, SPEC)
 
     def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "mkdir", full)
-    with pytest.raises(RunFailed, match="run: the run folder cannot be made: No space left"):
+    with pytest.raises(RunFailed, match="run: the run folder cannot be created: No space left"):
         RunFolder.create(tmp_path / "run", experiment, SPEC)
 
 

@@ -68,5 +68,5 @@ def test_a_wrapper_does_not_name_those_of_the_network_inside() -> None:
 
 
 def test_a_name_that_is_no_buffer_is_an_error() -> None:
-    with pytest.raises(AttributeError, match=r"names what is no buffer: 0\.child\.vector"):
+    with pytest.raises(AttributeError, match=r"names what is not a buffer: 0\.child\.vector"):
         AveragedPlayers({"generator": nn.Sequential(Turning())}, decay=0.5)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
+from ranks import pretend_rank
 from torch import Tensor, nn
 
 from ganframe import BadInput, RunFailed, hookimpl, train
@@ -20,7 +21,6 @@ from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.data.memory import TensorData
-from ganframe.distributed.shard import Shard
 from ganframe.errors import Terminated
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
@@ -31,9 +31,10 @@ from ganframe.game.turn import Turn
 from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoints import list_checkpoints, load
-from ganframe.training import loop as training
+from ganframe.training.callbacks import is_due
 from ganframe.training.run import Run
-from ganframe.training.trainer import Trainer, is_due
+from ganframe.training.train import _check_batch_size
+from ganframe.training.trainer import Trainer
 
 SHAPE = (1, 2, 2)
 EXAMPLES = 40
@@ -104,7 +105,7 @@ class Toy(Game):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        return self.generator(game_round["latent"])
+        return self.players["generator"](game_round["latent"])
 
     @tensor
     def row(self, game_round: Round) -> Tensor:
@@ -134,8 +135,8 @@ class SlopeTerm:
     def forward(self, game_round: Round) -> Tensor:
         assert game_round.turn is not None
         if game_round.turn.name == "discriminator":
-            return 0 * game_round.game.discriminator.slope
-        return game_round.game.generator.factor + 0 * game_round["fake"].sum()
+            return 0 * game_round.game.players["discriminator"].slope
+        return game_round.game.players["generator"].factor + 0 * game_round["fake"].sum()
 
 
 class Numbers(DatasetConfig):
@@ -581,19 +582,19 @@ def test_what_cannot_be_built_is_refused_at_its_place_before_a_folder_is_made(
 def test_a_batch_is_shared_equally_or_refused(
     monkeypatch: pytest.MonkeyPatch, size: int, ranks: int, remedy: str | None
 ) -> None:
-    monkeypatch.setattr("ganframe.distributed.shard.this_shard", lambda: Shard(0, ranks))
+    pretend_rank(monkeypatch, 0, ranks)
     if remedy is None:
-        training._check_shares(described(batch=size))
+        _check_batch_size(described(batch=size))
         return
     with pytest.raises(BadInput, match=f"a batch of {size} cannot be shared equally by {ranks}") as problem:
-        training._check_shares(described(batch=size))
+        _check_batch_size(described(batch=size))
     assert (problem.value.path, problem.value.remedy) == (("train", "batch_size"), remedy)
 
 
 def test_every_player_is_compiled_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
-    monkeypatch.setattr("ganframe.training.loop._check_compiler", lambda: None)
+    monkeypatch.setattr("ganframe.training.train.check_compiler", lambda: None)
     ran(described(4), tmp_path / "plain")
     assert compiled == []
     ran(described(4, train={"compile": True}), tmp_path / "run")
@@ -769,7 +770,7 @@ def test_what_fails_after_a_failure_does_not_stand_in_front_of_it(
         def report_unreadable(_folder: object) -> None:
             raise ValueError("the third problem")
 
-        monkeypatch.setattr("ganframe.training.loop.write_report", report_unreadable)
+        monkeypatch.setattr("ganframe.evaluation.callbacks.write_report", report_unreadable)
     diary = Diary()
     with pytest.raises(RunFailed, match="the first problem") as problem:
         train(described(8), out=tmp_path / "run", hooks=[diary, Fails()])
@@ -802,11 +803,12 @@ def test_to_go_on_needs_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("allowed", "refused"),
     [
-        ((), "seed, train.images"),
+        ((), "seed, train.total_images"),
         (("train",), "seed"),
         (("train.images",), "seed"),
-        (("train.ima", "see"), "seed, train.images"),
-        (("train.images.more",), "seed, train.images"),
+        (("train.total_images",), "seed"),
+        (("train.total_ima", "see"), "seed, train.total_images"),
+        (("train.total_images.more",), "seed, train.total_images"),
         (("seed", "train"), None),
     ],
 )
@@ -837,7 +839,7 @@ def test_a_run_with_a_damaged_file_is_refused_before_anything_is_changed(tmp_pat
     ran(described(4), tmp_path / "run")
     (tmp_path / "run" / file).write_text("nonsense\n")
     before = sorted(path.name for path in (tmp_path / "run").iterdir())
-    with pytest.raises(BadInput, match="not as a run writes it") as problem:
+    with pytest.raises(BadInput, match="not what a run writes") as problem:
         train(described(8), out=tmp_path / "run", resume=True, allow_changes=("train",))
     assert file in problem.value.place
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before

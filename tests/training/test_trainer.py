@@ -24,7 +24,7 @@ from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoints import list_checkpoints, load
 from ganframe.runs.logs import read_log
-from ganframe.testing.runs import whole_and_resumed
+from ganframe.testing.runs import train_whole_and_resumed
 from ganframe.training.assembly import assemble
 from ganframe.training.run import Run
 
@@ -160,7 +160,7 @@ def test_a_lazy_term_is_in_the_log_whatever_the_steps_of_either(config: Path, tm
 
 def test_what_was_not_logged_yet_survives_a_resume(config: Path, tmp_path: Path) -> None:
     settings = ("train.images=320", "regularizers=[{type: r1, every: 16}]", "checkpoint.every_images=288")
-    whole_and_resumed(load_config(str(config), *settings), tmp_path, stop_after=18)
+    train_whole_and_resumed(load_config(str(config), *settings), tmp_path, stop_after=18)
     *_, whole = read_log(tmp_path / "whole" / "scalars.jsonl")
     *_, resumed = read_log(tmp_path / "resumed" / "scalars.jsonl")
     assert whole["step"] == resumed["step"] == 20
