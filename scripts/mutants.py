@@ -16,6 +16,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,13 @@ import typer.testing  # noqa: F401
 ROOT = Path(__file__).parent.parent
 LISTS = ROOT / "tests" / "mutants"
 TIMEOUT_SECONDS = 300
+
+OUTCOMES: dict[int, str] = {
+    pytest.ExitCode.OK: "LIVES",
+    pytest.ExitCode.TESTS_FAILED: "noticed",
+    pytest.ExitCode.INTERRUPTED: "noticed",  # the changed module cannot be imported
+    -signal.SIGALRM: "TIMES OUT",
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +85,11 @@ def read_mutants(only: str) -> Iterator[Mutant]:
                 yield Mutant(file, each["change"], each["before"], each["after"], tests)
 
 
-def lives(mutant: Mutant) -> bool:
-    """Return whether every test passes although the change is made.
+def outcome(mutant: Mutant) -> str:
+    """Make the change and run its tests.
+
+    Returns:
+        "noticed" when a test fails, "LIVES" when all pass, "TIMES OUT" when neither is known in time.
 
     Raises:
         RuntimeError: When pytest can run no test.
@@ -91,10 +102,10 @@ def lives(mutant: Mutant) -> bool:
             os.dup2(output.fileno(), 2)
             os._exit(_run_tests(mutant, folder))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, -signal.SIGALRM):
+        if code not in OUTCOMES:
             output.seek(0)
             raise RuntimeError(f"{mutant.file}: {mutant.change}: pytest ended with {code}\n{output.read()}")
-    return code == pytest.ExitCode.OK
+    return OUTCOMES[code]
 
 
 def _copy_changed_package(mutant: Mutant, folder: Path) -> None:
@@ -126,11 +137,12 @@ def main() -> None:
     torch.set_num_threads(1)
     sys.dont_write_bytecode = True
     alive = 0
-    with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
-        for mutant, lived in zip(mutants, pool.imap(lives, mutants), strict=True):
-            alive += lived
-            if lived:
-                print(f"LIVES   {mutant.file}: {mutant.change}", flush=True)
+    # Not multiprocessing.Pool: its workers are daemons, whose tests could start no loader workers.
+    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("fork")) as pool:
+        for mutant, found in zip(mutants, pool.map(outcome, mutants), strict=True):
+            if found != "noticed":
+                alive += 1
+                print(f"{found:10}{mutant.file}: {mutant.change}", flush=True)
     print(f"{len(mutants)} mutants, {alive} live")
     sys.exit(alive * 20 > len(mutants))
 

@@ -215,6 +215,17 @@ def test_arrays_may_take_the_largest_size_and_no_byte_more(arrays: Path, monkeyp
     assert problem.value.place == str(arrays)
 
 
+def test_arrays_count_by_their_size_once_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "zeros.npz"
+    np.savez_compressed(file, x=np.zeros(10_000, np.uint8))
+    assert file.stat().st_size < 1000
+    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", 1000)
+    with pytest.raises(BadInput, match="they take 10,128 bytes"):
+        read_arrays(file, "x")
+    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", 10_128)
+    assert len(read_arrays(file, "x")[0]) == 10_000
+
+
 def test_arrays_that_are_missing_or_are_no_numbers_are_refused(arrays: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="three"):
         read_arrays(arrays, "three")

@@ -682,6 +682,15 @@ def test_a_metric_that_is_named_stands_for_those_of_the_config(tmp_path: Path, m
     assert named["by-hand-row/count"] == 2000
 
 
+def test_a_metric_that_is_named_and_reads_what_the_game_lacks_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Seen, "tensors", lambda _metric: ("nothing",))
+    with pytest.raises(BadInput, match="reads the tensor 'nothing'") as problem:
+        measure_run(folder, ["by-hand-row"], 0, "cpu")
+    assert problem.value.place == "--metric"
+
+
 # Findings.
 
 

@@ -351,6 +351,15 @@ def test_a_round_has_the_tensors_of_the_data_and_of_the_game_each_once() -> None
     assert set(game_round.made()) == {"latent", "fake", "echo"}
 
 
+def test_what_a_batch_brings_is_not_made() -> None:
+    game = Field()
+    given = {"fake": torch.tensor([[5.0], [6.0]])}
+    game_round = Round(game, given, size=2, device=CPU, randomness=Randomness(0))
+    assert game_round["fake"] is given["fake"]
+    assert game.movable == {}
+    assert game_round["echo"].tolist() == [[15.0], [18.0]]
+
+
 def test_a_tensor_that_there_is_not_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="nothing"):
         open_round(Field())["nothing"]

@@ -465,6 +465,21 @@ def test_a_number_that_is_not_finite_is_found_wherever_it_is(where: str, number:
     assert not run.folder.checkpoints.exists()
 
 
+def test_no_hook_hears_of_a_checkpoint_that_is_refused(tmp_path: Path) -> None:
+    told: list[int] = []
+
+    class Told:
+        @hookimpl
+        def on_checkpoint_save(self, run: Run) -> None:
+            told.append(run.step)
+
+    run = started(tmp_path, value=1.0, hook=Told())
+    run.game.memory["pool"][0] = torch.nan
+    with pytest.raises(NotFinite):
+        state.save_checkpoint(run)
+    assert told == []
+
+
 def test_three_tensors_of_a_part_are_named_and_the_rest_counted(tmp_path: Path) -> None:
     run = started(tmp_path)
     run.game.memory = {name: torch.tensor(float("nan")) for name in "abc"} | {"list": [torch.tensor([1.0])]}
@@ -726,6 +741,14 @@ def test_what_has_not_moved_yet_needs_no_state() -> None:
     first, second = optimizer.param_groups[0]["params"]
     assert first not in optimizer.state
     assert optimizer.state[second]["step"] == 1
+
+
+def test_what_comes_after_a_parameter_that_has_not_moved_is_checked_too() -> None:
+    saved = optimizer_state.state_dict(moved(Adam(), (2,), (3,)))
+    del saved["state"]["0"]
+    saved["state"]["1"]["exp_avg"] = torch.zeros(2)
+    with pytest.raises(ValueError, match="'exp_avg' is float32 of the shape"):
+        loaded(Adam(), saved, (2,), (3,))
 
 
 def test_a_state_is_measured_by_the_settings_that_come_with_it() -> None:

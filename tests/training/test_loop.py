@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -492,6 +493,13 @@ def test_what_cannot_be_drawn_is_left_out(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "pictures").exists()
 
 
+def test_a_run_whose_folder_has_vanished_draws_nothing(tmp_path: Path) -> None:
+    vanish = At(1, lambda run: shutil.rmtree(run.folder.path))
+    with pytest.raises(RunFailed):
+        train(described(8, draw_every=4, save_every=8), out=tmp_path / "run", hooks=[vanish])
+    assert not (tmp_path / "run").exists()
+
+
 def test_pictures_and_metrics_change_no_statistics_of_a_network(tmp_path: Path) -> None:
     modes: list[bool] = []
 
@@ -687,6 +695,7 @@ def test_a_run_that_may_go_back_begins_with_a_checkpoint(tmp_path: Path) -> None
     experiment = described(8, save_every=8, train={"on_nonfinite": "rollback"})
     diary = ran(experiment, tmp_path / "run", SpoilOnce(1))
     assert diary.at("save") == [0, 8]
+    assert diary.events[:2] == [("start", 0), ("save", 0)]
     assert number_of(tmp_path / "run") == -2
 
 

@@ -353,6 +353,17 @@ def test_a_weight_or_an_average_that_is_not_finite_ends_the_step() -> None:
         trainer.step()
 
 
+def test_a_spoilt_step_is_refused_before_hooks_see_it() -> None:
+    def spoil(run: Run, turn: Turn, _rounds: object) -> None:
+        if turn.name == "making":
+            run.game.players["maker"].weight.data.fill_(torch.inf)
+
+    calls = Calls(spoil)
+    with pytest.raises(NotFinite):
+        begin([batch(*PAIRS[0])], [calls]).step()
+    assert calls.calls == ["judging", "making"]
+
+
 def test_what_a_hook_reports_is_of_that_step_alone() -> None:
     def report(run: Run, turn: Turn, _rounds: object) -> None:
         if run.step == 0:
@@ -481,6 +492,15 @@ def test_the_means_over_ranks_are_what_moves_the_players_and_what_is_logged(monk
     assert calls == ["gradients", "gradients", "2 players"]
 
 
+def test_averages_take_in_what_the_ranks_agree_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = begin([batch(*PAIRS[0])], decay=0.5)
+    maker = trainer.game.players["maker"]
+    monkeypatch.setattr("ganframe.training.trainer.all_reduce_buffers", lambda _players: maker.weight.data.fill_(7.0))
+    trainer.step()
+    assert trainer.run.averages is not None
+    assert trainer.run.averages.players["maker"].weight.item() == 7  # the first is taken as it is
+
+
 def test_something_is_due_where_a_multiple_was_reached() -> None:
     assert [is_due(10, before, after) for before, after in ((0, 9), (0, 10), (9, 10), (10, 19), (10, 20), (5, 31))] == [
         *(False, True, True, False, True, True)
@@ -501,4 +521,21 @@ def test_a_scheduled_setting_is_set_and_the_weight_of_a_term_is_not() -> None:
     schedules.apply(25, 100)
     assert (live.amount, live.factor) == (2, 1)
     assert (other.amount, other.factor) == (0, 2)
+    assert not hasattr(term, "weight")
+
+
+class Tuned(Watch):
+    """With a setting beside its weight."""
+
+    type: Literal["tuned"] = "tuned"  # pyright: ignore[reportIncompatibleVariableOverride]
+    amount: Scheduled = 1.0
+    """Follows a schedule of its own."""
+
+
+def test_a_term_follows_the_schedules_beside_that_of_its_weight() -> None:
+    term: Any = Watching()
+    term.amount = 0.0
+    config = Tuned(weight=Linear(start=1, end=0), amount=Linear(start=0, end=8))
+    ScheduledSettings([(config, term)]).apply(25, 100)
+    assert term.amount == 2
     assert not hasattr(term, "weight")

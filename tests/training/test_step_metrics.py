@@ -83,6 +83,18 @@ def test_what_was_updated_and_what_hooks_report_may_be_infinite_without_an_error
     assert reported.updated_is_finite
 
 
+def test_norms_of_sharded_tensors_are_those_of_the_full_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganframe.training.step_metrics.full_tensor", lambda norm: norm * 3)
+    metrics = StepMetrics()
+    metrics.add_turn("a", [{"x": torch.tensor(4.0)}], {"p": [parameter(2.0)]})
+    assert metrics.to_floats() == {"a/gradient norm": 6.0, "a/x": 4.0}
+    monkeypatch.setattr("ganframe.training.step_metrics.full_tensor", lambda norm: norm * torch.inf)
+    metrics = StepMetrics()
+    metrics.add_updated([torch.tensor([1.0])])
+    metrics.to_floats()
+    assert not metrics.updated_is_finite
+
+
 def test_the_numbers_of_several_ranks_are_means_over_them(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_rank(monkeypatch, 0, 2)
     monkeypatch.setattr("ganframe.distributed.collectives.sum_over_ranks", lambda values: values + 10)
