@@ -8,10 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ganframe.config import catalog
+from ganframe.config import catalog as _catalog
 from ganframe.config.markers import hookimpl
 from ganframe.errors import BadInput, RunFailed, writing
-from ganframe.plugins.discovery import installed
+from ganframe.plugins.discovery import installed as _installed
 
 if TYPE_CHECKING:
     from ganframe.api import train
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ganframe.runs.logs import PendingScalars, pending_scalars
     from ganframe.training.run import Run
 
-catalog.find_catalog = installed
+_catalog.find_catalog = _installed
 
 _LAZY = {
     "Experiment": "ganframe.config.experiment",

@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from ganframe.config.settings import synonyms
 from ganframe.config.yaml import (
     MOST_CHARACTERS,
     parse_yaml,
@@ -38,7 +39,8 @@ class Document:
     def locate(self, path: ConfigPath) -> tuple[str, ConfigPath]:
         """Return the position of the deepest value on a path that the document has, and the path to it."""
         node, place, kept = self.data, f"{self.file}:1:1" if self.data else str(self.file), list[str | int]()
-        for key in path:
+        for name in path:
+            key = _written_key(node, name)
             if isinstance(node, CommentedMap) and key in node:
                 place = self._place(node, key, tuple(kept)) or place
             elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
@@ -83,6 +85,13 @@ class Document:
         (place, message), *others = dict.fromkeys(lines)
         more = "".join(f"\n{place}: {message}" for place, message in others)
         return BadInput(message + more, place=place)
+
+
+def _written_key(node: Any, name: str | int) -> str | int:
+    """Return a setting's name as the document has it, which may be a former one."""
+    if not isinstance(node, CommentedMap) or not isinstance(name, str) or name in node:
+        return name
+    return next((key for key in sorted(synonyms(name)) if key in node), name)
 
 
 def _marks(node: CommentedMap | CommentedSeq) -> dict[str | int, list[int]]:

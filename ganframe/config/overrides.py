@@ -55,7 +55,7 @@ def _key(node: CommentedMap | CommentedSeq, part: str, path: ConfigPath, place: 
         if part.isdecimal():
             remedy = f"Give the whole list: --set '{dotted(path)}=[...]'."
             raise BadInput(f"there is no list at {dotted(path) or 'the top'}", place=place, remedy=remedy)
-        return next((key for key in sorted(synonyms(part)) if key in node), part)
+        return part if part in node else next((key for key in sorted(synonyms(part)) if key in node), part)
     if part.isdecimal() and int(part) < len(node):
         return int(part)
     count = f"{len(node)} {'entry' if len(node) == 1 else 'entries'}"

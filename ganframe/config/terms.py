@@ -66,7 +66,7 @@ class TermConfig(Component):
 
 
 class LossConfig(TermConfig):
-    """An adversarial loss: scores contests for discriminators and generators."""
+    """An adversarial loss: a scalar for each contest, in the discriminator's turn and in the generators' turns."""
 
     kind: ClassVar[str] = "loss"
     renamed: ClassVar[Mapping[str, str]] = {"labels": "label_policies"}

@@ -121,10 +121,15 @@ class Quarantine:
         self._listed = set[str]()
 
     def restore(self, batch: int) -> None:
-        """Load the list and drop the entries of this and later batches, whose files will be met again.
+        """Load the saved list of unreadable files, to resume at a batch.
+
+        Entries from that batch on are dropped: the resumed run reads their files again.
+
+        Args:
+            batch: The number of the next batch.
 
         Raises:
-            BadInput: When the list is not what a run writes.
+            BadInput: When the list is malformed.
         """
         kept = [entry for entry in read_json_lines(self.path, _ENTRY) if entry.batch < batch]
         self._listed = {entry.file for entry in kept}

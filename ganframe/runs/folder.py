@@ -112,7 +112,7 @@ class RunFolder:
         """Return the versions with which the run was started, or last resumed.
 
         Raises:
-            BadInput: When the file is not what a run writes.
+            BadInput: When the file is malformed.
         """
         return read_json(self.path / "environment.json", ENVIRONMENT)
 
@@ -142,7 +142,7 @@ class RunFolder:
         """Return the tensors of the data that the run trains on; None when the run did not save them.
 
         Raises:
-            BadInput: When the file is not what a run writes.
+            BadInput: When the file is malformed.
         """
         file = self.path / "data.json"
         return read_json(file, DATA_SPEC) if file.is_file() else None

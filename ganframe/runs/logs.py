@@ -57,7 +57,7 @@ class Log:
         self._file: FileIO | None = None
 
     def append(self, values: Mapping[str, float]) -> None:
-        """Write a line."""
+        """Append one line of JSON."""
         remaining = memoryview((json.dumps(values) + "\n").encode())
         with writing(self.path):
             if self._file is None:
@@ -116,7 +116,7 @@ def read_log(path: Path, max_lines: int | None = None) -> list[dict[str, float]]
             one line: the means of its values, with the step and images of its last line.
 
     Raises:
-        BadInput: When a line is not what a run writes.
+        BadInput: When a line is malformed.
     """
     if not path.is_file():
         return []

@@ -122,7 +122,7 @@ def finite_scalar(config: RegularizerConfig) -> None:
 
 
 def zero_by_theory(config: RegularizerConfig) -> None:
-    """The penalty is 0 in the case that `zero_when` names."""
+    """The penalty is 0 in the case that its class names in `zero_when`, such as a constant discriminator."""
     case = _RegularizerCase(config)
     batch = random_batch(case.game.data)
     match config.zero_when:

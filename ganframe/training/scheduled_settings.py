@@ -9,15 +9,15 @@ from ganframe.config.schedules import ScheduleConfig, scheduled_settings
 
 
 class ScheduledSettings:
-    """Sets the attributes of live objects whose settings follow a schedule.
+    """Updates, before each step, the attributes of built objects whose settings follow a schedule.
 
-    The weight of a term is not among them: the objective applies it.
+    The weights of terms are left alone: the objective applies them.
 
     Args:
-        components: Each config and its live object.
+        components: Pairs of a config and the object that was built from it.
 
     Raises:
-        TypeError: When a live object has no attribute of the setting's name.
+        TypeError: When an object has no attribute with the name of a scheduled setting.
     """
 
     def __init__(self, components: Iterable[tuple[Component, object]]) -> None:

@@ -90,7 +90,7 @@ SETTINGS = {
     "unknown type as a shorthand": ("digits", "digit", "FILE:7:1: data: ", ["unknown dataset 'digit'", "'digits'?"]),
     "type like no other": ("digits", "zzzzzz", "FILE:7:1: data: ", ["installed: ", "digits"]),
     "missing type": ("{type: mlp, latent", "{latent", "FILE:4:3: game.generator: ", ["no `type`", "mlp"]),
-    "missing setting": ("images: 64, ", "", "FILE:8:1: train.images: ", ["missing"]),
+    "missing setting": ("images: 64, ", "", "FILE:8:1: train.total_images: ", ["missing"]),
     "missing section": ("data: digits\n", "", "FILE:1:1: data: ", ["missing"]),
     "empty section": ("digits", "", "FILE:7:1: data: ", ["type name", "given: nothing"]),
     "batch of none": (
@@ -231,7 +231,7 @@ PARTS = {
         "{type: mlp, latent: 8, hidden: [16]}",
         "unet",
         "FILE:4:3: game.generator: ",
-        ["'unet' starts from a sample", "needs a generator that starts from a latent"],
+        ["'unet' starts from a sample", "Use a generator that starts from a latent"],
     ),
     "data that lacks a tensor": (
         "digits",
@@ -373,7 +373,7 @@ OVERRIDES = {
     "a number in a mapping": ("train.0=2", ["there is no list at train"]),
     "into a list that is not there": ("regularizers.0.weight=2", ["no list at regularizers", "'regularizers=[...]'"]),
     "no YAML": ("train.images=[1", ["not YAML"]),
-    "a misspelt name": ("train.imagess=3", ["train.imagess: ", "did you mean 'images'?"]),
+    "a misspelt name": ("train.imagess=3", ["train.imagess: ", "did you mean 'total_images'?"]),
     "a misspelt name of a shorthand": ("losses.0.wieght=3", ["losses.0.wieght: ", "did you mean 'weight'?"]),
     "a new name": ("zzz=3", ["zzz: ", "it has: "]),
     "a wrong value": ("train.images=many", ["train.images: ", "a whole number", "'many'"]),

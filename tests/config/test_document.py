@@ -102,7 +102,7 @@ class TestOverrides:
     """`--set a.b=c`."""
 
     def test_a_value(self, load):
-        assert load("train.images=128").train.images == 128
+        assert load("train.images=128").train.total_images == 128
 
     def test_a_value_that_was_not_given(self, load):
         assert load("train.precision=bf16", "seed=3").train.precision == "bf16"
@@ -202,4 +202,4 @@ def test_differences_are_dotted_paths(load):
     changed = load(
         "train.images=65", "losses=[hinge]", "game.generator.latent=3", "evaluate={metrics: [label-agreement]}"
     )
-    assert changed.differences(load()) == ["evaluate", "game.generator.latent", "losses", "train.images"]
+    assert changed.differences(load()) == ["evaluate", "game.generator.latent", "losses", "train.total_images"]

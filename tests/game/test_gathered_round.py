@@ -13,6 +13,7 @@ from ganframe.distributed.shard import Shard
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.gathered_round import GatheredRound, gather_round
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 
 
@@ -99,6 +100,18 @@ def test_each_rank_discriminates_its_own_rows(sent: list[list[float]]) -> None:
     assert [part.tolist() for part in sample] == [[2, 3], [4, 5, 6, 7]]
     assert isinstance(sample, tuple)
     assert condition is None
+
+
+def test_a_round_over_all_ranks_is_of_the_same_turn_with_the_logits_and_makings_of_its_rank(
+    sent: list[list[float]],
+) -> None:
+    own: Any = Own()
+    own.turn = Turn("discriminator", ("discriminator",))
+    own.made = lambda: {"fake": "made"}
+    game_round = gather_round(own)
+    assert game_round.turn is own.turn
+    assert game_round.logits is own.logits
+    assert game_round.made() == {"fake": "made"}
 
 
 def test_alone_a_round_is_itself() -> None:

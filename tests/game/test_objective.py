@@ -14,6 +14,7 @@ from line_game import (
     G,
     JudgeConfig,
     LineConfig,
+    MakerConfig,
     OfJudge,
     OfMaker,
     Path1,
@@ -31,13 +32,18 @@ from torch import Tensor
 
 from ganframe import BadInput
 from ganframe.builtin.schedules import Linear
+from ganframe.config.specs import TensorSpec
 from ganframe.config.terms import LabelPolicyConfig, RegularizerConfig
 from ganframe.distributed.shard import Shard
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game
+from ganframe.game.loss_term import LossTerm
 from ganframe.game.objective import Objective, TurnObjective
+from ganframe.game.player_spec import PlayerSpec
+from ganframe.game.regularizer_term import RegularizerTerm
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 
 
@@ -217,6 +223,21 @@ def test_active_terms_ask_for_what_they_differentiate_by() -> None:
     }
 
 
+def test_what_any_active_term_differentiates_by_is_asked_for() -> None:
+    objective, game = objective_of(regularizers=(Watch(), OfJudge(), OfReal()))
+    active = objective.active_terms(game.turns[0], TrainingProgress(0, 0, 1))
+    assert active.grad_wrt_sides == {"real", "fake"}
+
+
+def test_a_loss_scores_the_contests_that_count_in_its_turn() -> None:
+    objective, game = objective_of()
+    others = Contest("judge", real="real", fake="latent", generators=("nobody",), name="second")
+    game.contests = (*game.contests, others)
+    for turn, loss in zip(game.turns, (FIRST + SECOND, maker_loss(W, G, LATENT)), strict=True):
+        found = objective(open_round(game).in_turn(turn), turn, TrainingProgress(0, 0, 100))
+        assert found.total.item() == pytest.approx(loss)
+
+
 def test_the_objective_of_another_turn_is_taken_in_that_turn() -> None:
     objective, game = objective_of(regularizers=(OfJudge(), Path1()))
     judging, making = game.turns
@@ -254,9 +275,7 @@ def test_in_another_turn_what_its_own_terms_differentiate_by_is_ready() -> None:
         sample = found.discriminator_output(game.contests[0], "real").sample
         assert isinstance(sample, Tensor)
         assert sample.requires_grad == (other is judging)
-    for taken, leaf in ((judging, False), (making, True)):
-        game_round = objective.open_round(open_round(game), taken, progress)
-        assert game_round["latent"].requires_grad == leaf
+        assert other is judging or found["latent"].requires_grad
 
 
 def test_the_sides_that_a_term_differentiates_by_are_ready_for_it() -> None:
@@ -354,6 +373,47 @@ class ReadingLoss(Square):
     requires_outputs = frozenset({"features"})
 
 
+class ByDepth(Path1):
+    """Differentiates by a tensor."""
+
+    type: Literal["by-depth"] = "by-depth"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def requires_grad_tensors(self) -> tuple[str, ...]:
+        return ("depth",)
+
+
+class UnbuildableLoss(Square):
+    """Cannot be built."""
+
+    type: Literal["unbuildable-loss"] = "unbuildable-loss"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def build(self) -> Any:
+        raise BadInput("cannot be built", path=("layers",))
+
+
+class UnfitLoss(Square):
+    """Fits no game."""
+
+    type: Literal["unfit-loss"] = "unfit-loss"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def check(self, game: Game) -> None:
+        raise BadInput("does not fit", path=("layers",))
+
+
+class Unbuildable(Watch):
+    """Cannot be built."""
+
+    type: Literal["unbuildable"] = "unbuildable"  # pyright: ignore[reportIncompatibleVariableOverride]
+    build = UnbuildableLoss.build
+
+
+class Unfit(Watch):
+    """Fits no game."""
+
+    type: Literal["unfit"] = "unfit"  # pyright: ignore[reportIncompatibleVariableOverride]
+    check = UnfitLoss.check
+
+
 @pytest.mark.parametrize(
     ("parts", "message", "path"),
     [
@@ -381,6 +441,16 @@ class ReadingLoss(Square):
             "the game has no turn 'other'; it has: judging, making",
             ("regularizers", 0, "turns"),
         ),
+        ({"losses": (Square(), UnbuildableLoss())}, "cannot be built", ("losses", 1, "layers")),
+        ({"losses": (Square(), UnfitLoss())}, "does not fit", ("losses", 1, "layers")),
+        ({"regularizers": (Watch(), Unbuildable())}, "cannot be built", ("regularizers", 1, "layers")),
+        ({"regularizers": (Watch(), Unfit())}, "does not fit", ("regularizers", 1, "layers")),
+        ({"regularizers": (ByDepth(),)}, "'by-depth' reads the tensor 'depth', which the game", ("regularizers", 0)),
+        (
+            {"regularizers": (Watch(turns=()),)},
+            "'watch' joins no turn; the game has: judging, making",
+            ("regularizers", 0),
+        ),
         ({"losses": (Square(turns=("judging",)),)}, "nothing to minimise in the turn 'making'", ("losses",)),
         ({"game": LineConfig(weights=())}, "'square' scores contests, but the game has none", ("losses", 0)),
         (
@@ -405,3 +475,48 @@ def test_a_judge_that_cannot_be_differentiated_twice_is_refused_where_a_term_doe
     expected = pytest.raises(BadInput, match="differentiates twice") if refused else contextlib.nullcontext()
     with expected:
         begin(regularizers=(term,))
+
+
+class RichJudge(JudgeConfig):
+    """Gives features."""
+
+    provides = frozenset({"features"})
+
+
+class RichMaker(MakerConfig):
+    """Has a density."""
+
+    provides = frozenset({"log_prob"})
+
+
+class Several:
+    """As much of a game as a check reads: two makers and two judges, the second of each without anything to offer."""
+
+    names = ("real", "fake", "latent")
+    discriminators = frozenset({"rich judge", "judge"})
+    contests = tuple(Contest(name, real="real", fake="fake") for name in ("rich judge", "judge"))
+    turns = (Turn("judging", ("rich judge", "judge")), Turn("rich", ("rich maker",)), Turn("making", ("maker",)))
+
+    def player_specs(self) -> dict[str, PlayerSpec]:
+        configs = {"rich judge": RichJudge(), "judge": JudgeConfig(), "rich maker": RichMaker(), "maker": MakerConfig()}
+        return {name: PlayerSpec(config, (name,), TensorSpec((1,))) for name, config in configs.items()}
+
+    def is_discriminator_turn(self, turn: Turn) -> bool:
+        return turn.name == "judging"
+
+
+def test_a_loss_asks_every_judge_that_it_scores_and_no_other() -> None:
+    game: Any = Several()
+    LossTerm("reading", ("losses", 0), ReadingLoss(contests=("rich judge",))).check(game)
+    for contests in (None, ("judge",), ("rich judge", "judge")):
+        with pytest.raises(BadInput, match="reads features, which 'line-judge' does not give"):
+            LossTerm("reading", ("losses", 0), ReadingLoss(contests=contests)).check(game)
+
+
+def test_a_regularizer_asks_the_makers_of_its_turns_and_no_other() -> None:
+    game: Any = Several()
+    for turns in (("rich",), ("judging", "rich")):
+        RegularizerTerm("asks", ("regularizers", 0), Asks(name="real", turns=turns)).check(game)
+    for turns in (None, ("making",), ("rich", "making")):
+        with pytest.raises(BadInput, match=r"calls log_prob, which 'line-maker' \(maker\) does not have"):
+            RegularizerTerm("asks", ("regularizers", 0), Asks(name="real", turns=turns)).check(game)

@@ -275,6 +275,23 @@ def test_other_weights_judge_with_the_condition_and_count_for_their_player_only(
     assert game_round.discriminator_output(old, "real").logits.tolist() == [71.0, 141.0]
 
 
+def test_a_round_with_other_weights_is_of_the_same_turn_and_sides_and_its_turns_keep_the_weights() -> None:
+    game = Field()
+    old = game.contests[2]
+    other = {"e": {"weight": torch.tensor(-1.0)}}
+    game_round = open_round(game).in_turn(game.turns[3], grad_wrt_sides=frozenset({"fake"}))
+    ahead = game_round.with_discriminator_weights(other)
+    assert ahead.turn is game.turns[3]
+    assert [each.name for each in ahead.contests] == ["old"]
+    fake = ahead.discriminator_output(old, "fake")
+    assert fake.logits.tolist() == [1.0, 2.0]
+    assert isinstance(fake.sample, Tensor)
+    assert fake.sample.requires_grad
+    in_turn = ahead.in_turn(game.turns[1])
+    assert in_turn.discriminator_output(old, "real").logits.tolist() == [-9.0, -19.0]
+    assert game_round.discriminator_output(old, "fake").logits.tolist() == [-7.0, -14.0]
+
+
 def test_a_judge_sees_the_augmented_sample_and_the_verdict_names_the_plain_one() -> None:
     game = Field()
     places: list[tuple[str | int, ...]] = []
@@ -400,6 +417,14 @@ def test_a_shared_round_makes_with_the_generators_though_a_judge_moves() -> None
     # echo = h * g * latent with g = 2, h = 3: what `echo` read was not cut off either.
     slopes = torch.autograd.grad(game_round["echo"].sum(), [game.players["g"].weight, game.players["h"].weight])
     assert [float(each) for each in slopes] == [9.0, 6.0]
+
+
+def test_a_generator_that_does_not_move_in_the_turn_is_made_with_all_the_same() -> None:
+    game = Field()
+    game_round = open_round(game, 1, shared=True)
+    with game.only_trainable(("g",)):
+        game_round["echo"]
+    assert game.movable == {"fake": {"g", "h"}}
 
 
 def test_a_shared_round_outside_of_a_turn_cuts_nothing_off() -> None:

@@ -86,6 +86,8 @@ class LineConfig(GameConfig):
     """Of the contests: of `fake`, and of `latent`."""
     looks_ahead: bool = False
     """Take the judge's objective before one's own."""
+    trains_both: bool = False
+    """Train the maker in the judge's turn too."""
 
     def build(self, data: DataSpec) -> Game:
         return Line(self, data)
@@ -104,7 +106,8 @@ class Line(Game):
             for fake, weight, name in zip(("fake", "latent"), config.weights, ("judge", "second"), strict=False)
         )
         judging, making = config.repeats
-        self.turns = (Turn("judging", ("judge",), judging), Turn("making", ("maker",), making))
+        judges = ("judge", "maker") if config.trains_both else ("judge",)
+        self.turns = (Turn("judging", judges, judging), Turn("making", ("maker",), making))
         super().__init__(data)
 
     def player_specs(self) -> dict[str, PlayerSpec]:

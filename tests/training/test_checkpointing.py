@@ -137,6 +137,42 @@ def test_a_checkpoint_that_cannot_be_written_leaves_those_before_it(
     assert load(list_checkpoints(tmp_path)[0]) == (1, {"a": 1})
 
 
+@pytest.mark.parametrize(("folder", "step"), [("draft", 1), ("", 2)])
+def test_what_was_saved_goes_once_the_new_checkpoint_is_on_the_disk(
+    folder: str, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 1, {"a": 1}, keep=1)
+    place = tmp_path / f".{step:09d}.draft" if folder else tmp_path
+
+    def full(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == place:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunFailed, match="No space left"):
+        save(tmp_path, step, {"a": 2}, keep=1)
+    assert load(tmp_path / "000000001") == (1, {"a": 1})
+
+
+def test_a_checkpoint_leaves_no_file_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for step in (1, 2):
+        save(tmp_path, step, {"a": torch.ones(1)}, keep=1)
+        load(tmp_path / f"{step:09d}")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / ".000000001.draft").symlink_to(tmp_path / "other")
+    save(folder, 1, {}, keep=1)
+    assert (tmp_path / "other" / "file").exists()
+    assert [path.name for path in folder.iterdir()] == ["000000001"]
+
+
 def test_a_run_whose_folder_has_vanished_is_over(tmp_path: Path) -> None:
     with pytest.raises(RunFailed):
         save(tmp_path / "gone" / "checkpoints", 1, {}, keep=1)
@@ -260,6 +296,15 @@ def test_later_checkpoints_are_set_aside_once(saved: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["000000005", "000000006", "000000007.damaged"]
     assert not (folder / "000000007.damaged" / "older").exists()
     assert list_checkpoints(folder) == [folder / "000000006", folder / "000000005"]
+
+
+def test_a_checkpoint_that_cannot_be_set_aside_ends_the_run(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(RunFailed, match=r"000000005.*Read-only file system"):
+        mark_damaged(saved.parent, after=4)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError])
@@ -480,6 +525,13 @@ def test_no_hook_hears_of_a_checkpoint_that_is_refused(tmp_path: Path) -> None:
     assert told == []
 
 
+def test_a_list_in_an_optimizer_s_state_is_of_its_parameter(tmp_path: Path) -> None:
+    run = started(tmp_path, value=1.0)
+    next(iter(run.optimizers["generator"].state.values()))["past"] = [torch.tensor(torch.nan)]  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(NotFinite, match=r"'generator' \(past.0 of generator.layer.weight\)$"):
+        state.check_finite(run)
+
+
 def test_three_tensors_of_a_part_are_named_and_the_rest_counted(tmp_path: Path) -> None:
     run = started(tmp_path)
     run.game.memory = {name: torch.tensor(float("nan")) for name in "abc"} | {"list": [torch.tensor([1.0])]}
@@ -551,6 +603,37 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         assert all(each["step"] == 1 for each in optimizer.state.values())
 
 
+def test_a_rank_waits_for_the_main_process_before_it_looks_for_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = started(tmp_path)
+    before.step = 7
+    monkeypatch.setattr(state, "barrier", lambda: state.save_checkpoint(before))
+    run = started(tmp_path)
+    state.restore(run)
+    assert run.step == 7
+
+
+def test_what_comes_back_is_shared_out_over_the_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state.save_checkpoint(started(tmp_path, value=1.5))
+    run = started(tmp_path, value=0.25)
+    for module in (state, optimizer_state):
+        monkeypatch.setattr(module, "distribute_like", lambda value, like: value + like.shape.numel())
+    state.restore(run)
+    weight = run.game.players["generator"].layer.weight
+    assert (weight == 1.5 + weight.numel()).all()
+    moments = cast(Any, run.optimizers["generator"]).state[weight]
+    torch.testing.assert_close(moments["exp_avg"], torch.full_like(weight, 0.5 + weight.numel()))
+
+
+def test_the_memory_comes_back_to_the_device_of_the_run(tmp_path: Path) -> None:
+    run = started(tmp_path, value=1.5)
+    state.save_checkpoint(run)
+    run.assembly.device = torch.device("meta")
+    state.restore(run)
+    assert run.game.memory["pool"].device.type == "meta"
+
+
 def test_a_run_without_checkpoints_begins_anew(tmp_path: Path) -> None:
     hook = Hook()
     run = started(tmp_path, value=0.25, hook=hook)
@@ -595,6 +678,44 @@ def test_a_player_of_another_shape_is_named_with_its_tensor(tmp_path: Path) -> N
     sections["player.generator"]["layer.bias"] = torch.zeros(3)
     save(run.folder.checkpoints, 9, sections, keep=1)
     with pytest.raises(BadInput, match=r"this config: player generator: size mismatch for layer.bias"):
+        state.restore(run)
+
+
+def test_nothing_is_set_aside_by_a_run_that_cannot_go_on(tmp_path: Path) -> None:
+    run = started(tmp_path)
+    for run.step in (3, 5):
+        state.save_checkpoint(run)
+    damaged = run.folder.checkpoints / "000000005"
+    (damaged / "state.json").write_text("{}")
+    other = started(tmp_path, optimizers={"generator": RMSprop()})
+    with pytest.raises(BadInput, match="does not fit this config"):
+        state.restore(other)
+    assert damaged.exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, KeyError])
+def test_a_part_that_refuses_its_state_is_named(error: type[Exception], tmp_path: Path) -> None:
+    run = started(tmp_path)
+    state.save_checkpoint(run)
+
+    def refuse(_state: object) -> None:
+        raise error("count")
+
+    run.assembly.objective.stateful_terms()["keeping"].load_state_dict = refuse
+    with pytest.raises(BadInput, match=r"this config: term keeping: '?count"):
+        state.restore(run)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, KeyError, TypeError])
+def test_an_optimizer_that_refuses_its_state_is_named(error: type[Exception], tmp_path: Path) -> None:
+    run = started(tmp_path)
+    state.save_checkpoint(run)
+
+    def refuse(_state: object) -> None:
+        raise error("count")
+
+    cast(Any, run.optimizers["generator"]).load_state_dict = refuse
+    with pytest.raises(BadInput, match=r"this config: optimizer generator: '?count"):
         state.restore(run)
 
 
@@ -756,6 +877,19 @@ def test_a_state_is_measured_by_the_settings_that_come_with_it() -> None:
     saved["param_groups"][0]["centered"] = True
     with pytest.raises(ValueError, match="'grad_avg' is missing"):
         loaded(RMSprop(), saved, (2,))
+
+
+def test_a_state_has_the_precision_of_its_parameter() -> None:
+    def halved() -> tuple[nn.Parameter, Any]:
+        parameter = nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
+        return parameter, Adam().build([parameter])
+
+    parameter, optimizer = halved()
+    parameter.grad = torch.full_like(parameter, 0.5)
+    optimizer.step()
+    again, restored = halved()
+    optimizer_state.load_state_dict(restored, Adam(), optimizer_state.state_dict(optimizer), settings=True)
+    assert restored.state[again]["exp_avg"].tolist() == [0.25, 0.25]
 
 
 def test_a_check_moves_nothing() -> None:

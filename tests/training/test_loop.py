@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -15,13 +16,14 @@ from ranks import pretend_rank
 from torch import Tensor, nn
 
 from ganframe import BadInput, RunFailed, hookimpl, train
-from ganframe.builtin.optimizers import SGD
+from ganframe.builtin.optimizers import SGD, Adam
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.kinds import DatasetConfig, GameConfig, LoggerConfig, MetricConfig
+from ganframe.config.kinds import DatasetConfig, GameConfig, LoggerConfig, MetricConfig, OptimizerConfig
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.data.memory import TensorData
+from ganframe.distributed.shard import Shard
 from ganframe.errors import Terminated
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
@@ -32,9 +34,11 @@ from ganframe.game.turn import Turn
 from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoints import list_checkpoints, load
-from ganframe.training.callbacks import is_due
+from ganframe.training.callbacks import Callback, is_due
+from ganframe.training.loop import _batch_loader
 from ganframe.training.run import Run
-from ganframe.training.train import _check_batch_size
+from ganframe.training.stop_request import EvaluationAborted, StopRequest
+from ganframe.training.train import _check_batch_size, train_experiment
 from ganframe.training.trainer import Trainer
 
 SHAPE = (1, 2, 2)
@@ -147,6 +151,7 @@ class Numbers(DatasetConfig):
     held: bool = True
     are_held: bool = False
     broken: bool = False
+    held_broken: bool = False
     opened: ClassVar[list[bool]] = []
 
     def spec(self) -> DataSpec:
@@ -160,7 +165,7 @@ class Numbers(DatasetConfig):
         return TensorData({"real": values[:, None, None, None].expand(-1, *SHAPE)})
 
     def held_out(self) -> DatasetConfig | None:
-        return Numbers(are_held=True) if self.held else None
+        return Numbers(are_held=True, broken=self.held_broken) if self.held else None
 
 
 class Seen(MetricConfig):
@@ -280,7 +285,7 @@ class Diary:
 
     @hookimpl
     def on_snapshot(self, run: Run, tensors: Mapping[str, Tensor], picture: Path) -> None:
-        assert picture.is_file()
+        assert picture.read_bytes() == run.folder.samples.read_bytes()
         self.files.append(picture)
         self.pictures.append(tensors)
         self.events.append(("picture", run.images))
@@ -570,10 +575,19 @@ def test_loggers_hooks_and_terms_that_listen_are_each_told_once(tmp_path: Path) 
     assert Silent.told == [1, 1, 2, 2]
 
 
+class Unbuildable(OptimizerConfig):
+    type: Literal["by-hand"] = "by-hand"
+
+    def build(self, parameters: Any) -> Any:
+        raise BadInput("no optimizer here")
+
+
 @pytest.mark.parametrize(
     ("change", "path"),
     [
         ({"data": Numbers(broken=True)}, ("data",)),
+        ({"data": Numbers(held_broken=True), "metrics": [Seen()]}, ("data",)),
+        ({"optimizers": {"generator": Unbuildable()}}, ("optimizers", "generator")),
         ({"loggers": (Silent(), Silent(broken=True))}, ("loggers", 1)),
     ],
 )
@@ -584,6 +598,99 @@ def test_what_cannot_be_built_is_refused_at_its_place_before_a_folder_is_made(
         train(described(4, **change), out=tmp_path / "run")
     assert problem.value.path == path
     assert not (tmp_path / "run").exists()
+
+
+class Says:
+    """Says its name when the run starts."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    heard: ClassVar[list[str]] = []
+
+    @hookimpl
+    def on_run_start(self) -> None:
+        self.heard.append(self.name)
+
+    def forward(self, _round: Round) -> Tensor:
+        return torch.zeros(())
+
+
+class SayingLogger(LoggerConfig):
+    type: Literal["saying"] = "saying"
+
+    def build(self) -> object:
+        return Says("logger")
+
+
+class SayingTerm(RegularizerConfig):
+    type: Literal["saying"] = "saying"
+
+    def build(self) -> Any:
+        return Says("term")
+
+
+def test_hooks_come_before_loggers_and_these_before_terms(tmp_path: Path) -> None:
+    Says.heard.clear()
+    terms = (Slope(), SayingTerm())
+    ran(described(4, regularizers=terms, loggers=(SayingLogger(),)), tmp_path / "run", Says("first"), Says("second"))
+    assert Says.heard == ["second", "first", "logger", "term"]
+
+
+class Misspelt:
+    @hookimpl
+    def on_stop_end(self) -> None:
+        """Be a hook that there is not."""
+
+
+def test_what_cannot_take_part_is_refused_before_a_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadInput, match="Misspelt"):
+        train(described(4), out=tmp_path / "run", hooks=[Misspelt()])
+
+    def lack() -> None:
+        raise BadInput("no compiler here")
+
+    monkeypatch.setattr("ganframe.training.train.check_compiler", lack)
+    with pytest.raises(BadInput, match="no compiler here"):
+        train(described(4, train={"compile": True}), out=tmp_path / "run")
+    monkeypatch.setattr("ganframe.training.train.this_shard", lambda: Shard(0, 3))
+    with pytest.raises(BadInput, match="cannot be shared equally by 3"):
+        train(described(4), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_process_than_the_main_one_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = {"measure_every": 4, "draw_every": 4, "save_every": 4}
+    experiment, other = (
+        described(8, metrics=[Seen(samples=1)], loggers=(Silent(),), seed=seed, **every) for seed in (0, 5)
+    )
+    monkeypatch.setenv("RANK", "1")
+    diary = ran(experiment, tmp_path / "run")
+    parts = ("step", "metrics", "save")
+    assert diary.events == [("start", 0), *((each, 4) for each in parts), *((each, 8) for each in parts), ("end", 8)]
+    assert not (tmp_path / "run").exists()
+    assert Silent.told == []
+    monkeypatch.setenv("RANK", "0")
+    ran(experiment, tmp_path / "run")
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    monkeypatch.setenv("RANK", "1")
+    ran(other, tmp_path / "run", resume=True, allow_changes=("seed",))
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+
+
+def test_a_rank_loads_its_rows_of_each_batch_and_has_a_list_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ran(described(4), tmp_path / "run").run
+    run.experiment = described(4, train={"workers": 3})
+    pretend_rank(monkeypatch, 1, 2)
+    loader = _batch_loader(run, Numbers().build())
+    sampler = loader.dataset.sampler
+    assert (sampler.batch_size, sampler.shard, loader.workers) == (2, Shard(1, 2), 3)
+    assert loader.quarantine is not None
+    assert loader.quarantine.path == tmp_path / "run" / "quarantine-1.jsonl"
 
 
 @pytest.mark.parametrize(("size", "ranks", "remedy"), [(8, 3, "Say 6 or 9."), (2, 3, "Say 3."), (9, 3, None)])
@@ -624,8 +731,10 @@ def test_a_stop_request_ends_the_run_with_a_checkpoint_of_its_step(
     tmp_path: Path, number: int, raised: type[BaseException]
 ) -> None:
     diary, rare = Diary(), {"draw_every": 20, "save_every": 20}
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(raised):
         train(described(20, **rare), out=tmp_path / "run", hooks=[diary, At(2, asks(number))])
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert diary.events == [("start", 0), ("step", 4), ("step", 8), ("save", 8), ("end", 8)]
     assert diary.saved == [{"step": 2, "looked": True}]
     assert [type(error) for error in diary.errors] == [raised]
@@ -677,6 +786,51 @@ def test_a_measurement_that_was_left_off_is_made_when_the_run_goes_on(
     assert resumed.saved[0] == {"step": 2, "looked": True}
     again = ran(experiment, tmp_path / "run", resume=True)
     assert again.events == [("start", images), ("end", images)]
+
+
+def test_a_measurement_that_is_taken_up_can_be_left_off_again(tmp_path: Path) -> None:
+    experiment = described(8, metrics=[Seen(asks=True)])
+    Seen.asked.append(signal.SIGTERM)
+    with pytest.raises(Terminated):
+        train(experiment, out=tmp_path / "run")
+    Seen.asked.append(signal.SIGINT)
+    diary = Diary()
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, out=tmp_path / "run", resume=True, hooks=[diary])
+    assert diary.saved == [{"step": 2, "looked": False}]
+
+
+class Works(Callback):
+    """Notes when it is called; its work may be left off, or fail."""
+
+    def __init__(self, name: str, calls: list[str], problem: Exception | None = None) -> None:
+        self.name, self.calls, self.problem = name, calls, problem
+
+    def after_step(self, run: Run, stop_request: StopRequest) -> None:
+        self.calls.append(self.name)
+        if self.problem is not None:
+            raise self.problem
+
+    def at_end(self, run: Run) -> None:
+        self.calls.append(f"{self.name} ends")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_work_after_what_was_left_off_or_failed_is_left_off_too_and_all_of_it_ends(tmp_path: Path, fails: bool) -> None:
+    calls: list[str] = []
+    problem = RunFailed("spoilt") if fails else EvaluationAborted()
+    work = [Works("first", calls), Works("second", calls, problem), Works("third", calls)]
+    with pytest.raises(RunFailed, match="spoilt") if fails else contextlib.nullcontext():
+        train_experiment(
+            described(4),
+            out=tmp_path / "run",
+            resume=False,
+            allow_changes=(),
+            name="x",
+            hooks=[],
+            make_callbacks=lambda _experiment, _dataset: work,
+        )
+    assert calls == ["first", "second", "first ends", "second ends", "third ends"]
 
 
 # Going back.
@@ -731,6 +885,7 @@ class Counted(Trainer):
     closed: ClassVar[list[Trainer]] = []
 
     def __init__(self, *arguments: Any) -> None:
+        assert self.closed == self.opened  # two at once would have twice the workers
         super().__init__(*arguments)
         self.opened.append(self)
 
@@ -841,6 +996,16 @@ def test_a_changed_config_is_refused_unless_each_change_is_allowed(
     assert problem.value.remedy.endswith(f"say {says}.")
     assert problem.value.place == str(tmp_path / "run" / "config.yaml")
     assert (tmp_path / "run" / "config.yaml").read_text() == before
+
+
+def test_a_changed_config_that_does_not_fit_the_checkpoint_is_not_adopted(tmp_path: Path) -> None:
+    ran(described(4), tmp_path / "run")
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    changed = described(8, optimizers={"generator": Adam()})
+    with pytest.raises(BadInput, match="does not fit this config: optimizer generator"):
+        train(changed, out=tmp_path / "run", resume=True, allow_changes=("train", "optimizers"))
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+    assert not list((tmp_path / "run").glob("config-before-*"))
 
 
 @pytest.mark.parametrize("file", ["scalars.jsonl", "metrics.jsonl", "environment.json"])

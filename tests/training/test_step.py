@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import sys
 from collections.abc import Generator, Sequence
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -37,6 +40,7 @@ from line_game import (
     mean,
     weights,
 )
+from ranks import pretend_ranks
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
@@ -46,6 +50,7 @@ from ganframe.builtin.schedules import Linear, Piecewise, Step
 from ganframe.config.kinds import AugmentationConfig
 from ganframe.config.schedules import Scheduled
 from ganframe.config.terms import LossConfig, RegularizerConfig
+from ganframe.distributed.shard import Shard
 from ganframe.errors import NotFinite
 from ganframe.game.game import Game
 from ganframe.game.round import Round
@@ -87,6 +92,49 @@ def test_each_repeat_and_each_accumulated_part_has_a_batch_of_its_own() -> None:
         [("step", 1, "judging", 1, 0), ("step", 1, "judging", 1, 1)],
         [("step", 1, "making", 0, 0), ("step", 1, "making", 0, 1)],
     ]
+
+
+def test_every_player_of_a_turn_moves_by_its_own_slope() -> None:
+    trainer = begin([batch(*PAIRS[0])], game=LineConfig(trains_both=True))
+    real, latent = PAIRS[0]
+    slopes = judge_slope(W, G, real, latent), mean([2 * W * W * G * z * z for z in latent])
+    w, g = W - JUDGE_LR * slopes[0], G - JUDGE_LR * slopes[1]
+    scalars = trainer.step()
+    assert scalars["judging/gradient norm"] == pytest.approx(math.hypot(*slopes), rel=1e-5)
+    assert scalars["making/gradient norm"] == pytest.approx(abs(maker_slope(w, g, latent)), rel=1e-5)
+    assert weights(trainer) == pytest.approx((w, g - MAKER_LR * maker_slope(w, g, latent)), rel=1e-5)
+
+
+def test_hooks_hear_of_a_turn_once_its_players_have_moved_and_see_its_logits() -> None:
+    after = Calls(lambda run, _turn, rounds: (run.game.players["judge"].weight.item(), set(rounds[0].logits)))
+    begin([batch(*PAIRS[0])], [after]).step()
+    (moved, judged), (_, made) = after.seen
+    assert moved == pytest.approx(W - JUDGE_LR * judge_slope(W, G, *PAIRS[0]), rel=1e-5)
+    assert judged == {("judge", "real"), ("judge", "fake")}
+    assert made == {("judge", "fake")}
+
+
+def test_outputs_are_let_go_of_after_a_turn() -> None:
+    def look(game_round: Round) -> object:
+        return game_round.discriminator_output(game_round.contests[0], "fake")
+
+    after = Calls(lambda _run, _turn, rounds: look(rounds[0]))
+    trainer = begin([batch(*PAIRS[0])], [after], regularizers=(Watch(),))
+    live(trainer).look = look
+    trainer.step()
+    assert [before is now for before, now in zip(live(trainer).seen, after.seen, strict=True)] == [False, False]
+
+
+def test_a_rank_takes_its_share_of_each_batch_with_its_share_of_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_ranks(monkeypatch, 1, 2, lambda values: values)
+    seen = Calls(lambda _run, _turn, rounds: (rounds[0].size, rounds[0].randomness.shard))
+    trainer = begin([batch([0.5], [0.25])], [seen])
+    trainer.step()
+    assert seen.seen == [(1, Shard(1, 2))] * 2
+    given = Given()
+    trainer.run.images = 5
+    next(Trainer(trainer.run, given)._batches, None)  # pyright: ignore[reportArgumentType, reportPrivateUsage]
+    assert given.first == 3
 
 
 def test_rounds_are_as_large_as_a_batch() -> None:
@@ -152,6 +200,24 @@ def test_confidence_is_looked_at_in_each_20th_step_where_there_is_something_to_s
     trainer.run.step = step
     usual = {f"{turn}/{name}" for turn in ("judging", "making") for name in (loss.type_name(), "gradient norm")}
     assert trainer.step().keys() - usual == extra
+
+
+@pytest.mark.parametrize(
+    ("losses", "extra"),
+    [
+        ((Square(contests=("second",)),), {"second accuracy on real", "second accuracy on fake", "second logit gap"}),
+        (
+            (Unbounded(contests=("judge",)), Square(contests=("second",))),
+            {"judge logit gap", "second accuracy on real", "second accuracy on fake", "second logit gap"},
+        ),
+    ],
+)
+def test_each_contest_is_looked_at_by_its_own_loss(losses: tuple[LossConfig, ...], extra: set[str]) -> None:
+    parts = {"losses": losses, "regularizers": (OfMaker(),)}
+    trainer = begin([batch(*PAIRS[0])], game=LineConfig(weights=(1.0, 1.0)), **parts)
+    trainer.run.step = 19
+    found = {name.removeprefix("judging/") for name in trainer.step()}
+    assert {name for name in found if name.startswith(("judge ", "second "))} == extra
 
 
 def test_an_optimizer_follows_its_schedule_by_the_images_before_the_step() -> None:
@@ -335,6 +401,13 @@ def test_what_is_not_finite_is_named_with_the_step_and_the_data_to_blame() -> No
     assert calls.calls[-1] == "making"
 
 
+def test_data_of_any_accumulated_batch_are_to_blame() -> None:
+    spoilt = batch([0.5, torch.inf], [0.5, 1.0])
+    trainer = begin([batch(*PAIRS[0]), spoilt], train={"accumulate": 2})
+    with pytest.raises(NotFinite, match=r"\(nor are the data: real\)$"):
+        trainer.step()
+
+
 def test_a_weight_or_an_average_that_is_not_finite_ends_the_step() -> None:
     def spoil_weight(run: Run, turn: Turn, _rounds: object) -> None:
         if turn.name == "making":
@@ -422,7 +495,8 @@ def test_to_close_a_trainer_closes_its_batches() -> None:
 )
 def test_a_term_differentiates_by_a_tensor_that_another_turn_read_first(game: LineConfig) -> None:
     """The maker's objective is g * g, with the slope 2 g."""
-    trainer = begin([batch(*PAIRS[0])], game=game, losses=(Square(turns=("judging",)),), regularizers=(Path1(),))
+    regularizers = (Watch(turns=("judging",)), Path1())
+    trainer = begin([batch(*PAIRS[0])], game=game, losses=(Square(turns=("judging",)),), regularizers=regularizers)
     scalars = trainer.step()
     assert scalars["making/path"] == pytest.approx(G * G)
     assert weights(trainer)[1] == pytest.approx(G - MAKER_LR * 2 * G)
@@ -470,6 +544,23 @@ def test_turns_with_second_derivatives_run_uncompiled(
     for _ in range(3):
         trainer.step()
     assert stances == [("force_eager", step) for step in eager]
+
+
+def test_turns_with_second_derivatives_run_over_whole_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole: list[list[str]] = []
+
+    @contextlib.contextmanager
+    def unsharded(players: Any) -> Generator[None, None, None]:
+        whole.append([type(player).__name__ for player in players])
+        yield
+
+    monkeypatch.setitem(sys.modules, "ganframe.distributed.fsdp", SimpleNamespace(unsharded=unsharded))
+    trainer = begin([batch(*PAIRS[0])] * 2, regularizers=(OfJudge(every=2),))
+    monkeypatch.setattr(type(trainer.run.assembly), "sharded", True)
+    trainer.step()
+    assert whole == [["Maker", "Judge"]]
+    trainer.step()
+    assert len(whole) == 1
 
 
 def test_the_means_over_ranks_are_what_moves_the_players_and_what_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,7 +260,7 @@ def test_images_outside_class_subfolders(tmp_path):
     save(tmp_path / "dog" / "x.png")
     problem = refused(ImageFolder(path=tmp_path, labels=True).spec)
     assert problem.message == "x.png is in no class subfolder"
-    assert problem.path == ("labels",)
+    assert problem.path == ("with_labels",)
 
 
 def test_unmatched_stems(tmp_path):
