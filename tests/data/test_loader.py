@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ from ganframe.data.loader import BatchLoader
 from ganframe.data.memory import TensorData, as_float
 from ganframe.data.quarantine import Quarantine, UnreadableFile, UnreadableLimit, collect_unreadable, report_unreadable
 from ganframe.data.sampler import EpochShuffleSampler
-from ganframe.data.workers import fetch
+from ganframe.data.workers import _keep_sigchld_handler, fetch
 from ganframe.distributed.shard import Shard
 from ganframe.randomness import Randomness
 
@@ -173,6 +176,28 @@ def test_what_was_refused_is_listed_before_the_batch_fails(tmp_path: Path) -> No
     assert json.loads((tmp_path / "list.jsonl").read_text())["file"] == "a.png"
 
 
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])
+def test_workers_and_pinned_memory_are_asked_for(device: str, pinned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def fetched(_source: object, *arguments: object, **options: object) -> Any:
+        asked.append((arguments, options))
+        yield from ()
+
+    monkeypatch.setattr("ganframe.data.loader.fetch", fetched)
+    assert list(BatchLoader(Recorded(5), 2, PLACE, torch.device(device), workers=3).starting_at(4)) == []
+    assert asked == [((4, 3), {"pin_memory": pinned})]
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_workers_pin_memory_if_asked(pinned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loader(_source: object, **options: Any) -> Any:
+        return repeat((options["num_workers"], options["pin_memory"]))
+
+    monkeypatch.setattr("ganframe.data.workers.DataLoader", loader)
+    assert next(fetch(source(Recorded(5)), 0, 2, pin_memory=pinned)) == (2, pinned)
+
+
 # Tensors in memory and arrays in files.
 
 
@@ -231,6 +256,15 @@ def test_arrays_that_are_missing_or_are_no_numbers_are_refused(arrays: Path, tmp
         read_arrays(arrays, "three")
     with pytest.raises(BadInput, match="cannot be read"):
         read_arrays(tmp_path / "none.npz", "one")
+    (tmp_path / "text.npz").write_text("nothing")
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_arrays(tmp_path / "text.npz", "one")
+    np.savez_compressed(tmp_path / "damaged.npz", one=np.arange(10_000))
+    content = bytearray((tmp_path / "damaged.npz").read_bytes())
+    content[400:600] = bytes(200)
+    (tmp_path / "damaged.npz").write_bytes(content)
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_arrays(tmp_path / "damaged.npz", "one")
     np.savez(tmp_path / "objects.npz", one=np.array([{}], dtype=object))
     with pytest.raises(BadInput, match="cannot be read"):
         read_arrays(tmp_path / "objects.npz", "one")
@@ -381,6 +415,35 @@ def test_a_dead_worker_ends_the_run_with_the_batch_that_was_awaited(
         assert f"the examples {first}, {second}; " in message
 
 
+def test_only_workers_of_this_run_are_looked_at_when_one_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = dataloader._MultiProcessingDataLoaderIter._try_get_data
+    monkeypatch.setattr(waiting, "__defaults__", (0.05,))
+    other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    other.start()
+    fetched = fetch(source(Dying(leave)), 1, 1, pin_memory=False)
+    next(fetched)
+    other.kill()
+    with pytest.raises(RunFailed, match=r"a loader worker died \(process \d+ ended with code 3\)"):
+        list(fetched)
+    other.join()
+
+
+def test_a_thread_keeps_its_hands_off_signals() -> None:
+    problems: list[Exception] = []
+
+    def load() -> None:
+        try:
+            with _keep_sigchld_handler():
+                pass
+        except ValueError as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    thread.join()
+    assert problems == []
+
+
 # The list of files that cannot be read.
 
 
@@ -408,6 +471,15 @@ def test_refusals_go_to_whoever_collects_them() -> None:
     report_unreadable("late.png", "cut", tolerance)
     assert inner == [UnreadableFile("inner.png", "cut", tolerance)]
     assert outer == [UnreadableFile("outer.png", "empty", tolerance)]
+
+
+def test_a_failure_ends_a_collection() -> None:
+    tolerance = UnreadableLimit(5, 1.0)
+    with collect_unreadable() as outer:
+        with pytest.raises(ValueError, match="inside"), collect_unreadable():
+            raise ValueError("inside")
+        report_unreadable("outer.png", "cut", tolerance)
+    assert [each.file for each in outer] == ["outer.png"]
 
 
 def lines(path: Path) -> list[tuple[str, str, int]]:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -40,7 +41,7 @@ from ganframe.game.turn import Turn
 from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
-from ganframe.runs.logs import read_log
+from ganframe.runs.logs import Log, read_log
 from ganframe.training.ema import AveragedPlayers
 
 CPU = torch.device("cpu")
@@ -382,6 +383,19 @@ def test_what_is_given_stands_for_the_data_and_for_what_is_made() -> None:
     assert torch.equal(game_round["fake"], expected)
 
 
+def test_what_is_given_and_labels_go_to_the_device_of_the_players() -> None:
+    device = torch.device("meta")
+    inputs = SamplingBatch(played(), never, 2, Randomness(0), device, {"latent": torch.ones(2, 4)})
+    assert {inputs[name].device.type for name in ("latent", "label")} == {"meta"}
+
+
+def test_labels_of_several_numbers_are_those_of_the_data() -> None:
+    game = played()
+    game.data = {**game.data, "label": TensorSpec((2,), classes=3)}
+    with pytest.raises(AssertionError, match="the data were opened"):
+        SamplingBatch(game, never, 2, Randomness(0), CPU, {})["label"]
+
+
 def test_a_round_is_of_the_size_and_draws_that_were_asked_for() -> None:
     place = Randomness(0).at("somewhere")
     game_round = sampling_round(played(), never, 3, place, CPU)
@@ -449,8 +463,52 @@ def test_a_device_that_is_not_here_is_no_setting_of_the_config(folder: Path) -> 
 
 def test_a_run_without_a_checkpoint_cannot_be_loaded(tmp_path: Path) -> None:
     RunFolder.create(tmp_path / "run", described(), Rows().spec())
-    with pytest.raises(BadInput, match="this run has no checkpoint yet"):
+    with pytest.raises(BadInput, match="this run has no checkpoint yet") as problem:
         load(tmp_path / "run", device="cpu")
+    assert problem.value.place == str(tmp_path / "run")
+
+
+def test_a_run_is_loaded_without_its_data_which_are_missed_when_they_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_data: Rows) -> Any:
+        raise BadInput("the data are gone")
+
+    monkeypatch.setattr(Rows, "spec", gone)
+    monkeypatch.setattr(Rows, "build", gone)
+    trained = load(folder, device="cpu")
+    with pytest.raises(BadInput, match="the data are gone") as problem:
+        _ = trained.dataset
+    assert problem.value.path == ("data",)
+
+
+def test_a_run_goes_to_the_device_that_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganframe.evaluation.loaded_run._restore_players", lambda *_: None)  # none fit there
+    trained = load(folder, device="meta")
+    assert trained.device.type == trained.players["discriminator"].slope.device.type == "meta"
+
+
+def test_a_checkpoint_that_lacks_a_player_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganframe.evaluation.loaded_run.load_latest", lambda _folder: (2, {}))
+    with pytest.raises(BadInput, match="the checkpoint does not fit the run's config: KeyError") as problem:
+        load(folder, device="cpu")
+    assert problem.value.place == str(folder / "checkpoints")
+
+
+@pytest.mark.parametrize(("makers", "labels"), [(("latent", "fake"), [0, 1, 2, 0]), (("fake",), None)])
+def test_classes_come_in_turn_where_samples_start_from_latents(
+    trained: LoadedRun, monkeypatch: pytest.MonkeyPatch, makers: tuple[str, ...], labels: list[int] | None
+) -> None:
+    asked: list[Any] = []
+
+    def tensors(count: int, names: tuple[str, ...], *, labels: Tensor | None, **_: Any) -> dict[str, Tensor]:
+        asked.append(labels if labels is None else labels.tolist())
+        return {name: torch.zeros(count) for name in names}
+
+    monkeypatch.setattr(Toy, "makers", makers)
+    monkeypatch.setattr(trained, "tensors", tensors)
+    trained.sample(4)
+    assert asked == [labels]
 
 
 def test_each_batch_of_samples_has_latents_of_its_own(trained: LoadedRun) -> None:
@@ -691,6 +749,12 @@ def test_a_metric_that_is_named_and_reads_what_the_game_lacks_is_refused(
     assert problem.value.place == "--metric"
 
 
+def test_a_metric_that_is_named_and_does_not_exist_is_refused(folder: Path) -> None:
+    with pytest.raises(BadInput, match="nonsense") as problem:
+        measure_run(folder, ["nonsense"], 0, "cpu")
+    assert problem.value.place == "--metric"
+
+
 # Findings.
 
 
@@ -839,6 +903,32 @@ def test_a_table_of_metrics_has_the_names_of_its_last_line() -> None:
         "<table><tr><th>images</th><th>new/v</th></tr><tr><td>2</td><td></td></tr><tr><td>4</td><td>5</td></tr></table>"
     )
     assert report._metrics([]) == ""
+
+
+def test_a_long_table_of_metrics_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "MAX_ROWS", 2)
+    table = report._metrics(lines(5, m=1.5))
+    assert table.count("<tr>") == 1 + 2
+    assert "<td>5</td>" in table
+
+
+def test_the_last_picture_is_larger_than_those_over_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: dict[str, int] = {}
+    monkeypatch.setattr(report, "_image", lambda path, side: sides.setdefault(path.name, side) or "")
+    monkeypatch.setattr(report, "_curves", lambda _log: "")
+    folder = run_folder(tmp_path / "run", lines(2), [])
+    for path in (folder.samples, folder.pictures / "1.png", folder.pictures / "2.png"):
+        picture(path)
+    report.write_report(folder)
+    assert sides == {"samples.png": 1000, "1.png": 450, "2.png": 450}
+
+
+def test_a_report_reads_a_long_log_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Any] = []
+    monkeypatch.setattr(report, "MAX_LINES", 2)
+    monkeypatch.setattr(report, "_curves", lambda log: found.extend(log) or "")
+    report.write_report(run_folder(tmp_path / "run", lines(4, **{"g/a": 1.0}), []))
+    assert [line["step"] for line in found] == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -994,6 +1084,19 @@ def test_what_was_not_written_yet_is_saved_and_taken_back(tmp_path: Path, monkey
     assert all(
         log is not None and log._file is not None and log._file.closed for log in (other._scalars, other._metrics)
     )
+
+
+def test_a_disk_that_is_nearly_full_has_a_line_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:3])
+
+    monkeypatch.setattr("ganframe.runs.logs.FileIO", Slow)
+    log = Log(tmp_path / "log.jsonl")
+    for step in (1, 2):
+        log.append({"step": step, "images": 4})
+    log.close()
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1, "images": 4}\n{"step": 2, "images": 4}\n'
 
 
 def written(path: Path, count: int) -> Path:

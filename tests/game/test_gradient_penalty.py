@@ -30,6 +30,7 @@ class Judge(nn.Module):
         self.weight = nn.Parameter(torch.tensor(2.0))
 
     def forward(self, sample: Any, condition: Tensor | None = None) -> DiscriminatorOutput:
+        self.parts = len(sample) if isinstance(sample, tuple) else 1
         first = sample[0] if isinstance(sample, tuple) else sample
         logits = self.weight * first.square().sum(1) * (1 if condition is None else condition)
         return DiscriminatorOutput(torch.stack([logits, 3 * logits], 1).view(len(logits), 1, 1, 2))
@@ -93,8 +94,8 @@ def test_points_have_the_condition_of_the_real_side() -> None:
 
 
 def test_each_part_of_a_sample_has_a_gradient_though_it_is_not_read() -> None:
-    penalty, _, value = penalised(side((REAL, REAL)), side((FAKE, FAKE)))
-    assert penalty.parts == 2
+    penalty, opened, value = penalised(side((REAL, REAL)), side((FAKE, FAKE)))
+    assert penalty.parts == opened.judge.parts == 2
     assert value.item() == (8.0**2 + 16.0**2) / 2
 
 

@@ -446,11 +446,6 @@ class Unfit(Watch):
         ({"regularizers": (Watch(), Unbuildable())}, "cannot be built", ("regularizers", 1, "layers")),
         ({"regularizers": (Watch(), Unfit())}, "does not fit", ("regularizers", 1, "layers")),
         ({"regularizers": (ByDepth(),)}, "'by-depth' reads the tensor 'depth', which the game", ("regularizers", 0)),
-        (
-            {"regularizers": (Watch(turns=()),)},
-            "'watch' joins no turn; the game has: judging, making",
-            ("regularizers", 0),
-        ),
         ({"losses": (Square(turns=("judging",)),)}, "nothing to minimise in the turn 'making'", ("losses",)),
         ({"game": LineConfig(weights=())}, "'square' scores contests, but the game has none", ("losses", 0)),
         (
@@ -475,6 +470,14 @@ def test_a_judge_that_cannot_be_differentiated_twice_is_refused_where_a_term_doe
     expected = pytest.raises(BadInput, match="differentiates twice") if refused else contextlib.nullcontext()
     with expected:
         begin(regularizers=(term,))
+
+
+def test_a_term_that_joins_no_turn_is_refused() -> None:
+    trainer = begin(regularizers=(Watch(), OfJudge()))
+    trainer.game.turns = trainer.game.turns[1:]
+    with pytest.raises(BadInput, match="'of-judge' joins no turn; the game has: making") as problem:
+        Objective(trainer.run.experiment, trainer.game)
+    assert problem.value.path == ("regularizers", 1)
 
 
 class RichJudge(JudgeConfig):

@@ -214,6 +214,15 @@ def test_a_replay_stands_for_the_fake_where_the_judge_moves() -> None:
     assert open_round(game).discriminator_output(old, "fake").logits.tolist() == [14.0, 28.0]
 
 
+def test_a_fake_and_its_replay_are_judged_apart() -> None:
+    game = Field()
+    plain, old = (Contest("d", real="real", fake="fake", replay=replay, name=replay or "") for replay in (None, "past"))
+    game.contests = (plain, old)
+    game_round = open_round(game, 0)
+    assert game_round.discriminator_output(plain, "fake").logits.tolist() == [10.0, 20.0]
+    assert game_round.discriminator_output(old, "fake").logits.tolist() == [-5.0, -10.0]
+
+
 def test_a_new_turn_judges_anew_and_makes_nothing_anew() -> None:
     game = Field()
     game_round = open_round(game, 1)

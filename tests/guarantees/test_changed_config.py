@@ -31,7 +31,7 @@ def _reports_have_no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 def configured(tmp_path: Path) -> Callable[..., Experiment]:
     path = tmp_path / "config.yaml"
     path.write_text(PLAIN)
-    return lambda *overrides: load_config(str(path), "train.images=32", "evaluate=null", *overrides)
+    return lambda *overrides: load_config(str(path), "train.total_images=32", "evaluate=null", *overrides)
 
 
 @pytest.fixture
@@ -47,24 +47,24 @@ def files(run: Path) -> dict[Path, bytes]:
 def test_a_changed_config_is_refused_unless_each_change_is_named(
     configured: Callable[..., Experiment], run: Path
 ) -> None:
-    longer = configured("train.images=64", "train.ema.half_life_images=50")
+    longer = configured("train.total_images=64", "train.ema.half_life_images=50")
     before = files(run)
-    with pytest.raises(BadInput, match=r"differs from that of the run in: train.ema.half_life_images, train.images"):
+    with pytest.raises(BadInput, match=r"differs from that of the run in: train.ema.half_life_images, train.total_images"):
         train(longer, out=run, resume=True)
     with pytest.raises(BadInput, match=r"in: train.ema.half_life_images\n.*--allow-changes train.ema.half_life_images"):
-        train(longer, out=run, resume=True, allow_changes=["train.images"])
+        train(longer, out=run, resume=True, allow_changes=["train.total_images"])
     assert files(run) == before
-    train(longer, out=run, resume=True, allow_changes=["train.images", "train.ema"])
+    train(longer, out=run, resume=True, allow_changes=["train.total_images", "train.ema"])
     assert latest_state(run)[0] == 8
     assert (run / "config-before-1.yaml").read_bytes() == before[run / "config.yaml"]
-    assert "images: 64" in (run / "config.yaml").read_text()
+    assert "total_images: 64" in (run / "config.yaml").read_text()
     train(longer, out=run, resume=True)
     assert not (run / "config-before-2.yaml").exists()
 
 
 def test_a_change_is_not_allowed_by_the_beginning_of_its_name(configured: Callable[..., Experiment], run: Path) -> None:
-    with pytest.raises(BadInput, match=r"in: train.images"):
-        train(configured("train.images=64"), out=run, resume=True, allow_changes=["train.im", "tr"])
+    with pytest.raises(BadInput, match=r"in: train.total_images"):
+        train(configured("train.total_images=64"), out=run, resume=True, allow_changes=["train.im", "tr"])
 
 
 CYCLE = "{type: cycle, generator: {type: resnet, channels: 2, blocks: 1}, discriminator: {type: patchgan, channels: 2}}"
@@ -86,9 +86,9 @@ def test_an_optimizer_goes_on_with_its_new_settings_and_its_old_state(
     configured: Callable[..., Experiment], run: Path
 ) -> None:
     """The settings stay, too, where the run is stopped again before its next checkpoint."""
-    rates, settings = Rates(), ("train.images=64", "optimizers={generator: {type: adam, lr: 0.5}}")
+    rates, settings = Rates(), ("train.total_images=64", "optimizers={generator: {type: adam, lr: 0.5}}")
     before = flat(latest_state(run)[1]["optimizers"]["generator"])
-    changes = ["train.images", "optimizers"]
+    changes = ["train.total_images", "optimizers"]
 
     class Stops:
         @hookimpl
@@ -115,7 +115,7 @@ def test_an_optimizer_keeps_what_a_hook_has_set(configured: Callable[..., Experi
 
     out, rates = tmp_path / "slower", Rates()
     train(configured(), out=out, hooks=[Slower()])
-    train(configured("train.images=64"), out=out, resume=True, allow_changes=["train.images"], hooks=[rates])
+    train(configured("train.total_images=64"), out=out, resume=True, allow_changes=["train.total_images"], hooks=[rates])
     assert rates.seen == [{"discriminator": 2e-4, "generator": 1e-5}] * 4
 
 
@@ -135,10 +135,10 @@ def test_data_go_on_where_they_were_with_batches_of_another_size(
         return fetch(data, indices, randomness)
 
     monkeypatch.setattr(TensorData, "fetch", noted)
-    train(configured("train.images=96"), out=tmp_path / "whole")
+    train(configured("train.total_images=96"), out=tmp_path / "whole")
     expected, fetched[:] = fetched[:], []
     train(configured(), out=tmp_path / "changed")
-    changed = configured("train.images=80", f"train.batch_size={batch_size}")
+    changed = configured("train.total_images=80", f"train.batch_size={batch_size}")
     train(changed, out=tmp_path / "changed", resume=True, allow_changes=["train"])
     assert fetched == expected[:32] + expected[32 + skipped : len(fetched) + skipped]
     assert len(fetched) >= 80
@@ -147,9 +147,9 @@ def test_data_go_on_where_they_were_with_batches_of_another_size(
 def test_a_term_that_is_new_begins_without_a_past(
     configured: Callable[..., Experiment], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = configured("train.images=64", "regularizers=[{type: r1, every: 3}, {type: lecam}]")
+    more = configured("train.total_images=64", "regularizers=[{type: r1, every: 3}, {type: lecam}]")
     capsys.readouterr()
-    train(more, out=run, resume=True, allow_changes=["train.images", "regularizers"])
+    train(more, out=run, resume=True, allow_changes=["train.total_images", "regularizers"])
     assert capsys.readouterr().err == "no saved state; initialised fresh: term lecam\n"
     assert "discriminator/lecam" in scalars(run)[-1]
 

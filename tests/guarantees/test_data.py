@@ -358,10 +358,10 @@ def exhaust(batches: Iterator[dict[str, Tensor]]) -> None:
 )
 def test_a_data_set_that_fails_is_named_with_its_examples(how: str, what: str, workers: int, figures) -> None:
     batches = BatchLoader(Failing(how), 5, SEED, CPU, workers)
-    number = next(each for each in range(20) if 42 in batches.source.order.batch(each))
+    number = next(each for each in range(20) if 42 in batches.dataset.sampler.batch(each))
     with pytest.raises(RunFailed) as caught:
         exhaust(batches.starting_at(0))
-    examples = ", ".join(map(str, batches.source.order.batch(number)))
+    examples = ", ".join(map(str, batches.dataset.sampler.batch(number)))
     assert str(caught.value).startswith(
         f"the data set failed at batch {number} of {Failing.__module__}.Failing, the examples {examples}: {what} ("
     )

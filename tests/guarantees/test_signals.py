@@ -180,14 +180,14 @@ def scalars_so_far(run: Path) -> list[object]:
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_the_first_signal_is_noted_and_the_second_one_acts(number: int, error: type[BaseException]) -> None:
     with pytest.raises(error), StopRequest() as interruption:
-        interruption.leave_off()
-        interruption.go()
+        interruption.abort_evaluation()
+        interruption.stop()
         os.kill(os.getpid(), number)
         assert interruption.asked == number
         with pytest.raises(EvaluationAborted):
-            interruption.leave_off()
+            interruption.abort_evaluation()
         with pytest.raises(error):
-            interruption.go()
+            interruption.stop()
         assert not interruption.at_once
         os.kill(os.getpid(), number)
     assert interruption.at_once

@@ -135,6 +135,7 @@ class Places:
         """Make the places known to the program."""
         from ganframe_gaussians import coverage
 
+        from ganframe import files
         from ganframe.evaluation import callbacks, report
         from ganframe.runs import checkpoints, logs
         from ganframe.training import checkpointing, train
@@ -168,7 +169,8 @@ class Places:
                 come("log")
                 return done
 
-        checkpoints.write_synced, Path.rename = writing, renaming
+        files.write_synced = checkpoints.write_synced = writing
+        Path.rename = renaming
         self._wrap(checkpoints, "_remove", "remove")
         self._wrap(train, "assemble", "start")
         self._wrap(train, "restore", "restore")

@@ -1059,6 +1059,12 @@ def test_links_may_lead_within_a_run_folder_only(tmp_path: Path) -> None:
         RunFolder.open(run)
     assert problem.value.place == str(run / "deep" / "outside")
     (run / "deep" / "outside").unlink()
+    (run / "deep" / "dots").symlink_to(run / ".." / "running")
+    with pytest.raises(BadInput, match="leads out of the run folder"):
+        RunFolder.open(run)
+    (run / "deep" / "dots").unlink()
+    (tmp_path / "link").symlink_to(run)
+    assert RunFolder.open(tmp_path / "link").path == tmp_path / "link"
     os.mkfifo(run / "deep" / "pipe")
     with pytest.raises(BadInput, match="neither a file nor a folder"):
         RunFolder.open(run)

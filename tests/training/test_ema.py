@@ -52,6 +52,17 @@ def test_buffers_that_a_module_names_take_the_latest_value() -> None:
     }
 
 
+def test_each_player_names_its_own() -> None:
+    averages = AveragedPlayers({"plain": Child(), "turning": Turning(Child())}, decay=0.5)
+    sources = averages._sources
+    for _ in range(2):
+        for each in (buffer for source in sources.values() for buffer in source.buffers()):
+            each.add_(1)
+        averages.update()
+    found = {name: player.get_buffer("vector").tolist() for name, player in averages.players.items()}
+    assert found == {"plain": [1.5, 1.5], "turning": [2.0, 2.0]}
+
+
 def test_a_parametrization_names_its_own() -> None:
     layer = nn.Linear(2, 2)
     parametrize.register_parametrization(layer, "weight", Turning(Child()))
