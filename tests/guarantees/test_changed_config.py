@@ -49,7 +49,7 @@ def test_a_changed_config_is_refused_unless_each_change_is_named(
 ) -> None:
     longer = configured("train.total_images=64", "train.ema.half_life_images=50")
     before = files(run)
-    with pytest.raises(BadInput, match=r"differs from that of the run in: train.ema.half_life_images, train.total_images"):
+    with pytest.raises(BadInput, match=r"of the run in: train.ema.half_life_images, train.total_images"):
         train(longer, out=run, resume=True)
     with pytest.raises(BadInput, match=r"in: train.ema.half_life_images\n.*--allow-changes train.ema.half_life_images"):
         train(longer, out=run, resume=True, allow_changes=["train.total_images"])
@@ -115,7 +115,8 @@ def test_an_optimizer_keeps_what_a_hook_has_set(configured: Callable[..., Experi
 
     out, rates = tmp_path / "slower", Rates()
     train(configured(), out=out, hooks=[Slower()])
-    train(configured("train.total_images=64"), out=out, resume=True, allow_changes=["train.total_images"], hooks=[rates])
+    longer = configured("train.total_images=64")
+    train(longer, out=out, resume=True, allow_changes=["train.total_images"], hooks=[rates])
     assert rates.seen == [{"discriminator": 2e-4, "generator": 1e-5}] * 4
 
 

@@ -57,7 +57,7 @@ class StopAfter:
 
 
 def weights(run: Path) -> dict[str, Tensor]:
-    _, sections = checkpoints.load(checkpoints.complete(run / "checkpoints")[0])
+    _, sections = checkpoints.load(checkpoints.list_checkpoints(run / "checkpoints")[0])
     return sections["player.generator"]
 
 

@@ -63,7 +63,7 @@ TRAINING = """
 import sys
 from ganframe import load_config, train
 train(load_config(sys.argv[1]), out=sys.argv[2])
-print(*(name for name in sys.modules if name.startswith("ganframe_kernels.") and name.endswith(".triton")))
+print(*(name for name in sys.modules if name.startswith("ganframe_kernels.") and name.endswith(".kernels")))
 """
 
 

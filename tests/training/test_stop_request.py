@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -12,6 +12,15 @@ from ranks import pretend_ranks
 
 from ganframe.errors import Terminated
 from ganframe.training.stop_request import EvaluationAborted, StopRequest
+
+
+@pytest.fixture(autouse=True)
+def harmless() -> Iterator[None]:
+    """Let a signal that is not recorded do nothing."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def in_a_thread(call: Callable[[], object]) -> list[object]:
