@@ -151,3 +151,17 @@ def test_a_live_object_with_hooks_takes_part_in_the_run_and_sees_the_logits(conf
     assert turns == ["discriminator", "generator"] * 4
     assert all((value != 0.0) == (name == "discriminator") for name, value in BUILT[-1].heard)
     assert folder.report.is_file()
+
+
+class Weighted(AugmentationConfig):
+    """With a setting whose name only ends like that of a term's weight."""
+
+    type: Literal["weighted"] = "weighted"
+    noise_weight: Scheduled = 1.0
+
+
+def test_a_setting_that_is_only_called_something_weight_follows_its_schedule() -> None:
+    live: Any = nn.Module()
+    live.noise_weight = 0.0
+    ScheduledSettings([(Weighted(noise_weight=Linear(start=0, end=8)), live)]).apply(25, 100)
+    assert live.noise_weight == 2

@@ -630,3 +630,21 @@ def test_a_term_follows_the_schedules_beside_that_of_its_weight() -> None:
     ScheduledSettings([(config, term)]).apply(25, 100)
     assert term.amount == 2
     assert not hasattr(term, "weight")
+
+
+def test_an_average_that_the_step_spoils_is_found_in_that_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = begin([batch(*PAIRS[0])], decay=0.5)
+    averages = trainer.run.averages
+    assert averages is not None
+    average = averages.players["maker"].weight
+    monkeypatch.setattr(averages, "update", lambda: average.data.fill_(torch.inf))
+    with pytest.raises(NotFinite, match=r"step 1: not finite: the average of 'maker' \(weight\)"):
+        trainer.step()
+
+
+def test_channels_last_is_the_memory_order_of_images_alone() -> None:
+    video, image = torch.rand(2, 3, 2, 4, 4), torch.rand(2, 3, 4, 4)
+    trainer = begin(train={"channels_last": True})
+    prepared = trainer._prepare({"video": video, "image": image})  # pyright: ignore[reportPrivateUsage]
+    assert prepared["video"] is video
+    assert prepared["image"].is_contiguous(memory_format=torch.channels_last)
