@@ -464,7 +464,7 @@ class TestFolders:
     def test_images_in_no_class(self, refused, tmp_path):
         Image.new("L", (8, 8)).save(tmp_path / "cat.png")
         message = refused(self.config(tmp_path).replace("path:", "labels: true, path:"))
-        assert message.startswith("FILE:7:28: data.labels: ")
+        assert message.startswith("FILE:7:28: data.with_labels: ")
         assert "cat.png" in message
 
     def test_a_broken_image_is_named(self, cli, tmp_path):

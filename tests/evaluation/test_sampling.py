@@ -630,6 +630,13 @@ def test_the_rows_of_a_walk_go_from_one_latent_to_another(
         torch.testing.assert_close(made[3 * row : 3 * row + 3], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_seed_of_a_walk_is_that_of_all_its_draws(trained: LoadedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "output", "dropped")  # the latent is given, and what is dropped is drawn by the seed
+    first, again, other = (interpolate(trained, rows=1, steps=3, seed=seed) for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 def test_there_is_no_walk_without_latents(trained: LoadedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Toy, "makers", ("fake",))
     with pytest.raises(BadInput, match="no latents to walk between"):

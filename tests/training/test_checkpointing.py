@@ -1117,3 +1117,21 @@ def test_samples_are_made_by_averages_and_judged_by_the_players_that_train(tmp_p
     run.averages = None
     assert run.sampling_game().players["generator"] is run.game.players["generator"]
     assert run.device == torch.device("cpu")
+
+
+class FactoredConfig(OptimizerConfig):
+    """Keeps the means of rows and columns, `(n, 1)` and `(1, m)` beside a parameter `(n, m)`."""
+
+    type: Literal["factored"] = "factored"
+
+    def build(self, parameters: Any) -> Any:
+        return torch.optim.Adafactor(parameters)
+
+
+def test_a_state_of_another_shape_than_its_parameter_keeps_it() -> None:
+    saved = optimizer_state.state_dict(moved(FactoredConfig(), (2, 3)))
+    optimizer = loaded(FactoredConfig(), saved, (2, 3))
+    (found,) = optimizer.state.values()
+    for name, shape in (("row_var", (2, 1)), ("col_var", (1, 3))):
+        assert found[name].shape == shape
+        assert torch.equal(found[name], saved["state"]["0"][name])
