@@ -67,7 +67,7 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
 @contextmanager
 def compiling_ahead(arch: int) -> Iterator[list[Compiled]]:
     """Compile kernels launched on meta tensors in this context for an architecture (80, 90 or 100), without a GPU."""
-    global _ahead  # noqa: PLW0603
+    global _ahead  # noqa: PLW0603  one process compiles ahead at a time
     _ahead = (arch, [])
     try:
         yield _ahead[1]

@@ -49,7 +49,7 @@ class LabelAgreement(MetricConfig):
         return {"agreement": (0.95, 1.0), "classifier_accuracy": (0.95, 1.0)}
 
     def build(self, data: DatasetConfig) -> Metric:
-        """See base class.
+        """Make the metric over this data, with no examples yet.
 
         Raises:
             BadInput: When the data has no such images or class labels.
