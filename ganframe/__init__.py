@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ganframe.config import catalog as _catalog
-from ganframe.config.markers import hookimpl
+from ganframe.config import installed_components as _installed_components
+from ganframe.config.hook_markers import hookimpl
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.plugins.discovery import installed as _installed
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from ganframe.evaluation.loaded_run import LoadedRun, load
     from ganframe.runs.folder import RunFolder
     from ganframe.runs.logs import PendingScalars, pending_scalars
-    from ganframe.training.run import Run
+    from ganframe.training.run_state import Run
 
-_catalog.find_catalog = _installed
+_installed_components.find_installed = _installed
 
 _LAZY = {
     "Experiment": "ganframe.config.experiment",
     "LoadedRun": "ganframe.evaluation.loaded_run",
     "PendingScalars": "ganframe.runs.logs",
-    "Run": "ganframe.training.run",
+    "Run": "ganframe.training.run_state",
     "RunFolder": "ganframe.runs.folder",
     "load": "ganframe.evaluation.loaded_run",
     "load_config": "ganframe.config.presets",

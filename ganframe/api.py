@@ -8,7 +8,7 @@ from pathlib import Path
 from ganframe.config.experiment import Experiment
 from ganframe.evaluation.callbacks import make_evaluation_callbacks
 from ganframe.runs.folder import RunFolder
-from ganframe.training.train import train_experiment
+from ganframe.training.start_or_resume import train_experiment
 
 
 def train(

@@ -18,7 +18,7 @@ import typer.main
 
 from ganframe.cli.app import app
 from ganframe.config.component import Component
-from ganframe.config.kinds import KINDS
+from ganframe.config.component_kinds import KINDS
 from ganframe.config.presets import summaries
 from ganframe.plugins.discovery import installed
 from ganframe.testing.kit import MODULES

@@ -8,7 +8,7 @@ from ganframe.builtin.loggers import Jsonl
 from ganframe.builtin.optimizers import SGD, Adam, AdamW, RMSprop
 from ganframe.builtin.schedules import Cosine, Linear, Piecewise
 from ganframe.config.component import Component
-from ganframe.config.markers import hookimpl
+from ganframe.config.hook_markers import hookimpl
 
 
 @hookimpl

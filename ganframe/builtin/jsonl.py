@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ganframe.config.markers import hookimpl
+from ganframe.config.hook_markers import hookimpl
 from ganframe.runs.logs import Log, PendingScalars, pending_scalars
 
 if TYPE_CHECKING:
-    from ganframe.training.run import Run
+    from ganframe.training.run_state import Run
 
 
 class JsonlLogger:

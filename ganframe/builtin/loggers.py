@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from typing_extensions import override
 
-from ganframe.config.kinds import LoggerConfig
+from ganframe.config.component_kinds import LoggerConfig
 
 
 class Jsonl(LoggerConfig):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from ganframe.config.kinds import OptimizerConfig
+from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.config.schedules import Bounds, Scheduled, value_at
 
 if TYPE_CHECKING:

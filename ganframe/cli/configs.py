@@ -50,7 +50,7 @@ def schema(
 
     It covers every component that is installed.
     """
-    from ganframe.config.schema import json_schema
+    from ganframe.config.json_schema import json_schema
 
     text = json.dumps(json_schema(), indent=1)
     if out is None:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from ganframe.config.markers import hookimpl
-from ganframe.training.run import Run
+from ganframe.config.hook_markers import hookimpl
+from ganframe.training.run_state import Run
 
 
 class ProgressBar:

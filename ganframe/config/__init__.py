@@ -4,8 +4,7 @@ Plugins import from here whatever a module of configs needs.
 """
 
 from ganframe.config.component import Component
-from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.kinds import (
+from ganframe.config.component_kinds import (
     KINDS,
     AugmentationConfig,
     DatasetConfig,
@@ -14,7 +13,9 @@ from ganframe.config.kinds import (
     MetricConfig,
     OptimizerConfig,
 )
-from ganframe.config.markers import has_hooks, hookimpl
+from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
+from ganframe.config.hook_markers import has_hooks, hookimpl
+from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig, GeneratorInput
 from ganframe.config.schedules import (
     Bounds,
@@ -25,9 +26,8 @@ from ganframe.config.schedules import (
     value_at,
 )
 from ganframe.config.settings import Settings
-from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec, parts
+from ganframe.config.tensor_specs import DataSpec, SampleSpec, TensorSpec, parts
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig, TermConfig, ZeroCase
-from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.errors import BadInput, within
 
 __all__ = [

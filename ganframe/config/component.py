@@ -15,9 +15,9 @@ from pydantic_core import core_schema
 if TYPE_CHECKING:
     from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-from ganframe.config import catalog
+from ganframe.config import installed_components
 from ganframe.config.settings import Settings
-from ganframe.config.validation import validation_error, with_article
+from ganframe.config.validation_errors import validation_error, with_article
 
 
 class Component(Settings):
@@ -74,7 +74,7 @@ class Component(Settings):
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Represent a kind base by a placeholder, which `ganframe.config.schema` replaces by the union."""
+        """Represent a kind base by a placeholder, which `ganframe.config.json_schema` replaces by the union."""
         if cls.type_name() or not cls.kind:
             return handler(schema)
         return {"x-ganframe-kind": cls.kind}
@@ -96,7 +96,7 @@ class Component(Settings):
             raise validation_error(
                 "component", f"{with_article(cls.kind)} is a type name or a mapping with a `type`", (), value
             )
-        available = catalog.find_catalog()
+        available = installed_components.find_installed()
         name = settings.get("type", cls.default_type)
         if not isinstance(name, str):
             known = ", ".join(available.type_names(cls.kind))

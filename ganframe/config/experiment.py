@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from ganframe.config.kinds import (
+from ganframe.config.component_kinds import (
     AugmentationConfig,
     DatasetConfig,
     GameConfig,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganframe.config.document import (
+from ganframe.config.error_positions import (
     Document,
     read_document,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn

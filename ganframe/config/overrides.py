@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from ganframe.config.document import (
+from ganframe.config.error_positions import (
     Document,
     override_place,
 )

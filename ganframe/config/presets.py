@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganframe.config import catalog
-from ganframe.config.document import read_document
+from ganframe.config import installed_components
+from ganframe.config.error_positions import read_document
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import Loaded, load_experiment
 from ganframe.errors import BadInput
@@ -22,7 +22,7 @@ def find_config(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    presets = catalog.find_catalog().presets
+    presets = installed_components.find_installed().presets
     if name in presets:
         return presets[name][0]
     if (path / "config.yaml").is_file():
@@ -62,5 +62,5 @@ def load_config(name: str, *overrides: str) -> Experiment:
 
 def summaries() -> list[tuple[str, str, str]]:
     """Return name, summary and package of every installed preset, by name."""
-    found = sorted(catalog.find_catalog().presets.items())
+    found = sorted(installed_components.find_installed().presets.items())
     return [(name, str(read_document(path).data.get("summary", "")), package) for name, (path, package) in found]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, cast
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
-from ganframe.config.validation import error_detail
+from ganframe.config.validation_errors import error_detail
 
 
 class Settings(BaseModel):

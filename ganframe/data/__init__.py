@@ -3,11 +3,11 @@
 Plugins import from here whatever a data set needs.
 """
 
-from ganframe.data.arrays import read_arrays
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
-from ganframe.data.memory import TensorData, as_float
-from ganframe.data.quarantine import UnreadableLimit, report_unreadable
+from ganframe.data.npz_files import read_arrays
+from ganframe.data.tensor_data import TensorData, as_float
+from ganframe.data.unreadable_files import UnreadableLimit, report_unreadable
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
 

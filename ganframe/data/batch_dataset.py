@@ -11,8 +11,8 @@ from torch.utils.data import get_worker_info
 from typing_extensions import override
 
 from ganframe.data.dataset import Dataset
-from ganframe.data.quarantine import UnreadableFile, collect_unreadable
 from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.unreadable_files import UnreadableFile, collect_unreadable
 from ganframe.errors import BadInput, RunFailed
 from ganframe.randomness import Randomness
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ganframe.data.batch_dataset import BatchDataset
 from ganframe.data.dataset import Dataset
-from ganframe.data.quarantine import Quarantine
 from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.unreadable_files import Quarantine
 from ganframe.data.workers import fetch
 from ganframe.distributed.shard import WHOLE_BATCH, Shard
 from ganframe.errors import BadInput

@@ -11,8 +11,8 @@ from ganframe.evaluation.pictures import can_draw, draw
 from ganframe.evaluation.report import write_report
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.randomness import Randomness
-from ganframe.training.callbacks import Callback, is_due
-from ganframe.training.run import Run
+from ganframe.training.loop_callbacks import Callback, is_due
+from ganframe.training.run_state import Run
 from ganframe.training.stop_request import StopRequest
 
 

@@ -16,7 +16,7 @@ from ganframe.errors import BadInput, within
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.game.game import Game
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import checkpoint_errors, load_latest
+from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import Assembly, assemble, choose_device, generator_players
 from ganframe.training.ema import AveragedPlayers

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganframe.config.document import Document
+from ganframe.config.component_kinds import DatasetConfig, MetricConfig
+from ganframe.config.error_positions import Document
 from ganframe.config.experiment import Experiment
-from ganframe.config.kinds import DatasetConfig, MetricConfig
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
 from ganframe.distributed.collectives import gather

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ganframe.config.specs import TensorSpec
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
 from ganframe.game.game import Game

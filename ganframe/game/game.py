@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from ganframe.config.specs import DataSpec, TensorSpec, parts
+from ganframe.config.tensor_specs import DataSpec, TensorSpec, parts
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput

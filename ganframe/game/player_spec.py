@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput, ConfigPath, within
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganframe.config.markers import hookspec
+from ganframe.config.hook_markers import hookspec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ganframe.config.component import Component
     from ganframe.game.round import Round
     from ganframe.game.turn import Turn
-    from ganframe.training.run import Run
+    from ganframe.training.run_state import Run
 
 
 @hookspec(historic=True)

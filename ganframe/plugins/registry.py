@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 
 from ganframe.config.component import Component
-from ganframe.config.kinds import KINDS
-from ganframe.config.validation import with_article
+from ganframe.config.component_kinds import KINDS
+from ganframe.config.validation_errors import with_article
 from ganframe.plugins.first_party import PACKAGES
 
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, TypeAdapter
 
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import load_experiment
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.yaml import dump_yaml
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.files import read_json, write_atomically

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganframe.config.component import Component
-from ganframe.config.document import read_document
-from ganframe.config.kinds import AugmentationConfig, LoggerConfig, OptimizerConfig
+from ganframe.config.component_kinds import AugmentationConfig, LoggerConfig, OptimizerConfig
+from ganframe.config.error_positions import read_document
 from ganframe.config.schedules import ScheduleConfig, initial_value
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
 from ganframe.config.yaml import dump_yaml

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ganframe.config.kinds import AugmentationConfig, DatasetConfig, MetricConfig
+from ganframe.config.component_kinds import AugmentationConfig, DatasetConfig, MetricConfig
 from ganframe.data.loader import BatchLoader, Shard
 from ganframe.data.sampler import EpochShuffleSampler
 from ganframe.game.protocols import Metric

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ganframe.config.component import Component
-from ganframe.config.kinds import DatasetConfig, GameConfig
+from ganframe.config.component_kinds import DatasetConfig, GameConfig
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec, SampleSpec, TensorSpec, parts
+from ganframe.config.tensor_specs import DataSpec, SampleSpec, TensorSpec, parts
 from ganframe.data.dataset import Dataset
-from ganframe.data.memory import TensorData
+from ganframe.data.tensor_data import TensorData
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game, tensor

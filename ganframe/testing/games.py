@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganframe.config.kinds import GameConfig
+from ganframe.config.component_kinds import GameConfig
 from ganframe.errors import BadInput
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game

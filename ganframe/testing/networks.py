@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
-from ganframe.config.specs import TensorSpec
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.testing.fakes import BATCH, CLASSES, LABEL, RANDOMNESS

@@ -12,15 +12,15 @@ from torch.nn.functional import softplus
 from typing_extensions import override
 
 from ganframe.api import train
+from ganframe.config.component_kinds import LoggerConfig
 from ganframe.config.experiment import Checkpoint, Experiment, Train
-from ganframe.config.kinds import LoggerConfig
-from ganframe.config.markers import hookimpl
+from ganframe.config.hook_markers import hookimpl
 from ganframe.config.terms import LossConfig
 from ganframe.errors import RunFailed
 from ganframe.game.protocols import Loss
 from ganframe.game.separable_loss import SeparableLoss
 from ganframe.plugins.discovery import installed
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 from ganframe.runs.folder import RunFolder
 from ganframe.testing.fakes import FakeData, FakeGameConfig
 

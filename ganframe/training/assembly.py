@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from ganframe.config.component import Component
+from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.config.experiment import Experiment
-from ganframe.config.kinds import OptimizerConfig
-from ganframe.config.markers import has_hooks
-from ganframe.config.specs import DataSpec
-from ganframe.config.transforms import built_from
+from ganframe.config.hook_markers import has_hooks
+from ganframe.config.network_transforms import built_from
+from ganframe.config.tensor_specs import DataSpec
 from ganframe.distributed.process_group import local_device
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import BadInput, within

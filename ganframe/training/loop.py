@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
-from ganframe.data.quarantine import Quarantine
+from ganframe.data.unreadable_files import Quarantine
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import NotFinite
 from ganframe.randomness import Randomness
-from ganframe.training.callbacks import Callback, is_due
-from ganframe.training.checkpointing import check_finite, roll_back, save_checkpoint
-from ganframe.training.run import Run
+from ganframe.training.loop_callbacks import Callback, is_due
+from ganframe.training.run_state import Run
+from ganframe.training.save_and_restore import check_finite, roll_back, save_checkpoint
+from ganframe.training.step import Trainer
 from ganframe.training.stop_request import EvaluationAborted, StopRequest
-from ganframe.training.trainer import Trainer
 
 
 def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:

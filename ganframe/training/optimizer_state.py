@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganframe.config.kinds import OptimizerConfig
+from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.distributed.collectives import distribute_like
 
 

@@ -28,9 +28,9 @@ from ganframe.distributed.precision import autocast
 from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import assemble
-from ganframe.training.hooks import RunHooks
-from ganframe.training.run import Run
-from ganframe.training.trainer import Trainer
+from ganframe.training.plugin_hooks import RunHooks
+from ganframe.training.run_state import Run
+from ganframe.training.step import Trainer
 
 BATCH = 64
 STEPS = 10

@@ -213,7 +213,7 @@ def test_a_condition_of_the_games_own_making_and_nothing_to_draw(cli, fake_plugi
         from typing import Literal
 
         from ganframe import hookimpl
-        from ganframe.config.specs import TensorSpec
+        from ganframe.config.tensor_specs import TensorSpec
         from ganframe_adversarial import AdversarialGame
 
         class Coded(AdversarialGame):

@@ -24,9 +24,9 @@ train: {images: 64, batch_size: 16, device: cpu}
 TOY = """\
     from typing import Literal
     from ganframe import hookimpl
-    from ganframe.config.kinds import DatasetConfig
+    from ganframe.config.component_kinds import DatasetConfig
     from ganframe.config.networks import GeneratorConfig
-    from ganframe.config.specs import TensorSpec
+    from ganframe.config.tensor_specs import TensorSpec
 
     class Plain(GeneratorConfig):
         '''A network that takes no condition.'''

@@ -22,12 +22,18 @@ from torch.utils.data import dataloader
 from torch.utils.data._utils import signal_handling
 
 from ganframe import BadInput, RunFailed
-from ganframe.data.arrays import read_arrays
 from ganframe.data.batch_dataset import BatchDataset
 from ganframe.data.loader import BatchLoader
-from ganframe.data.memory import TensorData, as_float
-from ganframe.data.quarantine import Quarantine, UnreadableFile, UnreadableLimit, collect_unreadable, report_unreadable
+from ganframe.data.npz_files import read_arrays
 from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.tensor_data import TensorData, as_float
+from ganframe.data.unreadable_files import (
+    Quarantine,
+    UnreadableFile,
+    UnreadableLimit,
+    collect_unreadable,
+    report_unreadable,
+)
 from ganframe.data.workers import _keep_sigchld_handler, fetch
 from ganframe.distributed.shard import Shard
 from ganframe.randomness import Randomness
@@ -232,9 +238,9 @@ def test_arrays_come_in_the_order_of_their_names(arrays: Path) -> None:
 def test_arrays_may_take_the_largest_size_and_no_byte_more(arrays: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each has a header of 128 bytes.
     size = (128 + 4 * 4) + (128 + 4 * 8)
-    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", size)
+    monkeypatch.setattr("ganframe.data.npz_files.LARGEST_ARRAYS", size)
     assert len(read_arrays(arrays, "one")) == 1
-    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", size - 1)
+    monkeypatch.setattr("ganframe.data.npz_files.LARGEST_ARRAYS", size - 1)
     with pytest.raises(BadInput, match=f"they take {size} bytes") as problem:
         read_arrays(arrays, "one")
     assert problem.value.place == str(arrays)
@@ -244,10 +250,10 @@ def test_arrays_count_by_their_size_once_unpacked(tmp_path: Path, monkeypatch: p
     file = tmp_path / "zeros.npz"
     np.savez_compressed(file, x=np.zeros(10_000, np.uint8))
     assert file.stat().st_size < 1000
-    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", 1000)
+    monkeypatch.setattr("ganframe.data.npz_files.LARGEST_ARRAYS", 1000)
     with pytest.raises(BadInput, match="they take 10,128 bytes"):
         read_arrays(file, "x")
-    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", 10_128)
+    monkeypatch.setattr("ganframe.data.npz_files.LARGEST_ARRAYS", 10_128)
     assert len(read_arrays(file, "x")[0]) == 10_000
 
 

@@ -20,12 +20,12 @@ from ganframe import BadInput, train
 from ganframe.builtin.jsonl import JsonlLogger
 from ganframe.builtin.loggers import Jsonl
 from ganframe.builtin.optimizers import SGD
+from ganframe.config.component_kinds import DatasetConfig, GameConfig, MetricConfig
 from ganframe.config.experiment import Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.kinds import DatasetConfig, GameConfig, MetricConfig
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
-from ganframe.data.memory import TensorData
+from ganframe.data.tensor_data import TensorData
 from ganframe.evaluation import report
 from ganframe.evaluation.diagnostics import diagnose
 from ganframe.evaluation.interpolation import interpolate, slerp

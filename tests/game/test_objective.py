@@ -32,7 +32,7 @@ from torch import Tensor
 
 from ganframe import BadInput
 from ganframe.builtin.schedules import Linear
-from ganframe.config.specs import TensorSpec
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.config.terms import LabelPolicyConfig, RegularizerConfig
 from ganframe.distributed.shard import Shard
 from ganframe.game.contest import Contest

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput

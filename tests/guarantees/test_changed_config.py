@@ -16,9 +16,9 @@ from harness import PLAIN, flat, latest_state, scalars
 
 from ganframe import BadInput, hookimpl, load_config, train
 from ganframe.config.experiment import Experiment
-from ganframe.data.memory import TensorData
+from ganframe.data.tensor_data import TensorData
 from ganframe.randomness import Randomness
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from nursery import Job
 
 import ganframe
 from ganframe import BadInput
-from ganframe.runs.checkpoints import list_checkpoints, load, load_latest
+from ganframe.runs.checkpoint_files import list_checkpoints, load, load_latest
 
 
 @pytest.fixture

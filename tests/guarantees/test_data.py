@@ -30,11 +30,11 @@ from torch import Tensor
 
 from ganframe import BadInput, RunFailed, hookimpl, load_config, train
 from ganframe.data.loader import BatchLoader
-from ganframe.data.quarantine import Quarantine
 from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.unreadable_files import Quarantine
 from ganframe.distributed.shard import WHOLE_BATCH
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 
 # Four workers on fewer cores.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ganframe import load_config, train
 from ganframe.plugins.discovery import installed
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 
 RATE = 0.01
 SIZE = 8

@@ -335,7 +335,7 @@ def test_arrays_that_unpack_to_more_than_there_is(tmp_path: Path, monkeypatch: p
     file = tmp_path / "arrays.npz"
     file.write_bytes(hostile.zipped("train_images.npy", bytes(10_000)))
     monkeypatch.setattr("ganframe_digits.dataset.FILE", file)
-    monkeypatch.setattr("ganframe.data.arrays.LARGEST_ARRAYS", 9_999)
+    monkeypatch.setattr("ganframe.data.npz_files.LARGEST_ARRAYS", 9_999)
     assert "they take 10,000 bytes" in refused("train", "dcgan-digits", "--out", tmp_path / "out")
 
 

@@ -22,9 +22,9 @@ from torch import Tensor
 from ganframe import RunFailed, hookimpl, load_config, train
 from ganframe.config.experiment import Experiment
 from ganframe.game.turn import Turn
-from ganframe.runs.checkpoints import list_checkpoints
+from ganframe.runs.checkpoint_files import list_checkpoints
 from ganframe.training.ema import AveragedPlayers
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 
 slow = pytest.mark.slow
 

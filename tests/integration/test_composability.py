@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ganframe import BadInput, Experiment, RunFailed, hookimpl, train
 from ganframe.config.component import Component
-from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform
+from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform
 from ganframe.plugins.discovery import installed
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 from ganframe.testing.components import scheduled_fields
 
 BATCH = 4

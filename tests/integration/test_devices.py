@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load, load_config, train
-from ganframe.runs import checkpoints
+from ganframe.runs import checkpoint_files
 
 CONFIG = """
 game:
@@ -57,7 +57,7 @@ class StopAfter:
 
 
 def weights(run: Path) -> dict[str, Tensor]:
-    _, sections = checkpoints.load(checkpoints.list_checkpoints(run / "checkpoints")[0])
+    _, sections = checkpoint_files.load(checkpoint_files.list_checkpoints(run / "checkpoints")[0])
     return sections["player.generator"]
 
 

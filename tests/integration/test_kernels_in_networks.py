@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 
 NETWORKS = {
     "patchgan": "PatchGAN(receptive_field=34, channels=4, norm='instance').build(sample=TensorSpec((3, 20, 24)))",
@@ -23,7 +23,7 @@ import sys, torch
 from safetensors.torch import save_file
 from ganframe_cyclegan import ResNet
 from ganframe_patchgan import PatchGAN
-from ganframe.config.specs import TensorSpec
+from ganframe.config.tensor_specs import TensorSpec
 
 torch.manual_seed(0)
 network = {network}

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganframe import load, load_config, train
-from ganframe.runs.checkpoints import list_checkpoints
+from ganframe.runs.checkpoint_files import list_checkpoints
 
 FOLDER = Path(__file__).resolve().parent / "run_of_0_1_0"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load_config, train
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 
 STEPS = 12
 

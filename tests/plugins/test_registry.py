@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from ganframe.config.kinds import KINDS, MetricConfig
+from ganframe.config.component_kinds import KINDS, MetricConfig
 from ganframe.config.networks import GeneratorConfig
 from ganframe.config.terms import LossConfig
 from ganframe.plugins import registry as registry_module

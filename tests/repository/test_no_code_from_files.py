@@ -34,7 +34,7 @@ FUNCTIONS = {
 
 ALLOWED = {
     ("ganframe/__init__.py", "import_module"): "names of its own, so that importing it stays light",
-    ("ganframe/data/arrays.py", "np.load"): "with allow_pickle=False; the one place where arrays are read",
+    ("ganframe/data/npz_files.py", "np.load"): "with allow_pickle=False; the one place where arrays are read",
     ("ganframe/testing/components.py", "subprocess"): "looks in a fresh interpreter at what a plugin imports",
     ("ganframe/testing/data.py", "pickle"): "what it pickled itself, as loader workers do",
     ("kernels/src/ganframe_kernels/bench/nvidia.py", "import_module"): "code of NVIDIA, where a benchmark is told to",

@@ -18,7 +18,7 @@ import torch
 from nursery import Job
 from torch import Tensor
 
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 
 PLAIN = """
 game:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from ganframe import Experiment, hookimpl
 from ganframe.builtin.loggers import Jsonl
 from ganframe.builtin.optimizers import SGD
+from ganframe.config.component_kinds import DatasetConfig, GameConfig
 from ganframe.config.experiment import Train
-from ganframe.config.kinds import DatasetConfig, GameConfig
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import LossConfig, RegularizerConfig
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
@@ -30,8 +30,8 @@ from ganframe.plugins.discovery import new_manager
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import assemble
 from ganframe.training.ema import AveragedPlayers
-from ganframe.training.run import Run
-from ganframe.training.trainer import Trainer
+from ganframe.training.run_state import Run
+from ganframe.training.step import Trainer
 
 CPU = torch.device("cpu")
 W, G = 2.0, 0.5

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from ganframe import hookimpl
-from ganframe.config.transforms import GeneratorTransform
+from ganframe.config.network_transforms import GeneratorTransform
 from ganframe.game.round import Round
 from ganframe.plugins.discovery import installed
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ class Places:
 
         from ganframe import files
         from ganframe.evaluation import callbacks, report
-        from ganframe.runs import checkpoints, logs
-        from ganframe.training import checkpointing, train
+        from ganframe.runs import checkpoint_files, logs
+        from ganframe.training import save_and_restore, start_or_resume
 
-        save, write, rename, come = checkpoints.save, checkpoints.write_synced, Path.rename, self.come
+        save, write, rename, come = checkpoint_files.save, checkpoint_files.write_synced, Path.rename, self.come
 
         def saving(*given: Any, **named: Any) -> Path:
             self._status[1] = 1
@@ -169,14 +169,14 @@ class Places:
                 come("log")
                 return done
 
-        files.write_synced = checkpoints.write_synced = writing
+        files.write_synced = checkpoint_files.write_synced = writing
         Path.rename = renaming
-        self._wrap(checkpoints, "_remove", "remove")
-        self._wrap(train, "assemble", "start")
-        self._wrap(train, "restore", "restore")
+        self._wrap(checkpoint_files, "_remove", "remove")
+        self._wrap(start_or_resume, "assemble", "start")
+        self._wrap(start_or_resume, "restore", "restore")
         self._wrap(callbacks, "draw", "snapshot")
         self._wrap(coverage.Coverage, "update", "evaluation")
-        checkpointing.save, logs.FileIO = saving, File
+        save_and_restore.save, logs.FileIO = saving, File
         report._curves = lambda _log: ""  # takes longer than all the rest of such a run
 
     def _wrap(self, owner: Any, name: str, place: str) -> None:

@@ -17,9 +17,9 @@ from ganframe import BadInput
 from ganframe.builtin.loggers import Jsonl
 from ganframe.builtin.optimizers import SGD, Adam, AdamW, RMSprop
 from ganframe.builtin.schedules import Cosine, Linear, Piecewise
+from ganframe.config.component_kinds import AugmentationConfig, GameConfig, MetricConfig, OptimizerConfig
 from ganframe.config.experiment import Evaluate, Experiment, Train
-from ganframe.config.kinds import AugmentationConfig, GameConfig, MetricConfig, OptimizerConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import LabelPolicyConfig, RegularizerConfig
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game

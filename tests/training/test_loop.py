@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from ganframe import BadInput, RunFailed, hookimpl, train
 from ganframe.builtin.optimizers import SGD, Adam
+from ganframe.config.component_kinds import DatasetConfig, GameConfig, LoggerConfig, MetricConfig, OptimizerConfig
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.kinds import DatasetConfig, GameConfig, LoggerConfig, MetricConfig, OptimizerConfig
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
-from ganframe.data.memory import TensorData
+from ganframe.data.tensor_data import TensorData
 from ganframe.distributed.shard import Shard
 from ganframe.errors import Terminated
 from ganframe.game.contest import Contest
@@ -33,13 +33,13 @@ from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import list_checkpoints, load
-from ganframe.training.callbacks import Callback, is_due
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 from ganframe.training.loop import _batch_loader
-from ganframe.training.run import Run
+from ganframe.training.loop_callbacks import Callback, is_due
+from ganframe.training.run_state import Run
+from ganframe.training.start_or_resume import _check_batch_size, train_experiment
+from ganframe.training.step import Trainer
 from ganframe.training.stop_request import EvaluationAborted, StopRequest
-from ganframe.training.train import _check_batch_size, train_experiment
-from ganframe.training.trainer import Trainer
 
 SHAPE = (1, 2, 2)
 EXAMPLES = 40
@@ -652,10 +652,10 @@ def test_what_cannot_take_part_is_refused_before_a_folder_is_made(
     def lack() -> None:
         raise BadInput("no compiler here")
 
-    monkeypatch.setattr("ganframe.training.train.check_compiler", lack)
+    monkeypatch.setattr("ganframe.training.start_or_resume.check_compiler", lack)
     with pytest.raises(BadInput, match="no compiler here"):
         train(described(4, train={"compile": True}), out=tmp_path / "run")
-    monkeypatch.setattr("ganframe.training.train.this_shard", lambda: Shard(0, 3))
+    monkeypatch.setattr("ganframe.training.start_or_resume.this_shard", lambda: Shard(0, 3))
     with pytest.raises(BadInput, match="cannot be shared equally by 3"):
         train(described(4), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -709,7 +709,7 @@ def test_a_batch_is_shared_equally_or_refused(
 def test_every_player_is_compiled_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
-    monkeypatch.setattr("ganframe.training.train.check_compiler", lambda: None)
+    monkeypatch.setattr("ganframe.training.start_or_resume.check_compiler", lambda: None)
     ran(described(4), tmp_path / "plain")
     assert compiled == []
     ran(described(4, train={"compile": True}), tmp_path / "run")

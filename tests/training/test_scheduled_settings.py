@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ganframe import BadInput, Experiment, hookimpl, load_config, train
 from ganframe.builtin.schedules import Linear, Piecewise
-from ganframe.config.kinds import AugmentationConfig
+from ganframe.config.component_kinds import AugmentationConfig
 from ganframe.config.schedules import Bounds, Scheduled, initial_value
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 from ganframe.training.scheduled_settings import ScheduledSettings
 
 CONFIG = """

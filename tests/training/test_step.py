@@ -47,7 +47,7 @@ from torch.nn.functional import dropout
 from ganframe import BadInput
 from ganframe.builtin.optimizers import SGD
 from ganframe.builtin.schedules import Linear, Piecewise, Step
-from ganframe.config.kinds import AugmentationConfig
+from ganframe.config.component_kinds import AugmentationConfig
 from ganframe.config.schedules import Scheduled
 from ganframe.config.terms import LossConfig, RegularizerConfig
 from ganframe.distributed.shard import Shard
@@ -55,10 +55,10 @@ from ganframe.errors import NotFinite
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
-from ganframe.training.callbacks import is_due
-from ganframe.training.run import Run
+from ganframe.training.loop_callbacks import is_due
+from ganframe.training.run_state import Run
 from ganframe.training.scheduled_settings import ScheduledSettings
-from ganframe.training.trainer import Trainer
+from ganframe.training.step import Trainer
 
 
 def test_each_repeat_and_each_accumulated_part_has_a_batch_of_its_own() -> None:
@@ -571,9 +571,9 @@ def test_the_means_over_ranks_are_what_moves_the_players_and_what_is_logged(monk
         for each in parameters:
             each.grad.mul_(3)
 
-    monkeypatch.setattr("ganframe.training.trainer.all_reduce_gradients", as_if_averaged)
+    monkeypatch.setattr("ganframe.training.step.all_reduce_gradients", as_if_averaged)
     monkeypatch.setattr(
-        "ganframe.training.trainer.all_reduce_buffers", lambda players: calls.append(f"{len(players)} players")
+        "ganframe.training.step.all_reduce_buffers", lambda players: calls.append(f"{len(players)} players")
     )
     trainer = begin([batch(*PAIRS[0])])
     scalars = trainer.step()
@@ -586,7 +586,7 @@ def test_the_means_over_ranks_are_what_moves_the_players_and_what_is_logged(monk
 def test_averages_take_in_what_the_ranks_agree_on(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = begin([batch(*PAIRS[0])], decay=0.5)
     maker = trainer.game.players["maker"]
-    monkeypatch.setattr("ganframe.training.trainer.all_reduce_buffers", lambda _players: maker.weight.data.fill_(7.0))
+    monkeypatch.setattr("ganframe.training.step.all_reduce_buffers", lambda _players: maker.weight.data.fill_(7.0))
     trainer.step()
     assert trainer.run.averages is not None
     assert trainer.run.averages.players["maker"].weight.item() == 7  # the first is taken as it is

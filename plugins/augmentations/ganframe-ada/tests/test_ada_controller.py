@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ganframe import load_config, train
 from ganframe.config import BadInput, TensorSpec, has_hooks, hookimpl
-from ganframe.runs.checkpoints import list_checkpoints
-from ganframe.runs.checkpoints import load as load_checkpoint
+from ganframe.runs.checkpoint_files import list_checkpoints
+from ganframe.runs.checkpoint_files import load as load_checkpoint
 from ganframe.runs.logs import read_log
 from ganframe.testing.runs import InterruptAfter, Interrupted
 

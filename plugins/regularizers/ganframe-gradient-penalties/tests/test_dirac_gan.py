@@ -29,8 +29,8 @@ from ganframe.config import (
 from ganframe.data import BatchLoader, Dataset, TensorData
 from ganframe.game import Contest, DiscriminatorOutput, Game, Loss, PlayerSpec, Randomness, Round, Turn, tensor
 from ganframe.training.assembly import assemble
-from ganframe.training.hooks import RunHooks
-from ganframe.training.trainer import Trainer
+from ganframe.training.plugin_hooks import RunHooks
+from ganframe.training.step import Trainer
 
 STEPS, H = 5000, 0.1
 NUMBER = TensorSpec((1,))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganframe import load_config, train
 from ganframe.game import BadInput, Contest, Game, Randomness, Round, Turn, tensor
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 from ganframe.testing.runs import train_whole_and_resumed
 from ganframe.training.assembly import assemble
 

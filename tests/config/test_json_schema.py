@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from ganframe.config.kinds import KINDS
+from ganframe.config.component_kinds import KINDS
+from ganframe.config.json_schema import json_schema
 from ganframe.config.presets import load_config
-from ganframe.config.schema import json_schema
 from ganframe.plugins.discovery import installed
 
 CONFIG = {
@@ -103,7 +103,7 @@ def test_models_of_the_same_name_in_two_plugins_stay_apart(fake_plugin):
     source = """\
         from typing import Literal
         from ganframe import hookimpl
-        from ganframe.config.kinds import MetricConfig
+        from ganframe.config.component_kinds import MetricConfig
         from ganframe.config.settings import Settings
 
         class Part(Settings):

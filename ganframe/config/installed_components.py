@@ -1,4 +1,4 @@
-"""The catalog of installed components and presets, as configs ask for it.
+"""The installed components and presets, as configs ask for it.
 
 Configs stand below the plugin host. When `ganframe` is imported, the host hands in the function that finds what is
 installed.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ganframe.config.component import Component
 
 
-class Catalog(Protocol):
+class InstalledComponents(Protocol):
     """The installed component types and presets."""
 
     @property
@@ -39,5 +39,5 @@ class Catalog(Protocol):
         ...
 
 
-find_catalog: Callable[[], Catalog]
+find_installed: Callable[[], InstalledComponents]
 """Finds what is installed; set when `ganframe` is imported."""

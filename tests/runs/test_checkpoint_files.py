@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganframe import BadInput
-from ganframe.runs.checkpoints import _manifest, list_checkpoints, load, save
+from ganframe.runs.checkpoint_files import _manifest, list_checkpoints, load, save
 
 
 def sections(value: float = 1.0) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ganframe.config.experiment import Experiment
 from ganframe.data.dataset import Dataset
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 from ganframe.training.stop_request import StopRequest
 
 

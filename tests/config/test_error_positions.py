@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganframe import BadInput, Experiment
-from ganframe.config.document import read_document
+from ganframe.config.error_positions import read_document
 from ganframe.config.load import load_experiment
 from ganframe.config.presets import load_config
 from ganframe.config.yaml import dump_yaml

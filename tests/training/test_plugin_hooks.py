@@ -6,7 +6,7 @@ import pluggy
 import pytest
 
 from ganframe import BadInput, RunFailed, hookimpl
-from ganframe.training.hooks import RunHooks
+from ganframe.training.plugin_hooks import RunHooks
 
 
 class Fails:

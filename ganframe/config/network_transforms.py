@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig, GeneratorInput
-from ganframe.config.specs import SampleSpec, TensorSpec
+from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 from ganframe.errors import within
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ganframe.game.protocols import Optimizer
     from ganframe.training.assembly import Assembly
     from ganframe.training.ema import AveragedPlayers
-    from ganframe.training.hooks import RunHooks
+    from ganframe.training.plugin_hooks import RunHooks
 
 
 @dataclass

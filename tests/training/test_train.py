@@ -14,19 +14,19 @@ from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn.functional import softplus
 
 from ganframe import BadInput, Experiment, RunFailed, hookimpl, load_config, train
-from ganframe.config.kinds import DatasetConfig, OptimizerConfig
-from ganframe.config.specs import DataSpec, TensorSpec
-from ganframe.data.memory import TensorData
+from ganframe.config.component_kinds import DatasetConfig, OptimizerConfig
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
+from ganframe.data.tensor_data import TensorData
 from ganframe.distributed.precision import autocast
 from ganframe.game.objective import Objective
 from ganframe.game.protocols import Optimizer
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.runs.checkpoints import list_checkpoints, load
+from ganframe.runs.checkpoint_files import list_checkpoints, load
 from ganframe.runs.logs import read_log
 from ganframe.testing.runs import train_whole_and_resumed
 from ganframe.training.assembly import assemble
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 
 CONFIG = """
 game:

@@ -21,8 +21,8 @@ from ganframe.game.samples import Sample
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.training.checkpointing import check_finite
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
+from ganframe.training.save_and_restore import check_finite
 from ganframe.training.scheduled_settings import ScheduledSettings
 from ganframe.training.step_metrics import StepMetrics
 

@@ -12,9 +12,9 @@ from ganframe.distributed.collectives import barrier, distribute_like, full_tens
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.shard import is_main_process
 from ganframe.errors import BadInput, NotFinite
-from ganframe.runs.checkpoints import load_latest, mark_damaged, save
+from ganframe.runs.checkpoint_files import load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 
 MAX_NAMED_TENSORS = 3
 """Tensors of one part of the state that a message names."""

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from ganframe import BadInput, RunFailed, hookimpl
 from ganframe.builtin.optimizers import SGD, Adam, RMSprop
+from ganframe.config.component_kinds import AugmentationConfig, GameConfig, OptimizerConfig
 from ganframe.config.experiment import Checkpoint, Experiment, Train
-from ganframe.config.kinds import AugmentationConfig, GameConfig, OptimizerConfig
-from ganframe.config.specs import DataSpec, TensorSpec
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.errors import NotFinite
 from ganframe.files import write_atomically
@@ -28,16 +28,16 @@ from ganframe.game.game import Game
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.turn import Turn
 from ganframe.runs import folder as run_module
-from ganframe.runs.checkpoints import checkpoint_errors, list_checkpoints, load, load_latest, mark_damaged, save
+from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints, load, load_latest, mark_damaged, save
 from ganframe.runs.folder import RunFolder, default_folder
 from ganframe.testing.fakes import FakeData, FakeDiscriminator, FakeGenerator
 from ganframe.testing.runs import FakeLoss
-from ganframe.training import checkpointing as state
 from ganframe.training import optimizer_state
+from ganframe.training import save_and_restore as state
 from ganframe.training.assembly import assemble
 from ganframe.training.ema import AveragedPlayers
-from ganframe.training.hooks import RunHooks
-from ganframe.training.run import Run
+from ganframe.training.plugin_hooks import RunHooks
+from ganframe.training.run_state import Run
 
 POINT = TensorSpec((2,))
 

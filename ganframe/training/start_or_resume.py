@@ -13,17 +13,17 @@ from ganframe.distributed.process_group import fail_together, process_group
 from ganframe.distributed.shard import is_main_process, this_shard
 from ganframe.errors import BadInput, within
 from ganframe.randomness import preserve_global_randomness
-from ganframe.runs.checkpoints import checkpoint_errors
+from ganframe.runs.checkpoint_files import checkpoint_errors
 from ganframe.runs.folder import RunFolder, default_folder
 from ganframe.runs.logs import read_log
 from ganframe.training.assembly import Assembly, assemble, generator_players
-from ganframe.training.callbacks import MakeCallbacks
-from ganframe.training.checkpointing import restore
 from ganframe.training.compilation import check_compiler, compile_players
 from ganframe.training.ema import AveragedPlayers
-from ganframe.training.hooks import RunHooks
 from ganframe.training.loop import run_loop
-from ganframe.training.run import Run
+from ganframe.training.loop_callbacks import MakeCallbacks
+from ganframe.training.plugin_hooks import RunHooks
+from ganframe.training.run_state import Run
+from ganframe.training.save_and_restore import restore
 
 
 def train_experiment(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ganframe.config import catalog
+from ganframe.config import installed_components
+from ganframe.config.component_kinds import KINDS
 from ganframe.config.experiment import Experiment
-from ganframe.config.kinds import KINDS
 
 
 def json_schema() -> dict[str, Any]:
@@ -15,7 +15,7 @@ def json_schema() -> dict[str, Any]:
     root = Experiment.model_json_schema()
     definitions |= root.pop("$defs", {})
     branches: dict[str, list[dict[str, Any]]] = {base.kind: [] for base in KINDS}
-    for cls, package in catalog.find_catalog().types():
+    for cls, package in installed_components.find_installed().types():
         name = f"{cls.kind}/{cls.type_name()}"
         schema = cls.model_json_schema(ref_template=_reference(f"{name}/{{model}}"))
         definitions |= {f"{name}/{model}": each for model, each in schema.pop("$defs", {}).items()}

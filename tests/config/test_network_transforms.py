@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from ganframe import BadInput, Experiment, hookimpl, train
 from ganframe.builtin.schedules import Linear
+from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.schedules import Scheduled, initial_value
-from ganframe.config.specs import TensorSpec
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.config.terms import RegularizerConfig
-from ganframe.config.transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.plugins.discovery import installed
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import assemble
 from ganframe.training.ema import AveragedPlayers
-from ganframe.training.run import Run
+from ganframe.training.run_state import Run
 
 GAME: dict[str, Any] = {
     "type": "adversarial",

@@ -14,7 +14,7 @@ from pydantic import (
     Field,
 )
 
-from ganframe.config.specs import DataSpec
+from ganframe.config.tensor_specs import DataSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
