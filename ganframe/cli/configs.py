@@ -20,7 +20,7 @@ def presets() -> None:
     print_table(("preset", "what", "package"), summaries())
 
 
-def explain(config: ConfigArgument, overrides: SetOption = []) -> None:  # noqa: B006
+def explain(config: ConfigArgument, overrides: SetOption = []) -> None:
     """Show what a config means, before anything trains.
 
     Players with shapes and parameters, named tensors, contests, terms, turns, and what a step costs.

@@ -15,7 +15,7 @@ def evaluate(
     run: RunArgument,
     metric: Annotated[
         list[str], typer.Option(help="A metric type; repeat for several. The run's own by default.")
-    ] = [],  # noqa: B006  as in `train`
+    ] = [],
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:

@@ -15,7 +15,7 @@ def sample(
     run: RunArgument,
     count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 100,
     seed: SeedOption = 0,
-    label: Annotated[list[int], typer.Option(help="Class to draw; repeat for several. Every class by default.")] = [],  # noqa: B006
+    label: Annotated[list[int], typer.Option(help="Class to draw; repeat for several. Every class by default.")] = [],
     out: Annotated[Path | None, typer.Option(help="A .png grid, or a folder for one .png a sample.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -39,7 +39,7 @@ def interpolate(
     rows: Annotated[int, typer.Option(min=1, help="Pairs of latents.")] = 10,
     steps: Annotated[int, typer.Option(min=2, help="Samples from one to the other.")] = 10,
     seed: SeedOption = 0,
-    label: Annotated[list[int], typer.Option(help="Class of every row; repeat for several.")] = [],  # noqa: B006
+    label: Annotated[list[int], typer.Option(help="Class of every row; repeat for several.")] = [],
     out: Annotated[Path | None, typer.Option(help="The .png file.")] = None,
     device: DeviceOption = "auto",
 ) -> None:

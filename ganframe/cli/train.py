@@ -17,12 +17,12 @@ from ganframe.errors import BadInput, Interrupted
 
 def train(
     config: ConfigArgument,
-    overrides: SetOption = [],  # noqa: B006  typer's way to say that an option may be left out
+    overrides: SetOption = [],
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the run.")] = False,
     allow_changes: Annotated[
         list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
-    ] = [],  # noqa: B006  as above
+    ] = [],
 ) -> None:
     """Train a config or preset.
 

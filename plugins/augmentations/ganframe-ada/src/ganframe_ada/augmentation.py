@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ganframe import hookimpl
+from ganframe import Run, hookimpl
 from ganframe.game import Round, Sample, Turn, gather, map_parts, sample_parts, this_shard
 from ganframe_ada import ADA
 from ganframe_ada.color import Color, recolor
 from ganframe_ada.geometry import Geometry
 from ganframe_ada.random_parameters import RandomParameters
 from ganframe_ada.resample import resample
-
-if TYPE_CHECKING:
-    from ganframe import Run
 
 
 class Pipeline(nn.Module):

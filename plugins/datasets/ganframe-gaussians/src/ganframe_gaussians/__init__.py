@@ -2,133 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
 
-from pydantic import Field, PositiveInt
-from typing_extensions import override
+from ganframe.config import Component, hookimpl
+from ganframe_gaussians.coverage_config import ModeCoverage
+from ganframe_gaussians.mixture_configs import GaussianMixture, Grid, Ring
 
-from ganframe.config import BadInput, Component, DatasetConfig, DataSpec, MetricConfig, TensorSpec, hookimpl
-
-if TYPE_CHECKING:
-    from ganframe.data import Dataset
-    from ganframe.game import Metric
-
-Point = tuple[float, float]
-
-
-class GaussianMixture(DatasetConfig):
-    """Points of the plane around some modes, equally many of each."""
-
-    sigma: float = Field(default=0.05, gt=0)
-    """Standard deviation of a mode along each axis."""
-    samples: PositiveInt = 100_000
-    """Points in the data set."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of the points."""
-    split: Literal["train", "held-out"] = "train"
-    """The points to train on, or as many others."""
-
-    @classmethod
-    @override
-    def example(cls, folder: Path) -> dict[str, Any]:
-        return {"samples": 200}
-
-    def centres(self) -> tuple[Point, ...]:
-        """Return the modes."""
-        raise NotImplementedError
-
-    def spec(self) -> DataSpec:
-        """Return the specs of `real` (2 numbers) and `label` (the mode)."""
-        return {"real": TensorSpec((2,)), "label": TensorSpec((), classes=len(self.centres()))}
-
-    @override
-    def build(self) -> Dataset:
-        from ganframe_gaussians.mixture import draw
-
-        return draw(self)
-
-    def held_out(self) -> DatasetConfig | None:
-        """Return as many points from other draws; None when these are the held-out ones."""
-        return self.model_copy(update={"split": "held-out"}) if self.split == "train" else None
-
-
-class Ring(GaussianMixture):
-    """Gaussians at equal angles on a circle."""
-
-    paper = "Metz et al. 2017, arXiv:1611.02163, section 3.1; sizes as in Srivastava et al. 2017, arXiv:1705.07761"
-    type: Literal["ring"] = "ring"
-    modes: int = Field(default=8, ge=1)
-    """Number of modes."""
-    radius: float = Field(default=1.0, gt=0)
-    """Distance of the modes from the origin."""
-    sigma: float = Field(default=0.01, gt=0)
-    """Standard deviation of a mode along each axis."""
-
-    def centres(self) -> tuple[Point, ...]:
-        """Return the modes, counterclockwise from (radius, 0)."""
-        angles = (2 * math.pi * mode / self.modes for mode in range(self.modes))
-        return tuple((self.radius * math.cos(angle), self.radius * math.sin(angle)) for angle in angles)
-
-
-class Grid(GaussianMixture):
-    """Gaussians on a square grid around the origin."""
-
-    paper = "Srivastava et al. 2017, arXiv:1705.07761, section 4.1"
-    type: Literal["grid"] = "grid"
-    side: int = Field(default=5, ge=1)
-    """Number of modes along each axis."""
-    spacing: float = Field(default=2.0, gt=0)
-    """Distance of neighbouring modes."""
-
-    def centres(self) -> tuple[Point, ...]:
-        """Return the modes, row by row."""
-        line = [self.spacing * (index - (self.side - 1) / 2) for index in range(self.side)]
-        return tuple((x, y) for y in line for x in line)
-
-
-class ModeCoverage(MetricConfig):
-    """Modes that are covered, the share of samples close to one, and how evenly the modes are drawn."""
-
-    paper = "Srivastava et al. 2017, arXiv:1705.07761, section 4.1; Lin et al. 2018, arXiv:1712.04086, section 4.1"
-    type: Literal["mode-coverage"] = "mode-coverage"
-    samples: int = Field(default=2500, ge=1)
-    """Number of examples to measure."""
-    sample: str = "fake"
-    """Name of the tensor that is measured, 2 numbers for each example."""
-    modes: DatasetConfig | None = None
-    """The `ring` or `grid` with the modes; the run's data when left out."""
-    radius: float = Field(default=3.0, gt=0)
-    """Distance from a mode, in its standard deviations, up to which a sample is of high quality."""
-
-    @classmethod
-    @override
-    def example_data(cls) -> DatasetConfig | None:
-        return Ring()
-
-    def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """Return bounds for at least 1000 draws from a mixture of at most 25 modes, with a radius of 3."""
-        return {"high quality": (0.975, 1.0), "kl": (0.0, 0.04)}
-
-    @override
-    def tensors(self) -> tuple[str, ...]:
-        return (self.sample,)
-
-    def build(self, data: DatasetConfig) -> Metric:
-        """Make an empty measurement.
-
-        Raises:
-            BadInput: When neither the data nor `modes` is a ring or a grid.
-        """
-        from ganframe_gaussians.coverage import Coverage
-
-        mixture = data if self.modes is None else self.modes
-        if not isinstance(mixture, GaussianMixture):
-            message = f"'mode-coverage' needs data with known modes, not {mixture.type_name()!r}"
-            raise BadInput(message, remedy="Train on `ring` or `grid`, or name one of them in the metric's `modes`.")
-        return Coverage(mixture.centres(), self.radius * mixture.sigma)
+__all__ = ["GaussianMixture", "Grid", "ModeCoverage", "Ring", "register_components"]
 
 
 @hookimpl
