@@ -60,6 +60,10 @@ class Randomness:
         generator = self.unsharded().generator(purpose, device)
         return self.shard.of(torch.rand(self._global_shape(shape), generator=generator, device=device))
 
+    def draw(self, purpose: str) -> float:
+        """Draw one number from U[0, 1)."""
+        return float(torch.rand((), generator=self.generator(purpose)))
+
     def integers(self, purpose: str, high: int, count: int) -> list[int]:
         """Draw from {0, ..., high - 1}, once for each example of the batch."""
         drawn = torch.randint(high, self._global_shape((count,)), generator=self.unsharded().generator(purpose))

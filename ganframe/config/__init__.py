@@ -7,11 +7,13 @@ from ganframe.config.component import Component
 from ganframe.config.component_kinds import (
     KINDS,
     AugmentationConfig,
+    BalancerConfig,
     DatasetConfig,
     GameConfig,
     LoggerConfig,
     MetricConfig,
     OptimizerConfig,
+    TurnConditionConfig,
 )
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.hook_markers import has_hooks, hookimpl
@@ -34,6 +36,7 @@ __all__ = [
     "KINDS",
     "AugmentationConfig",
     "BadInput",
+    "BalancerConfig",
     "Bounds",
     "Checkpoint",
     "Component",
@@ -63,6 +66,7 @@ __all__ = [
     "TensorSpec",
     "TermConfig",
     "Train",
+    "TurnConditionConfig",
     "ZeroCase",
     "built_from",
     "has_hooks",

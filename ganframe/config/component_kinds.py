@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
-from pydantic import (
-    Field,
-)
+from pydantic import AfterValidator, Field
 
 from ganframe.config.tensor_specs import DataSpec
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 from ganframe.config.component import Component
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
-from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
+from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig, non_empty
 
 
 class GameConfig(Component):
@@ -76,6 +74,8 @@ class AugmentationConfig(Component):
     kind: ClassVar[str] = "augmentation"
     identity_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings at which the augmentation is the identity."""
+    contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
+    """Names of the contests whose discriminators see changed samples; all of the game's when left out."""
 
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
         """Refuse a game or losses that do not go with the augmentation.
@@ -119,6 +119,43 @@ class MetricConfig(Component):
 
     def build(self, data: DatasetConfig) -> protocols.Metric:
         """Make a metric over this data, with no examples yet."""
+        raise NotImplementedError
+
+
+class TurnConditionConfig(Component):
+    """A condition under which a turn is taken; otherwise the turn is skipped in that step."""
+
+    kind: ClassVar[str] = "turn condition"
+
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the condition reads.
+
+        Raises:
+            BadInput: With the path of the setting, from this config on.
+        """
+
+    def build(self) -> protocols.TurnCondition:
+        """Make the condition."""
+        raise NotImplementedError
+
+
+class BalancerConfig(Component):
+    """A rule that gives the terms of a turn their weights, from the gradient of each term."""
+
+    kind: ClassVar[str] = "balancer"
+
+    at: str
+    """Where gradients are taken: a named tensor such as `fake`, a parameter of a player such as
+    `generator.decoder.conv_out.weight`, or a player alone for the weight of its last layer, its `last_layer`."""
+    terms: Annotated[tuple[str, ...], AfterValidator(non_empty)]
+    """Names of the terms that are given weights, as they are in the log."""
+
+    def gradient_terms(self) -> tuple[str, ...] | None:
+        """Return the names of the terms whose gradients the rule reads; None for all terms of the turn."""
+        return self.terms
+
+    def build(self) -> nn.Module:
+        """Make the rule: a `protocols.Balancer`. Its buffers are saved in checkpoints."""
         raise NotImplementedError
 
 
@@ -172,6 +209,8 @@ KINDS: tuple[type[Component], ...] = (
     EncoderConfig,
     LoggerConfig,
     OptimizerConfig,
+    TurnConditionConfig,
+    BalancerConfig,
     ScheduleConfig,
 )
 """All kind bases, in the order of listings."""

@@ -9,11 +9,13 @@ from pydantic import AfterValidator, Field, PositiveInt
 
 from ganframe.config.component_kinds import (
     AugmentationConfig,
+    BalancerConfig,
     DatasetConfig,
     GameConfig,
     LoggerConfig,
     MetricConfig,
     OptimizerConfig,
+    TurnConditionConfig,
 )
 from ganframe.config.settings import Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
@@ -109,6 +111,10 @@ class Experiment(Settings):
     """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
     """The optimizer of each turn, by the turn's name; `adam` by default."""
+    turn_conditions: dict[str, TurnConditionConfig] = Field(default_factory=dict[str, TurnConditionConfig])
+    """When a turn is taken, by the turn's name; in every step, or as the game says, when left out."""
+    balancers: dict[str, BalancerConfig] = Field(default_factory=dict[str, BalancerConfig])
+    """Rules that weigh the terms of a turn by their gradients, by the turn's name."""
     train: Train
     """How long and how fast to train."""
     evaluate: Evaluate | None = None

@@ -44,6 +44,10 @@ class DiscriminatorTransform(DiscriminatorConfig):
         return self.of.batch_coupled
 
     @override
+    def heads(self) -> tuple[str, ...]:
+        return self.of.heads()
+
+    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         with within("of"):
             network = self.of.build(sample=sample, condition=self.inner_condition(condition))

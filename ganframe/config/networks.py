@@ -55,6 +55,10 @@ class DiscriminatorConfig(Component):
     batch_coupled: ClassVar[bool] = False
     """Whether the output for one sample depends on the rest of the batch."""
 
+    def heads(self) -> tuple[str, ...]:
+        """Return the names of the heads of logits, such as one for each scale; empty for a single head."""
+        return ()
+
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         """Make the network: a `protocols.Discriminator`.
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    Field,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 if TYPE_CHECKING:
     from ganframe.game import protocols
     from ganframe.game.game import Game
 from ganframe.config.component import Component
-from ganframe.config.schedules import Scheduled
+from ganframe.config.schedules import Scheduled, value_at
 
 ZeroCase = Literal[
     "tensors are equal", "samples are equal", "discriminator is constant", "discriminator gradient has norm one"
@@ -49,10 +46,38 @@ class TermConfig(Component):
     """Interval k of a lazy term: it joins each k-th turn only, with its weight times k."""
     turns: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
     """Names of the turns that the term joins; by default those of a regularizer's side, or of a loss's contests."""
+    contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
+    """Names of the contests that the term reads; all of the game's when left out."""
+    from_images: int = Field(default=0, ge=0)
+    """Images seen when the term begins; before that it is not computed."""
+    until_images: int | None = Field(default=None, ge=1)
+    """Images seen when the term ends; the end of the run when left out."""
     requires_outputs: ClassVar[frozenset[str]] = frozenset()
     """Discriminator outputs that the term reads beside logits: `features`, `class_logits`."""
     batch_coupled: ClassVar[bool] = False
     """Whether the term is more than a mean over examples; each device then computes it over the examples of all."""
+
+    @model_validator(mode="after")
+    def _check_interval(self) -> Self:
+        if self.until_images is not None and self.until_images <= self.from_images:
+            raise ValueError(f"the term ends at {self.until_images} images, before it begins at {self.from_images}")
+        return self
+
+    def is_active(self, turn_count: int, images: int, total: int) -> bool:
+        """Return whether the term takes part in a turn.
+
+        A term takes part between `from_images` and `until_images`, each `every`-th time, while its weight is not 0.
+
+        Args:
+            turn_count: How often the turn was taken before.
+            images: Real examples seen before this step.
+            total: Real examples of the whole run.
+        """
+        has_begun = images >= self.from_images
+        has_ended = self.until_images is not None and images >= self.until_images
+        if turn_count % self.every or not has_begun or has_ended:
+            return False
+        return value_at(self.weight, images, total) != 0
 
     def check(self, game: Game) -> None:
         """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` declare.
@@ -76,8 +101,6 @@ class LossConfig(TermConfig):
     """Whether larger logits mean more real; False for a loss that compares sets."""
     decision_threshold: ClassVar[float | None] = 0.0
     """The logit above which a sample counts as real; None if the loss has none."""
-    contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the contests to score; all of the game's when left out."""
     label_policies: tuple[LabelPolicyConfig, ...] = ()
     """Label policies, applied in order to the discriminator's targets."""
 

@@ -9,14 +9,16 @@ from ganframe.errors import BadInput
 from ganframe.game.contest import Contest, Side
 from ganframe.game.contest_regularizer import ContestRegularizer
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
+from ganframe.game.game import Game
 from ganframe.game.gradient_penalty import GradientPenalty
 from ganframe.game.initialization import init_normal
 from ganframe.game.latents import Prior, draw_latents
+from ganframe.game.makers import tensor, tensors
 from ganframe.game.objective import ObjectiveValue
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.protocols import (
     Augmentation,
+    Balancer,
     Discriminator,
     Encoder,
     Generator,
@@ -25,6 +27,7 @@ from ganframe.game.protocols import (
     Metric,
     Optimizer,
     Regularizer,
+    TurnCondition,
 )
 from ganframe.game.round import Round
 from ganframe.game.samples import Sample, map_parts, per_example, sample_parts
@@ -36,6 +39,7 @@ from ganframe.randomness import Randomness
 __all__ = [
     "Augmentation",
     "BadInput",
+    "Balancer",
     "Contest",
     "ContestRegularizer",
     "Discriminator",
@@ -59,6 +63,7 @@ __all__ = [
     "Shard",
     "Side",
     "Turn",
+    "TurnCondition",
     "Wrapper",
     "draw_latents",
     "gather",
@@ -69,5 +74,6 @@ __all__ = [
     "sample_parts",
     "sum_over_ranks",
     "tensor",
+    "tensors",
     "this_shard",
 ]

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from ganframe.errors import BadInput
 from ganframe.game.samples import Sample, sample_parts
 
 
@@ -25,6 +28,8 @@ class DiscriminatorOutput:
         condition: The condition that came with them. Set by the round.
         target: `(B,)` in [0, 1], how real the discriminator is told the samples are; None without label policies,
             which means 1 for the real side and 0 for the fake. Set by the objective.
+        heads: The output of each head, in the order of `DiscriminatorConfig.heads()`; empty for a single head. See
+            `of_heads`.
     """
 
     logits: Tensor
@@ -33,6 +38,31 @@ class DiscriminatorOutput:
     sample: Sample | None = None
     condition: Tensor | None = None
     target: Tensor | None = None
+    heads: tuple[DiscriminatorOutput, ...] = ()
+
+    @classmethod
+    def of_heads(cls, heads: Sequence[DiscriminatorOutput]) -> DiscriminatorOutput:
+        """Return the output of a discriminator with several heads, such as one for each scale or period.
+
+        A loss is summed over the heads. Whatever reads the whole output gets the logits of all heads, `(B, N)` and
+        flat, and the features of all heads in order.
+
+        Args:
+            heads: The output of each head.
+        """
+        logits = torch.cat([head.logits.reshape(len(head.logits), -1) for head in heads], 1)
+        features = tuple(feature for head in heads for feature in head.features)
+        return cls(logits, features, heads=tuple(heads))
+
+    def describe(self, sample: Sample, condition: Tensor | None) -> None:
+        """Set the samples and their condition, also of each head."""
+        for output in (self, *self.heads):
+            output.sample, output.condition = sample, condition
+
+    def with_target(self, target: Tensor) -> DiscriminatorOutput:
+        """Return the output with a target `(B,)`, also of each head."""
+        heads = tuple(dataclasses.replace(head, target=target) for head in self.heads)
+        return dataclasses.replace(self, target=target, heads=heads)
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
@@ -85,3 +115,40 @@ class DeferredOutput(DiscriminatorOutput):
     def target(self) -> Tensor | None:
         """How real the discriminator is told the samples are."""
         return self._output.target
+
+    @property
+    def heads(self) -> tuple[DiscriminatorOutput, ...]:
+        """The output of each head."""
+        return self._output.heads
+
+
+def split_heads(output: DiscriminatorOutput, count: int) -> Sequence[DiscriminatorOutput]:
+    """Return the output of each head, computed when something of it is read.
+
+    Args:
+        output: The whole output.
+        count: The number of heads; 0 for a discriminator with a single one, whose output is returned as it is.
+    """
+    return [DeferredOutput(lambda index=index: output.heads[index]) for index in range(count)] or [output]
+
+
+def check_output(output: object, player: str, network: nn.Module, heads: Sequence[str]) -> None:
+    """Refuse what a network returned in place of the output that its config declares.
+
+    Args:
+        output: What the network returned.
+        player: The name of the player.
+        network: The network.
+        heads: The names of the heads that its config declares.
+
+    Raises:
+        BadInput: Names the player and its class.
+    """
+    if isinstance(output, DiscriminatorOutput) and len(output.heads) == len(heads):
+        return
+    owner = f"the discriminator {player!r} ({type(network).__module__}.{type(network).__qualname__})"
+    if isinstance(output, DiscriminatorOutput):
+        message = f"{owner} returned {len(output.heads)} heads, and its config names {len(heads)}"
+        raise BadInput(message, path=("game",), remedy="Name each head in `heads()` of the config.")
+    remedy = "Return `ganframe.game.DiscriminatorOutput(logits)`."
+    raise BadInput(f"{owner} returned {type(output).__name__}", path=("game",), remedy=remedy)

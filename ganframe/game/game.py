@@ -11,7 +11,7 @@ import copy
 import functools
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -19,21 +19,15 @@ from ganframe.config.tensor_specs import DataSpec, TensorSpec, parts
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game.makers import by_name, find_makers
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.protocols import Loss
 from ganframe.game.round import Round
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 
 if TYPE_CHECKING:
     from ganframe.game.objective import ObjectiveValue
-
-Maker = TypeVar("Maker", bound=Callable[..., Any])
-
-
-def tensor(maker: Maker) -> Maker:
-    """Mark a method of a game as the maker of the tensor of the same name."""
-    maker.__named_tensor__ = True  # pyright: ignore[reportFunctionMemberAccess]
-    return maker
 
 
 class Game:
@@ -46,7 +40,8 @@ class Game:
         output: Name of the tensor that sampling returns.
         pictures: Names of the tensors that a snapshot shows side by side.
         needs_double_backward: Whether playing takes second derivatives, beside those that terms take.
-        makers: Names of the tensors that the game makes.
+        makers: The method that makes each tensor of the game, by the name of the tensor.
+        progress: How far the run is.
         players: The networks by name, once `set_players` was called.
         memory: Tensors that outlive a round, such as a pool of past fakes; checkpoints keep them.
     """
@@ -57,14 +52,14 @@ class Game:
     output: str
     pictures: tuple[str, ...]
     needs_double_backward: bool = False
-    makers: ClassVar[tuple[str, ...]] = ()
+    makers: ClassVar[Mapping[str, str]] = {}
     players: dict[str, nn.Module]
     memory: dict[str, Tensor]
+    progress: TrainingProgress
 
     def __init_subclass__(cls) -> None:
         """Collect the makers of the class and its bases."""
-        named = (name for base in reversed(cls.__mro__) for name, value in vars(base).items() if _is_maker(value))
-        cls.makers = tuple(dict.fromkeys(named))
+        cls.makers = find_makers(cls)
 
     def __init__(self, data: DataSpec) -> None:
         """Check the data.
@@ -85,6 +80,7 @@ class Game:
         self.data = data
         self.players = {}
         self.memory = {}
+        self.progress = TrainingProgress(turn_count=0, images=0, total=1)
 
     def player_specs(self) -> Mapping[str, PlayerSpec]:
         """Return the networks that the game needs, by player."""
@@ -99,6 +95,26 @@ class Game:
     def discriminators(self) -> frozenset[str]:
         """The players that discriminate in some contest."""
         return frozenset(contest.discriminator for contest in self.contests)
+
+    def make(self, name: str, game_round: Round) -> Mapping[str, Any]:
+        """Make a tensor, with the others that its maker makes.
+
+        Returns:
+            The tensors by name.
+
+        Raises:
+            BadInput: When the maker does not make the tensors that its decorator names.
+        """
+        maker = getattr(self, self.makers[name])
+        return by_name(maker, maker(game_round))
+
+    @functools.cached_property
+    def _heads(self) -> Mapping[str, tuple[str, ...]]:
+        return {name: spec.heads() for name, spec in self.player_specs().items()}
+
+    def heads(self, discriminator: str) -> tuple[str, ...]:
+        """Return the names of the heads of a discriminator; empty for one with a single head."""
+        return self._heads[discriminator]
 
     def discriminator_inputs(self) -> tuple[TensorSpec, ...]:
         """Return the spec of every tensor that a discriminator is given as a sample."""
@@ -181,7 +197,3 @@ class Game:
                 of another turn over the same tensors.
         """
         return objective(game_round)
-
-
-def _is_maker(value: object) -> bool:
-    return getattr(value, "__named_tensor__", False)

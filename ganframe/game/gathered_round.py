@@ -78,4 +78,5 @@ def _gather_output(own: DiscriminatorOutput) -> DiscriminatorOutput:
         sample=None if own.sample is None else map_parts(own.sample, gather),
         condition=None if own.condition is None else gather(own.condition),
         target=None if own.target is None else gather(own.target),
+        heads=tuple(map(_gather_output, own.heads)),
     )

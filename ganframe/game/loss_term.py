@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
 from ganframe.config.terms import LossConfig
 from ganframe.errors import BadInput, ConfigPath, within
 from ganframe.game.contest import Contest, Side
-from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game.discriminator_output import DiscriminatorOutput, split_heads
 from ganframe.game.game import Game
 from ganframe.game.gathered_round import gather_round
 from ganframe.game.protocols import LabelPolicy, Loss
 from ganframe.game.round import Round
-from ganframe.game.term_checks import check_discriminator, check_turns
+from ganframe.game.term_checks import check_contests, check_discriminator, check_turns, read_contests
 from ganframe.game.turn import Turn
 
 
@@ -46,43 +43,37 @@ class LossTerm:
             BadInput: With the path of the setting.
         """
         check_turns(game, self.config, self.path)
-        known = [contest.name for contest in game.contests]
-        for name in self.config.contests or ():
-            if name not in known:
-                message = f"the game has no contest {name!r}; it has: {', '.join(known) or 'none'}"
-                raise BadInput(message, path=(*self.path, "contests"))
-        if not known:
+        check_contests(game, self.config, self.path)
+        if not game.contests:
             raise BadInput(f"{self.name!r} scores contests, but the game has none", path=self.path)
         if self.policies and not self.config.takes_targets:
             message = f"{self.name!r} compares reals with fakes and takes no targets, so no label policy fits it"
             raise BadInput(message, path=(*self.path, "label_policies"))
         with within(*self.path):
             self.config.check(game)
-        for contest in self._scored(game.contests):
+        for contest in read_contests(self.config, game.contests):
             check_discriminator(game, contest.discriminator, self.config, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
         """Return whether the loss scores a contest of this turn."""
         chosen = self.config.turns is None or turn.name in self.config.turns
-        return chosen and bool(self._scored(game.contests_of(turn)))
+        return chosen and bool(read_contests(self.config, game.contests_of(turn)))
 
     def scores(self, contest: Contest) -> bool:
         """Return whether the loss scores a contest."""
-        return bool(self._scored([contest]))
+        return bool(read_contests(self.config, [contest]))
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
         """Return the loss over its contests in this turn, a scalar, before its weight."""
         game_round = gather_round(game_round) if self.config.batch_coupled else game_round
         scores: list[Tensor] = []
-        for contest in self._scored(game_round.contests):
+        for contest in read_contests(self.config, game_round.contests):
             real, fake = (self._output(game_round, turn, contest, side) for side in ("real", "fake"))
-            score = game_round.game.score(self.live, turn, real, fake)
-            scores.append(score if contest.weight == 1 else contest.weight * score)
+            heads = len(game_round.game.heads(contest.discriminator))
+            for real_head, fake_head in zip(split_heads(real, heads), split_heads(fake, heads), strict=True):
+                score = game_round.game.score(self.live, turn, real_head, fake_head)
+                scores.append(score if contest.weight == 1 else contest.weight * score)
         return scores[0] if len(scores) == 1 else torch.stack(scores).sum()
-
-    def _scored(self, contests: Iterable[Contest]) -> list[Contest]:
-        chosen = self.config.contests
-        return [contest for contest in contests if chosen is None or contest.name in chosen]
 
     def _output(self, game_round: Round, turn: Turn, contest: Contest, side: Side) -> DiscriminatorOutput:
         """Return one side of a contest; in a discriminator's turn with the targets that the label policies set."""
@@ -93,4 +84,4 @@ class LossTerm:
         for number, policy in enumerate(self.policies):
             purpose = f"{self.name} label policy {number} {contest.name} {side}"
             target = policy.forward(target, side == "real", randomness.generator(purpose, game_round.device))
-        return dataclasses.replace(game_round.discriminator_output(contest, side), target=shard.of(target))
+        return game_round.discriminator_output(contest, side).with_target(shard.of(target))

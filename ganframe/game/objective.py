@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import value_at
@@ -21,6 +21,7 @@ from ganframe.game.regularizer_term import RegularizerTerm
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
+from ganframe.randomness import Randomness
 
 
 @dataclass
@@ -30,12 +31,21 @@ class ObjectiveValue:
     Attributes:
         total: The weighted sum, a scalar.
         terms: Each term by name, a scalar, before its weight.
+        weights: The weight of each term by name.
         game_round: The round.
+        accuracies: How often discriminators are right, where it was measured.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
+    weights: dict[str, float | Tensor]
     game_round: Round
+    accuracies: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def scalars(self) -> dict[str, Tensor]:
+        """Return what is logged: the terms, the weights that were found in this step, and the accuracies."""
+        found = {f"weight of {name}": weight for name, weight in self.weights.items() if isinstance(weight, Tensor)}
+        return self.terms | found | self.accuracies
 
 
 class Objective:
@@ -70,7 +80,7 @@ class Objective:
     def active_terms(self, turn: Turn, progress: TrainingProgress) -> ActiveTerms:
         """Return the terms that take part in a turn this time."""
         terms = self._by_turn[turn.name]
-        due = tuple([progress.turn_count % term.config.every == 0 for term in terms])
+        due = tuple([term.config.is_active(progress.turn_count, progress.images, progress.total) for term in terms])
         if (turn.name, due) not in self._active:
             self._active[turn.name, due] = ActiveTerms(
                 tuple(term for term, is_due in zip(terms, due, strict=True) if is_due)
@@ -93,6 +103,7 @@ class Objective:
             progress: How far the run is.
         """
         terms: dict[str, Tensor] = {}
+        weights: dict[str, float | Tensor] = {}
         weighted: list[Tensor] = []
         for term in self.active_terms(turn, progress).terms:
             try:
@@ -101,8 +112,9 @@ class Objective:
                 raise problem.within(*term.path) from None
             # A term that is taken each k-th time weighs k times as much, so that its mean stays the same.
             weight = value_at(term.config.weight, progress.images, progress.total) * term.config.every
+            weights[term.name] = weight
             weighted.append(value if weight == 1 else weight * value)
-        return ObjectiveValue(_sum(weighted), terms, game_round)
+        return ObjectiveValue(_sum(weighted), terms, weights, game_round)
 
     def decision_threshold(self, contest: Contest) -> float | None:
         """Return the logit above which a sample counts as real, by the first loss that scores the contest."""
@@ -110,6 +122,19 @@ class Objective:
             if isinstance(term, LossTerm) and term.scores(contest):
                 return term.config.decision_threshold
         return None
+
+    def terms_of(self, turn: Turn) -> list[Term]:
+        """Return the terms that join a turn, at some time of the run."""
+        return self._by_turn[turn.name]
+
+    def trainable_parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters of the turn's terms that train with its players, by the name of the term."""
+        found = {
+            term.name: [parameter for parameter in term.live.parameters() if parameter.requires_grad]
+            for term in self._by_turn[turn.name]
+            if isinstance(term.live, nn.Module)
+        }
+        return {name: parameters for name, parameters in found.items() if parameters}
 
     def stateful_terms(self) -> dict[str, Any]:
         """Return the live terms that have a state dict, by name."""
@@ -149,10 +174,17 @@ def _build_terms(experiment: Experiment) -> Iterator[Term]:
         counts[name] = counts.get(name, 0) + 1
         return name if counts[name] == 1 else f"{name}-{counts[name]}"
 
-    for index, loss in enumerate(experiment.losses):
-        yield LossTerm(unique_name(loss), ("losses", index), loss)
-    for index, regularizer in enumerate(experiment.regularizers):
-        yield RegularizerTerm(unique_name(regularizer), ("regularizers", index), regularizer)
+    def seeded_name(config: TermConfig) -> str:
+        """Return the name of a term, and seed the initialisation of its parameters."""
+        name = unique_name(config)
+        Randomness(experiment.seed).at("term", name).seed_torch("initialisation")
+        return name
+
+    with torch.random.fork_rng(devices=[]):
+        for index, loss in enumerate(experiment.losses):
+            yield LossTerm(seeded_name(loss), ("losses", index), loss)
+        for index, regularizer in enumerate(experiment.regularizers):
+            yield RegularizerTerm(seeded_name(regularizer), ("regularizers", index), regularizer)
 
 
 def _sum(values: list[Tensor]) -> Tensor:

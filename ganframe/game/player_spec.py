@@ -47,6 +47,10 @@ class PlayerSpec:
                 message = f"{name!r} starts from a {self.config.starts_from}"
                 raise BadInput(message, path=self.path, remedy=remedy)
 
+    def heads(self) -> tuple[str, ...]:
+        """Return the names of a discriminator's heads; empty for a single head, and for a generator."""
+        return self.config.heads() if isinstance(self.config, DiscriminatorConfig) else ()
+
     def build(self) -> nn.Module:
         """Build the network.
 

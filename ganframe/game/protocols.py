@@ -8,7 +8,7 @@ B is the batch axis; a sample is `(B, C, H, W)` in [-1, 1] for images, `(B, D)` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -72,6 +72,34 @@ class Augmentation(Protocol):
 
     def forward(self, sample: Sample, generator: torch.Generator, /) -> Sample:
         """Return the sample that the discriminator is given."""
+        ...
+
+
+class TurnCondition(Protocol):
+    """A condition under which a turn is taken. It has the same value on every rank."""
+
+    def is_met(self, rounds: Sequence[Round], step: int) -> bool:
+        """Return whether the turn is taken.
+
+        Args:
+            rounds: Rounds over the batches of the turn, in the turn and without gradients. They are not those that the
+                turn is taken on, but have the same tensors.
+            step: The number of steps taken before.
+        """
+        ...
+
+
+class Balancer(Protocol):
+    """A rule that weighs the terms of a turn by their gradients."""
+
+    def forward(self, gradients: Mapping[str, Tensor], weights: Mapping[str, float], /) -> Mapping[str, Tensor]:
+        """Return the weights of terms; a term that is left out keeps its own.
+
+        Args:
+            gradients: The gradient of each term that takes part, before its weight, over the batches of all ranks: by a
+                parameter, of its shape; or by a named tensor, `(B, ...)`.
+            weights: The weight of each of these terms in the config.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from ganframe.game.game import Game
 from ganframe.game.gathered_round import gather_round
 from ganframe.game.protocols import Regularizer
 from ganframe.game.round import Round
-from ganframe.game.term_checks import check_discriminator, check_turns
+from ganframe.game.term_checks import check_contests, check_discriminator, check_turns, read_contests
 from ganframe.game.turn import Turn
 
 
@@ -44,6 +44,7 @@ class RegularizerTerm:
         with within(*self.path):
             self.config.check(game)
         check_turns(game, self.config, self.path)
+        check_contests(game, self.config, self.path)
         for name in sorted(self._training_generators(game)) if self.config.requires_methods else ():
             network = game.player_specs()[name].config
             missing = sorted(self.config.requires_methods - network.provides)
@@ -56,11 +57,14 @@ class RegularizerTerm:
         needs_contest = config.grad_wrt_sides or config.needs_double_backward or config.requires_outputs
         if needs_contest and not game.contests:
             raise BadInput(f"{self.name!r} reads a contest, but the game has none", path=self.path)
-        for name in sorted(game.discriminators) if needs_contest else ():
+        discriminators = {contest.discriminator for contest in read_contests(self.config, game.contests)}
+        for name in sorted(discriminators) if needs_contest else ():
             check_discriminator(game, name, self.config, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
         """Return whether the term belongs to this turn."""
+        if self.config.contests is not None and not read_contests(self.config, game.contests_of(turn)):
+            return False
         if self.config.turns is not None:
             return turn.name in self.config.turns
         side = "discriminator" if game.is_discriminator_turn(turn) else "generator"
@@ -68,7 +72,10 @@ class RegularizerTerm:
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
         """Return the penalty, a scalar, before its weight."""
-        return self.live.forward(gather_round(game_round) if self.config.batch_coupled else game_round)
+        game_round = gather_round(game_round) if self.config.batch_coupled else game_round
+        if self.config.contests is not None:
+            game_round = game_round.limited_to(self.config.contests)
+        return self.live.forward(game_round)
 
     def _training_generators(self, game: Game) -> set[str]:
         """Return the generators that train in the turns of the term."""

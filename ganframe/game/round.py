@@ -5,7 +5,8 @@ B is the batch axis of every tensor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,17 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ganframe.game.contest import Contest, Side
-from ganframe.game.discriminator_output import DeferredOutput, DiscriminatorOutput
+from ganframe.game.discriminator_output import DeferredOutput, DiscriminatorOutput, check_output
 from ganframe.game.samples import Sample, map_parts
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 
 if TYPE_CHECKING:
     from ganframe.game.game import Game
 
-Augment = Callable[[Sample, Randomness], Sample]
+Augment = Callable[[str, Sample, Randomness], Sample]
+"""Changes the samples that a discriminator is given, by the name of the player."""
 Weights = Mapping[str, Mapping[str, Tensor]]
 """Parameters and buffers by name, of each player."""
 
@@ -62,7 +65,8 @@ class Round(Mapping[str, Any]):
         made: The tensors of another turn over the same batch.
 
     Attributes:
-        logits: What the discriminators returned in this turn so far, detached, by contest and side.
+        logits: What the discriminators returned in this turn so far, detached, by contest and side; those of a head are
+            by `CONTEST HEAD` and side.
         discriminator_weights: Weights in use instead of a discriminator's own, by player.
     """
 
@@ -96,6 +100,7 @@ class Round(Mapping[str, Any]):
         self._made = MadeTensors() if made is None else made
         self._made.requires_grad |= requires_grad_tensors
         self._outputs: dict[tuple[str, str, str | None], DiscriminatorOutput] = {}
+        self._contest_names: Collection[str] | None = None
 
     def in_turn(
         self,
@@ -143,25 +148,25 @@ class Round(Mapping[str, Any]):
         """Return a named tensor `(B, ...)`, or a tuple of them. In a discriminator's turn it carries no graph."""
         made = self._made
         if name not in made.values:
-            value = self._make(name)
-            made.values[name] = map_parts(value, _requiring_grad) if name in made.requires_grad else value
+            for new_name, value in self._make(name).items():
+                made.values[new_name] = map_parts(value, _requiring_grad) if new_name in made.requires_grad else value
         value = made.values[name]
         detached = self._shared and not made.makers_running
         if detached and self.turn is not None and self.game.is_discriminator_turn(self.turn):
             return map_parts(value, Tensor.detach)
         return value
 
-    def _make(self, name: str) -> Any:
+    def _make(self, name: str) -> Mapping[str, Any]:
+        """Return a tensor by its name, with the others that its maker makes."""
         if name not in self.game.makers or name in self._batch:
-            return self._batch[name]
-        maker = getattr(self.game, name)
+            return {name: self._batch[name]}
         if not self._shared or self._made.makers_running:
-            return maker(self)
+            return self.game.make(name, self)
         # What a maker reads keeps its graph, also in a discriminator's turn.
         self._made.makers_running += 1
         try:
             with self.game.only_trainable(set(self.game.players) - self.game.discriminators):
-                return maker(self)
+                return self.game.make(name, self)
         finally:
             self._made.makers_running -= 1
 
@@ -180,7 +185,21 @@ class Round(Mapping[str, Any]):
     @property
     def contests(self) -> tuple[Contest, ...]:
         """The contests that count in this turn."""
-        return self.game.contests if self.turn is None else self.game.contests_of(self.turn)
+        contests = self.game.contests if self.turn is None else self.game.contests_of(self.turn)
+        if self._contest_names is None:
+            return contests
+        return tuple(contest for contest in contests if contest.name in self._contest_names)
+
+    @property
+    def progress(self) -> TrainingProgress:
+        """How far the run is; while sampling, how far it was when the weights were saved."""
+        return self.game.progress
+
+    def limited_to(self, contest_names: Collection[str]) -> Round:
+        """Return the same round with only some of its contests, for a term that reads no others."""
+        limited = copy.copy(self)  # shares the tensors and the discriminator outputs
+        limited._contest_names = contest_names
+        return limited
 
     def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
         """Return what the discriminator makes of one side of a contest; it is run on first use."""
@@ -199,6 +218,8 @@ class Round(Mapping[str, Any]):
         output = self._outputs[key]
         if (contest.name, side) not in self.logits:
             self.logits[contest.name, side] = output.logits.detach()
+            for head, head_output in zip(self.game.heads(contest.discriminator), output.heads, strict=True):
+                self.logits[f"{contest.name} {head}", side] = head_output.logits.detach()
         return output
 
     def deferred_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
@@ -216,7 +237,8 @@ class Round(Mapping[str, Any]):
         augmented = sample
         if self._augment is not None:
             # With draws of its own: the same draws for reals and fakes would tie the two outputs together.
-            augmented = self._augment(sample, self.randomness.at("judged", self._made.discriminator_calls))
+            randomness = self.randomness.at("judged", self._made.discriminator_calls)
+            augmented = self._augment(discriminator, sample, randomness)
             self._made.discriminator_calls += 1
         player = self.game.players[discriminator]
         inputs = (augmented,) if condition is None else (augmented, condition)
@@ -224,8 +246,8 @@ class Round(Mapping[str, Any]):
         output: DiscriminatorOutput = (
             player(*inputs) if weights is None else functional_call(player, dict(weights), inputs)
         )
-        output.sample = sample
-        output.condition = condition
+        check_output(output, discriminator, player, self.game.heads(discriminator))
+        output.describe(sample, condition)
         return output
 
     def free_outputs(self) -> None:

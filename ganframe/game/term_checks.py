@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from ganframe.config.component_kinds import AugmentationConfig
 from ganframe.config.terms import LossConfig, RegularizerConfig, TermConfig
 from ganframe.errors import BadInput, ConfigPath
+from ganframe.game.contest import Contest
 from ganframe.game.game import Game
+
+
+def read_contests(config: TermConfig | AugmentationConfig, contests: Iterable[Contest]) -> list[Contest]:
+    """Return those of some contests that a term or an augmentation is for."""
+    return [contest for contest in contests if config.contests is None or contest.name in config.contests]
+
+
+def check_contests(game: Game, config: TermConfig | AugmentationConfig, path: ConfigPath) -> None:
+    """Refuse a term that names a contest which the game does not have.
+
+    Raises:
+        BadInput: With the path of the setting.
+    """
+    known = [contest.name for contest in game.contests]
+    for name in config.contests or ():
+        if name not in known:
+            message = f"the game has no contest {name!r}; it has: {', '.join(known) or 'none'}"
+            raise BadInput(message, path=(*path, "contests"))
 
 
 def check_turns(game: Game, config: TermConfig, path: ConfigPath) -> None:

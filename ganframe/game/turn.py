@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ganframe.config.component_kinds import TurnConditionConfig
 
 
 @dataclass(frozen=True)
@@ -13,8 +17,10 @@ class Turn:
         name: The name of the turn in configs and logs.
         players: The players that train.
         repeats: How often the turn is taken in a step, each time on a batch of its own.
+        condition: The condition under which the turn is taken; in every step when None. A config may name another one.
     """
 
     name: str
     players: tuple[str, ...]
     repeats: int = 1
+    condition: TurnConditionConfig | None = None

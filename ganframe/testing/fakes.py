@@ -19,7 +19,8 @@ from ganframe.data.dataset import Dataset
 from ganframe.data.tensor_data import TensorData
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
+from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import Any
 
@@ -42,14 +43,15 @@ def every_maker_works(config: GameConfig) -> None:
 
 def _count_maker_calls(game: Game) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for name in game.makers:
-        maker = getattr(game, name)
+    for method in set(game.makers.values()):
+        maker = getattr(game, method)
 
-        def make(game_round: Round, name: str = name, maker: Any = maker) -> Any:
-            counts[name] += 1
+        @functools.wraps(maker)
+        def make(game_round: Round, method: str = method, maker: Any = maker) -> Any:
+            counts[method] += 1
             return maker(game_round)
 
-        setattr(game, name, make)
+        setattr(game, method, make)
     return counts
 
 
@@ -59,7 +61,7 @@ def made_at_most_once(config: GameConfig) -> None:
     counts = _count_maker_calls(game)
     game_round = make_round(game, random_batch(game.data), game.turns[0])
     assert not counts, "tensors were made before any was read"
-    for name in game.makers * 2:
+    for name in (*game.makers, *game.makers):
         game_round[name]
     assert set(counts.values()) <= {1}, f"made more than once: {counts}"
 

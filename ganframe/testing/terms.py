@@ -158,6 +158,7 @@ class _ExperimentTerms:
     """The part of an experiment that an objective reads."""
 
     def __init__(self, *regularizers: RegularizerConfig) -> None:
+        self.seed = 0
         self.losses = ()
         self.regularizers = regularizers
 

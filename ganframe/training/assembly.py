@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ganframe.config.component import Component
-from ganframe.config.component_kinds import OptimizerConfig
+from ganframe.config.component_kinds import AugmentationConfig, OptimizerConfig, TurnConditionConfig
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
 from ganframe.config.network_transforms import built_from
@@ -20,8 +20,11 @@ from ganframe.errors import BadInput, within
 from ganframe.game.game import Game
 from ganframe.game.loss_term import LossTerm
 from ganframe.game.objective import Objective
-from ganframe.game.protocols import Optimizer
+from ganframe.game.protocols import Optimizer, TurnCondition
+from ganframe.game.term_checks import check_contests, read_contests
+from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
+from ganframe.training.backward import check_balancer
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Assembly:
         game: The game, with its players.
         objective: The terms of every turn.
         augmentations: The augmentations of what discriminators see, in order.
+        turn_conditions: The condition of each turn that has one, by the turn's name, with its config.
+        balancers: The rule of each turn whose terms are weighed by their gradients, by the turn's name.
         device: Where the players are.
     """
 
@@ -40,6 +45,8 @@ class Assembly:
     game: Game
     objective: Objective
     augmentations: nn.ModuleList
+    turn_conditions: Mapping[str, tuple[TurnConditionConfig, TurnCondition]]
+    balancers: Mapping[str, nn.Module]
     device: torch.device
 
     @property
@@ -68,6 +75,15 @@ class Assembly:
             if isinstance(term, LossTerm):
                 yield from zip(term.config.label_policies, term.policies, strict=True)
         yield from zip(self.experiment.augmentations, self.augmentations, strict=True)
+        yield from self.turn_conditions.values()
+        for turn, balancer in self.balancers.items():
+            yield self.experiment.balancers[turn], balancer
+
+    def parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that train in a turn, by player; those of terms follow, by `term NAME`."""
+        players = {name: self.game.trainable_parameters([name]) for name in turn.players}
+        terms = {f"term {name}": own for name, own in self.objective.trainable_parameters(turn).items()}
+        return players | terms
 
     def listeners(self) -> list[object]:
         """Return the live objects that implement hooks, each once."""
@@ -85,7 +101,8 @@ class Assembly:
         configs, optimizers = self.optimizer_configs(), dict[str, Optimizer]()
         for turn in self.game.turns:
             with within("optimizers", turn.name):
-                optimizers[turn.name] = configs[turn.name].build(self.game.trainable_parameters(turn.players))
+                parameters = [parameter for own in self.parameters(turn).values() for parameter in own]
+                optimizers[turn.name] = configs[turn.name].build(parameters)
         return optimizers
 
 
@@ -109,10 +126,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     except BadInput as problem:
         # The path is one in the game's settings, unless it is the data that lacks something.
         raise (problem if problem.path[:1] == ("data",) else problem.within("game")) from None
-    turns = {turn.name for turn in game.turns}
-    for name in experiment.optimizers.keys() - turns:
-        message = f"the game has no turn {name!r}; it has: {', '.join(sorted(turns))}"
-        raise BadInput(message, path=("optimizers", name))
+    _check_turn_names(experiment, game)
     check_metrics(experiment, game)
     if experiment.game.share_round and any(turn.repeats > 1 for turn in game.turns):
         message = "one round cannot be shared by turns that are repeated within a step"
@@ -126,13 +140,70 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
         if isinstance(term.live, nn.Module):
             term.live.to(device)
     players = build_players(game, Randomness(experiment.seed))
-    assembly = Assembly(experiment, game, objective, build_augmentations(experiment, game).to(device), device)
+    assembly = Assembly(
+        experiment,
+        game,
+        objective,
+        build_augmentations(experiment, game).to(device),
+        build_turn_conditions(experiment, game),
+        build_balancers(experiment, device),
+        device,
+    )
     # Players that may be too large for one device are moved there shard by shard.
     initial_device = torch.device("cpu") if assembly.sharded else device
     game.set_players(
         {name: _place(player, initial_device, experiment.train.channels_last) for name, player in players.items()}
     )
+    for turn in game.turns:
+        if turn.name in assembly.balancers:
+            with within("balancers", turn.name):
+                terms = [term.name for term in objective.terms_of(turn)]
+                check_balancer(experiment.balancers[turn.name], game, terms)
     return assembly
+
+
+def _check_turn_names(experiment: Experiment, game: Game) -> None:
+    """Refuse settings of a turn that the game does not have.
+
+    Raises:
+        BadInput: With the path of the setting.
+    """
+    turns = {turn.name for turn in game.turns}
+    for setting in ("optimizers", "turn_conditions", "balancers"):
+        for name in sorted(getattr(experiment, setting).keys() - turns):
+            message = f"the game has no turn {name!r}; it has: {', '.join(sorted(turns))}"
+            raise BadInput(message, path=(setting, name))
+
+
+def build_turn_conditions(experiment: Experiment, game: Game) -> dict[str, tuple[TurnConditionConfig, TurnCondition]]:
+    """Build the condition of each turn that has one, in the config or else in the game.
+
+    Raises:
+        BadInput: With the path of a condition that does not fit.
+    """
+    found: dict[str, tuple[TurnConditionConfig, TurnCondition]] = {}
+    for turn in game.turns:
+        config = experiment.turn_conditions.get(turn.name, turn.condition)
+        if config is not None:
+            with within("turn_conditions", turn.name):
+                config.check(game)
+                found[turn.name] = config, config.build()
+    return found
+
+
+def build_balancers(experiment: Experiment, device: torch.device) -> dict[str, nn.Module]:
+    """Build the balancer of each turn that has one.
+
+    Raises:
+        BadInput: With the path of a balancer that cannot be built.
+    """
+    if experiment.balancers and experiment.train.fsdp:
+        raise BadInput("does not go together with train.fsdp", path=("balancers",), remedy="Leave one of the two out.")
+    found: dict[str, nn.Module] = {}
+    for turn, config in experiment.balancers.items():
+        with within("balancers", turn):
+            found[turn] = config.build().to(device)
+    return found
 
 
 def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
@@ -144,9 +215,31 @@ def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
     augmentations = nn.ModuleList()
     for index, config in enumerate(experiment.augmentations):
         with within("augmentations", index):
+            check_contests(game, config, ())
             config.check(game, experiment.losses)
             augmentations.append(config.build())
     return augmentations
+
+
+def augmentations_by_discriminator(
+    configs: Sequence[AugmentationConfig], augmentations: Iterable[nn.Module], game: Game
+) -> dict[str, list[tuple[int, nn.Module]]]:
+    """Return the augmentations that each discriminator sees its samples through, in order, with their numbers.
+
+    Raises:
+        BadInput: When an augmentation is limited to some of the contests of one discriminator.
+    """
+    found: dict[str, list[tuple[int, nn.Module]]] = {}
+    for index, (config, augmentation) in enumerate(zip(configs, augmentations, strict=True)):
+        contests = read_contests(config, game.contests)
+        read = {contest.discriminator for contest in contests}
+        others = {contest.discriminator for contest in game.contests if contest not in contests}
+        if both := sorted(read & others):
+            message = f"the discriminator {both[0]!r} also plays in contests that are left out"
+            raise BadInput(message, path=("augmentations", index, "contests"), remedy="Name all of its contests.")
+        for discriminator in sorted(game.discriminators if config.contests is None else read):
+            found.setdefault(discriminator, []).append((index, augmentation))
+    return found
 
 
 def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]:

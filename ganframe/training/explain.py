@@ -163,8 +163,8 @@ def _tensors(assembly: Assembly, shapes: dict[str, Any]) -> Table:
     game = assembly.game
     rows: Table = [("tensor", "shape", "from")]
     for name in game.names:
-        maker = "the data" if name not in game.makers else (getattr(type(game), name).__doc__ or "").partition("\n")[0]
-        rows.append((name, _shape_text(shapes[name]) if name in shapes else "not asked for", maker))
+        maker = getattr(type(game), game.makers[name]).__doc__ or "" if name in game.makers else "the data"
+        rows.append((name, _shape_text(shapes[name]) if name in shapes else "not asked for", maker.partition("\n")[0]))
     return rows
 
 

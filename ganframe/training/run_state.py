@@ -32,6 +32,7 @@ class Run:
         hooks: The plugins and loggers of this run.
         step: Steps done.
         images: Real examples seen.
+        turn_counts: How often each turn was taken, by its name.
         resumed: Whether the run was resumed from a checkpoint.
         evaluation_done: Whether the callbacks that are due at this step have run.
         reported: Scalars of this step that hooks have reported.
@@ -46,6 +47,7 @@ class Run:
     hooks: RunHooks
     step: int = 0
     images: int = 0
+    turn_counts: dict[str, int] = field(default_factory=dict[str, int])
     resumed: bool = False
     evaluation_done: bool = True
     rollbacks: int = 0

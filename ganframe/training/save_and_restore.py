@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganframe.distributed.collectives import barrier, distribute_like, full_tensor
 from ganframe.distributed.notices import print_notice
@@ -34,6 +34,7 @@ def save_checkpoint(run: Run) -> None:
     optimizers = {turn: optimizer_state.state_dict(optimizer) for turn, optimizer in run.optimizers.items()}
     sections |= {"optimizers": optimizers, "memory": run.game.memory, "hooks": state}
     sections["progress"] = {"images": run.images, "rollbacks": run.rollbacks, "looked": run.evaluation_done}
+    sections["progress"]["turn_counts"] = run.turn_counts
     sections["settings"] = {"optimizers": _optimizer_settings(run)}
     sections = _full_tensors(sections)
     if is_main_process():
@@ -83,6 +84,9 @@ def restore(run: Run) -> None:
     progress = sections["progress"]
     run.images, run.rollbacks = int(progress["images"]), int(progress["rollbacks"])
     run.evaluation_done = progress["looked"]
+    # Runs of version 0.1.0, which do not say it, took every turn in every step.
+    taken = {turn.name: step * turn.repeats for turn in run.game.turns}
+    run.turn_counts = {turn: int(count) for turn, count in progress.get("turn_counts", taken).items()}
     run.resumed = True
     run.hooks.call("on_checkpoint_load", run=run, state=sections["hooks"])
 
@@ -161,8 +165,9 @@ def _stateful_parts(run: Run) -> dict[str, Any]:
     """Return the parts of a run that have a state dict, by the name of their section in a checkpoint."""
     players = {f"player.{name}": player for name, player in run.game.players.items()}
     terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful_terms().items()}
+    balancers = {f"balancer.{turn}": balancer for turn, balancer in run.assembly.balancers.items()}
     averages = {"averages": run.averages} if run.averages else {}
-    return players | terms | averages | {"augmentations": run.assembly.augmentations}
+    return players | terms | balancers | averages | {"augmentations": run.assembly.augmentations}
 
 
 def _optimizer_settings(run: Run) -> dict[str, Any]:
@@ -175,19 +180,22 @@ def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
         yield from _nested_tensors(f"the player {name!r}", player.state_dict())
     for name, player in (run.averages.players if run.averages else {}).items():
         yield from _nested_tensors(f"the average of {name!r}", player.state_dict())
+    terms = {f"term {name}": term for name, term in run.assembly.objective.stateful_terms().items()}
     names = {
         parameter: f"{name}.{key}"
-        for name, player in run.game.players.items()
-        for key, parameter in player.named_parameters()
+        for name, owner in (run.game.players | terms).items()
+        for key, parameter in (owner.named_parameters() if isinstance(owner, nn.Module) else ())
     }
     for turn in run.game.turns:
-        parameters = run.game.trainable_parameters(turn.players)
+        parameters = [parameter for own in run.assembly.parameters(turn).values() for parameter in own]
         for index, state in run.optimizers[turn.name].state_dict()["state"].items():
             yield from _nested_tensors(
                 f"the optimizer of the turn {turn.name!r}", state, f" of {names[parameters[index]]}"
             )
     for name, term in run.assembly.objective.stateful_terms().items():
         yield from _nested_tensors(f"the term {name!r}", term.state_dict())
+    for turn, balancer in run.assembly.balancers.items():
+        yield from _nested_tensors(f"the balancer of the turn {turn!r}", balancer.state_dict())
     yield from _nested_tensors("the augmentations", run.assembly.augmentations.state_dict())
     yield from _nested_tensors("the memory of the game", run.game.memory)
 

@@ -21,6 +21,9 @@ from ganframe.game.samples import Sample
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
+from ganframe.training.assembly import augmentations_by_discriminator
+from ganframe.training.backward import make_backward
+from ganframe.training.discriminator_accuracy import discriminator_accuracy
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import check_finite
 from ganframe.training.scheduled_settings import ScheduledSettings
@@ -41,29 +44,30 @@ class Trainer:
     """
 
     def __init__(self, run: Run, loader: BatchLoader) -> None:
-        experiment, train, shard = run.experiment, run.experiment.train, this_shard()
-        self.run, self.game, self.objective = run, run.game, run.assembly.objective
-        self.augmentations = run.assembly.augmentations
-        self.schedules = ScheduledSettings(run.assembly.components())
+        experiment, assembly, shard = run.experiment, run.assembly, this_shard()
+        self.run, self.game, self.objective = run, run.game, assembly.objective
+        self.augmentations = augmentations_by_discriminator(experiment.augmentations, assembly.augmentations, run.game)
+        self.schedules = ScheduledSettings(assembly.components())
         self.scheduled_optimizers = {
-            name: config for name, config in run.assembly.optimizer_configs().items() if config.is_scheduled()
+            name: config for name, config in assembly.optimizer_configs().items() if config.is_scheduled()
         }
-        self.parameters = {
-            turn.name: {player: self.game.trainable_parameters([player]) for player in turn.players}
+        self.parameters = {turn.name: assembly.parameters(turn) for turn in self.game.turns}
+        self.backward = {
+            turn.name: make_backward(assembly.balancers.get(turn.name), experiment.balancers.get(turn.name), self.game)
             for turn in self.game.turns
         }
-        trained = {id(p): p for by_player in self.parameters.values() for own in by_player.values() for p in own}
+        trained = {id(p): p for by_owner in self.parameters.values() for own in by_owner.values() for p in own}
         self.updated_tensors = [*trained.values(), *(run.averages.tensors() if run.averages else ())]
         self.share_round = experiment.game.share_round
         # Turns that share a round share its tensors, whichever of the turns differentiates by them.
         self.shared_requires_grad = frozenset(
             name for regularizer in experiment.regularizers for name in regularizer.requires_grad_tensors()
         )
-        self.batch_size = train.batch_size // shard.world_size
+        self.batch_size = experiment.train.batch_size // shard.world_size
         self.randomness = Randomness(experiment.seed, shard=shard)
-        self.autocast = autocast(train.precision, run.device)
+        self.autocast = autocast(experiment.train.precision, run.device)
         # Counted in images, which go on where the batch size is changed; upwards, to show none of them twice.
-        self._batches = loader.starting_at(math.ceil(run.images / train.batch_size))
+        self._batches = loader.starting_at(math.ceil(run.images / experiment.train.batch_size))
 
     def done(self) -> bool:
         """Return whether the run has seen all its images."""
@@ -86,14 +90,17 @@ class Trainer:
         accumulate = run.experiment.train.gradient_accumulation_steps
         batches = [self._prepare(next(self._batches)) for _ in range(assembly.batches_per_step)]
         self.schedules.apply(run.images, run.experiment.train.total_images)
+        self.game.progress = self._progress(0)
         self.randomness.at("step", run.step).seed_torch("step", run.device)
         shared = [self._open(batch, "shared", index) for index, batch in enumerate(batches)] if self.share_round else []
         metrics = StepMetrics()
         for turn in self.game.turns:
             for repeat in range(turn.repeats):
                 own = batches[repeat * accumulate : (repeat + 1) * accumulate]
-                rounds = shared or [self._open(batch, turn.name, repeat, index) for index, batch in enumerate(own)]
-                self._take_turn(turn, repeat, rounds, metrics)
+                if not self._is_due(turn, repeat, own):
+                    continue
+                rounds = shared or self._open_turn(turn, repeat, own)
+                self._take_turn(turn, rounds, metrics)
         all_reduce_buffers(self.game.players.values())
         if run.averages is not None:
             run.averages.update()
@@ -111,27 +118,33 @@ class Trainer:
         run.hooks.call("on_step_end", run=run, step=run.step, scalars=scalars)
         return scalars
 
-    def _take_turn(self, turn: Turn, repeat: int, rounds: Sequence[Round], metrics: StepMetrics) -> None:
+    def _is_due(self, turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
+        """Return whether the condition of a turn is met; a turn without one is always due."""
+        if turn.name not in self.run.assembly.turn_conditions:
+            return True
+        _, condition = self.run.assembly.turn_conditions[turn.name]
+        with torch.no_grad(), self.autocast:
+            return condition.is_met(
+                [game_round.in_turn(turn) for game_round in self._open_turn(turn, repeat, batches)], self.run.step
+            )
+
+    def _take_turn(self, turn: Turn, rounds: Sequence[Round], metrics: StepMetrics) -> None:
         """Minimise the terms of a turn once, over one round for each accumulated batch."""
         run, optimizer = self.run, self.run.optimizers[turn.name]
-        progress = TrainingProgress(run.step * turn.repeats + repeat, run.images, run.experiment.train.total_images)
+        progress = self._progress(run.turn_counts.get(turn.name, 0))
+        run.turn_counts[turn.name] = progress.turn_count + 1
         active = self.objective.active_terms(turn, progress)
         if not active.terms:
             return
-        objective = TurnObjective(self.objective, progress)
-        values: list[ObjectiveValue] = []
+        self.game.progress = progress
+        by_owner = self.parameters[turn.name]
+        parameters = [parameter for own in by_owner.values() for parameter in own]
         with self.game.only_trainable(turn.players), self._differentiation(active):
-            for game_round in rounds:
-                with self.autocast:
-                    value = self.game.play(self.objective.open_round(game_round, turn, progress), objective)
-                values.append(value)
-                value.terms |= self._accuracy(value.game_round, turn)
-                value.game_round.free_outputs()
-                (value.total if len(rounds) == 1 else value.total / len(rounds)).backward()
-        by_player = self.parameters[turn.name]
-        parameters = [parameter for own in by_player.values() for parameter in own]
+            values = self.backward[turn.name](
+                (self._compute(game_round, turn, progress) for game_round in rounds), len(rounds)
+            )
         all_reduce_gradients(parameters)
-        metrics.add_turn(turn.name, [value.terms for value in values], by_player)
+        metrics.add_turn(turn.name, [value.scalars() for value in values], by_owner)
         if turn.name in self.scheduled_optimizers:
             settings = self.scheduled_optimizers[turn.name].settings(progress.images, progress.total)
             optimizer.param_groups[0].update(settings)
@@ -139,6 +152,19 @@ class Trainer:
         for parameter in parameters:
             parameter.grad = None
         run.hooks.call("on_turn_end", run=run, turn=turn, rounds=[value.game_round for value in values])
+
+    def _compute(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> ObjectiveValue:
+        """Compute the objective of a turn over a round."""
+        with self.autocast:
+            game_round = self.objective.open_round(game_round, turn, progress)
+            value = self.game.play(game_round, TurnObjective(self.objective, progress))
+        if (self.run.step + 1) % ACCURACY_EVERY_STEPS == 0 and self.game.is_discriminator_turn(turn):
+            value.accuracies = discriminator_accuracy(value.game_round, self.objective)
+        value.game_round.free_outputs()
+        return value
+
+    def _progress(self, turn_count: int) -> TrainingProgress:
+        return TrainingProgress(turn_count, self.run.images, self.run.experiment.train.total_images)
 
     def _differentiation(self, active: ActiveTerms) -> contextlib.AbstractContextManager[object]:
         """Return the mode in which second derivatives exist, where the turn takes them."""
@@ -161,6 +187,10 @@ class Trainer:
             for name, value in batch.items()
         }
 
+    def _open_turn(self, turn: Turn, repeat: int, batches: Sequence[Batch]) -> list[Round]:
+        """Return a round of a turn's own for each accumulated batch."""
+        return [self._open(batch, turn.name, repeat, index) for index, batch in enumerate(batches)]
+
     def _open(self, batch: Mapping[str, Tensor], *counters: str | int) -> Round:
         return Round(
             self.game,
@@ -168,33 +198,16 @@ class Trainer:
             size=self.batch_size,
             device=self.run.device,
             randomness=self.randomness.at("step", self.run.step, *counters),
-            augment=self._augment if len(self.augmentations) else None,
+            augment=self._augment if self.augmentations else None,
             shared=self.share_round,
             requires_grad_tensors=self.shared_requires_grad if self.share_round else frozenset(),
         )
 
-    def _augment(self, sample: Sample, randomness: Randomness) -> Sample:
-        for index, augmentation in enumerate(self.augmentations):
+    def _augment(self, discriminator: str, sample: Sample, randomness: Randomness) -> Sample:
+        for index, augmentation in self.augmentations.get(discriminator, ()):
             with within("augmentations", index):
                 sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
         return sample
-
-    def _accuracy(self, game_round: Round, turn: Turn) -> dict[str, Tensor]:
-        """Return how often a training discriminator is right, and the gap of its mean logits; empty at most steps."""
-        found: dict[str, Tensor] = {}
-        if (self.run.step + 1) % ACCURACY_EVERY_STEPS or not self.game.is_discriminator_turn(turn):
-            return found
-        for contest in game_round.contests:
-            real = game_round.logits.get((contest.name, "real"))
-            fake = game_round.logits.get((contest.name, "fake"))
-            if real is None or fake is None:
-                continue
-            threshold = self.objective.decision_threshold(contest)
-            if threshold is not None:
-                found[f"{contest.name} accuracy on real"] = (real > threshold).float().mean()
-                found[f"{contest.name} accuracy on fake"] = (fake < threshold).float().mean()
-            found[f"{contest.name} logit gap"] = real.mean() - fake.mean()
-        return found
 
 
 def _spoilt_data(batches: Sequence[Batch]) -> str:

@@ -34,7 +34,8 @@ from ganframe.evaluation.metrics import Evaluation, measure_run
 from ganframe.evaluation.sampling import SamplingBatch, balanced_labels, sampling_mode, sampling_round
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
+from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn

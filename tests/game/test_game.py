@@ -12,7 +12,8 @@ from ganframe.config.tensor_specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
+from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
@@ -177,7 +178,7 @@ def test_reals_and_fakes_are_augmented_by_draws_of_their_own() -> None:
     game = TwoGenerators()
     seen: list[Tensor] = []
 
-    def noisy(sample: Any, randomness: Randomness) -> Any:
+    def noisy(discriminator: str, sample: Any, randomness: Randomness) -> Any:
         seen.append(torch.randn(3, 2, generator=randomness.generator("noise")))
         return sample + seen[-1]
 

@@ -13,7 +13,8 @@ from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
+from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
@@ -305,7 +306,7 @@ def test_a_judge_sees_the_augmented_sample_and_the_verdict_names_the_plain_one()
     game = Field()
     places: list[tuple[str | int, ...]] = []
 
-    def doubled(sample: Any, randomness: Randomness) -> Any:
+    def doubled(discriminator: str, sample: Any, randomness: Randomness) -> Any:
         places.append(randomness.counters)
         return sample * 2
 
@@ -401,7 +402,7 @@ def test_makers_of_a_base_come_first_and_keep_their_place_when_overridden() -> N
         def past(self, game_round: Round) -> Tensor:
             return torch.tensor([[4.0], [8.0]])
 
-    assert Further.makers == (*Field.makers, "further")
+    assert tuple(Further.makers) == (*Field.makers, "further")
     assert open_round(Further())["further"].tolist() == [[4.0], [8.0]]
 
 

@@ -22,7 +22,8 @@ from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import LossConfig, RegularizerConfig
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
+from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn

@@ -27,7 +27,8 @@ from ganframe.distributed.shard import Shard
 from ganframe.errors import Terminated
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.game.game import Game, tensor
+from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn

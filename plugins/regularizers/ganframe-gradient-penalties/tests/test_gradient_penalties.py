@@ -111,7 +111,7 @@ def test_the_penalty_reads_the_outputs_of_the_loss():
 
 def test_augmentations_are_differentiated_through():
     discriminator = FunctionDiscriminator(lambda x, w: x @ w, torch.tensor([3.0, 4.0], **double))
-    game_round = round_of(discriminator, augment=lambda sample, _: 2 * sample, real=draws(3, 2), fake=draws(3, 2))
+    game_round = round_of(discriminator, augment=lambda _, sample, __: 2 * sample, real=draws(3, 2), fake=draws(3, 2))
     assert both(game_round) == pytest.approx((50, 50))
 
 

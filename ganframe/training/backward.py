@@ -1,0 +1,136 @@
+"""The backward pass of a turn: over the sum of its terms, or over terms that are weighed by their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ganframe.config.component_kinds import BalancerConfig
+from ganframe.distributed.collectives import gather, mean_over_ranks
+from ganframe.distributed.shard import this_shard
+from ganframe.errors import BadInput, within
+from ganframe.game.game import Game
+from ganframe.game.objective import ObjectiveValue
+
+
+class Backward(Protocol):
+    """Adds the gradient of a turn's objective to its parameters."""
+
+    def __call__(self, values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
+        """Run the backward pass of each round; the gradient is that of the mean over the rounds.
+
+        Args:
+            values: The objective of each round, computed when it is asked for.
+            passes: The number of rounds.
+
+        Returns:
+            The objectives.
+        """
+        ...
+
+
+def backward_of_sum(values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
+    """Run the backward pass of each round once its objective is computed, so that one graph is alive at a time."""
+    done: list[ObjectiveValue] = []
+    for value in values:
+        (value.total if passes == 1 else value.total / passes).backward()
+        done.append(value)
+    return done
+
+
+class BalancedBackward:
+    """Weighs terms by their gradients, then runs the backward pass of the sum.
+
+    The weights are those of the whole step: gradients are taken over all accumulated rounds and all ranks, so the
+    graphs of all rounds are kept until the weights are known.
+
+    Args:
+        balancer: The rule.
+        config: Its config.
+        game: The game, with its players.
+    """
+
+    def __init__(self, balancer: nn.Module, config: BalancerConfig, game: Game) -> None:
+        self._balancer = balancer
+        self._config = config
+        self._parameter = None if config.at in game.names else find_parameter(game, config.at)
+
+    def __call__(self, values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
+        """Run the backward pass of each round; see `Backward`."""
+        done = list(values)
+        names = self._config.gradient_terms()
+        read = [name for name in done[0].weights if names is None or name in names]
+        gradients = {name: self._gradient(name, done) for name in read}
+        with torch.no_grad():
+            balanced: Mapping[str, Tensor] = self._balancer(gradients, {name: done[0].weights[name] for name in read})
+        for value in done:
+            value.weights |= balanced
+            total = torch.stack([value.weights[name] * term for name, term in value.terms.items()]).sum()
+            value.total = total
+            (total if passes == 1 else total / passes).backward()
+        return done
+
+    def _gradient(self, name: str, values: list[ObjectiveValue]) -> Tensor:
+        """Return the gradient of the mean of a term over all rounds and ranks."""
+        found: list[Tensor] = []
+        for value in values:
+            target = value.game_round[self._config.at] if self._parameter is None else self._parameter
+            (gradient,) = torch.autograd.grad(
+                value.terms[name] / len(values), target, retain_graph=True, materialize_grads=True
+            )
+            found.append(gradient)
+        if self._parameter is None:
+            return gather(torch.cat(found)) / this_shard().world_size
+        return mean_over_ranks(torch.stack(found).sum(0))
+
+
+def find_parameter(game: Game, place: str) -> nn.Parameter:
+    """Return the parameter that the setting `at` of a balancer names.
+
+    Args:
+        game: The game, with its players.
+        place: A player, for its `last_layer`, or a player and the name of a parameter: `generator.layer.weight`.
+
+    Raises:
+        BadInput: When there is no such player or parameter, or the player names no last layer.
+    """
+    player, _, name = place.partition(".")
+    if player not in game.players:
+        known = ", ".join([*game.names, *game.players])
+        raise BadInput(f"the game has no tensor or player {player!r}", path=("at",), remedy=f"It has: {known}.")
+    network = game.players[player]
+    parameters = dict(network.named_parameters())
+    if name in parameters:
+        return parameters[name]
+    last_layer = getattr(network, "last_layer", None)
+    if not name and isinstance(last_layer, nn.Parameter):
+        return last_layer
+    message = f"the player {player!r} has no parameter {name!r}" if name else f"the player {player!r} has no last_layer"
+    remedy = f"Name one of its parameters, such as {player}.{list(parameters)[-1]}."
+    raise BadInput(message, path=("at",), remedy=remedy)
+
+
+def check_balancer(config: BalancerConfig, game: Game, term_names: Iterable[str]) -> None:
+    """Refuse a balancer that names a tensor, a parameter or a term which the turn does not have.
+
+    Raises:
+        BadInput: With the path of the setting, from the balancer on.
+    """
+    known = list(term_names)
+    for name in config.terms:
+        if name not in known:
+            message = f"the turn has no term {name!r}; it has: {', '.join(known)}"
+            raise BadInput(message, path=("terms",))
+    if config.at not in game.names:
+        find_parameter(game, config.at)
+
+
+def make_backward(balancer: nn.Module | None, config: BalancerConfig | None, game: Game) -> Backward:
+    """Return the backward pass of a turn, with its balancer if it has one."""
+    if balancer is None or config is None:
+        return backward_of_sum
+    with within("balancers"):
+        return BalancedBackward(balancer, config, game)
