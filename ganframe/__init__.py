@@ -1,6 +1,6 @@
-"""Training generative adversarial networks in PyTorch, out of plugins.
+"""A framework that trains generative adversarial networks in PyTorch; games, networks and losses are plugins.
 
-Importing `ganframe` never imports torch; `train` and `load` do when they are first used.
+Importing `ganframe` does not import torch; the first use of `train` or `load` does.
 """
 
 from __future__ import annotations

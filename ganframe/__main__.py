@@ -1,4 +1,4 @@
-"""`python -m ganframe` is the command line."""
+"""Run the command line: `python -m ganframe`."""
 
 from ganframe.cli.main import main
 

@@ -20,24 +20,24 @@ def train(
     name: str = "run",
     hooks: Sequence[object] = (),
 ) -> RunFolder:
-    """Train a config.
+    """Train the networks that a config describes, and write pictures, metrics and a report to the run folder.
 
     Args:
         experiment: The config.
         out: The run folder; `runs/NAME-TIME/` when None. An existing run is never overwritten.
         resume: Resume the run in `out` from its last checkpoint. A run that is interrupted by SIGINT or SIGTERM saves
-            one at the end of its step.
+            a checkpoint at the end of its step.
         allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run; `train`
             stands for all settings under it.
-        name: The name in the default folder.
-        hooks: Objects with `ganframe.hookimpl` methods that take part in this run.
+        name: The NAME in the default run folder `runs/NAME-TIME/`.
+        hooks: Objects whose methods marked with `ganframe.hookimpl` are called during this run.
 
     Returns:
         The run folder.
 
     Raises:
         BadInput: When the config, the data, the folder or the checkpoint cannot be used.
-        RunFailed: When the run has to end, such as after a loss that is not finite.
+        RunFailed: When the run cannot go on, such as after a loss that is not finite.
     """
     return train_experiment(
         experiment,

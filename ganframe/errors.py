@@ -1,6 +1,7 @@
 """The two kinds of error that end a command, each with its exit code.
 
-`BadInput` is what the user can fix: it names a place and a remedy. `RunFailed` is what happened to a run.
+`BadInput` is an error that the user can fix; it names its place and a remedy. `RunFailed` is an event that ends a run,
+such as a full disk or a loss that is not finite.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ class BadInput(Exception):
 
     Args:
         message: What is wrong, in one sentence.
-        place: Where: a file, `file:line:column`, a folder, or a plugin.
-        path: Where in the config.
-        remedy: What to do about it.
+        place: The place of the error: a file, `file:line:column`, a folder, or a plugin. Empty for none.
+        path: The place of the error in the config, as keys. Empty for none.
+        remedy: How the user can fix it. Empty for none.
     """
 
     exit_code = 2
@@ -44,7 +45,7 @@ class BadInput(Exception):
 
 @contextmanager
 def within(*prefix: str | int) -> Generator[None, None, None]:
-    """Put `prefix` before the path of a `BadInput` that is raised inside."""
+    """Put `prefix` before the path of a `BadInput` that is raised inside the `with` block."""
     try:
         yield
     except BadInput as problem:
@@ -52,17 +53,17 @@ def within(*prefix: str | int) -> Generator[None, None, None]:
 
 
 class RunFailed(Exception):
-    """A run that had to end; what it has saved is intact."""
+    """A run that had to end; the files that it has saved are intact."""
 
     exit_code = 1
 
 
 @contextmanager
 def writing(path: os.PathLike[str]) -> Generator[None, None, None]:
-    """End the run when the file system refuses a file, and name the file: the error of a full disk does not.
+    """Raise `RunFailed` with the name of a file that cannot be written; the error of a full disk does not name it.
 
     Args:
-        path: The file that is written inside.
+        path: The file that the `with` block writes.
 
     Raises:
         RunFailed: When the file cannot be written.
@@ -74,7 +75,7 @@ def writing(path: os.PathLike[str]) -> Generator[None, None, None]:
 
 
 class NotFinite(RunFailed):
-    """A run whose numbers became infinite or NaN."""
+    """A run in which a number became infinite or NaN."""
 
 
 class Interrupted(RunFailed):
@@ -90,10 +91,10 @@ class Terminated(RunFailed):
 
 
 def describe(problem: BaseException) -> str:
-    """Return the type and the first line of an exception."""
+    """Return the type of an exception and the first line of its message."""
     return (f"{type(problem).__name__}: {problem}".splitlines() or [""])[0]
 
 
 def dotted(path: ConfigPath) -> str:
-    """Return a config path as `--set` takes it: `regularizers.0.weight`."""
+    """Return a config path as the option `--set` takes it: `regularizers.0.weight`."""
     return ".".join(str(part) for part in path)

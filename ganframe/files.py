@@ -1,4 +1,7 @@
-"""Atomic writes, and JSON from run folders, which may come from anybody: unexpected content is `BadInput`."""
+"""Atomic writes, and reading of the JSON files of run folders.
+
+A run folder may come from anybody, so content that a run would not write raises `BadInput`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ T = TypeVar("T")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it, so that nobody sees half of it.
+    """Write a file under another name and rename it, so that the file is never seen half written.
 
     Raises:
-        RunFailed: When it cannot be written; an older file is left as it was.
+        RunFailed: When the file cannot be written; an older file at `path` is left as it was.
     """
     draft = path.with_name(f".{path.name}.draft")
     with writing(path):
@@ -57,16 +60,16 @@ def read_json(path: Path, adapter: TypeAdapter[T]) -> T:
 
 
 def read_json_lines(path: Path, adapter: TypeAdapter[T]) -> list[T]:
-    """Return the values of a file with one value a line; none when there is no file.
+    """Return the values of a JSON Lines file, one for each line; an empty list when there is no file.
 
-    A last line without its newline was being written when a run was killed, and is left out.
+    A last line without a newline at its end is left out: the run was killed while it was writing the line.
 
     Args:
         path: The file.
         adapter: The type of each value.
 
     Raises:
-        BadInput: When a line is not JSON or has a value of another type; names the line.
+        BadInput: When a line is not JSON or has a value of another type. The error names the line.
     """
     if not path.is_file():
         return []
@@ -80,10 +83,10 @@ def parse_json(content: bytes, adapter: TypeAdapter[T], place: str) -> T:
     Args:
         content: The text.
         adapter: The type of the value.
-        place: Where the text is from, for the message.
+        place: The file of the text, for the message of the error.
 
     Raises:
-        BadInput: When it is not JSON or has a value of another type.
+        BadInput: When the text is not JSON or has a value of another type.
     """
     try:
         return adapter.validate_json(content, strict=True)

@@ -1,7 +1,7 @@
 """Counter-based randomness: every draw is a function of (seed, purpose, counters).
 
-Nothing is carried from step to step, so a resumed run needs no random state, and one more draw for one purpose
-changes no other.
+No random state is carried from step to step. A resumed run therefore needs none, and an additional draw for one purpose
+changes the draws for no other.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ganframe.distributed.shard import WHOLE_BATCH, Shard
 
 @dataclass(frozen=True)
 class Randomness:
-    """A place in the space of random draws.
+    """A source of random draws, which depend only on the attributes and on the purpose of each draw.
 
     Attributes:
         seed: The seed of the run.
-        counters: Where in the run: step, turn, ...
-        shard: Whose draws these are. Draws with a batch axis are this shard's rows of what a single process would
-            draw; all others are the shard's own.
+        counters: The point in the run at which the draws are made, such as the step, turn and batch.
+        shard: The part of the batch that a rank has. `normal`, `uniform` and `integers` return this shard's rows of the
+            draws of a run of one process; `key` and `generator` differ from shard to shard.
     """
 
     seed: int
@@ -33,11 +33,11 @@ class Randomness:
     shard: Shard = WHOLE_BATCH
 
     def at(self, *counters: str | int) -> Randomness:
-        """Return the place with these counters added."""
+        """Return a source of draws with these counters added to its own."""
         return Randomness(self.seed, (*self.counters, *counters), self.shard)
 
     def unsharded(self) -> Randomness:
-        """Return the same place for the batch of all ranks together."""
+        """Return a source of the draws for the whole batch, which is the same on every rank."""
         return self if self.shard.world_size == 1 else Randomness(self.seed, self.counters)
 
     def key(self, purpose: str) -> int:
@@ -47,16 +47,16 @@ class Randomness:
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
     def generator(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """Return a fresh generator for one purpose."""
+        """Return a new PyTorch generator, seeded with the key of a purpose."""
         return torch.Generator(device).manual_seed(self.key(purpose))
 
     def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-        """Draw from N(0, 1); the first axis is the batch."""
+        """Draw a tensor from N(0, 1); the first axis of `shape` is the batch of this rank."""
         generator = self.unsharded().generator(purpose, device)
         return self.shard.of(torch.randn(self._global_shape(shape), generator=generator, device=device))
 
     def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-        """Draw from U[0, 1); the first axis is the batch."""
+        """Draw a tensor from U[0, 1); the first axis of `shape` is the batch of this rank."""
         generator = self.unsharded().generator(purpose, device)
         return self.shard.of(torch.rand(self._global_shape(shape), generator=generator, device=device))
 
@@ -65,7 +65,7 @@ class Randomness:
         return float(torch.rand((), generator=self.generator(purpose)))
 
     def integers(self, purpose: str, high: int, count: int) -> list[int]:
-        """Draw from {0, ..., high - 1}, once for each example of the batch."""
+        """Draw `count` integers from {0, ..., high - 1}, one for each example in the batch of this rank."""
         drawn = torch.randint(high, self._global_shape((count,)), generator=self.unsharded().generator(purpose))
         return self.shard.of(drawn).tolist()
 
@@ -76,10 +76,10 @@ class Randomness:
         """Seed the global generators, from which PyTorch's dropout and initialisers draw.
 
         Args:
-            purpose: What the draws are for.
-            device: A device whose generator is seeded too, beside the CPU's.
+            purpose: The purpose of the draws.
+            device: A device whose generator is seeded in addition to the generator of the CPU.
         """
-        # Not torch.manual_seed: without a GPU it records a stack trace for each call, a millisecond and a leak.
+        # Not torch.manual_seed: without a GPU each call records a stack trace, which takes 1 ms and leaks memory.
         torch.default_generator.manual_seed(self.key(purpose))
         if device is not None and device.type == "cuda":
             torch.cuda.default_generators[device.index or 0].manual_seed(self.key(purpose))
@@ -87,7 +87,7 @@ class Randomness:
 
 @contextlib.contextmanager
 def preserve_global_randomness(device: torch.device) -> Generator[None, None, None]:
-    """Restore the global random state at the end."""
+    """Restore PyTorch's global random state, of the CPU and of `device`, at the end of the `with` block."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield

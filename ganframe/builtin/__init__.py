@@ -1,4 +1,4 @@
-"""The components of the core itself, registered by an entry point like those of any plugin."""
+"""The components of the core: schedules, optimizers and a logger, registered through an entry point as in a plugin."""
 
 from __future__ import annotations
 

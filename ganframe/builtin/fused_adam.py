@@ -1,4 +1,4 @@
-"""Adam whose step is PyTorch's fused kernel and little else."""
+"""Adam whose step calls PyTorch's fused kernel with little overhead."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import torch
 from torch import Tensor, nn
 
 HOOKS_UNSUPPORTED = "FusedAdam calls no step hooks; use the on_turn_end hook of a plugin instead"
-_KERNELS: Any = torch  # whose stubs lack the fused kernels
+_KERNELS: Any = torch  # PyTorch's type stubs lack the fused kernels
 
 
 class FusedAdam(torch.optim.Adam):
-    """`torch.optim.Adam` with `fused=True`: the same kernel, state and numbers, with less around them.
+    """`torch.optim.Adam` with `fused=True`: the same kernel, state and numbers, with less overhead.
 
-    Over a small network, what PyTorch does around the kernel takes several times as long as the kernel. Step hooks and
-    the name of the step in profiles are part of that, and are left out; `on_turn_end` takes the place of the hooks.
+    For a small network, the overhead of PyTorch's step takes several times as long as its kernel. Step hooks and the
+    name of the step in profiles are part of that overhead, and are left out. In place of step hooks, plugins have the
+    hook `on_turn_end`.
 
     Args:
         parameters: The parameters, all on one device and of one dtype.
         lr: Learning rate.
         betas: Decay rates of the first and second moment, each in [0, 1).
-        eps: Added to the root of the second moment.
-        weight_decay: Decay of the weights.
-        decoupled_weight_decay: Whether weights decay as in AdamW, beside the gradient, or as a part of it.
+        eps: Added to the square root of the second moment, by which the update is divided.
+        weight_decay: Factor of the weight decay; 0 for none.
+        decoupled_weight_decay: Whether the decay is applied to the weights themselves, as in AdamW, instead of being
+            added to the gradient.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class FusedAdam(torch.optim.Adam):
         super().__init__(
             parameters, lr, betas, eps, weight_decay, decoupled_weight_decay=decoupled_weight_decay, fused=True
         )
-        # The kernel is not told of a loss scale, so `torch.amp.GradScaler` has to divide the gradients by it.
+        # The step passes no loss scale to the kernel, so `torch.amp.GradScaler` has to divide the gradients by it.
         self._step_supports_amp_scaling = False
 
     def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  takes no closure

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 class JsonlLogger:
-    """Appends to `scalars.jsonl` and `metrics.jsonl`; a resumed run drops the lines after the checkpoint.
+    """Appends lines to `scalars.jsonl` and `metrics.jsonl` in the run folder.
+
+    When a run is resumed, the lines of the steps after its checkpoint are dropped.
 
     Args:
-        every: Write at each k-th step.
+        every: Write a line of scalars at each k-th step, k being this number.
     """
 
     def __init__(self, every: int) -> None:
@@ -35,7 +37,7 @@ class JsonlLogger:
 
     @hookimpl
     def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
-        """Drop the lines that were written after the checkpoint."""
+        """Restore the scalars that were not written yet, and drop the lines of the steps after the checkpoint."""
         self._pending.values = pending_scalars(state, "jsonl")
         self._drop_later_lines(run)
 
@@ -46,7 +48,7 @@ class JsonlLogger:
 
     @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:
-        """Write the latest scalars, at each k-th step."""
+        """Collect the scalars of a step; at each k-th step, write the latest value of each."""
         due = self._pending.collect(step, scalars)
         if self._scalars and due is not None:
             speed = (run.images - self._start_images) / max(time.monotonic() - self._start_time, 1e-9)
@@ -61,7 +63,7 @@ class JsonlLogger:
 
     @hookimpl
     def on_checkpoint_save(self, state: dict[str, Any]) -> None:
-        """Save the pending scalars, and flush the lines of all steps before the checkpoint to the disk."""
+        """Save the scalars that are not written yet, and flush all lines that are written to the disk."""
         state["jsonl"] = self._pending.values
         for log in (self._scalars, self._metrics):
             if log:

@@ -1,4 +1,4 @@
-"""Loggers: lines of JSON."""
+"""Config of the logger that writes lines of JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Jsonl(LoggerConfig):
 
     type: Literal["jsonl"] = "jsonl"
     every: int = Field(default=10, ge=1)
-    """Write each k-th step."""
+    """Write a line of scalars at each k-th step, k being this number."""
 
     @override
     def build(self) -> object:

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from ganframe.game.protocols import Optimizer
 
 DecayRate = Annotated[Scheduled, Bounds(ge=0, lt=1)]
-"""The share of a running mean that each step keeps."""
+"""The factor by which each step multiplies a running mean before the new value is added; in [0, 1)."""
 
 
 class Adam(OptimizerConfig):
-    """Adam, with the momentum that GANs use; fused where PyTorch can."""
+    """Adam, by default with the betas of DCGAN; fused where PyTorch has a fused kernel."""
 
     paper = "Kingma and Ba 2015, arXiv:1412.6980; betas after Radford et al. 2016, arXiv:1511.06434"
     type: Literal["adam"] = "adam"
     betas: tuple[DecayRate, DecayRate] = (0.5, 0.999)
     """Decay rates of the first and second moment; numbers in [0, 1) or schedules."""
     eps: float = Field(default=1e-8, gt=0)
-    """Added to the root of the second moment."""
+    """Added to the square root of the second moment, by which the update is divided."""
 
     @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
@@ -47,7 +47,7 @@ class AdamW(Adam):
     paper = "Loshchilov and Hutter 2019, arXiv:1711.05101"
     type: Literal["adamw"] = "adamw"  # pyright: ignore[reportIncompatibleVariableOverride]
     weight_decay: float = Field(default=0.01, ge=0)
-    """Decay of the weights at each step, times the learning rate."""
+    """Weight decay: each step multiplies the weights by 1 minus this number times the learning rate."""
 
     @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
@@ -63,7 +63,7 @@ class RMSprop(OptimizerConfig):
     lr: Annotated[Scheduled, Bounds(ge=0)] = 5e-5
     """Learning rate; a number or a schedule."""
     alpha: float = Field(default=0.99, ge=0, lt=1)
-    """Decay rate of the squared gradient."""
+    """Decay rate of the running mean of squared gradients; in [0, 1)."""
 
     @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
@@ -77,7 +77,7 @@ class SGD(OptimizerConfig):
 
     type: Literal["sgd"] = "sgd"
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the last step that is kept."""
+    """Momentum: the share of the last update that is added to the next one; in [0, 1)."""
 
     @override
     def build(self, parameters: Sequence[nn.Parameter]) -> Optimizer:

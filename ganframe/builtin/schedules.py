@@ -24,7 +24,7 @@ class _Ramp(ScheduleConfig):
     after_images: int = Field(default=0, ge=0)
     """Images seen when the ramp begins."""
     duration_images: int | None = Field(default=None, ge=1)
-    """Images that the ramp takes; to the end of the run when left out."""
+    """Number of images that the ramp takes; left out, it takes until the end of the run."""
 
     @classmethod
     @override
@@ -36,7 +36,7 @@ class _Ramp(ScheduleConfig):
         return min(self.start, self.end), max(self.start, self.end)
 
     def progress(self, images: int, total: int) -> float:
-        """Return how much of the ramp is done, in [0, 1]."""
+        """Return the share of the ramp, in [0, 1], that is over once `images` of `total` real examples were seen."""
         length = max(total - self.after_images, 1) if self.duration_images is None else self.duration_images
         return min(max((images - self.after_images) / length, 0.0), 1.0)
 
@@ -52,7 +52,7 @@ class Linear(_Ramp):
 
 
 class Cosine(_Ramp):
-    """Half a cosine from `start` to `end`."""
+    """Half a period of a cosine from `start` to `end`."""
 
     paper = "Loshchilov and Hutter 2017, SGDR, eq. 5"
     type: Literal["cosine"] = "cosine"
@@ -63,7 +63,7 @@ class Cosine(_Ramp):
 
 
 class Step(Settings):
-    """One step of a piecewise schedule."""
+    """One constant piece of a piecewise schedule."""
 
     renamed: ClassVar[Mapping[str, str]] = {"images": "after_images"}
 
@@ -74,11 +74,11 @@ class Step(Settings):
 
 
 class Piecewise(ScheduleConfig):
-    """A value that changes in steps."""
+    """A piecewise constant value, which changes at given numbers of images seen."""
 
     type: Literal["piecewise"] = "piecewise"
     steps: tuple[Step, ...] = Field(min_length=1)
-    """The steps, by rising `after_images`; the first must start at 0."""
+    """The constant pieces, in the order of their `after_images`, which must start at 0 and rise."""
 
     @classmethod
     @override

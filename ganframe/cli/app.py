@@ -16,7 +16,7 @@ app = typer.Typer(
     help="Train generative adversarial networks, out of plugins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: the rich one takes as long to import as all the rest
+    rich_markup_mode=None,  # help without rich, whose import takes as long as all others
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (train, sample, interpolate, evaluate, report, export, presets, explain, schema, doctor):

@@ -23,12 +23,12 @@ def presets() -> None:
 def explain(config: ConfigArgument, overrides: SetOption = []) -> None:
     """Show what a config means, before anything trains.
 
-    Players with shapes and parameters, named tensors, contests, terms, turns, and what a step costs.
+    Lists the players with their shapes and parameter counts, named tensors, contests, terms, turns, and step costs.
     """
     from ganframe.config.presets import load
 
     loaded = load(config, overrides)
-    from ganframe.training.explain import explain as explain_experiment  # after the config: imports torch
+    from ganframe.training.explain import explain as explain_experiment  # after the config is read: imports torch
 
     with loaded.document.errors():
         explanation = explain_experiment(loaded.experiment)

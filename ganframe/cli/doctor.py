@@ -14,10 +14,10 @@ from ganframe.plugins.discovery import installed
 
 
 def check_installation() -> Iterator[tuple[bool, str]]:
-    """Yield facts about the installation, each with whether it is fine."""
+    """Yield findings about the installation, each as a pair: whether it is good, and a sentence."""
     yield True, f"Python {sys.version.split()[0]}"
     yield from _check_torch()
-    # Builds of Triton for other platforms are distributed under other names.
+    # Found by its module, because builds of Triton for other platforms have other distribution names.
     suppliers = metadata.packages_distributions().get("triton")
     yield (
         True,

@@ -1,4 +1,4 @@
-"""The entry point of the command line. Only commands import torch.
+"""The entry point of the command line. Importing it does not import torch; the commands that need torch import it.
 
 Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
 """
@@ -18,7 +18,7 @@ from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.discovery import installed
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-"""Errors of a write that may lack the name of the file."""
+"""Error numbers of failed writes. Such an OSError may lack the file name; it is reported, without a traceback."""
 
 
 def main() -> None:

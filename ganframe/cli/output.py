@@ -1,4 +1,4 @@
-"""Printing, and paths of new files, for all commands."""
+"""Printing, and the choice of paths for new files, in all commands."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ganframe.errors import BadInput
 # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
 console = Console(highlight=False, emoji=False)
 wide_console = Console(highlight=False, emoji=False, width=1000)
-"""For tables that are piped, not shown on a terminal: rows stay whole, so that they can be searched."""
+"""The console for tables whose output is piped. It does not break rows into lines, so that rows can be searched."""
 
 
 def print_line(text: str) -> None:
-    """Print plain text as it is: paths stay whole, so that they can be copied or piped."""
+    """Print plain text without markup and line breaks, so that paths in it can be copied or piped."""
     console.print(escape(text), soft_wrap=True)
 
 
@@ -27,10 +27,10 @@ def new_path(path: Path, *suffixes: str) -> Path:
 
     Args:
         path: The path.
-        suffixes: The suffixes that its name may have; any when left out.
+        suffixes: The suffixes that its name may have, where "" allows a name without one; any when left out.
 
     Raises:
-        BadInput: When something exists there, the suffix is another, or the folder cannot be created.
+        BadInput: When something exists at the path, its suffix is not allowed, or its folder cannot be created.
     """
     if suffixes and path.suffix not in suffixes:
         allowed = " or ".join(suffix or "nothing, for a folder" for suffix in suffixes)

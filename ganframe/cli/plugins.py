@@ -14,7 +14,7 @@ from ganframe.plugins.discovery import installed
 
 
 def plugins(context: typer.Context) -> None:
-    """List the installed plugins, and every type with its package, one line and source."""
+    """List the installed plugins, and every component type with its package, summary and publication."""
     if context.invoked_subcommand:
         return
     rows = [
@@ -26,7 +26,7 @@ def plugins(context: typer.Context) -> None:
         )
         for plugin in installed().plugins
     ]
-    # Not as a table, so that lines stay whole and paths can be copied or piped.
+    # Not a rich table, which breaks lines: paths must stay whole, so that they can be copied or piped.
     lines = [("plugin", "package", "version", "loaded from"), *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -49,7 +49,7 @@ def new_plugin(
 ) -> None:
     """Write a new plugin package.
 
-    It installs, passes the conformance kit, and trains.
+    The new package can be installed, passes the conformance kit, and has a preset that trains.
     """
     from ganframe.plugins.scaffold import write_plugin
 

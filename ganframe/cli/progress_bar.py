@@ -14,10 +14,10 @@ from ganframe.training.run_state import Run
 
 
 class ProgressBar:
-    """A bar with images a second, the time left and losses; without a terminal, a line now and then.
+    """A progress bar with images per second, the time left and losses; without a terminal, a line every ten seconds.
 
     Args:
-        console: Where to draw.
+        console: The console on which the bar is drawn.
     """
 
     def __init__(self, console: Console) -> None:
@@ -48,7 +48,7 @@ class ProgressBar:
 
     @hookimpl
     def on_step_end(self, run: Run, scalars: Mapping[str, float]) -> None:
-        """Move the bar, a few times a second."""
+        """Update the bar, at most four times a second; without a terminal, print a line at most every ten seconds."""
         now, total = time.monotonic(), run.experiment.train.total_images
         if now - self._last_update < self._interval and run.images < total:
             return
@@ -69,12 +69,12 @@ class ProgressBar:
 
     @hookimpl
     def on_run_end(self) -> None:
-        """Leave the bar as it is."""
+        """Stop updating the bar, which stays on the terminal as it is."""
         self._progress.stop()
 
 
 def _losses_by_turn(scalars: Mapping[str, float], terms: Collection[str]) -> str:
-    """Return the terms of each turn in a few characters: `discriminator 0.66 0.02  generator 1.63`."""
+    """Return the values of the terms of each turn as one line: `discriminator 0.66 0.02  generator 1.63`."""
     turns: dict[str, list[str]] = {}
     for name, value in scalars.items():
         turn, _, term = name.partition("/")

@@ -19,7 +19,7 @@ def evaluate(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure a run."""
+    """Measure a trained run with metrics."""
     from ganframe.evaluation.metrics import measure_run
 
     for name, value in measure_run(run, metric, seed, device).items():
@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Export a network as weights or as a program.
 
-    A .safetensors file has the weights; a .pt2 file is a program that needs PyTorch alone.
+    A .safetensors file has the weights; a .pt2 file is a program (torch.export) that needs only PyTorch.
     """
     from ganframe.evaluation.export import export as export_player
     from ganframe.evaluation.loaded_run import load

@@ -19,7 +19,7 @@ def sample(
     out: Annotated[Path | None, typer.Option(help="A .png grid, or a folder for one .png a sample.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Draw samples from a run."""
+    """Draw samples from a trained run."""
     from ganframe.evaluation.loaded_run import load
     from ganframe.evaluation.pictures import draw, save_images
 
@@ -43,7 +43,7 @@ def interpolate(
     out: Annotated[Path | None, typer.Option(help="The .png file.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Draw walks between pairs of latents."""
+    """Draw samples at even steps between pairs of latents."""
     from ganframe.evaluation.interpolation import interpolate as interpolate_run
     from ganframe.evaluation.loaded_run import load
     from ganframe.evaluation.pictures import draw

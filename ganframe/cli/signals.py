@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM outside of a run, as exceptions that end a command."""
+"""Turn SIGINT and SIGTERM that come outside of a training run into exceptions that end a command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganframe.errors import Interrupted, RunFailed, Terminated
 
 
 class SignalReceived(BaseException):
-    """A signal that came outside of a run; not an `Exception`, so that no plugin catches it by accident."""
+    """A signal that came outside of a training run; not an `Exception`, so that no plugin catches it by accident."""
 
     def __init__(self, problem: RunFailed) -> None:
         self.problem = problem
@@ -20,7 +20,10 @@ class SignalReceived(BaseException):
 
 @contextlib.contextmanager
 def raise_on_signals() -> Generator[None, None, None]:
-    """Raise `SignalReceived` at SIGINT and SIGTERM while inside, so that cleanup runs and the end is reported."""
+    """Raise `SignalReceived` on SIGINT or SIGTERM inside the `with` block, so that clean-up code still runs.
+
+    Only the main thread can handle signals; in any other thread, this does nothing.
+    """
 
     def raise_received(number: int, _frame: object) -> NoReturn:
         raise SignalReceived(Interrupted("interrupted") if number == signal.SIGINT else Terminated("terminated"))

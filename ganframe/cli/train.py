@@ -60,9 +60,13 @@ def train(
 
 @contextlib.contextmanager
 def _join_processes() -> Generator[contextlib.AbstractContextManager[None]]:
-    """Join the processes that torchrun started, and silence all but the first; yield `fail_together()`."""
+    """Join the processes that torchrun started, and silence all but the first.
+
+    Yields:
+        A context manager, inside which a BadInput of one process ends all of them.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield contextlib.nullcontext()  # a mistake in a config is found before torch is imported
+        yield contextlib.nullcontext()  # without torch, so that a mistake in a config is found before torch is imported
         return
     from ganframe.distributed.process_group import fail_together, process_group
     from ganframe.distributed.shard import is_main_process

@@ -1,6 +1,6 @@
-"""Configs, as users write them: components, kinds, schedules, specs, experiments, YAML. Free of torch.
+"""Configs, as users write them: components, kinds, schedules, specs, experiments, YAML. Does not import torch.
 
-Plugins import from here whatever a module of configs needs.
+A plugin's module of configs imports from here everything that it needs of the core.
 """
 
 from ganframe.config.component import Component

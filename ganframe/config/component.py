@@ -21,22 +21,22 @@ from ganframe.config.validation_errors import validation_error, with_article
 
 
 class Component(Settings):
-    """One configurable part: `type` says which, `build()` makes the live object."""
+    """A configurable part of a run. `type` says which part it is, and `build()` makes the live object."""
 
     kind: ClassVar[str] = ""
-    """The kind of component; set by the kind base."""
+    """The kind of component, such as `loss`; set by the base class of the kind."""
     default_type: ClassVar[str | None] = None
-    """The type of a mapping without a `type`; set by a kind base where one type is usual."""
+    """The type of a mapping without a `type`; set by the base class of a kind in which one type is usual."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names of the type in configs."""
     paper: ClassVar[str] = ""
-    """The source: authors, year, title or equation."""
+    """The publication that the type is from: authors, year, and title, section or equation."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
-        """Return settings with which the conformance kit can build the config.
+        """Return settings with which the conformance kit (`ganframe.testing`) makes a config to test.
 
-        Required fields that hold another component can be left out.
+        Required fields that hold another component can be left out: the kit fills them.
 
         Args:
             folder: An empty folder, in which a data set may write the files that it reads.
@@ -45,7 +45,7 @@ class Component(Settings):
 
     @classmethod
     def type_name(cls) -> str:
-        """Return the value of the `type` literal; empty for a kind base."""
+        """Return the value of the `type` literal; empty for the base class of a kind."""
         field = cls.__pydantic_fields__.get("type")
         return "" if field is None else str(field.default)
 
@@ -62,7 +62,7 @@ class Component(Settings):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Validate a concrete config as itself, and a kind base as the union of the installed types."""
+        """Validate a class with a type by its fields, and the base class of a kind as any of its installed types."""
         if cls.type_name() or not cls.kind:
             return handler(source)
         return core_schema.no_info_plain_validator_function(
@@ -74,7 +74,7 @@ class Component(Settings):
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Represent a kind base by a placeholder, which `ganframe.config.json_schema` replaces by the union."""
+        """Represent the base class of a kind by a placeholder, which `ganframe.config.json_schema` replaces."""
         if cls.type_name() or not cls.kind:
             return handler(schema)
         return {"x-ganframe-kind": cls.kind}

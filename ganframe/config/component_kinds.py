@@ -1,8 +1,8 @@
 """The kinds of components that are neither networks nor terms: games, data sets, augmentations, metrics and others.
 
-A *kind base* (`LossConfig`, `GameConfig`, ...) has no `type`. Used as a field annotation it stands for the union of
-all configs of its kind that the installed packages register: a mapping with a `type`, a bare type name, or an
-instance. Importing this module, or any module that only defines configs, never imports torch.
+The base class of a kind, such as `LossConfig` or `GameConfig`, has no `type`. As the annotation of a field, it stands
+for all configs of its kind that the installed packages register. The field takes a mapping with a `type`, the name of a
+type alone, or an instance. Importing this module, or any module that only defines configs, never imports torch.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConf
 
 
 class GameConfig(Component):
-    """Which networks play, which tensors a batch becomes, and in which turns the networks train."""
+    """The game of a run: its networks, the named tensors that are made from a batch, and the turns of training."""
 
     kind: ClassVar[str] = "game"
     share_round: bool = False
-    """Make the tensors of a step once and share them between its turns: one generator forward pass a step."""
+    """Make the named tensors once for all turns of a step, so that the generator runs once per step."""
 
     def build(self, data: DataSpec) -> Game:
-        """Make the game for data of this shape; its networks are set later.
+        """Make the game for data with these tensors. Its networks are set later, with `set_players`.
 
         Raises:
             BadInput: When the data lacks a tensor that the game needs.
@@ -48,7 +48,7 @@ class DatasetConfig(Component):
     kind: ClassVar[str] = "dataset"
 
     def spec(self) -> DataSpec:
-        """Return the tensors of one example, without reading all data.
+        """Return the spec of each tensor of an example, by name, without reading the whole data set.
 
         Raises:
             BadInput: When the data is missing or cannot be read.
@@ -56,7 +56,7 @@ class DatasetConfig(Component):
         raise NotImplementedError
 
     def build(self) -> Dataset:
-        """Open the data.
+        """Open the data set.
 
         Raises:
             BadInput: When the data is missing or cannot be read.
@@ -64,7 +64,7 @@ class DatasetConfig(Component):
         raise NotImplementedError
 
     def held_out(self) -> DatasetConfig | None:
-        """Return the data set of held-out examples of the same source; None if it has none."""
+        """Return the config of a data set with the held-out examples of the same source; None if there are none."""
         return None
 
 
@@ -73,23 +73,24 @@ class AugmentationConfig(Component):
 
     kind: ClassVar[str] = "augmentation"
     identity_settings: ClassVar[Mapping[str, Any]] = {}
-    """Settings at which the augmentation is the identity."""
+    """Settings with which the augmentation leaves every sample unchanged. The conformance kit tests this."""
     contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the contests whose discriminators see changed samples; all of the game's when left out."""
+    """Names of the contests whose discriminators see changed samples; all contests of the game when left out."""
 
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
-        """Refuse a game or losses that do not go with the augmentation.
+        """Refuse a game or losses with which the augmentation cannot be used.
 
         Args:
-            game: The game, before its networks are built; what is augmented is the `sample` of a discriminator's spec.
+            game: The game, before its networks are built. The augmentation is given samples of the shapes that
+                `game.discriminator_inputs()` lists.
             losses: The losses of the run.
 
         Raises:
-            BadInput: With the path of the setting, from this config on.
+            BadInput: When the augmentation cannot be used; its `path` is that of a setting, relative to this config.
         """
 
     def build(self) -> nn.Module:
-        """Make the augmentation: a `protocols.Augmentation`."""
+        """Make the augmentation, which follows the protocol `ganframe.game.protocols.Augmentation`."""
         raise NotImplementedError
 
 
@@ -102,7 +103,7 @@ class MetricConfig(Component):
 
     @classmethod
     def example_data(cls) -> DatasetConfig | None:
-        """Return data for the conformance kit to measure; labelled images when None."""
+        """Return the data set that the conformance kit measures; None for the labelled images of the kit."""
         return None
 
     def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -110,7 +111,7 @@ class MetricConfig(Component):
         return {name: batch[name] if name in batch else batch["real"] for name in self.tensors()}
 
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """Return the bounds of each result for perfect samples."""
+        """Return the lowest and highest value that each result may have for `perfect_samples`, by the result's name."""
         return {}
 
     def tensors(self) -> tuple[str, ...]:
@@ -118,7 +119,7 @@ class MetricConfig(Component):
         raise NotImplementedError
 
     def build(self, data: DatasetConfig) -> protocols.Metric:
-        """Make a metric over this data, with no examples yet."""
+        """Make the metric for this data set; no examples have been added to it yet."""
         raise NotImplementedError
 
 
@@ -165,7 +166,7 @@ class LoggerConfig(Component):
     kind: ClassVar[str] = "logger"
 
     def build(self) -> object:
-        """Make an object with `ganframe.hookimpl` methods for the life of a run."""
+        """Make an object whose methods marked with `ganframe.hookimpl` are called during a run."""
         raise NotImplementedError
 
 
@@ -178,21 +179,21 @@ class OptimizerConfig(Component):
     """Learning rate; a number or a schedule."""
 
     def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:
-        """Make the optimizer over these parameters."""
+        """Make the optimizer of these parameters."""
         raise NotImplementedError
 
     @classmethod
     def default(cls) -> OptimizerConfig:
-        """Return the optimizer of a turn for which a config names none."""
+        """Return the config of the optimizer of a turn for which an experiment names none."""
         return cast(OptimizerConfig, cls.from_value({}))
 
     def is_scheduled(self) -> bool:
-        """Return whether a setting follows a schedule, so that `settings` is read before each step."""
+        """Return whether any setting is a schedule. If so, the trainer calls `settings` before each optimizer step."""
         values = (each for _, value in self for each in (value if isinstance(value, tuple) else (value,)))
         return any(isinstance(each, ScheduleConfig) for each in values)
 
     def settings(self, images: int, total: int) -> dict[str, Any]:
-        """Return the values of the parameter group once `images` of `total` were seen."""
+        """Return the values of the parameter group after `images` of the `total` real examples of a run were seen."""
         return {"lr": value_at(self.lr, images, total)}
 
 
@@ -213,4 +214,4 @@ KINDS: tuple[type[Component], ...] = (
     BalancerConfig,
     ScheduleConfig,
 )
-"""All kind bases, in the order of listings."""
+"""The base class of every kind, in the order in which kinds are listed."""

@@ -1,4 +1,4 @@
-"""Config files that know the line and column of each of their values, for errors."""
+"""Config files with the line and column of each value, so that errors can name them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganframe.config.yaml import (
 from ganframe.errors import BadInput, ConfigPath, dotted
 
 SHOWN = 200
-"""Characters of a wrong value that a message shows at most."""
+"""Maximum number of characters of a wrong value that an error message shows."""
 
 
 @dataclass
@@ -28,8 +28,8 @@ class Document:
 
     Attributes:
         file: The file.
-        data: The values.
-        overrides: The `--set` arguments by path.
+        data: The values, as mappings and lists of ruamel.yaml, which know their positions in the file.
+        overrides: The `--set` arguments, by the path of the setting that each changes.
     """
 
     file: Path
@@ -37,7 +37,7 @@ class Document:
     overrides: dict[ConfigPath, str] = field(default_factory=dict[ConfigPath, str])
 
     def locate(self, path: ConfigPath) -> tuple[str, ConfigPath]:
-        """Return the position of the deepest value on a path that the document has, and the path to it."""
+        """Return the position and the path of the deepest value on `path` that the document has."""
         node, place, kept = self.data, f"{self.file}:1:1" if self.data else str(self.file), list[str | int]()
         for name in path:
             key = _written_key(node, name)
@@ -46,13 +46,13 @@ class Document:
             elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
                 place = self._place(node, key, tuple(kept)) or place
             else:
-                continue  # a missing key, or a part that validation adds, such as the branch of a union
+                continue  # a missing key, or a part of the path that pydantic adds, such as the branch of a union
             node = cast(Any, node[key])
             kept.append(key)
         return place, tuple(kept)
 
     def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: ConfigPath) -> str | None:
-        """Return where a value was given; None if it was not, such as the `type` of a shorthand."""
+        """Return where a value was written; None if it was not, such as the `type` where a type name stands alone."""
         path = (*outer, key)
         for given, override in self.overrides.items():
             inside, around = path[: len(given)] == given, given[: len(path)] == path
@@ -63,7 +63,11 @@ class Document:
 
     @contextmanager
     def errors(self) -> Generator[None, None, None]:
-        """Add the position in this document to every config error raised inside."""
+        """Add the position in this document to every config error that is raised inside the `with` block.
+
+        Raises:
+            BadInput: In place of a pydantic ValidationError or of a BadInput that has a `path`.
+        """
         try:
             yield
         except ValidationError as problem:
@@ -88,14 +92,14 @@ class Document:
 
 
 def _written_key(node: Any, name: str | int) -> str | int:
-    """Return a setting's name as the document has it, which may be a former one."""
+    """Return the name that the document uses for a setting; it may be a former name."""
     if not isinstance(node, CommentedMap) or not isinstance(name, str) or name in node:
         return name
     return next((key for key in sorted(synonyms(name)) if key in node), name)
 
 
 def _marks(node: CommentedMap | CommentedSeq) -> dict[str | int, list[int]]:
-    """Return line and column of each key that stands in the file, counted from 0."""
+    """Return the line and column, from 0, of each key of `node` that was read from the file."""
     return node.lc.data or {}
 
 
@@ -116,12 +120,12 @@ _NEEDED_BY_CODE = {code: needed for needed, codes in _NEEDED.items() for code in
 
 
 def _rephrase(error: Any) -> str:
-    """Rephrase a pydantic error."""
+    """Return the message of a pydantic error in the words of ganframe."""
     code = str(error["type"])
     if code == "missing":
         return "this setting is missing" if isinstance(error["loc"][-1], str) else "this list is too short"
     if code in ("missing_type", "unknown_setting", "unknown_type", "wrong_kind"):
-        return str(error["msg"])  # written by us, complete
+        return str(error["msg"])  # a message of ganframe, which needs no rephrasing
     if code in _NEEDED_BY_CODE:
         return f"this has to be {_NEEDED_BY_CODE[code]}{_given(error['input'])}"
     if code in ("too_long", "too_short"):
@@ -153,7 +157,7 @@ def read_document(file: Path) -> Document:
     """Parse a YAML file that holds a mapping.
 
     Raises:
-        BadInput: When it cannot be read or parsed, or has tags that make objects.
+        BadInput: When the file cannot be read or parsed, holds no mapping, or has YAML tags that make Python objects.
     """
     try:
         with file.open(encoding="utf-8") as stream:

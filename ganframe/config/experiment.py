@@ -1,4 +1,4 @@
-"""The config of a whole run. Whether its parts fit together is checked when they are assembled."""
+"""The config of a whole run. Whether its components fit together is checked when they are built, not here."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 
 
 class Ema(Settings):
-    """Exponential moving average of the generators' weights, used for every picture and metric."""
+    """Exponential moving average of the weights of all players but discriminators; every picture and metric uses it."""
 
     half_life_images: float = Field(gt=0)
-    """Images after which the share of a past weight in the average has halved."""
+    """Number of images seen after which the share of past weights in the average has halved."""
 
 
 class Train(Settings):
@@ -38,20 +38,22 @@ class Train(Settings):
     }
 
     total_images: PositiveInt
-    """Real examples of the whole run; it ends with the step that reaches them."""
+    """Number of real examples in the whole run. The run ends with the step that reaches this number."""
     batch_size: PositiveInt = 64
-    """Examples in one forward pass, shared equally by all devices, so that the number of devices changes no result."""
+    """Number of examples in one forward pass, over all devices, which share them equally. So the number of devices
+    changes no result."""
     gradient_accumulation_steps: PositiveInt = 1
-    """Forward and backward passes whose gradients are averaged into one optimizer step."""
+    """Number of forward and backward passes whose gradients are averaged for one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 on devices with native bf16, else
     fp32."""
     compile: bool = False
     """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those
-    with a gradient penalty, run uncompiled: with `every: 16` that is one in sixteen."""
+    with a gradient penalty, run uncompiled: with a penalty that has `every: 16`, that is one turn in sixteen."""
     fsdp: bool = False
     """Shard parameters, gradients and optimizer state over all devices (FSDP), for networks that do not fit on one.
-    Turns that differentiate through a player, such as those with a gradient penalty, gather it for their duration."""
+    During turns that differentiate through a player, such as those with a gradient penalty, each device has all
+    parameters."""
     channels_last: bool = False
     """Keep images and convolution weights in channels-last memory order."""
     ema: Ema | None = None
@@ -59,37 +61,37 @@ class Train(Settings):
     device: str = "auto"
     """A torch device, or `auto`: CUDA if available, else the CPU."""
     on_nonfinite: Literal["stop", "rollback"] = "stop"
-    """Reaction to a loss or gradient that is not finite: end the run, or go back to the last checkpoint and go on with
-    the data in another order."""
+    """Reaction to a loss or gradient that is not finite: `stop` ends the run, `rollback` goes back to the last
+    checkpoint and continues with the data in another order."""
     max_rollbacks: int = Field(default=3, ge=1)
-    """Rollbacks of a run before it ends."""
+    """Maximum number of rollbacks in a run; the next number that is not finite ends the run."""
     workers: int = Field(default=0, ge=0)
-    """Loader processes; 0 loads in the training process."""
+    """Number of processes that load data; with 0 the training process loads it."""
 
 
 class Evaluate(Settings):
     """Which metrics to measure, and how often."""
 
     metrics: Annotated[tuple[MetricConfig, ...], AfterValidator(non_empty)]
-    """The metrics, each over its own samples."""
+    """The metrics, each measured over the number of examples that its `samples` says."""
     every_images: PositiveInt | None = None
-    """Images between measurements; only at the end when left out."""
+    """Number of images seen between measurements. When left out, metrics are measured only at the end of the run."""
 
 
 class Snapshot(Settings):
     """Pictures of samples while training."""
 
     every_images: PositiveInt | None = None
-    """Images between pictures; a tenth of the run when left out."""
+    """Number of images seen between pictures; a tenth of the run when left out."""
     count: PositiveInt = 100
-    """Examples in a picture."""
+    """Number of examples in a picture."""
 
 
 class Checkpoint(Settings):
     """When to save the state of the run."""
 
     every_images: PositiveInt | None = None
-    """Images between checkpoints; a tenth of the run when left out."""
+    """Number of images seen between checkpoints; a tenth of the run when left out."""
     keep: PositiveInt = 2
     """Number of checkpoints that are kept, the latest ones."""
 
@@ -98,7 +100,7 @@ class Experiment(Settings):
     """Everything that defines a run: the same config and seed give the same weights."""
 
     summary: str = ""
-    """One line for listings."""
+    """One line that describes the config in listings."""
     game: GameConfig
     """The game: its networks, named tensors, contests and turns."""
     losses: tuple[LossConfig, ...] = ()
@@ -106,7 +108,7 @@ class Experiment(Settings):
     regularizers: tuple[RegularizerConfig, ...] = ()
     """All other terms, summed with their weights."""
     augmentations: tuple[AugmentationConfig, ...] = ()
-    """Changes to what discriminators see, in order."""
+    """Changes to every sample before a discriminator sees it, applied in this order."""
     data: DatasetConfig
     """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
@@ -122,7 +124,7 @@ class Experiment(Settings):
     snapshot: Snapshot = Snapshot()
     """Pictures of samples while training."""
     checkpoint: Checkpoint = Checkpoint()
-    """When to save the state."""
+    """When to save the state of the run."""
     loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)
     """Receivers of scalars and pictures."""
     seed: int = Field(default=0, ge=0)

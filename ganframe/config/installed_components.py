@@ -1,7 +1,7 @@
-"""The installed components and presets, as configs ask for it.
+"""How configs look up the installed components and presets.
 
-Configs stand below the plugin host. When `ganframe` is imported, the host hands in the function that finds what is
-installed.
+`ganframe.plugins` finds what is installed and imports the modules of configs, so these cannot import it in turn. In
+place of an import, `ganframe` sets `find_installed` to a function of `ganframe.plugins`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class InstalledComponents(Protocol):
 
     @property
     def presets(self) -> Mapping[str, tuple[Path, str]]:
-        """The file and the package of each preset, by name."""
+        """The file of each preset and the package that supplies it, by the preset's name."""
         ...
 
     def find_type(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class of a type or alias; where there is none, a sentence that says what to do."""
+        """Return the config class with a type name or alias; if there is none, an error message with what to do."""
         ...
 
     def type_names(self, kind: str) -> Sequence[str]:
@@ -40,4 +40,4 @@ class InstalledComponents(Protocol):
 
 
 find_installed: Callable[[], InstalledComponents]
-"""Finds what is installed; set when `ganframe` is imported."""
+"""The function that returns the installed components and presets; set when `ganframe` is imported."""

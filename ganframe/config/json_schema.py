@@ -1,4 +1,4 @@
-"""The JSON schema of configs over all installed components, for completion and checks in editors."""
+"""The JSON schema of configs with all installed components, with which editors complete and check configs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def json_schema() -> dict[str, Any]:
         name = f"{cls.kind}/{cls.type_name()}"
         schema = cls.model_json_schema(ref_template=_reference(f"{name}/{{model}}"))
         definitions |= {f"{name}/{model}": each for model, each in schema.pop("$defs", {}).items()}
-        # The branches differ by their `type`, so a mapping has to give it.
+        # Only the `type` tells the alternatives of a kind apart, so a mapping has to give it.
         schema["required"] = ["type", *schema.get("required", [])]
         schema["properties"]["type"] = {"enum": [cls.type_name(), *cls.aliases]}
         schema["description"] = f"{cls.summary()} ({package})"
         definitions[name] = schema
         shorthands = ({"const": each, "description": schema["description"]} for each in (cls.type_name(), *cls.aliases))
         branches[cls.kind] += [{"$ref": _reference(name)}, *shorthands]
-    # Without an installed type no value fits the kind.
+    # If no type of a kind is installed, no value is valid for it: `not: {}`.
     definitions |= {kind: {"anyOf": found} if found else {"not": {}} for kind, found in branches.items()}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
     return cast(dict[str, Any], _resolved(schema))
@@ -37,7 +37,7 @@ def _reference(name: str) -> str:
 
 
 def _resolved(node: Any) -> Any:
-    """Replace each placeholder by the definition of its kind."""
+    """Replace each placeholder by a reference to the definition of its kind."""
     if isinstance(node, list):
         return [_resolved(each) for each in cast(list[Any], node)]
     if not isinstance(node, dict):

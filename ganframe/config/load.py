@@ -27,10 +27,10 @@ def load_experiment(file: Path, overrides: Sequence[str] = ()) -> Loaded:
 
     Args:
         file: A YAML file.
-        overrides: `a.b=c` each: a dotted path and a YAML value.
+        overrides: Settings to override, each as `a.b=c`: a dotted path and a YAML value.
 
     Raises:
-        BadInput: With the place of everything that is wrong.
+        BadInput: When the config is not valid. The message names the place of each mistake.
     """
     document = read_document(file)
     for override in overrides:

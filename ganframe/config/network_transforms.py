@@ -1,5 +1,5 @@
 """Networks built from other networks, nested in configs as `{type: spectral-norm, of: {type: patchgan}}`."""
-# A transform can do what its inner network can: the class variables of other configs are properties here.
+# Class variables of the base classes are properties here, because their values are those of the network in `of`.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 class DiscriminatorTransform(DiscriminatorConfig):
-    """A discriminator built from another one; it has the capabilities of the other, unless it overrides them."""
+    """A discriminator built from another one, `of`. Properties are those of `of` unless a subclass overrides them."""
 
     of: DiscriminatorConfig
     """The discriminator to change."""
 
     @property
     def conditional(self) -> bool:
-        """Whether the inner network can take a condition."""
+        """Whether the network can take a condition."""
         return self.of.conditional
 
     @property
     def provides(self) -> frozenset[str]:
-        """Outputs of the inner network beside logits."""
+        """Names of the outputs, other than logits, that the network gives: `features`, `class_logits`."""
         return self.of.provides
 
     @property
     def supports_double_backward(self) -> bool:
-        """Whether a gradient penalty can be differentiated through the network."""
+        """Whether the network has second derivatives, which training with a gradient penalty needs."""
         return self.of.supports_double_backward
 
     @property
@@ -44,56 +44,54 @@ class DiscriminatorTransform(DiscriminatorConfig):
         return self.of.batch_coupled
 
     @override
-    def heads(self) -> tuple[str, ...]:
-        return self.of.heads()
-
-    @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         with within("of"):
             network = self.of.build(sample=sample, condition=self.inner_condition(condition))
         return _remembering(self.change(network, sample=sample, condition=condition), self.of, network)
 
     def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
-        """Return the condition of the inner discriminator: that of the game, unless the transform keeps it.
+        """Return the spec of the condition that the discriminator in `of` is built for: by default `condition`.
+
+        A transform that uses the condition itself, and hides it from that discriminator, returns None.
 
         Args:
-            condition: The condition of one sample; None for an unconditional network.
+            condition: The spec of the condition of one sample; None for an unconditional network.
         """
         return condition
 
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:
-        """Make the new discriminator from the live one, which may be changed in place.
+        """Make the new discriminator from `network`, which may be changed in place.
 
         Args:
             network: The discriminator that was built from `of`.
-            sample: What it is given.
-            condition: The condition of one sample; None for an unconditional network.
+            sample: The spec of one sample that both discriminators are given: one tensor, or several together.
+            condition: The spec of the condition of one sample; None for an unconditional network.
 
         Raises:
-            BadInput: When the network cannot be changed so.
+            BadInput: When the transform cannot be applied to `network`.
         """
         raise NotImplementedError
 
 
 class GeneratorTransform(GeneratorConfig):
-    """A generator built from another one; it has the capabilities of the other, unless it overrides them."""
+    """A generator built from another one, `of`. Properties are those of `of` unless a subclass overrides them."""
 
     of: GeneratorConfig
     """The generator to change."""
 
     @property
     def starts_from(self) -> GeneratorInput:
-        """Whether the network takes a latent, or a sample of another domain."""
+        """The input of the network: a latent, or a sample of another domain, as in image translation."""
         return self.of.starts_from
 
     @property
     def conditional(self) -> bool:
-        """Whether the inner network can take a condition."""
+        """Whether the network can take a condition."""
         return self.of.conditional
 
     @property
     def provides(self) -> frozenset[str]:
-        """Methods of the inner network beside `forward`."""
+        """Names of the methods of the built network, other than `forward`, that terms may call."""
         return self.of.provides
 
     @override
@@ -108,32 +106,36 @@ class GeneratorTransform(GeneratorConfig):
     def change(
         self, network: nn.Module, *, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None
     ) -> nn.Module:
-        """Make the new generator from the live one, which may be changed in place.
+        """Make the new generator from `network`, which may be changed in place.
 
-        One that starts from a latent must have `latent_shape`, as the other has.
+        If it starts from a latent, the new generator must have the attribute `latent_shape`, as `network` has.
 
         Args:
             network: The generator that was built from `of`.
-            output: One sample to be made.
-            source: One sample to start from; None where the network starts from a latent.
-            condition: The condition of one sample; None for an unconditional network.
+            output: The spec of one sample that the generator makes.
+            source: The spec of the sample that the generator starts from; None if it starts from a latent.
+            condition: The spec of the condition of one sample; None for an unconditional network.
 
         Raises:
-            BadInput: When the network cannot be changed so.
+            BadInput: When the transform cannot be applied to `network`.
         """
         raise NotImplementedError
 
 
 _BUILT_FROM = "built_from_networks"
-"""The attribute of a network in which the networks that it was built from are kept."""
+"""Name of the attribute in which a network keeps the networks that it was built from."""
 
 
 def built_from(network: nn.Module) -> Sequence[tuple[GeneratorConfig | DiscriminatorConfig, nn.Module]]:
-    """Return the networks that a network was built from, innermost first, with their configs; empty for a plain one."""
+    """Return the networks that transforms built a network from, innermost first, each with its config.
+
+    Empty if no transform built the network.
+    """
     return getattr(network, _BUILT_FROM, ())
 
 
 def _remembering(changed: nn.Module, config: GeneratorConfig | DiscriminatorConfig, network: nn.Module) -> nn.Module:
-    # In a tuple, so that it is no submodule: a network that was changed in place would contain itself.
+    # In a tuple, because `nn.Module` would register a bare network as a submodule of `changed`, which may be the same
+    # network, changed in place.
     setattr(changed, _BUILT_FROM, (*built_from(network), (config, network)))
     return changed

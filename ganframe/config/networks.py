@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 from ganframe.config.component import Component
 
 GeneratorInput = Literal["latent", "sample"]
-"""The input of a generator: random numbers, or a sample of another domain."""
+"""The input of a generator: `latent` is random numbers, `sample` is a sample of another domain."""
 
 
 class GeneratorConfig(Component):
@@ -20,24 +20,24 @@ class GeneratorConfig(Component):
 
     kind: ClassVar[str] = "generator"
     starts_from: ClassVar[GeneratorInput] = "latent"
-    """Whether the network takes a latent, or a sample of another domain."""
+    """The input of the network: a latent, or a sample of another domain, as in image translation."""
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
     provides: ClassVar[frozenset[str]] = frozenset()
-    """Methods of the live network beside `forward` that terms may call, such as `log_prob`."""
+    """Names of the methods of the built network, other than `forward`, that terms may call, such as `log_prob`."""
 
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """Make the network: a `protocols.Generator`.
+        """Make the network, which follows the protocol `ganframe.game.protocols.Generator`.
 
         Args:
-            output: One sample to be made.
-            source: One sample to start from; None where the network starts from a latent.
-            condition: The condition of one sample; None for an unconditional network.
+            output: The spec of one sample that the network makes.
+            source: The spec of the sample that the network starts from; None if it starts from a latent.
+            condition: The spec of the condition of one sample; None for an unconditional network.
 
         Raises:
-            BadInput: When the network cannot have such an output.
+            BadInput: When the network cannot take or make tensors of these shapes.
         """
         raise NotImplementedError
 
@@ -49,25 +49,21 @@ class DiscriminatorConfig(Component):
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
     provides: ClassVar[frozenset[str]] = frozenset()
-    """Outputs beside logits: `features`, `class_logits`."""
+    """Names of the outputs, other than logits, that the network gives: `features`, `class_logits`."""
     supports_double_backward: ClassVar[bool] = True
-    """Whether a gradient penalty can be differentiated through the network."""
+    """Whether the network has second derivatives, which training with a gradient penalty needs."""
     batch_coupled: ClassVar[bool] = False
     """Whether the output for one sample depends on the rest of the batch."""
 
-    def heads(self) -> tuple[str, ...]:
-        """Return the names of the heads of logits, such as one for each scale; empty for a single head."""
-        return ()
-
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """Make the network: a `protocols.Discriminator`.
+        """Make the network, which follows the protocol `ganframe.game.protocols.Discriminator`.
 
         Args:
-            sample: What it is given: one tensor, or several together.
-            condition: The condition of one sample; None for an unconditional network.
+            sample: The spec of one sample that the network is given: one tensor, or several together.
+            condition: The spec of the condition of one sample; None for an unconditional network.
 
         Raises:
-            BadInput: When the network does not fit the sample.
+            BadInput: When the network cannot take tensors of these shapes.
         """
         raise NotImplementedError
 
@@ -78,7 +74,7 @@ class EncoderConfig(Component):
     kind: ClassVar[str] = "encoder"
 
     def build(self) -> nn.Module:
-        """Make the network: a `protocols.Encoder`.
+        """Make the network, which follows the protocol `ganframe.game.protocols.Encoder`.
 
         Raises:
             BadInput: When its weights are missing or damaged.

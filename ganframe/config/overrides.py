@@ -1,4 +1,4 @@
-"""`--set a.b=c`: override one value of a document."""
+"""`--set a.b=c`: override one value of a config document."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def apply_override(document: Document, override: str) -> None:
     """Apply one `--set a.b=c` to a document.
 
     Raises:
-        BadInput: When it is malformed, or names no place in the document.
+        BadInput: When the override is not `a.b=c` with a YAML value, or its path does not fit the mappings and lists of
+            the document.
     """
     place = override_place(override)
     name, equals, text = override.partition("=")
@@ -50,7 +51,7 @@ def apply_override(document: Document, override: str) -> None:
 
 
 def _key(node: CommentedMap | CommentedSeq, part: str, path: ConfigPath, place: str) -> str | int:
-    """Return a part of a dotted name as the key of a mapping or the index of a list."""
+    """Return the key of a mapping, or the index of a list entry, that one part of a dotted name stands for."""
     if isinstance(node, CommentedMap):
         if part.isdecimal():
             remedy = f"Give the whole list: --set '{dotted(path)}=[...]'."

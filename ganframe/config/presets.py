@@ -1,4 +1,4 @@
-"""Configs by file or by the name of a preset."""
+"""Find and read configs, by their file or by the name of a preset."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from ganframe.errors import BadInput
 
 
 def find_config(name: str) -> Path:
-    """Return the file of a config: a path, or the name of an installed preset.
+    """Return the path of a config file.
+
+    Args:
+        name: The path itself, or the name of an installed preset.
 
     Raises:
-        BadInput: When there is neither, with the name that was probably meant.
+        BadInput: When there is neither such a file nor such a preset. The error suggests a preset with a similar name.
     """
     path = Path(name)
     if path.is_file():
@@ -35,14 +38,14 @@ def find_config(name: str) -> Path:
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Loaded:
-    """Read a config file or a preset, with the positions of its values.
+    """Read a config file or a preset, and keep the line and column of each value for error messages.
 
     Args:
         name: A path or the name of a preset.
-        overrides: `a.b=c` each: a dotted path and a YAML value.
+        overrides: Settings to override, each as `a.b=c`: a dotted path and a YAML value.
 
     Raises:
-        BadInput: With the place of what is wrong.
+        BadInput: When the config is not found or not valid. The message names the place of each mistake.
     """
     return load_experiment(find_config(name), overrides)
 
@@ -52,15 +55,15 @@ def load_config(name: str, *overrides: str) -> Experiment:
 
     Args:
         name: A path or the name of a preset.
-        overrides: `a.b=c` each: a dotted path and a YAML value.
+        overrides: Settings to override, each as `a.b=c`: a dotted path and a YAML value.
 
     Raises:
-        BadInput: With the place of what is wrong.
+        BadInput: When the config is not found or not valid. The message names the place of each mistake.
     """
     return load(name, overrides).experiment
 
 
 def summaries() -> list[tuple[str, str, str]]:
-    """Return name, summary and package of every installed preset, by name."""
+    """Return name, summary and package of every installed preset, sorted by name."""
     found = sorted(installed_components.find_installed().presets.items())
     return [(name, str(read_document(path).data.get("summary", "")), package) for name, (path, package) in found]

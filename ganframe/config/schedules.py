@@ -26,7 +26,7 @@ class ScheduleConfig(Component):
     kind: ClassVar[str] = "schedule"
 
     def at(self, images: int, total: int) -> float:
-        """Return the value once `images` of `total` real examples were seen."""
+        """Return the value after `images` of the `total` real examples of a run were seen."""
         raise NotImplementedError
 
     def extremes(self) -> tuple[float, float]:
@@ -42,17 +42,17 @@ Scheduled = Annotated[
     Annotated[FiniteFloat, Tag("number")] | Annotated[ScheduleConfig, Tag("schedule")],
     Discriminator(_scheduled_tag),
 ]
-"""A number, or a schedule of numbers."""
+"""The type of a setting that is a number, or a schedule of that number."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds of a scheduled number: `Annotated[Scheduled, Bounds(ge=0)]`.
+    """Bounds of a setting that is a number or a schedule: `Annotated[Scheduled, Bounds(ge=0)]`.
 
     Attributes:
-        ge: The lowest value.
-        le: The highest value.
-        lt: What every value is below.
+        ge: The lowest allowed value.
+        le: The highest allowed value.
+        lt: A bound that every value must be below.
     """
 
     ge: float = -math.inf
@@ -60,7 +60,7 @@ class Bounds:
     lt: float = math.inf
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Check the bounds after the number or schedule itself."""
+        """Check the bounds after pydantic has validated the number or schedule itself."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def _check(self, value: float | ScheduleConfig) -> float | ScheduleConfig:
@@ -75,19 +75,19 @@ class Bounds:
 
 
 def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> float:
-    """Return the value of a scheduled setting once `images` of `total` were seen."""
+    """Return the value of a number or schedule after `images` of the `total` real examples of a run were seen."""
     return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
 
 
 def scheduled_settings(config: Component) -> dict[str, ScheduleConfig]:
-    """Return the settings of a config that follow a schedule, by name."""
+    """Return the schedules among the settings of a config, by the setting's name."""
     return {name: value for name, value in config if isinstance(value, ScheduleConfig)}
 
 
 def initial_value(scheduled: float | ScheduleConfig) -> float:
-    """Return the initial value of a scheduled setting, which `build` gives to the live object.
+    """Return the value of a number or schedule at the start of a run, which `build` gives to the live object.
 
-    Where the setting is a schedule, the trainer sets the live object's attribute of the setting's name to the value
-    of each step before the step is taken.
+    If the setting is a schedule, the live object must have an attribute with the setting's name. Before each step, the
+    trainer sets that attribute to the value of the schedule.
     """
     return value_at(scheduled, 0, 1)

@@ -1,4 +1,4 @@
-"""The base of every config: frozen, documented by its fields, and strict about unknown keys."""
+"""The base class of every config. Configs are frozen, refuse unknown keys, and describe fields by their docstrings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ganframe.config.validation_errors import error_detail
 
 
 class Settings(BaseModel):
-    """A frozen model that refuses unknown keys; field docstrings are its manual."""
+    """A frozen pydantic model that refuses unknown keys. The docstrings of its fields are the manual for users."""
 
-    # Deferred: to list types, as `--help` does, nothing has to be validated.
+    # `defer_build`: commands that validate no config, such as `--help`, do not wait until pydantic has built schemas.
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True, allow_inf_nan=False
     )
 
     renamed: ClassVar[Mapping[str, str]] = {}
-    """Former names of settings, each with its present one; configs may still use them."""
+    """Present names of settings, by their former names. Configs may still use the former names."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -31,7 +31,7 @@ class Settings(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _check_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Translate former keys, and refuse unknown ones with the setting that was probably meant."""
+        """Replace former names by present ones. Refuse unknown keys, and suggest the setting that was meant."""
         if not isinstance(value, Mapping):
             return handler(value)
         given = cast(Mapping[Any, Any], value)
@@ -64,13 +64,13 @@ _present_names: dict[str, set[str]] = {}
 
 
 def synonyms(key: str) -> set[str]:
-    """Return all names of the setting that a key may stand for, present and former ones."""
+    """Return `key` and, over all settings classes, its present names and its former names."""
     formers = {former for former, present in _present_names.items() if key in present}
     return {key} | _present_names.get(key, set()) | formers
 
 
 def _close(key: str, cls: type[Settings]) -> str | None:
-    """Return the setting that an unknown key was probably meant to be."""
+    """Return the setting that an unknown key was probably meant to be; None if none has a similar name."""
     found = difflib.get_close_matches(key, [*cls.__pydantic_fields__, *cls.renamed], 1)
     return cls.renamed.get(found[0], found[0]) if found else None
 

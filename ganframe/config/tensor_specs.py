@@ -1,4 +1,4 @@
-"""The shapes of named tensors, known before data is read and without torch."""
+"""The shapes of named tensors, which are known before data is read and torch is imported."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One example of a named tensor, without the batch axis.
+    """The shape and meaning of one example of a named tensor, without the batch axis.
 
     Attributes:
         shape: `(C, H, W)` for an image in [-1, 1], `(D,)` for a vector, `()` for a class label.
-        classes: For a class label: how many there are; labels run from 0 to `classes - 1`.
+        classes: Number of classes of a class label, which is from 0 to `classes - 1`; None for any other tensor.
     """
 
     shape: tuple[int, ...]
@@ -27,13 +27,13 @@ class TensorSpec:
 
 
 SampleSpec = TensorSpec | tuple[TensorSpec, ...]
-"""The sample of a discriminator: one tensor, or several that belong together."""
+"""The spec of a sample that a discriminator is given: one tensor, or several that belong together."""
 
 
 DataSpec = Mapping[str, TensorSpec]
-"""The tensors of a data set: a spec for each name."""
+"""The specs of the tensors of a data set, by name."""
 
 
 def parts(sample: SampleSpec) -> tuple[TensorSpec, ...]:
-    """Return the tensors of a sample, also when it is just one."""
+    """Return the specs of the tensors of a sample, as a tuple even if there is only one."""
     return sample if isinstance(sample, tuple) else (sample,)

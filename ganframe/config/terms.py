@@ -16,24 +16,24 @@ from ganframe.config.schedules import Scheduled, value_at
 ZeroCase = Literal[
     "tensors are equal", "samples are equal", "discriminator is constant", "discriminator gradient has norm one"
 ]
-"""Cases in which a regularizer may vanish: all tensors that it reads are the same; the samples of a batch are all the
-same; the discriminator's logits are constant; their gradient has norm 1 everywhere."""
+"""Cases in which a regularizer may be 0 by theory: all tensors that it reads are equal; all samples of a batch are
+equal; the discriminator's logits are constant; the gradient of the logits by the sample has norm 1 everywhere."""
 
 
 def non_empty(names: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Reject an empty list."""
+    """Return `names`; refuse an empty tuple with a ValueError."""
     if not names:
         raise ValueError("name at least one here, or leave this out")
     return names
 
 
 class LabelPolicyConfig(Component):
-    """A change to the targets that the discriminator is trained towards."""
+    """A change to the targets towards which a discriminator is trained."""
 
     kind: ClassVar[str] = "label policy"
 
     def build(self) -> protocols.LabelPolicy:
-        """Make the policy."""
+        """Make the label policy."""
         raise NotImplementedError
 
 
@@ -41,21 +41,22 @@ class TermConfig(Component):
     """Something that adds a scalar to the objective of a turn."""
 
     weight: Scheduled = 1.0
-    """Factor of the term in the objective; a number or a schedule."""
+    """Factor by which the term is multiplied in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
-    """Interval k of a lazy term: it joins each k-th turn only, with its weight times k."""
+    """Interval k of a lazy term: the term joins only each k-th turn, with k times its weight."""
     turns: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the turns that the term joins; by default those of a regularizer's side, or of a loss's contests."""
+    """Names of the turns that the term joins. When left out, a loss joins the turns of its contests, and a regularizer
+    those of the discriminators, of the other players, or both, as its class says."""
     contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the contests that the term reads; all of the game's when left out."""
+    """Names of the contests that the term reads; all contests of the game when left out."""
     from_images: int = Field(default=0, ge=0)
-    """Images seen when the term begins; before that it is not computed."""
+    """Number of real examples seen when the term begins. Before that it is not computed."""
     until_images: int | None = Field(default=None, ge=1)
-    """Images seen when the term ends; the end of the run when left out."""
+    """Number of real examples seen when the term ends; the end of the run when left out."""
     requires_outputs: ClassVar[frozenset[str]] = frozenset()
-    """Discriminator outputs that the term reads beside logits: `features`, `class_logits`."""
+    """Names of the discriminator outputs, other than logits, that the term reads: `features`, `class_logits`."""
     batch_coupled: ClassVar[bool] = False
-    """Whether the term is more than a mean over examples; each device then computes it over the examples of all."""
+    """Whether the term is more than a mean over examples. If so, each device computes it over those of all devices."""
 
     @model_validator(mode="after")
     def _check_interval(self) -> Self:
@@ -80,29 +81,31 @@ class TermConfig(Component):
         return value_at(self.weight, images, total) != 0
 
     def check(self, game: Game) -> None:
-        """Refuse a game that lacks what the term needs, beyond what its class and `tensors()` declare.
+        """Refuse a game that lacks something that the term needs.
+
+        The core itself checks the needs that class attributes and `tensors()` declare. Override this for all others.
 
         Args:
             game: The game, before its networks are built; `game.player_specs()` lists them.
 
         Raises:
-            BadInput: With the path of the setting, from this config on.
+            BadInput: When the game lacks something; its `path` is that of a setting, relative to this config.
         """
 
 
 class LossConfig(TermConfig):
-    """An adversarial loss: a scalar for each contest, in the discriminator's turn and in the generators' turns."""
+    """An adversarial loss: one scalar for each contest, both in turns of discriminators and in turns of generators."""
 
     kind: ClassVar[str] = "loss"
     renamed: ClassVar[Mapping[str, str]] = {"labels": "label_policies"}
     takes_targets: ClassVar[bool] = True
-    """Whether the discriminator's side follows soft or flipped targets."""
+    """Whether the loss uses the discriminator's targets, so that label policies can soften or flip them."""
     higher_is_real: ClassVar[bool] = True
-    """Whether larger logits mean more real; False for a loss that compares sets."""
+    """Whether larger logits mean more real; False for a loss that compares whole batches."""
     decision_threshold: ClassVar[float | None] = 0.0
-    """The logit above which a sample counts as real; None if the loss has none."""
+    """The logit above which a sample counts as real; None if the loss has no such threshold."""
     label_policies: tuple[LabelPolicyConfig, ...] = ()
-    """Label policies, applied in order to the discriminator's targets."""
+    """Label policies, which are applied to the discriminator's targets in this order."""
 
     def build(self) -> protocols.Loss:
         """Make the loss."""
@@ -110,26 +113,26 @@ class LossConfig(TermConfig):
 
 
 class RegularizerConfig(TermConfig):
-    """Any other term: a gradient penalty, a cycle, a distance, a diversity."""
+    """Any term that is not an adversarial loss: a gradient penalty, a cycle loss, a distance, a diversity."""
 
     kind: ClassVar[str] = "regularizer"
     side: ClassVar[Literal["discriminator", "generator", "both"]] = "generator"
-    """Whether the term belongs to the turns of discriminators, of the other players, or of both."""
+    """The turns that the term joins by default: those of discriminators, those of the other players, or both."""
     grad_wrt_sides: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
-    """The contest sides whose samples the term differentiates by."""
+    """The sides of a contest by whose samples the term differentiates the logits: R1 has `real`, R2 has `fake`."""
     needs_double_backward: ClassVar[bool] = False
-    """Whether the term differentiates by samples of its own, such as points between reals and fakes."""
+    """Whether the term differentiates by samples that it makes itself, such as points between reals and fakes."""
     requires_methods: ClassVar[frozenset[str]] = frozenset()
-    """Methods of generators that the term calls, such as `log_prob`; their `provides` must name them."""
+    """Names of generator methods that the term calls, such as `log_prob`; the generators' `provides` must name them."""
     zero_when: ClassVar[ZeroCase | None] = None
-    """A case in which the term is 0 by theory; the conformance kit tries it."""
+    """A case in which the term is 0 by theory, which the conformance kit tests; None if there is none."""
 
     def tensors(self) -> tuple[str, ...]:
         """Return the names of the tensors that the term reads from the round."""
         return ()
 
     def requires_grad_tensors(self) -> tuple[str, ...]:
-        """Return the names of the tensors that the term differentiates by; the round makes them require a gradient."""
+        """Return the names of the tensors that the term differentiates by. In the round they require a gradient."""
         return ()
 
     def build(self) -> protocols.Regularizer:

@@ -1,4 +1,4 @@
-"""Validation errors in the words of ganframe."""
+"""Pydantic validation errors with messages that ganframe writes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 def with_article(kind: str) -> str:
-    """Return a kind of component with its article: `an optimizer`."""
+    """Return the name of a kind of component with its indefinite article: `an optimizer`."""
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def error_detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
-    """Return one detail of a validation error, with a message of our own."""
+    """Return one entry of a validation error with this message, in place of a message of pydantic."""
     # Braces would be read as placeholders of pydantic's message template.
     text = message.replace("{", "{{").replace("}", "}}")
     return InitErrorDetails(type=PydanticCustomError(cast(Any, code), cast(Any, text)), loc=loc, input=value)
 
 
 def validation_error(code: str, message: str, loc: tuple[str | int, ...], value: object) -> ValidationError:
-    """Return a validation error with one detail."""
+    """Return a validation error with one entry."""
     return ValidationError.from_exception_data("component", [error_detail(code, message, loc, value)])

@@ -1,4 +1,4 @@
-"""YAML 1.2 as plain data: `1e-3` is a number, `no` is a string, and no text grows beyond its length."""
+"""YAML 1.2 as plain data: `1e-3` is a number, `no` is a string, and aliases cannot expand a text without limit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ganframe.errors import BadInput
 
 MOST_CHARACTERS, MOST_VALUES, DEEPEST = 1_000_000, 100_000, 50
-"""Limits of a config: characters, values with all aliases expanded, and levels of nesting."""
+"""Limits of a config: its characters, its values with all aliases expanded, and its levels of nesting."""
 
 
 LONGEST_NUMBER = 1024
-"""Bits of an integer in a config at most."""
+"""Maximum number of bits of an integer in a config."""
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -29,7 +29,7 @@ _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("map", "seq", "str", "int", "float",
 
 
 class _Constructor(RoundTripConstructor):
-    """Reads a date as text, as YAML 1.2 does, and refuses integers that take long to print."""
+    """A constructor that reads a date as text, as YAML 1.2 does, and refuses integers that are slow to print."""
 
     def _whole(self, node: Node) -> Any:
         value = self.construct_yaml_int(node)
@@ -49,11 +49,11 @@ def parse_yaml(text: str, place: str, *, marked: bool) -> Any:
 
     Args:
         text: The text.
-        place: Where it is from, for errors.
-        marked: Whether errors add line and column to the place.
+        place: The place that errors name, such as a file or a `--set` argument.
+        marked: Whether errors add the line and column to the place.
 
     Raises:
-        BadInput: When it is not plain YAML.
+        BadInput: When the text is not YAML, is not plain data, or exceeds a limit of a config.
     """
 
     def where(mark: StreamMark | None) -> str:
@@ -77,13 +77,13 @@ def parse_yaml(text: str, place: str, *, marked: bool) -> Any:
         raise BadInput(f"this is not YAML: {problem.problem}", place=where(problem.problem_mark)) from None
     except BadInput:
         raise
-    except Exception as problem:  # ruamel.yaml has no common error for values that do not fit their tags
+    except Exception as problem:  # ruamel.yaml has no common error class for values that do not fit their tags
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise BadInput(f"this is not YAML: {reason}", place=place) from None
 
 
 def _check_growth(text: str, where: Callable[[StreamMark | None], str]) -> None:
-    """Refuse a text that would grow far beyond its length, or is nested too deeply."""
+    """Refuse a text that is too long, is nested too deeply, or has too many values once aliases are expanded."""
     if len(text) > MOST_CHARACTERS:
         raise BadInput(f"a config has at most {MOST_CHARACTERS:,} characters", place=where(None))
     sizes = dict[str, int]()

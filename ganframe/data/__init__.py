@@ -1,6 +1,6 @@
-"""From a data set to batches: order, loading, workers, unreadable files.
+"""From a data set to batches: the order of examples, loading, loader workers and unreadable files.
 
-Plugins import from here whatever a data set needs.
+A plugin imports from here everything that a data set needs.
 """
 
 from ganframe.data.dataset import Dataset

@@ -1,4 +1,4 @@
-"""Batches by number, as a map-style PyTorch data set."""
+"""A PyTorch data set whose item number n is the whole batch number n."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from ganframe.errors import BadInput, RunFailed
 from ganframe.randomness import Randomness
 
 MAX_LISTED_EXAMPLES = 16
-"""Examples of a batch that a message lists, at most."""
+"""The largest number of examples that an error message lists."""
 
 
 class FetchedBatch(NamedTuple):
-    """A batch, the files that could not be read for it, and why it failed: values, so that a worker can send them."""
+    """The result of fetching one batch. An error is a value here, so that a loader worker can send it to the run.
+
+    Attributes:
+        batch: The named tensors; empty when the fetch failed.
+        unreadable: The files that could not be read for the batch.
+        failure: The error that ended the fetch; None when the fetch succeeded.
+    """
 
     batch: dict[str, Tensor]
     unreadable: list[UnreadableFile]
@@ -29,12 +35,12 @@ class FetchedBatch(NamedTuple):
 
 
 class BatchDataset(TorchDataset[FetchedBatch]):
-    """Batches by number, as a map-style data set that loader workers can share.
+    """A map-style PyTorch data set whose item number n is batch number n, so that loader workers fetch whole batches.
 
     Args:
-        dataset: The data.
-        sampler: Which examples a batch has.
-        randomness: The draws of augmentation.
+        dataset: The data set that gives the examples.
+        sampler: Gives the indices of the examples of each batch.
+        randomness: The source of the data set's random draws, such as flips.
     """
 
     def __init__(self, dataset: Dataset, sampler: EpochShuffleSampler, randomness: Randomness) -> None:
@@ -48,7 +54,8 @@ class BatchDataset(TorchDataset[FetchedBatch]):
             try:
                 batch = self.dataset.fetch(self.sampler.batch(number), draws)
                 if get_worker_info() is not None:
-                    # Where shared memory is full, PyTorch's own move to it would lose the batch and hang the run.
+                    # When shared memory is full, this raises an error here. PyTorch would otherwise move the batch
+                    # after this method: the move would fail, the batch would be lost and the run would hang.
                     batch = {name: tensor.share_memory_() for name, tensor in batch.items()}
             except BadInput as problem:
                 return FetchedBatch({}, unreadable, problem.within("data"))
@@ -65,7 +72,7 @@ class BatchDataset(TorchDataset[FetchedBatch]):
         return failure
 
     def describe_batch(self, number: int) -> str:
-        """Return the number of a batch, its data set and its examples, for a message."""
+        """Return the description of a batch for an error message: its number, its data set and its examples."""
         name = f"{type(self.dataset).__module__}.{type(self.dataset).__qualname__}"
         indices = self.sampler.batch(number)
         listed, others = indices[:MAX_LISTED_EXAMPLES], len(indices) - MAX_LISTED_EXAMPLES

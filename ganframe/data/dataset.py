@@ -12,19 +12,20 @@ if TYPE_CHECKING:
 
 
 class Dataset(Protocol):
-    """A source of named tensors, picklable for loader workers."""
+    """A source of named tensors. It has to be picklable, because each loader worker gets a copy."""
 
     def __len__(self) -> int:
         """Return the number of examples."""
         ...
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """Return a batch: for each name of the spec a tensor with these examples.
+        """Return a batch: for each name in the spec of the data set, one tensor `(B, ...)` with the examples.
 
-        Where a file cannot be read, call `ganframe.data.report_unreadable` and give another example in its place.
+        When the file of an example cannot be read, call `ganframe.data.report_unreadable` and return another example
+        in its place.
 
         Args:
-            indices: Which examples, each in `range(len(self))`.
+            indices: The indices of the B examples, each in `range(len(self))`.
             randomness: The only source of random draws, such as flips.
         """
         ...

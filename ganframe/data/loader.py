@@ -1,4 +1,4 @@
-"""Batches in a seeded order whose position is a number: batch n is a function of (data, seed, n, rank)."""
+"""Batches in a seeded order. Batch n is a function of (data, seed, n, rank), so that loading can start at any n."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ganframe.randomness import Randomness
 
 
 class BatchLoader:
-    """The batches of a run, from any number on.
+    """The batches of a run, which can start at any batch number.
 
     Args:
-        dataset: The data.
-        batch_size: Examples in a batch, on each rank.
-        randomness: The draws of order and augmentation.
-        device: Where batches go.
-        workers: Loader processes; the batches do not depend on it.
-        shard: Which part of each global batch to take.
-        quarantine: Where unreadable files are listed; nowhere when None.
+        dataset: The data set.
+        batch_size: Number of examples in a batch, on each rank.
+        randomness: The source of the order of examples and of the data set's random draws, such as flips.
+        device: The device that batches are moved to.
+        workers: Number of loader processes; 0 loads in this process. The batches are the same for every number.
+        shard: This rank's part of each global batch: the batches of all ranks together.
+        quarantine: The list to which unreadable files are added; None keeps no list.
     """
 
     def __init__(
@@ -48,11 +48,12 @@ class BatchLoader:
         self.device, self.workers, self.quarantine = device, workers, quarantine
 
     def starting_at(self, number: int) -> Generator[dict[str, Tensor], None, None]:
-        """Yield the batches from `number` on, without end. Closing the generator ends its loader workers.
+        """Yield batch `number` and those after it, without end. Closing the generator ends its loader workers.
 
         Raises:
-            BadInput: When the data set cannot use its files.
-            RunFailed: When the data set fails, or a loader worker dies.
+            BadInput: When the data set raises it, more files are unreadable than allowed, or the saved list of
+                unreadable files is malformed.
+            RunFailed: When the data set raises any other exception, or a loader worker dies.
         """
         if self.quarantine is not None:
             self.quarantine.restore(number)

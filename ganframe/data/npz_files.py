@@ -11,15 +11,15 @@ import numpy as np
 from ganframe.errors import BadInput
 
 LARGEST_ARRAYS = 2**31
-"""Bytes that the arrays of a file may take once they are unpacked."""
+"""The largest total size of the arrays of a file, in bytes, after unpacking."""
 
 
 def read_arrays(file: Path, *names: str) -> list[np.ndarray]:
-    """Return the named arrays of an `.npz` file; arrays of Python objects are refused.
+    """Return the named arrays of an `.npz` file, in the order of `names`.
 
     Raises:
-        BadInput: When the file is missing, is not an `.npz` file, lacks an array, or unpacks to more than
-            `LARGEST_ARRAYS` bytes.
+        BadInput: When the file is missing, is not an `.npz` file, lacks an array of these names, has Python objects in
+            such an array, or unpacks to more than `LARGEST_ARRAYS` bytes.
     """
     try:
         with zipfile.ZipFile(file) as archive:

@@ -1,4 +1,4 @@
-"""The order in which examples are seen: seeded, endless, and known by number."""
+"""The order in which examples are seen: seeded, without end, and known for any batch number."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from ganframe.randomness import Randomness
 
 
 class EpochShuffleSampler:
-    """An endless stream of shuffled epochs, cut into batches; no example is dropped at the end of an epoch.
+    """An endless sequence of shuffled epochs, cut into batches.
+
+    A batch at the end of an epoch is filled up from the next epoch, so that no example is dropped.
 
     Args:
-        length: Examples in the data.
-        batch_size: Examples in a batch, on each rank.
-        randomness: The draws of the shuffles; the same on every rank.
-        shard: Which part of each global batch to take.
+        length: Number of examples in the data set.
+        batch_size: Number of examples in a batch, on each rank.
+        randomness: The source of the shuffles; the same on every rank.
+        shard: This rank's part of each global batch: the batches of all ranks together.
     """
 
     def __init__(self, length: int, batch_size: int, randomness: Randomness, shard: Shard) -> None:
@@ -24,7 +26,7 @@ class EpochShuffleSampler:
         self._permutation: list[int] = []
 
     def batch(self, number: int) -> list[int]:
-        """Return the indices of batch `number`, counted from 0."""
+        """Return the indices of the examples in this rank's part of batch `number`; batches are counted from 0."""
         first = (number * self.shard.world_size + self.shard.rank) * self.batch_size
         indices: list[int] = []
         while len(indices) < self.batch_size:

@@ -1,7 +1,8 @@
-"""Unreadable files: a data set reports them and gives other examples, and the run keeps a list of them.
+"""Unreadable files: a data set reports each one and returns another example in its place; the run keeps a list of them.
 
-A data set calls `report_unreadable` while it fetches, in whichever process that is. The caller of `fetch` collects the
-reports beside the batch, so that the list has the same lines whatever the number of loader workers.
+A data set calls `report_unreadable` while it fetches a batch, in the process of the run or in a loader worker. The
+caller of `fetch` collects the reports together with the batch, so that the list has the same lines for every number of
+loader workers.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from ganframe.files import read_json_lines, write_atomically
 
 @dataclass(frozen=True)
 class UnreadableLimit:
-    """The number of files of a data set that may be unreadable.
+    """The largest number of files of a data set that may be unreadable.
 
     Attributes:
-        files: How many files the data set has.
-        max_unreadable: The data set's setting of this name: the largest share of unreadable files, from 0 to 1.
+        files: The number of files in the data set.
+        max_unreadable: The largest share of unreadable files, from 0 to 1: the data set's setting of this name.
     """
 
     files: int
@@ -38,12 +39,12 @@ class UnreadableLimit:
         return int(round(self.max_unreadable * self.files, 6))
 
     def error(self, count: int, listed: str, place: str = "") -> BadInput:
-        """Return the error of more unreadable files than allowed.
+        """Return the error for a data set that has more unreadable files than allowed.
 
         Args:
-            count: How many.
-            listed: Which, or where they are listed.
-            place: See `BadInput`.
+            count: The number of unreadable files.
+            listed: The names of these files, or the place where they are listed, for the message.
+            place: The `place` of the error, such as the folder of the data set.
         """
         message = (
             f"{count:,} of {self.files:,} files cannot be read, "
@@ -57,9 +58,9 @@ class UnreadableFile:
     """A file that could not be read.
 
     Attributes:
-        file: The file.
-        reason: What is wrong with it.
-        limit: How many such files there may be.
+        file: The path of the file.
+        reason: Why the file could not be read.
+        limit: The largest number of unreadable files that its data set allows.
     """
 
     file: str
@@ -71,14 +72,15 @@ _collected: ContextVar[list[UnreadableFile] | None] = ContextVar("collected", de
 
 
 def report_unreadable(file: Path | str, reason: str, limit: UnreadableLimit) -> None:
-    """Report that a file cannot be read and that another example is given in its place; for `Dataset.fetch`.
+    """Report that a file cannot be read and that another example takes its place. `Dataset.fetch` calls this.
 
-    The replacement must be a function of the files alone, such as the next one in order that can be read.
+    The choice of the other example must depend on the files alone: for instance, take the next file in order that can
+    be read.
 
     Args:
-        file: The file.
-        reason: What is wrong with it.
-        limit: How many such files there may be.
+        file: The path of the file.
+        reason: Why the file cannot be read.
+        limit: The largest number of unreadable files that the data set allows.
     """
     unreadable = _collected.get()
     if unreadable is not None:
@@ -87,7 +89,7 @@ def report_unreadable(file: Path | str, reason: str, limit: UnreadableLimit) -> 
 
 @contextmanager
 def collect_unreadable() -> Generator[list[UnreadableFile], None, None]:
-    """Yield a list to which every file that is reported inside is added."""
+    """Yield a list, to which `report_unreadable` adds every file that is reported inside the `with` block."""
     unreadable: list[UnreadableFile] = []
     token = _collected.set(unreadable)
     try:
@@ -98,7 +100,14 @@ def collect_unreadable() -> Generator[list[UnreadableFile], None, None]:
 
 @dataclass(frozen=True)
 class QuarantineEntry:
-    """A line of the list: a file, what is wrong with it, and the batch and the time in which it was first met."""
+    """One line of the list of unreadable files.
+
+    Attributes:
+        file: The path of the file.
+        reason: Why the file could not be read.
+        batch: The number of the first batch that needed the file.
+        time: The time when the line was written, in UTC, in ISO 8601 format.
+    """
 
     file: str
     reason: str
@@ -110,10 +119,10 @@ _ENTRY = TypeAdapter(QuarantineEntry)
 
 
 class Quarantine:
-    """The list of the unreadable files of a run, as lines of JSON: which, why, and in which batch and when first met.
+    """The list of the unreadable files of a run: a file of JSON Lines, with one `QuarantineEntry` a line.
 
     Args:
-        path: The file of the list, created with its first line.
+        path: The path of the list. The file is created with its first line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -121,15 +130,16 @@ class Quarantine:
         self._listed = set[str]()
 
     def restore(self, batch: int) -> None:
-        """Load the saved list of unreadable files, to resume at a batch.
+        """Load the saved list of unreadable files, before a run starts or resumes at a batch.
 
-        Entries from that batch on are dropped: the resumed run reads their files again.
+        Entries of that batch and of later ones are removed: the run will try to read their files again.
 
         Args:
-            batch: The number of the next batch.
+            batch: The number of the batch at which the run starts or resumes.
 
         Raises:
             BadInput: When the list is malformed.
+            RunFailed: When the list cannot be written.
         """
         kept = [entry for entry in read_json_lines(self.path, _ENTRY) if entry.batch < batch]
         self._listed = {entry.file for entry in kept}
@@ -140,11 +150,11 @@ class Quarantine:
         """Add the files that are not in the list yet.
 
         Args:
-            batch: The number of the batch for which they were to be read.
-            unreadable: The files.
+            batch: The number of a batch.
+            unreadable: The files that could not be read for that batch.
 
         Raises:
-            BadInput: When the list has more files than the data set's limit allows.
+            BadInput: When the list then has more files than the data set's limit allows.
         """
         for found in unreadable:
             if found.file in self._listed:

@@ -1,4 +1,4 @@
-"""Batches by number, fetched in this process or in loader workers, and what is known when a worker dies."""
+"""Batches fetched in this process or in loader workers, and the error for a worker that dies."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ganframe.errors import RunFailed
 
 
 def fetch(source: BatchDataset, number: int, workers: int, *, pin_memory: bool) -> Generator[FetchedBatch, None, None]:
-    """Yield the batches from a number on, without end. Closing the generator ends its workers.
+    """Yield batch `number` and those after it, without end. Closing the generator ends its loader workers.
 
     Args:
-        source: The batches.
-        number: The first.
-        workers: Loader processes; 0 fetches in this one.
+        source: The data set whose items are the batches.
+        number: The number of the first batch.
+        workers: Number of loader processes; 0 fetches in this process.
         pin_memory: Whether to put the batches into pinned memory, for a GPU.
 
     Raises:
@@ -67,7 +67,11 @@ def _fetch_with_workers(
 
 
 def _describe_dead(processes: Sequence[BaseProcess]) -> str:
-    """Return which processes ended, and how. A worker's pipe breaks a moment before its exit code is known."""
+    """Return the processes that ended and how each ended, as text; empty when none ended.
+
+    The pipe of a dying worker breaks a moment before its exit code is known, so this waits for up to 10 seconds until
+    one has ended.
+    """
     ended = wait([process.sentinel for process in processes], timeout=10)
     for process in processes:
         process.join(timeout=10 if process.sentinel in ended else 0)
@@ -86,16 +90,20 @@ def _describe_exit(code: int) -> str:
 
 
 def _ignore_signals(_worker: int) -> None:
-    """Leave signals to the run: they go to whole process groups, and the run needs the batches of its last step."""
+    """Keep signals that are meant for the run from ending a worker.
+
+    Ctrl-C sends a signal to a whole process group. The run then finishes its step, and needs its workers for that.
+    """
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _keep_sigchld_handler() -> Generator[None, None, None]:
-    """Keep PyTorch from raising at the death of a worker wherever the run happens to be, such as in a checkpoint.
+    """Restore the handler of SIGCHLD that was set before, because PyTorch sets its own when it starts workers.
 
-    The death is then noticed by the next wait for a batch.
+    PyTorch's handler raises as soon as a worker dies, wherever the run is then, such as in the middle of saving a
+    checkpoint. Without that handler, the run notices the death when it next waits for a batch.
     """
     handler = signal.getsignal(signal.SIGCHLD)
     yield

@@ -1,1 +1,1 @@
-"""Many processes in one run: shards, collectives, FSDP, precision."""
+"""Runs of several processes: each one's part of a batch (shard), collectives, FSDP and precision."""

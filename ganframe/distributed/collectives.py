@@ -1,7 +1,8 @@
-"""Collectives over the ranks of a run: each rank takes its part of every batch, and all of them take the same step.
+"""Collectives: exchanges between the ranks (processes) of a run.
 
-Outside of a process group every function here does what it does for a single rank: nothing. Terms that are a mean over
-examples need none of them: their gradients are averaged after the backward pass.
+Each rank computes its part of every batch, and all ranks take the same optimizer step. In a run of one process nothing
+is exchanged: a sum, a mean or a gathered tensor is the input itself. A term that is a mean over examples needs none of
+these functions, because the gradients of all ranks are averaged after the backward pass.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """The sum over ranks, which is its own adjoint, so that it has gradients of every order."""
+    """The sum over ranks. Its backward pass is the same sum, so that it can be differentiated any number of times."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ def gather(values: Tensor) -> Tensor:
     """Return the examples of all ranks, `(world_size * B, ...)`, differentiable any number of times.
 
     Args:
-        values: The examples of this rank, `(B, ...)`; of the same shape on each.
+        values: The examples of this rank, `(B, ...)`, of the same shape on every rank.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -80,7 +81,8 @@ def all_reduce_gradients(parameters: Iterable[nn.Parameter]) -> None:
         return
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for parameter in parameters:
-        if parameter.grad is not None and not _is_sharded(parameter):  # gradients of sharded ones are means already
+        # The gradients of sharded parameters are means over the ranks already.
+        if parameter.grad is not None and not _is_sharded(parameter):
             by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
     for gradients in by_dtype.values():
         flat = sum_over_ranks(torch.cat([gradient.reshape(-1) for gradient in gradients])) / world_size
@@ -107,12 +109,17 @@ def all_reduce_buffers(players: Iterable[nn.Module]) -> None:
 
 
 def full_tensor(value: Tensor) -> Tensor:
-    """Return all of a tensor, of which each rank may have some rows; every rank has to call this."""
+    """Return the whole of a tensor that may be sharded over the ranks by rows; every rank has to call this."""
     return cast(Any, value).full_tensor() if _is_sharded(value) else value
 
 
 def distribute_like(value: Tensor, model: Tensor) -> Tensor:
-    """Return the rows of a full tensor that this rank has of `model`; all of them where `model` is not sharded."""
+    """Return `value` sharded over the ranks like `model`; `value` itself where `model` is not sharded.
+
+    Args:
+        value: The whole tensor, the same on every rank.
+        model: A tensor of the same shape, which may be sharded.
+    """
     if not _is_sharded(model):
         return value
     from torch.distributed.tensor import DTensor, distribute_tensor  # as slow to import as the rest of ganframe
@@ -122,7 +129,7 @@ def distribute_like(value: Tensor, model: Tensor) -> Tensor:
 
 
 def _is_sharded(value: Tensor) -> bool:
-    return hasattr(value, "full_tensor")  # of a DTensor, whose class is slow to import
+    return hasattr(value, "full_tensor")  # a method of DTensor, a class that is slow to import
 
 
 def max_over_ranks(value: int) -> int:
@@ -148,7 +155,7 @@ def barrier() -> None:
 
 
 def broadcast_text(text: str) -> str:
-    """Broadcast the text of the main process to all ranks.
+    """Return, on every rank, the text that the main process (rank 0) gives.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -161,10 +168,10 @@ def broadcast_text(text: str) -> str:
 
 
 def call_collective(collective: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-    """Call a function of `torch.distributed`.
+    """Call a function of `torch.distributed` and return its result.
 
     Raises:
-        RunFailed: When another rank has ended.
+        RunFailed: When another rank has ended or cannot be reached.
     """
     try:
         return collective(*arguments, **options)

@@ -1,7 +1,8 @@
 """Players whose parameters, gradients and optimizer state are spread over the processes of a run (FSDP2).
 
-Outside of checkpoints a sharded parameter is a `DTensor`, of which each rank has some rows. Each child of a player is
-gathered when it is used and freed afterwards, so that no device ever holds all of a network.
+A sharded parameter is a `DTensor`, of which each rank has some rows; checkpoints store whole tensors. The parameters of
+each child module of a player are gathered when the child runs and freed afterwards. A device holds all parameters of a
+network at once only inside `unsharded`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def shard(network: nn.Module, device: torch.device) -> None:
     """Spread the parameters of a network over all ranks, in place.
 
     Args:
-        network: The same on every rank.
-        device: Where this rank computes.
+        network: A network with the same weights on every rank.
+        device: The device of this rank.
     """
     mesh = init_device_mesh(device.type, (this_shard().world_size,))
     for child in _children_to_shard(network):
@@ -33,7 +34,7 @@ def shard(network: nn.Module, device: torch.device) -> None:
 
 
 def _children_to_shard(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the children that have parameters; in place of a list, which is never called, those of the list."""
+    """Yield the child modules that have parameters; for a module list, which has no forward pass, its children."""
     for child in network.children():
         if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
             yield from _children_to_shard(child)
@@ -43,9 +44,10 @@ def _children_to_shard(network: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def unsharded(players: Iterable[nn.Module]) -> Generator[None, None, None]:
-    """Gather the parameters of sharded players while inside, and average their gradients at the end.
+    """Gather the parameters of sharded players inside the `with` block, and average their gradients at its end.
 
-    FSDP reduces gradients as the first backward pass ends, which is too early where a penalty takes a second one.
+    FSDP itself averages gradients when the first backward pass ends. Where a gradient penalty takes a second backward
+    pass, that is too early.
     """
     networks = [player for player in players if isinstance(player, FSDPModule)]
     for network in networks:

@@ -1,4 +1,4 @@
-"""Notices to the user: one line on stderr."""
+"""Notices to the user, each one line on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ganframe.distributed.shard import is_main_process
 
 
 def print_notice(title: str, text: str) -> None:
-    """Print, once for all processes of a run, that something happened which does not end the run.
+    """Print a notice of an event that does not end the run; of several processes only the main one prints.
 
     Args:
         title: What happened, in a few words.

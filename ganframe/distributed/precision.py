@@ -10,12 +10,12 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """Return the context of forward passes for a `train.precision`.
+    """Return the autocast context in which forward passes run.
 
     Args:
-        precision: `auto` is bf16 where the device computes in it natively, and fp32 where it would be emulated, which
-            takes several times as long.
-        device: Where the players are.
+        precision: The setting `train.precision`. `auto` is bf16 on a device that computes in bf16 natively, and fp32 on
+            a device that would emulate bf16, which takes several times as long.
+        device: The device of the players.
     """
     bf16 = precision == "bf16" or (precision == "auto" and _has_native_bf16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
@@ -24,5 +24,5 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
 def _has_native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # torch 2.7 has no public way to ask.
+    # torch 2.7 has no public function for this.
     return torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]

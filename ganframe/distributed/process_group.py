@@ -1,4 +1,4 @@
-"""The processes of a run: join them, find their devices, end them together."""
+"""The processes of a run: connect them, find their devices, and end all of them when one fails."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ganframe.errors import BadInput
 
 @contextmanager
 def process_group() -> Generator[None, None, None]:
-    """Join the other processes that torchrun started, while inside.
+    """Connect to the other processes that torchrun started, if there are any, inside the `with` block.
 
     Raises:
-        RunFailed: When they cannot be reached.
+        RunFailed: When the other processes cannot be reached.
     """
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     if alone or dist.is_initialized():
@@ -34,16 +34,22 @@ def process_group() -> Generator[None, None, None]:
 
 
 def local_device(name: str) -> str:
-    """Return the device of this process on its machine: `cuda` becomes `cuda:2` in the third process."""
+    """Return the device of this process.
+
+    In a run of several processes, `cuda` becomes `cuda:` and the number of the process on its machine: `cuda:2`.
+    """
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and this_shard().world_size > 1 else name
 
 
 @contextmanager
 def fail_together() -> Generator[None, None, None]:
-    """End all ranks when one of them raises `BadInput`; the first such rank reports it, the others exit.
+    """End all ranks when some of them raise `BadInput` inside the `with` block, with one report of the error.
+
+    The lowest of the ranks that raise reports its error; all other ranks exit with the exit code of `BadInput`.
 
     Raises:
-        BadInput: What was raised inside.
+        BadInput: The error that was raised inside the block, on the rank that reports it.
+        SystemExit: On all other ranks.
     """
     problem: BadInput | None = None
     try:

@@ -17,7 +17,7 @@ class Shard:
     world_size: int = 1
 
     def of(self, whole: Tensor) -> Tensor:
-        """Return this rank's rows of a tensor over the whole batch."""
+        """Return this rank's rows of a tensor that has the whole batch."""
         if self.world_size == 1:
             return whole
         size = len(whole) // self.world_size
@@ -29,10 +29,10 @@ WHOLE_BATCH = Shard()
 
 
 def this_shard() -> Shard:
-    """Return the shard of this process; all of the batch outside of a process group."""
+    """Return the shard of this process; `WHOLE_BATCH` where there is no process group."""
     return Shard(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else WHOLE_BATCH
 
 
 def is_main_process() -> bool:
-    """Return whether this process is the one that writes files and talks to the user."""
+    """Return whether this process is rank 0, which writes files and prints."""
     return (dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))) == 0

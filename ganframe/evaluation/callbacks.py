@@ -17,14 +17,14 @@ from ganframe.training.stop_request import StopRequest
 
 
 def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[Callback]:
-    """Make the callbacks that evaluate a run.
+    """Make the callbacks that evaluate a run, in the order in which the loop calls them.
 
     Args:
         experiment: The config.
-        dataset: The data that the run trains on.
+        dataset: The data set that the run trains on.
 
     Raises:
-        BadInput: When a metric refuses the data, or held-out data cannot be opened.
+        BadInput: When a metric cannot be built for the data, or held-out data cannot be opened.
     """
     callbacks: list[Callback] = [DrawSamples(dataset)]
     if experiment.evaluate is not None:
@@ -37,22 +37,24 @@ def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[
 
 
 class DrawSamples(Callback):
-    """Draws samples of the averaged players, for the same inputs each time, if they can be drawn.
+    """The callback that saves pictures of samples of the averaged players, for the same inputs each time.
+
+    It saves no picture where the samples are neither images nor points in the plane.
 
     Args:
-        dataset: The source of the inputs.
+        dataset: The data set that gives the inputs.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
 
     def is_due(self, run: Run, previous_images: int) -> bool:
-        """Return whether a picture is due: every tenth of the run unless the config says otherwise."""
+        """Return whether a picture is due: after each tenth of the run, unless the config sets another interval."""
         every = run.experiment.snapshot.every_images or max(run.experiment.train.total_images // 10, 1)
         return is_due(every, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Draw the samples into the run folder."""
+        """Save a picture of samples in the run folder and call the hook `on_snapshot`."""
         game = run.sampling_game()
         randomness = Randomness(run.experiment.seed).at("snapshot")
         with sampling_mode(game, randomness, run.device):
@@ -63,18 +65,18 @@ class DrawSamples(Callback):
             return
         picture = run.folder.pictures / f"{run.step:09d}.png"
         with writing(picture.parent):
-            picture.parent.mkdir(exist_ok=True)  # not its parents: a run whose folder was deleted must fail
+            picture.parent.mkdir(exist_ok=True)  # not its parents too: a run whose folder was deleted must fail
         draw(tensors, picture)
         draw(tensors, run.folder.samples)
         run.hooks.call("on_snapshot", run=run, step=run.step, tensors=tensors, picture=picture)
 
 
 class Measure(Callback):
-    """Measures the metrics of the config.
+    """The callback that measures the metrics of the config.
 
     Args:
-        evaluation: The metrics and their data.
-        every_images: Images between measurements.
+        evaluation: The metrics, with the data for them.
+        every_images: Number of images seen between measurements.
     """
 
     def __init__(self, evaluation: Evaluation, every_images: int) -> None:
@@ -86,13 +88,17 @@ class Measure(Callback):
         return is_due(self._every_images, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Measure the metrics and pass the results to the hooks."""
+        """Measure the metrics and call the hook `on_evaluation` with the results.
+
+        Raises:
+            EvaluationAborted: When the run was asked to stop.
+        """
         results = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
         run.hooks.call("on_evaluation", run=run, step=run.step, results=results)
 
 
 class WriteReport(Callback):
-    """Writes the report when the run is over."""
+    """The callback that writes the report when the run is over."""
 
     def at_end(self, run: Run) -> None:
         """Write the report into the run folder."""

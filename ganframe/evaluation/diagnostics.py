@@ -1,4 +1,4 @@
-"""Diagnostics of a run from its log: findings with advice."""
+"""Diagnostics of a run: the problems that its log shows, with advice."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from statistics import fmean
 
 SATURATED_ACCURACY = 0.99
-"""Mean accuracy on both sides above which a discriminator is saturated."""
+"""A discriminator is saturated when its mean accuracies on reals and on fakes are both above this."""
 
 FOOLED_ACCURACY = 0.2
-"""Mean accuracy on either side below which a discriminator is fooled."""
+"""A discriminator is fooled when its mean accuracy on reals or that on fakes is below this."""
 
 VANISHED_NORM = 1e-6
-"""Mean gradient norm below which a turn's gradients have vanished."""
+"""The gradients of a turn have vanished when their mean norm is below this."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Finding:
     """A problem that the log of a run shows.
 
     Attributes:
-        title: The problem.
+        title: The problem, with the numbers that show it.
         advice: The usual cause, and what to try.
     """
 
@@ -30,7 +30,11 @@ class Finding:
 
 
 def diagnose(log: Sequence[Mapping[str, float]]) -> list[Finding]:
-    """Return the problems that the last quarter of the scalars of a run shows."""
+    """Return the problems that the last quarter of a log shows.
+
+    Args:
+        log: The lines of the log of training scalars, in the order of steps; each has values by name.
+    """
     recent = log[-max(len(log) // 4, 1) :]
     if not recent:
         return []

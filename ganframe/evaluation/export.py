@@ -17,16 +17,18 @@ from ganframe.files import write_atomically
 
 
 def export(loaded: LoadedRun, player: str, path: Path) -> None:
-    """Save one averaged player.
+    """Save one player of a trained run to a file; its averaged weights (EMA) where the run averaged it.
 
     Args:
         loaded: The run.
         player: The name of the player.
-        path: `*.safetensors` for the weights with the config in the metadata; `*.pt2` for a `torch.export`
-            program that runs with PyTorch alone, at any batch size.
+        path: The file. A name `*.safetensors` saves the weights, with the network's config in the metadata; a name
+            `*.pt2` saves a `torch.export` program that runs with PyTorch alone, at any batch size.
 
     Raises:
-        BadInput: When there is no such player, the path exists, or the network cannot be exported.
+        BadInput: When there is no such player, the file exists, its name has another ending, or it is to hold a program
+            but sampling does not use the player.
+        RunFailed: When the file cannot be written.
     """
     if player not in loaded.players:
         raise BadInput(f"the game has no player {player!r}", remedy=f"It has: {', '.join(loaded.players)}.")
@@ -47,7 +49,7 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
 
 
 def _trace(loaded: LoadedRun, player: str, network: nn.Module) -> torch.export.ExportedProgram:
-    """Trace the network on the inputs of a sampling round."""
+    """Trace the network with `torch.export`, on the inputs that it is given when two samples are drawn."""
     calls: list[tuple[Tensor, ...]] = []
     handle = network.register_forward_pre_hook(lambda _, inputs: calls.append(inputs))
     loaded.sample(2)
@@ -58,6 +60,6 @@ def _trace(loaded: LoadedRun, player: str, network: nn.Module) -> torch.export.E
     batch = torch.export.Dim("batch")
     shapes = tuple({0: batch} for _ in calls[0])
     with warnings.catch_warnings():
-        # Deprecations inside torch.export that a caller cannot fix.
+        # Code inside torch.export causes deprecation warnings, which its callers cannot fix.
         warnings.simplefilter("ignore", FutureWarning)
         return torch.export.export(network.cpu(), tuple(tensor.cpu() for tensor in calls[0]), dynamic_shapes=shapes)

@@ -10,20 +10,20 @@ from ganframe.evaluation.loaded_run import LoadedRun
 
 
 def interpolate(loaded: LoadedRun, *, rows: int, steps: int, seed: int = 0, labels: list[int] | None = None) -> Tensor:
-    """Draw samples along great circles between pairs of latents (White 2016, arXiv:1609.04468).
+    """Return samples along great circles between pairs of random latents (White 2016, arXiv:1609.04468).
 
     Args:
         loaded: The run.
-        rows: Pairs of latents.
-        steps: Samples in a row, including both ends; at least 2.
+        rows: Number of pairs of latents. Each pair gives one row of samples.
+        steps: Number of samples in a row, including those of the two latents; at least 2.
         seed: The seed of the latents.
-        labels: A class for each row of a conditional game; cycles through the classes when None.
+        labels: One class for each row, if the game is conditional; when None, the rows cycle through the classes.
 
     Returns:
         Samples `(rows * steps, ...)`, row by row.
 
     Raises:
-        BadInput: When the game has no latents.
+        BadInput: When the game has no latents, or the labels do not fit the game or are not one for each row.
     """
     if "latent" not in loaded.game.makers:
         raise BadInput("this game has no latents to walk between")
@@ -36,12 +36,19 @@ def interpolate(loaded: LoadedRun, *, rows: int, steps: int, seed: int = 0, labe
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """Return the point at `share` of the way from `start` to `end`, both `(B, ...)`, along their great circle."""
+    """Return the points on great circles from start points to end points (spherical interpolation).
+
+    Args:
+        start: The start points, `(B, ...)`.
+        end: The end points, `(B, ...)`.
+        share: How far along each circle the point is, from 0 for the start to 1 for the end.
+    """
     flat_start, flat_end = start.flatten(1).double(), end.flatten(1).double()
     cosine = torch.nn.functional.cosine_similarity(flat_start, flat_end).clamp(-1, 1)
     angle = cosine.acos()[:, None]
     weights = [((1 - share) * angle).sin() / angle.sin(), (share * angle).sin() / angle.sin()]
-    # On one line with the origin, as latents of one number always are, the circle is not unique: go straight.
+    # Two points on one line with the origin, as latents of a single number always are, have no unique great circle:
+    # interpolate between them linearly.
     straight = angle.sin() < 1e-6
     first, second = (torch.where(straight, part, arc) for part, arc in zip((1 - share, share), weights, strict=True))
     mixed = first * flat_start + second * flat_end

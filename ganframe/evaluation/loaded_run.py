@@ -28,9 +28,9 @@ class LoadedRun:
     Attributes:
         folder: The run folder.
         experiment: The config of the run.
-        game: The game with averaged players, in eval mode.
-        device: Where the players are.
-        step: The step of the checkpoint.
+        game: The game with its trained players, in eval mode; averaged ones (EMA) where the run averaged them.
+        device: The device that the players are on.
+        step: The number of steps done when the loaded checkpoint was saved.
     """
 
     def __init__(self, folder: RunFolder, experiment: Experiment, game: Game, device: torch.device, step: int) -> None:
@@ -38,7 +38,9 @@ class LoadedRun:
 
     @functools.cached_property
     def dataset(self) -> Dataset:
-        """The data that inputs come from: held-out data where there is some. Opened on first use.
+        """The data set that gives the inputs of the game: held-out data, or else the training data.
+
+        It is opened on first use.
 
         Raises:
             BadInput: When the data is missing or cannot be read.
@@ -48,7 +50,7 @@ class LoadedRun:
 
     @property
     def players(self) -> dict[str, nn.Module]:
-        """The networks by name; generators are averaged where the run averaged them."""
+        """The networks by player; all but the discriminators are averaged ones (EMA) where the run averaged them."""
         return self.game.players
 
     def sample(
@@ -64,16 +66,18 @@ class LoadedRun:
 
         Args:
             count: The number of samples.
-            seed: The same seed and batch size give the same samples.
-            labels: A class for each sample of a conditional game; cycles through the classes when None.
-            inputs: Named tensors to use instead of random ones: `{"source": images}`, `{"latent": z}`.
-            batch_size: Samples per forward pass.
+            seed: The seed of all random draws; the same seed and batch size give the same samples.
+            labels: One class for each sample, if the game is conditional. When None, the samples cycle through the
+                classes, or take the labels of the data that the generator starts from.
+            inputs: Named tensors `(count, ...)` to use instead of random ones: `{"source": images}`, `{"latent": z}`.
+            batch_size: Number of samples in one forward pass.
 
         Returns:
             A float tensor `(count, ...)` on the CPU; images are `(count, C, H, W)` in [-1, 1].
 
         Raises:
-            BadInput: When labels or inputs do not fit the game, or are not `count` many.
+            BadInput: When labels or inputs do not fit the game or are not one for each sample, `count` is less than 1,
+                or the data cannot be read.
         """
         spec = self.label_spec()
         if labels is None and spec is not None and "latent" in self.game.makers and spec[0] not in (inputs or {}):
@@ -91,10 +95,22 @@ class LoadedRun:
         inputs: Mapping[str, Tensor] | None = None,
         batch_size: int = 64,
     ) -> dict[str, Tensor]:
-        """Return named tensors of sampling rounds, such as `source` and `fake`; see `sample` for the arguments.
+        """Return named tensors of the game for a number of examples, such as `source` and `fake`.
+
+        Args:
+            count: The number of examples.
+            names: The names of the tensors.
+            seed: The seed of all random draws; the same seed and batch size give the same tensors.
+            labels: One class for each example, if the game is conditional.
+            inputs: Named tensors `(count, ...)` to use instead of random ones.
+            batch_size: Number of examples in one forward pass.
+
+        Returns:
+            For each name a float tensor `(count, ...)` on the CPU.
 
         Raises:
-            BadInput: When labels, inputs or names do not fit the game, or are not `count` many.
+            BadInput: When labels, inputs or names do not fit the game, labels or inputs are not one for each example,
+                `count` is less than 1, or the data cannot be read.
         """
         inputs = self._check_inputs(count, names, labels, inputs or {})
         batches: list[dict[str, Tensor]] = []
@@ -112,7 +128,7 @@ class LoadedRun:
     def _check_inputs(
         self, count: int, names: Sequence[str], labels: Tensor | Sequence[int] | None, inputs: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Return the inputs with the labels among them, once they and the names fit the game."""
+        """Refuse names, labels or inputs that do not fit the game, and return the inputs with the labels added."""
         for name in (*names, *inputs):
             if name not in self.game.names:
                 raise BadInput(f"the game has no tensor {name!r}", remedy=f"It has: {', '.join(self.game.names)}.")
@@ -142,7 +158,7 @@ class LoadedRun:
         return tuple(tensor.shape[1:])
 
     def label_spec(self) -> tuple[str, int] | None:
-        """Return the name of the labels that samples are conditioned on and their classes; None without labels."""
+        """Return the name of the labels that condition samples and the number of classes; None without such labels."""
         for name in (contest.fake_condition for contest in self.game.contests):
             if name is None or name not in self.game.data:
                 continue  # a condition that the game makes itself cannot be chosen
@@ -157,16 +173,16 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
 
     Args:
         run: The run folder.
-        device: A torch device, or `auto`.
+        device: A torch device, or `auto` for a GPU if there is one.
 
     Raises:
-        BadInput: When the folder holds no run, or no checkpoint that can be read.
+        BadInput: When the folder holds no run, no checkpoint of it can be read, or this machine has no such device.
     """
     folder = RunFolder.open(Path(run))
     experiment = folder.experiment()
     try:
         torch_device = choose_device(device)
-    except BadInput as problem:  # the device is this function's argument, not a setting of the config
+    except BadInput as problem:  # drop the config path: here the device is an argument, not a setting
         raise BadInput(problem.message, remedy=problem.remedy) from None
     assembly = assemble(experiment, torch_device, folder.data())
     checkpoint = load_latest(folder.checkpoints)

@@ -1,4 +1,4 @@
-"""Measurement of a game: every metric over rounds of held-out data, where there is some."""
+"""Measurement of a game: every metric over rounds of held-out data, or of the training data where none is held out."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from ganframe.randomness import Randomness
 from ganframe.training.assembly import check_metrics
 
 ROUND_SIZE = 100
-"""Examples in one round of an evaluation."""
+"""Number of examples in one round of an evaluation."""
 
 
 class Evaluation:
-    """The metrics of a run over its data.
+    """The metrics of a run, with the data for them.
 
     Args:
-        metrics: The metrics.
-        data: The training data, as the metrics are built for it.
-        seed: The seed of the draws.
-        dataset: The source of the game's inputs: held-out examples, where there are some.
+        metrics: The configs of the metrics.
+        data: The config of the training data; each metric is built for it.
+        seed: The seed of all random draws.
+        dataset: The data set that gives the inputs of the game: held-out data, or else the training data.
 
     Raises:
-        BadInput: When a metric refuses the data.
+        BadInput: When a metric cannot be built for the data.
     """
 
     def __init__(self, metrics: tuple[MetricConfig, ...], data: DatasetConfig, seed: int, dataset: Dataset) -> None:
@@ -53,12 +53,14 @@ class Evaluation:
     def measure(
         self, game: Game, device: torch.device, before_round: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """Return the results of every metric by `metric/name`.
+        """Return the results of every metric, each named `TYPE/RESULT`, as in `label-agreement/agreement`.
+
+        The results of the second metric of one type are named `TYPE-2/RESULT`.
 
         Args:
             game: The game with the players to measure.
-            device: Where the players are.
-            before_round: Called before each round; it may raise to abort.
+            device: The device that the players are on.
+            before_round: Called before each round; an exception from it ends the measurement.
         """
         results: dict[str, float] = {}
         counts: dict[str, int] = {}
@@ -79,7 +81,10 @@ class Evaluation:
         device: torch.device,
         before_round: Callable[[], None],
     ) -> None:
-        """Update a metric with its examples. Ranks play the rounds in turn, and each is given the tensors of all."""
+        """Update a metric with as many examples as its config asks for.
+
+        The ranks share out the rounds, and every rank updates its metric with the tensors of all ranks.
+        """
         shard = this_shard()
         with sampling_mode(game, self._randomness, device):
             for first in range(0, config.samples, ROUND_SIZE * shard.world_size):
@@ -106,12 +111,15 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
 
     Args:
         run: The run folder.
-        metrics: Types of metrics, taken with their defaults; those of the run's config when empty.
-        seed: The seed of the draws.
-        device: A torch device, or `auto`.
+        metrics: Types of metrics, with their default settings; when empty, the metrics of the run's config.
+        seed: The seed of all random draws.
+        device: A torch device, or `auto` for a GPU if there is one.
+
+    Returns:
+        The results, each named `TYPE/RESULT`, as in `label-agreement/agreement`.
 
     Raises:
-        BadInput: When there is no such run or metric, or the game lacks what a metric reads.
+        BadInput: When there is no such run or metric, or the game lacks a tensor that a metric reads.
     """
     loaded = load(run, device=device)
     experiment = loaded.experiment

@@ -21,16 +21,17 @@ GAP = 2
 
 
 def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) -> None:
-    """Save named tensors of one batch as a PNG.
+    """Save a picture of named tensors of one batch as a PNG file.
 
     Args:
-        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. Several image tensors are
-            drawn side by side, one row per example.
+        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. With several image tensors, the
+            images of one example are side by side.
         path: The file, in an existing folder.
-        columns: Cells per row of a grid; about as many as rows when None.
+        columns: Number of images in a row of the grid; about as many columns as rows when None.
 
     Raises:
-        BadInput: When a tensor is neither.
+        BadInput: When the tensors are neither all images nor all points of these shapes.
+        RunFailed: When the file cannot be written.
     """
     values = {name: tensor.detach().float().cpu() for name, tensor in tensors.items()}
     if not can_draw(values):
@@ -56,8 +57,9 @@ def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
     """Return images as one uint8 picture `(H, W, 3)`.
 
     Args:
-        tensors: Images `(B, C, H, W)` in [-1, 1]. The cells of an example are side by side if there are several.
-        columns: Cells per row; about as many as rows when None.
+        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3. With several tensors, the images of one example are
+            side by side.
+        columns: Number of images in a row; about as many columns as rows when None.
     """
     images = [image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image for image in tensors.values()]
     examples, per_example = len(images[0]), len(images)
@@ -99,15 +101,15 @@ def _scatter(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def save_images(images: Tensor, folder: Path, labels: Sequence[int] | None = None) -> None:
-    """Save images as single files: an image folder that can be trained on.
+    """Save each image as a PNG file of its own. The result is an image folder that a run can train on.
 
     Args:
         images: `(B, C, H, W)` in [-1, 1] with C of 1 or 3.
-        folder: The folder of the PNGs; with labels, each class has a folder inside it.
+        folder: The folder of the files; with labels, each class has a folder inside it.
         labels: The class of each image.
 
     Raises:
-        BadInput: When the tensor does not hold such images.
+        BadInput: When `images` has another shape.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise _cannot_draw({"samples": images})

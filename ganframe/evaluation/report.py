@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs no other file and no network."""
+"""The report of a run: one HTML file that needs no other file and no internet connection."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ganframe.runs.logs import read_log
 T = TypeVar("T")
 
 MAX_PICTURES = 8
-"""Pictures under "Samples over time"."""
+"""The largest number of pictures under "Samples over time"."""
 
 MAX_POINTS = 400
-"""Points of a curve."""
+"""The largest number of points of a curve."""
 
 MAX_ROWS = 200
-"""Rows of the table of metrics."""
+"""The largest number of rows of the table of metrics."""
 
 MAX_LINES = 20_000
-"""Lines of a log; neighbours in a longer log are averaged."""
+"""The largest number of lines of the log of scalars; in a longer log, neighbouring lines are averaged."""
 
 MAX_PICTURE_BYTES = 100_000
-"""Bytes of a picture; a larger one is replaced by a smaller copy."""
+"""The largest size of a picture in the report, in bytes; a smaller copy replaces a larger picture."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -44,18 +44,19 @@ figure { display: inline-block; margin: 0 1rem 1rem 0 } figcaption { color: #666
 
 
 def write_report(folder: RunFolder) -> Path:
-    """Write the report of a run, finished or not, from its files.
+    """Write the report of a run, finished or not, from the files in its folder.
 
-    Their text is escaped: nothing in them becomes an element or an attribute of the page.
+    All text from these files is escaped, so that no part of it becomes an element or an attribute of the page.
 
     Args:
-        folder: The run.
+        folder: The run folder.
 
     Returns:
-        The file.
+        The path of the report.
 
     Raises:
-        BadInput: When a file is not in the format that a run writes.
+        BadInput: When a file of the run is not in the format that a run writes.
+        RunFailed: When the report cannot be written.
     """
     log, metrics = read_log(folder.scalars, MAX_LINES), read_log(folder.metrics)
     files = folder.pictures.glob("*.png") if folder.pictures.is_dir() else ()
@@ -186,7 +187,7 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
             text.set_parse_math(False)
     stream = io.StringIO()
     with rc_context({"svg.hashsalt": "ganframe", "svg.fonttype": "none"}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about names that are long or that the font cannot draw
+        warnings.simplefilter("ignore")  # warnings of names that are too long or that the font lacks
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()[stream.getvalue().index("<svg") :]
 

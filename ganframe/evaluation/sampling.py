@@ -1,4 +1,4 @@
-"""Samples from a game: rounds outside training over given tensors, balanced labels or data."""
+"""Rounds outside training, for samples from a game. Their inputs are given tensors, balanced labels and data."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from ganframe.randomness import Randomness
 
 
 class SamplingBatch(Mapping[str, Tensor]):
-    """The batch of a sampling round: given tensors, balanced labels, and data that is read on first use.
+    """The batch of a round outside training.
+
+    Its tensors are those that the caller gives, labels that cycle through the classes, and data. The data is opened
+    only when a tensor of it is read.
 
     Args:
         game: The game.
-        dataset: Opens the data, the source of tensors that are not given.
-        size: Examples in the batch.
-        randomness: Chooses the examples of the data.
-        device: Where the tensors go.
-        given: Tensors to use instead of those of the data or those that the game makes.
+        dataset: Opens the data set.
+        size: Number of examples in the batch.
+        randomness: The source of the draws that choose examples of the data.
+        device: The device that the tensors are moved to.
+        given: Tensors `(size, ...)` to use instead of those of the data or those that the game makes.
     """
 
     def __init__(
@@ -45,13 +48,19 @@ class SamplingBatch(Mapping[str, Tensor]):
         self._size, self._device = size, device
 
     def __getitem__(self, name: str) -> Tensor:
-        """Return a tensor of the batch."""
+        """Return the tensor of this name, `(size, ...)`.
+
+        Raises:
+            KeyError: When the name is neither given nor in the data.
+            BadInput: When the data is missing or cannot be read.
+        """
         if name in self._given:
             return self._given[name]
         if name not in self._spec:
             raise KeyError(name)
         spec = self._spec[name]
-        # Labels can be chosen freely unless they belong to samples of the data that a generator starts from.
+        # Balanced labels can replace those of the data, unless they must match samples of the data: samples that a
+        # generator starts from, or that this batch has read already.
         if self._labels_are_free and self._data_batch is None and spec.classes is not None and spec.shape == ():
             return balanced_labels(spec, self._size, self._device)
         if self._data_batch is None:
@@ -73,7 +82,7 @@ class SamplingBatch(Mapping[str, Tensor]):
 
 
 def balanced_labels(spec: TensorSpec, size: int, device: torch.device) -> Tensor:
-    """Return `size` labels that cycle through the classes."""
+    """Return `size` labels that cycle through the classes of the spec: 0, 1, 2 and so on."""
     return torch.arange(size, device=device) % (spec.classes or 1)
 
 
@@ -85,7 +94,7 @@ def sampling_round(
     device: torch.device,
     given: Mapping[str, Tensor] | None = None,
 ) -> Round:
-    """Return a round outside training over `size` examples of a `SamplingBatch`."""
+    """Return a round outside training, whose batch is a `SamplingBatch` with these arguments."""
     batch = SamplingBatch(game, dataset, size, randomness, device, given or {})
     return Round(game, batch, size=size, device=device, randomness=randomness)
 
@@ -96,13 +105,14 @@ def sampling_mode(game: Game, randomness: Randomness, device: torch.device) -> G
 
     Args:
         game: The game.
-        randomness: The seed for dropout that is active while sampling.
-        device: Where the players are.
+        randomness: The source of the seed. Networks that keep dropout active while sampling draw from the global state.
+        device: The device that the players are on.
     """
     players = list(game.players.values())
-    # Of each module by itself: one that its player keeps in eval mode, such as a frozen backbone, stays there.
+    # Saved for each module, not for each player: a player may keep a part of itself in eval mode while it trains, such
+    # as a frozen backbone.
     modes = [(module, module.training) for player in players for module in player.modules()]
-    # Not inference_mode: its tensors would crash a later discriminator that takes gradients.
+    # Not inference_mode: a discriminator that is later run with gradients would raise an error for its tensors.
     with torch.no_grad(), torch.random.fork_rng():
         randomness.seed_torch("sampling", device)
         for player in players:

@@ -1,6 +1,7 @@
-"""Games of named tensors, contests and turns, and the objective over their terms.
+"""Games: named tensors, contests and turns; and the objective, a weighted sum of losses and regularizers.
 
-Plugins import from here whatever a live object needs.
+Plugins import from here the names that their live objects need; a live object is what the `build()` of a config
+returns.
 """
 
 from ganframe.distributed.collectives import gather, mean_over_ranks, sum_over_ranks

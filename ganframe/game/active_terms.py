@@ -1,4 +1,4 @@
-"""The terms that take part in a turn this time, and what they ask of its round."""
+"""The terms of a turn that are due at some point of a run, and the gradients that they need."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Term = LossTerm | RegularizerTerm
 
 @dataclass(frozen=True)
 class ActiveTerms:
-    """The terms that take part in a turn, lazy ones only when their interval is due.
+    """The terms of a turn that are due at some point of a run: a lazy term of interval k is due in each k-th turn.
 
     Attributes:
-        terms: The terms, in the order of the config.
+        terms: The losses, then the regularizers, each in the order of the config.
     """
 
     terms: tuple[Term, ...]
@@ -29,17 +29,17 @@ class ActiveTerms:
 
     @functools.cached_property
     def grad_wrt_sides(self) -> frozenset[Side]:
-        """The sides whose samples some term differentiates by."""
+        """The sides of contests whose samples some term differentiates with respect to."""
         return frozenset[Side]().union(*(config.grad_wrt_sides for config in self._regularizers))
 
     @functools.cached_property
     def requires_grad_tensors(self) -> frozenset[str]:
-        """The tensors that some term differentiates by."""
+        """The names of the tensors that some term differentiates with respect to."""
         return frozenset[str]().union(*(config.requires_grad_tensors() for config in self._regularizers))
 
     @functools.cached_property
     def needs_double_backward(self) -> bool:
-        """Whether some term differentiates through a player, so that the objective has second derivatives."""
+        """Whether the value of some term depends on a gradient, so that the backward pass takes second derivatives."""
         return any(
             config.needs_double_backward or config.grad_wrt_sides or config.requires_grad_tensors()
             for config in self._regularizers

@@ -11,18 +11,20 @@ Side = Literal["real", "fake"]
 
 @dataclass
 class Contest:
-    """One pair of tensors that an adversarial loss scores.
+    """Two named tensors: one that a discriminator should call real, and one that it should call fake.
 
     Attributes:
-        discriminator: The player who discriminates.
+        discriminator: Name of the player that scores both tensors.
         real: Name of the tensor that the discriminator should call real.
-        fake: Name of the tensor that it should call fake.
-        real_condition: Name of the condition that goes with `real`.
-        fake_condition: Name of the condition that goes with `fake`.
-        replay: Name of the tensor that takes the place of `fake` in the discriminator's own turn, to show past fakes.
-        generators: The players behind `fake`, in whose turns the contest counts. All but discriminators when None.
-        weight: Factor of the contest in a loss over several.
-        name: The name of the contest in configs and logs; that of the discriminator when empty.
+        fake: Name of the tensor that the discriminator should call fake.
+        real_condition: Name of the tensor that the discriminator is given as condition of `real`; None for none.
+        fake_condition: Name of the tensor that the discriminator is given as condition of `fake`; None for none.
+        replay: Name of a tensor with past fakes, which replaces `fake` in turns that train discriminators; None to use
+            `fake` in every turn.
+        generators: Names of the players that make `fake`. Losses score the contest in the turns that train one of
+            them. None means every player that is not a discriminator.
+        weight: Factor of this contest where a loss sums over contests.
+        name: Name of the contest in configs and logs; the name of the discriminator when empty.
     """
 
     discriminator: str
@@ -39,6 +41,6 @@ class Contest:
         self.name = self.name or self.discriminator
 
     def tensors(self) -> tuple[str, ...]:
-        """Return the names of the tensors that the contest reads."""
+        """Return the names of all tensors of the contest: both sides, their conditions and `replay`."""
         named = (self.real, self.fake, self.real_condition, self.fake_condition, self.replay)
         return tuple(name for name in named if name is not None)

@@ -1,4 +1,4 @@
-"""Regularizers that are a sum over the contests of the turn."""
+"""The base of regularizers that are a sum over the contests of a turn."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ganframe.game.round import Round
 
 
 class ContestRegularizer(nn.Module):
-    """A penalty on each contest of the turn, summed; a subclass writes `penalty`."""
+    """A sum of one penalty for each contest of the turn; a subclass implements `penalty`."""
 
     def penalty(self, game_round: Round, contest: Contest) -> Tensor:
         """Return the penalty on one contest, a scalar."""
         raise NotImplementedError
 
     def forward(self, game_round: Round) -> Tensor:
-        """Return the sum of the penalties, a scalar."""
+        """Return the sum of `penalty` over the contests of the turn, a scalar."""
         penalties = (self.penalty(game_round, contest) for contest in game_round.contests)
         return sum(penalties, torch.zeros((), device=game_round.device))

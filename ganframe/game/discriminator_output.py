@@ -1,5 +1,5 @@
 """The output of a discriminator."""
-# A deferred output computes what is a field of its base class.
+# `DeferredOutput` replaces fields of its base class by properties, which pyright reports.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class DiscriminatorOutput:
     """The output of a discriminator for a batch of samples.
 
     Attributes:
-        logits: Raw outputs, batch axis first: `(B,)`, or `(B, 1, h, w)` for one per patch. Larger means more real.
-        features: Intermediate activations, input side first; empty where the network returns none.
+        logits: Raw outputs: `(B,)`, or `(B, 1, h, w)` with one logit for each patch. Larger means more real.
+        features: Intermediate activations, from the first layer to the last; empty where the network returns none.
         class_logits: `(B, classes)`; None where the network does not classify.
-        sample: The samples, before augmentation. Set by the round.
-        condition: The condition that came with them. Set by the round.
-        target: `(B,)` in [0, 1], how real the discriminator is told the samples are; None without label policies,
-            which means 1 for the real side and 0 for the fake. Set by the objective.
-        heads: The output of each head, in the order of `DiscriminatorConfig.heads()`; empty for a single head. See
+        sample: The samples that were scored, before augmentation. Set by the round.
+        condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator. Set by the round.
+        target: How real the discriminator is told each sample is, `(B,)` in [0, 1]. None without label policies, which
+            means 1 for the real side and 0 for the fake side. Set by the objective.
+        heads: The output of each head, in the order of the network's `head_names`; empty for a single head. See
             `of_heads`.
     """
 
@@ -66,17 +66,17 @@ class DiscriminatorOutput:
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
-        """The tensors of the samples, also when a sample is just one."""
+        """The tensors of a sample as a tuple: one element for a single tensor, none where `sample` is None."""
         return () if self.sample is None else sample_parts(self.sample)
 
 
 class DeferredOutput(DiscriminatorOutput):
-    """An output that is computed when some attribute of it is first read.
+    """A discriminator output that is computed when one of its attributes is first read.
 
-    Most losses do not read the real side in a generator's turn; the discriminator is not run on reals then.
+    In a generator's turn most losses do not read the output for real samples, so the discriminator is not run on them.
 
     Args:
-        compute: Runs the discriminator.
+        compute: Runs the discriminator and returns its output.
     """
 
     def __init__(self, compute: Callable[[], DiscriminatorOutput]) -> None:
@@ -88,32 +88,32 @@ class DeferredOutput(DiscriminatorOutput):
 
     @property
     def logits(self) -> Tensor:
-        """Raw outputs."""
+        """Raw outputs, `(B,)` or `(B, 1, h, w)`."""
         return self._output.logits
 
     @property
     def features(self) -> tuple[Tensor, ...]:
-        """Intermediate activations."""
+        """Intermediate activations, from the first layer to the last."""
         return self._output.features
 
     @property
     def class_logits(self) -> Tensor | None:
-        """One logit for each class."""
+        """One logit for each class, `(B, classes)`; None where the network does not classify."""
         return self._output.class_logits
 
     @property
     def sample(self) -> Sample | None:
-        """The samples, before augmentation."""
+        """The samples that were scored, before augmentation."""
         return self._output.sample
 
     @property
     def condition(self) -> Tensor | None:
-        """The condition that came with the samples."""
+        """The condition of each sample, `(B, ...)`; None for an unconditional discriminator."""
         return self._output.condition
 
     @property
     def target(self) -> Tensor | None:
-        """How real the discriminator is told the samples are."""
+        """How real the discriminator is told each sample is, `(B,)` in [0, 1]; None without label policies."""
         return self._output.target
 
     @property
@@ -133,13 +133,13 @@ def split_heads(output: DiscriminatorOutput, count: int) -> Sequence[Discriminat
 
 
 def check_output(output: object, player: str, network: nn.Module, heads: Sequence[str]) -> None:
-    """Refuse what a network returned in place of the output that its config declares.
+    """Refuse what a network returned in place of an output with its heads.
 
     Args:
         output: What the network returned.
         player: The name of the player.
         network: The network.
-        heads: The names of the heads that its config declares.
+        heads: The names of its heads.
 
     Raises:
         BadInput: Names the player and its class.
@@ -148,7 +148,7 @@ def check_output(output: object, player: str, network: nn.Module, heads: Sequenc
         return
     owner = f"the discriminator {player!r} ({type(network).__module__}.{type(network).__qualname__})"
     if isinstance(output, DiscriminatorOutput):
-        message = f"{owner} returned {len(output.heads)} heads, and its config names {len(heads)}"
-        raise BadInput(message, path=("game",), remedy="Name each head in `heads()` of the config.")
+        message = f"{owner} returned {len(output.heads)} heads, and its `head_names` has {len(heads)}"
+        raise BadInput(message, path=("game",), remedy="Name each head in the attribute `head_names` of the network.")
     remedy = "Return `ganframe.game.DiscriminatorOutput(logits)`."
     raise BadInput(f"{owner} returned {type(output).__name__}", path=("game",), remedy=remedy)

@@ -1,8 +1,8 @@
-"""Games: named tensors and how each is made, contests, turns, and the round in which they meet.
+"""Games: named tensors and how each is made, contests and turns.
 
-A game is a set of named tensors; a term is a function of some of them. A plugin writes a game by declaring `inputs`,
-`contests` and `turns`, by naming its networks in `player_specs()`, and by one `@tensor` method for each tensor that it
-makes.
+The terms of the objective (losses and regularizers) are functions of the named tensors. A plugin defines a game as a
+subclass of `Game`, which sets `inputs`, `contests`, `turns`, `output` and `pictures`, returns its networks from
+`player_specs()`, and has one method marked `@tensor` for each tensor that the game makes.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ class Game:
     """Base class of games.
 
     Attributes:
-        inputs: Names of the tensors that a batch brings.
-        contests: The pairs that adversarial losses score.
+        inputs: Names of the tensors that the game needs from the data set.
+        contests: The pairs of tensors that adversarial losses score.
         turns: The turns of a step, in order.
         output: Name of the tensor that sampling returns.
         pictures: Names of the tensors that a snapshot shows side by side.
-        needs_double_backward: Whether playing takes second derivatives, beside those that terms take.
-        makers: The method that makes each tensor of the game, by the name of the tensor.
+        needs_double_backward: Whether `play` itself takes second derivatives, apart from those that terms take.
+        makers: The name of the method that makes each tensor of the game, by the name of the tensor.
         progress: How far the run is.
-        players: The networks by name, once `set_players` was called.
-        memory: Tensors that outlive a round, such as a pool of past fakes; checkpoints keep them.
+        players: The networks by player name; empty until `set_players` is called.
+        memory: Tensors by name that the game keeps from batch to batch, such as a pool of past fakes. Checkpoints save
+            them.
     """
 
     inputs: tuple[str, ...]
@@ -58,17 +59,17 @@ class Game:
     progress: TrainingProgress
 
     def __init_subclass__(cls) -> None:
-        """Collect the makers of the class and its bases."""
+        """Set `makers` from the methods of the class and its bases that are marked `@tensor` or `@tensors`."""
         cls.makers = find_makers(cls)
 
     def __init__(self, data: DataSpec) -> None:
-        """Check the data.
+        """Check that the data set gives every tensor in `inputs`.
 
         Args:
-            data: The tensors that the data set gives.
+            data: The spec of each tensor that the data set gives, by name.
 
         Raises:
-            BadInput: When the data lacks a tensor that the game needs.
+            BadInput: When the data set lacks a tensor in `inputs`.
         """
         missing = [name for name in self.inputs if name not in data]
         if missing:
@@ -83,17 +84,17 @@ class Game:
         self.progress = TrainingProgress(turn_count=0, images=0, total=1)
 
     def player_specs(self) -> Mapping[str, PlayerSpec]:
-        """Return the networks that the game needs, by player."""
+        """Return the spec of the network of each player, by player name."""
         raise NotImplementedError
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all tensors that a term may read."""
+        """The names of all tensors that a term may read: those of the data set and those that the game makes."""
         return tuple(dict.fromkeys((*self.data, *self.makers)))
 
     @functools.cached_property
     def discriminators(self) -> frozenset[str]:
-        """The players that discriminate in some contest."""
+        """The names of the players that are the discriminator of some contest."""
         return frozenset(contest.discriminator for contest in self.contests)
 
     def make(self, name: str, game_round: Round) -> Mapping[str, Any]:
@@ -108,25 +109,21 @@ class Game:
         maker = getattr(self, self.makers[name])
         return by_name(maker, maker(game_round))
 
-    @functools.cached_property
-    def _heads(self) -> Mapping[str, tuple[str, ...]]:
-        return {name: spec.heads() for name, spec in self.player_specs().items()}
-
     def heads(self, discriminator: str) -> tuple[str, ...]:
-        """Return the names of the heads of a discriminator; empty for one with a single head."""
-        return self._heads[discriminator]
+        """Return the names of the heads of a discriminator, its `head_names`; empty for one with a single head."""
+        return getattr(self.players[discriminator], "head_names", ())
 
     def discriminator_inputs(self) -> tuple[TensorSpec, ...]:
-        """Return the spec of every tensor that a discriminator is given as a sample."""
+        """Return the specs of the samples of all discriminators; a sample of several tensors has one spec for each."""
         specs = self.player_specs()
         return tuple(part for name in sorted(self.discriminators) for part in parts(specs[name].sample))
 
     def set_players(self, players: Mapping[str, nn.Module]) -> None:
-        """Play with these networks.
+        """Set the networks of the players.
 
         Args:
-            players: A network for each name of `player_specs()`. Parameters that do not require a gradient now stay
-                frozen.
+            players: A network for each name in `player_specs()`. Parameters whose `requires_grad` is False at this
+                call are never trained.
         """
         self.players = dict(players)
         self._trainable = {
@@ -135,19 +132,23 @@ class Game:
         }
 
     def with_players(self, players: Mapping[str, nn.Module]) -> Game:
-        """Return the same game with other networks and an empty memory: for sampling with averaged weights."""
+        """Return a copy of the game with other networks and an empty memory, for sampling with averaged weights.
+
+        Args:
+            players: The new networks by player name; all other players keep theirs.
+        """
         other = copy.copy(self)
         other.memory = {}
         other.set_players(self.players | dict(players))
         return other
 
     def trainable_parameters(self, names: Iterable[str]) -> list[nn.Parameter]:
-        """Return the parameters of these players that train."""
+        """Return the parameters of these players, except those that are never trained."""
         return [parameter for name in names for parameter in self._trainable[name]]
 
     @contextmanager
     def only_trainable(self, names: Collection[str]) -> Generator[None, None, None]:
-        """Freeze every player but these."""
+        """Let only these players train inside the `with` block, and freeze all others; undo this at its end."""
         changed = [
             (parameter, name in names)
             for name, parameters in self._trainable.items()
@@ -163,7 +164,11 @@ class Game:
                 parameter.requires_grad = not trains
 
     def contests_of(self, turn: Turn) -> tuple[Contest, ...]:
-        """Return the contests that count in a turn: those whose discriminator trains, or else whose generators do."""
+        """Return the contests whose losses are computed in a turn.
+
+        In a turn that trains discriminators these are the contests of those discriminators, otherwise the contests of
+        the generators that train.
+        """
         players = set(turn.players)
         if players & self.discriminators:
             return tuple(contest for contest in self.contests if contest.discriminator in players)
@@ -176,24 +181,27 @@ class Game:
         return bool(set(turn.players) & self.discriminators)
 
     def score(self, loss: Loss, turn: Turn, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """Return what a loss adds to a turn; a game whose players pull on both sides overrides it.
+        """Return the value of a loss for one contest in a turn, a scalar.
+
+        This is `loss.discriminator` in a turn that trains a discriminator, and `loss.generator` in any other turn. A
+        game that trains discriminators and generators in the same turn overrides this method.
 
         Args:
             loss: The loss.
             turn: The turn.
-            real: The discriminator's output for the real side of a contest.
-            fake: Its output for the fake side.
+            real: The discriminator's output for the real side of the contest.
+            fake: The discriminator's output for the fake side.
         """
         if self.is_discriminator_turn(turn):
             return loss.discriminator(real, fake)
         return loss.generator(real, fake)
 
     def play(self, game_round: Round, objective: Callable[..., ObjectiveValue]) -> ObjectiveValue:
-        """Compute a turn's objective; a game that looks ahead first (unrolling) overrides it.
+        """Return the objective of a turn; a game that first simulates discriminator steps (unrolled GAN) overrides it.
 
         Args:
-            game_round: The round, in its turn.
-            objective: `objective(game_round)` sums the terms of the round's turn, `objective(game_round, turn)` those
-                of another turn over the same tensors.
+            game_round: The tensors of the batch; `game_round.turn` is the turn.
+            objective: `objective(game_round)` computes the weighted sum of the terms of `game_round.turn`, and
+                `objective(game_round, turn)` that of another turn over the same tensors.
         """
         return objective(game_round)

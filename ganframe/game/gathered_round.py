@@ -1,4 +1,4 @@
-"""A round as if one process had the batches of all ranks, for terms that are more than a mean over examples."""
+"""Rounds with the examples of all ranks (processes), for terms that are more than a mean over examples."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from ganframe.game.samples import Sample, map_parts
 class GatheredRound(Round):
     """The tensors and discriminator outputs of a round with the examples of all ranks, in order of rank.
 
-    Each is gathered on first use, and once. Gradients reach the rank that an example comes from.
+    Each tensor and each output is gathered once, when it is first read. Gradients flow back to the rank that has the
+    example. B is the number of examples of one rank.
 
     Args:
-        local: The round of this rank.
+        local: The round with the examples of this rank.
     """
 
     def __init__(self, local: Round) -> None:
@@ -40,24 +41,24 @@ class GatheredRound(Round):
         self._gathered_outputs: dict[tuple[str, Side], DiscriminatorOutput] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """Return a named tensor `(world size * B, ...)`."""
+        """Return a named tensor `(world_size * B, ...)`, or a tuple of tensors."""
         if name not in self._gathered_tensors:
             self._gathered_tensors[name] = map_parts(self._local[name], gather)
         return self._gathered_tensors[name]
 
     def made(self) -> Mapping[str, Any]:
-        """Return the tensors that this rank has made so far."""
+        """Return the tensors that were made so far, by name, with the examples of this rank only."""
         return self._local.made()
 
     def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """Return what the discriminator makes of one side of a contest, on all ranks."""
+        """Return the discriminator's output for one side of a contest, with the examples of all ranks."""
         key = (contest.name, side)
         if key not in self._gathered_outputs:
             self._gathered_outputs[key] = _gather_output(self._local.discriminator_output(contest, side))
         return self._gathered_outputs[key]
 
     def discriminate(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """Run a discriminator on samples of all ranks; each rank runs its own."""
+        """Return a discriminator's output for samples of all ranks; each rank runs the network on its own samples."""
         shard = this_shard()
         own = map_parts(sample, shard.of)
         own_condition = None if condition is None else shard.of(condition)
@@ -65,7 +66,7 @@ class GatheredRound(Round):
 
 
 def gather_round(local: Round) -> Round:
-    """Return the round over all ranks; the round itself in a run of one process."""
+    """Return a round with the examples of all ranks: `local` itself in a run of one process."""
     return local if this_shard().world_size == 1 else GatheredRound(local)
 
 

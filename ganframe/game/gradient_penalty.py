@@ -1,4 +1,4 @@
-"""The base of gradient penalties: a function of the gradient of the discriminator C at some points."""
+"""The base of gradient penalties: functions of the gradient of the discriminator C with respect to its input."""
 
 from __future__ import annotations
 
@@ -12,34 +12,40 @@ from ganframe.game.round import Round
 
 
 class GradientPenalty(ContestRegularizer):
-    """E penalty(grad C(x)) over points x of its own, summed over the contests of the turn.
+    """The mean of `cost(grad C(x))` over points x, summed over the contests of the turn; C is the discriminator.
 
-    A subclass says where the gradient is taken (`points`) and what it costs (`cost`). Where the discriminator returns
-    several logits for a sample, such as one per patch, C is their mean, as it is in the losses. The condition at a
-    point is that of the real side.
+    A subclass implements `points`, which returns the points x, and `cost`, the penalty on the gradients at the points.
+    Where the discriminator returns several logits for a sample, such as one for each patch, C is their mean, as it is
+    in the losses. With each point the discriminator is given the condition of the real side.
     """
 
     def points(
         self, real: DiscriminatorOutput, fake: DiscriminatorOutput, game_round: Round, contest: Contest
     ) -> tuple[Tensor, ...]:
-        """Return where the gradient is taken, `(B, ...)` for each part of a sample.
+        """Return the points at which the gradient is taken: one tensor `(B, ...)` for each tensor of a sample.
 
-        Points keep the graph of the samples, if these have one: a game that looks ahead differentiates by them.
+        Points must not be detached from the samples: a game that simulates discriminator steps (unrolled GAN)
+        differentiates through the points.
 
         Args:
-            real: The real side; its samples are `real.parts`, each `(B, ...)`.
-            fake: The fake side. The discriminator is run on a side only if something of it is read.
-            game_round: The round, for its randomness.
+            real: The output for the real side; its samples are `real.parts`, each `(B, ...)`.
+            fake: The output for the fake side; its samples are `fake.parts`. The discriminator is run on a side only
+                when an attribute of the output for that side is read.
+            game_round: The round; its `randomness` is the source of random draws.
             contest: The contest.
         """
         raise NotImplementedError
 
     def cost(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """Return the penalty `(B,)` on the gradients, one `(B, ...)` for each part of a sample."""
+        """Return the penalty on the gradient at each point, `(B,)`.
+
+        Args:
+            gradients: The gradients of C at the points: one tensor `(B, ...)` for each tensor of a sample.
+        """
         raise NotImplementedError
 
     def penalty(self, game_round: Round, contest: Contest) -> Tensor:
-        """Return the mean penalty on one contest, a scalar."""
+        """Return the mean of `cost` over the points of one contest, a scalar."""
         real, fake = game_round.deferred_output(contest, "real"), game_round.deferred_output(contest, "fake")
         points = tuple(point.requires_grad_() for point in self.points(real, fake, game_round, contest))
         sample = points if isinstance(real.sample, tuple) else points[0]

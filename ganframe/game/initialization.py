@@ -8,11 +8,11 @@ from torch import nn
 def init_normal(module: nn.Module, std: float = 0.02) -> None:
     """Draw the weights of a convolution from N(0, std^2) and of a batch norm from N(1, std^2); set biases to 0.
 
-    For `network.apply`; other modules stay as they are.
+    Call it as `network.apply(init_normal)`. Modules of other types stay as they are.
 
     Args:
-        module: A module.
-        std: Standard deviation.
+        module: Any module.
+        std: Standard deviation of the draws.
 
     References:
         Radford et al. 2016, arXiv:1511.06434, section 4.

@@ -1,4 +1,4 @@
-"""The latents of a generator: their shape, and draws from their prior."""
+"""Random draws of the latents of a generator."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ganframe.errors import BadInput
 from ganframe.game.round import Round
 
 Prior = Literal["normal", "uniform"]
-"""Distribution of each number of a latent: N(0, 1), or U[-1, 1]."""
+"""Distribution of each number of a latent: `normal` is N(0, 1), `uniform` is U[-1, 1]."""
 
 
 def draw_latents(game_round: Round, generator: str = "generator", prior: Prior = "normal") -> Tensor:
-    """Draw one latent for each example, `(B, *latent_shape)`.
+    """Draw one latent for each example of a round, `(B, *latent_shape)`.
 
     Args:
         game_round: The round.
-        generator: The player whose `latent_shape` they have.
-        prior: Their distribution.
+        generator: Name of the player whose network has the attribute `latent_shape`.
+        prior: Distribution of each number of a latent.
 
     Raises:
-        BadInput: When the generator does not say its `latent_shape`.
+        BadInput: When the network has no `latent_shape`.
     """
     latent_shape: tuple[int, ...] | None = getattr(game_round.game.players[generator], "latent_shape", None)
     if latent_shape is None:

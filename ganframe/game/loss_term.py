@@ -1,4 +1,4 @@
-"""A loss with its place in a game: which contests it scores, in which turns, towards which targets."""
+"""A loss as a term of the objective: which contests it scores, in which turns, and with which targets."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ganframe.game.turn import Turn
 
 
 class LossTerm:
-    """An adversarial loss over the contests that it scores.
+    """An adversarial loss as a term of the objective, summed over the contests that it scores.
 
     Args:
         name: The name of the term in logs.
-        path: The path of its config.
-        config: Its config.
+        path: The place of `config` in the config of the run, such as `("losses", 0)`.
+        config: The config of the loss.
 
     Attributes:
-        live: The loss that was built.
-        policies: The label policies that were built, in order.
+        live: The loss that `config` builds.
+        policies: The label policies that `config` builds, in the order in which they change the targets.
     """
 
     def __init__(self, name: str, path: ConfigPath, config: LossConfig) -> None:
@@ -37,10 +37,11 @@ class LossTerm:
         self.policies: list[LabelPolicy] = [policy.build() for policy in config.label_policies]
 
     def check(self, game: Game) -> None:
-        """Refuse a game that lacks what the loss reads.
+        """Refuse a game that does not fit the loss.
 
         Raises:
-            BadInput: With the path of the setting.
+            BadInput: When the game lacks a turn, a contest or a discriminator output that the loss needs, or when the
+                config has label policies for a loss that takes no targets. The error names the setting.
         """
         check_turns(game, self.config, self.path)
         check_contests(game, self.config, self.path)
@@ -55,16 +56,16 @@ class LossTerm:
             check_discriminator(game, contest.discriminator, self.config, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the loss scores a contest of this turn."""
+        """Return whether the loss is a term of this turn: its config allows the turn, and it scores a contest there."""
         chosen = self.config.turns is None or turn.name in self.config.turns
         return chosen and bool(read_contests(self.config, game.contests_of(turn)))
 
     def scores(self, contest: Contest) -> bool:
-        """Return whether the loss scores a contest."""
+        """Return whether the loss scores this contest, in any turn."""
         return bool(read_contests(self.config, [contest]))
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
-        """Return the loss over its contests in this turn, a scalar, before its weight."""
+        """Return the sum of the loss over its contests in this turn: a scalar, not yet multiplied by the weight."""
         game_round = gather_round(game_round) if self.config.batch_coupled else game_round
         scores: list[Tensor] = []
         for contest in read_contests(self.config, game_round.contests):
@@ -76,7 +77,7 @@ class LossTerm:
         return scores[0] if len(scores) == 1 else torch.stack(scores).sum()
 
     def _output(self, game_round: Round, turn: Turn, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """Return one side of a contest; in a discriminator's turn with the targets that the label policies set."""
+        """Return the output for one side of a contest, in a discriminator's turn with the label policies' targets."""
         if not self.policies or not game_round.game.is_discriminator_turn(turn):
             return game_round.deferred_output(contest, side)
         shard, randomness = game_round.randomness.shard, game_round.randomness.unsharded()

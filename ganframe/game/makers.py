@@ -11,7 +11,7 @@ Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
 def tensor(maker: Maker) -> Maker:
-    """Mark a method of a game as the maker of the tensor of the same name."""
+    """Mark a method of a game as the maker of the named tensor of the same name; its one argument is the round."""
     return tensors(maker.__name__)(maker)
 
 

@@ -1,4 +1,4 @@
-"""The objective of a turn: every term that joins it, times its weight, summed."""
+"""The objective of a turn: the weighted sum of its terms, which are losses and regularizers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from ganframe.randomness import Randomness
 
 @dataclass
 class ObjectiveValue:
-    """The objective of a turn over one round.
+    """The value of a turn's objective for one round.
 
     Attributes:
-        total: The weighted sum, a scalar.
-        terms: Each term by name, a scalar, before its weight.
-        weights: The weight of each term by name.
+        total: The weighted sum of the terms, a scalar.
+        terms: The value of each term by the term's name: a scalar, not yet multiplied by the weight.
+        weights: The weight of each term by the term's name.
         game_round: The round.
         accuracies: How often discriminators are right, where it was measured.
     """
@@ -49,17 +49,18 @@ class ObjectiveValue:
 
 
 class Objective:
-    """Sums the terms of each turn.
+    """The weighted sum of terms that each turn of a game minimises.
 
     Args:
-        experiment: The config with the terms.
-        game: The game that they join.
+        experiment: The config that lists the losses and regularizers.
+        game: The game whose tensors the terms read.
 
     Attributes:
         terms: All terms, losses first.
 
     Raises:
-        BadInput: When a term needs what the game lacks, or a turn has no term.
+        BadInput: When the game lacks something that a term needs, when a term joins no turn, or when a turn has no
+            term.
     """
 
     def __init__(self, experiment: Experiment, game: Game) -> None:
@@ -78,7 +79,7 @@ class Objective:
                 raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
 
     def active_terms(self, turn: Turn, progress: TrainingProgress) -> ActiveTerms:
-        """Return the terms that take part in a turn this time."""
+        """Return the terms of a turn that are due now: a lazy term of interval k is due in each k-th turn."""
         terms = self._by_turn[turn.name]
         due = tuple([term.config.is_active(progress.turn_count, progress.images, progress.total) for term in terms])
         if (turn.name, due) not in self._active:
@@ -88,17 +89,17 @@ class Objective:
         return self._active[turn.name, due]
 
     def open_round(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> Round:
-        """Return a round as a turn sees it: what its terms differentiate by requires a gradient."""
+        """Return a round for a turn; tensors that its terms differentiate with respect to require a gradient there."""
         active = self.active_terms(turn, progress)
         return game_round.in_turn(
             turn, grad_wrt_sides=active.grad_wrt_sides, requires_grad_tensors=active.requires_grad_tensors
         )
 
     def __call__(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> ObjectiveValue:
-        """Return the weighted sum over the active terms; 0 when a turn has none this time.
+        """Return the weighted sum of the terms that are due now; 0 when none is due.
 
         Args:
-            game_round: The round, in the turn.
+            game_round: The round of this turn, from `open_round`.
             turn: The turn.
             progress: How far the run is.
         """
@@ -110,14 +111,18 @@ class Objective:
                 terms[term.name] = value = term.value(game_round, turn)
             except BadInput as problem:
                 raise problem.within(*term.path) from None
-            # A term that is taken each k-th time weighs k times as much, so that its mean stays the same.
+            # A lazy term joins each k-th turn only; k times the weight keeps its mean over the turns the same.
             weight = value_at(term.config.weight, progress.images, progress.total) * term.config.every
             weights[term.name] = weight
             weighted.append(value if weight == 1 else weight * value)
         return ObjectiveValue(_sum(weighted), terms, weights, game_round)
 
     def decision_threshold(self, contest: Contest) -> float | None:
-        """Return the logit above which a sample counts as real, by the first loss that scores the contest."""
+        """Return the logit above which a sample counts as real.
+
+        This is the threshold of the first loss that scores the contest; None where no loss scores the contest, or that
+        loss has no threshold.
+        """
         for term in self.terms:
             if isinstance(term, LossTerm) and term.scores(contest):
                 return term.config.decision_threshold
@@ -137,13 +142,13 @@ class Objective:
         return {name: parameters for name, parameters in found.items() if parameters}
 
     def stateful_terms(self) -> dict[str, Any]:
-        """Return the live terms that have a state dict, by name."""
+        """Return the built losses and regularizers whose state dict is not empty, by the term's name."""
         return {term.name: term.live for term in self.terms if getattr(term.live, "state_dict", dict)()}
 
 
 @dataclass(frozen=True)
 class TurnObjective:
-    """The objective at some point of a run, as `Game.play` is given it.
+    """The objective at one point of a run: the function that `Game.play` is given.
 
     Attributes:
         objective: The objective of all turns.
@@ -154,11 +159,11 @@ class TurnObjective:
     progress: TrainingProgress
 
     def __call__(self, game_round: Round, turn: Turn | None = None) -> ObjectiveValue:
-        """Sum the terms of a turn.
+        """Return the weighted sum of the terms of a turn that are due at this point of the run.
 
         Args:
             game_round: The round.
-            turn: Another turn than the round's own, to be taken over the same tensors.
+            turn: The turn whose terms are summed; `game_round.turn` when None.
         """
         if turn is not None:
             game_round = self.objective.open_round(game_round, turn, self.progress)

@@ -1,4 +1,4 @@
-"""Player specs: the networks that a game needs, and the tensors that each has to fit."""
+"""Player specs: the config of each network that a game needs, with the shapes of its input and output."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlayerSpec:
-    """The config of a player and the tensors that its network has to fit.
+    """The config of a player's network, with the specs of the tensors that the network takes and makes.
 
     Attributes:
         config: The config of the network.
-        path: The place of the config in the game's config.
-        sample: One sample: the input of a discriminator, the output of a generator.
-        source: The sample that a generator starts from; None if it starts from a latent.
-        condition: The condition of one sample; None for an unconditional player.
+        path: The place of `config` in the game's config, for errors.
+        sample: The spec of one sample, which is the input of a discriminator or the output of a generator.
+        source: The spec of the sample that a generator takes as input; None for a generator that takes a latent, and
+            for a discriminator.
+        condition: The spec of the condition of one sample; None for an unconditional player.
     """
 
     config: GeneratorConfig | DiscriminatorConfig
@@ -32,10 +33,11 @@ class PlayerSpec:
     condition: TensorSpec | None = None
 
     def check(self) -> None:
-        """Refuse a network that does not fit.
+        """Refuse a network that does not take the kinds of input that the game gives.
 
         Raises:
-            BadInput: When the network takes no condition but needs one, or starts from the wrong kind of tensor.
+            BadInput: When the network is given a condition but takes none, or when a generator takes a latent but is
+                given a sample, or the reverse.
         """
         name = self.config.type_name()
         if self.condition is not None and not self.config.conditional:
@@ -47,15 +49,11 @@ class PlayerSpec:
                 message = f"{name!r} starts from a {self.config.starts_from}"
                 raise BadInput(message, path=self.path, remedy=remedy)
 
-    def heads(self) -> tuple[str, ...]:
-        """Return the names of a discriminator's heads; empty for a single head, and for a generator."""
-        return self.config.heads() if isinstance(self.config, DiscriminatorConfig) else ()
-
     def build(self) -> nn.Module:
         """Build the network.
 
         Raises:
-            BadInput: When the network does not fit.
+            BadInput: When `check` refuses the network, or it cannot take or make tensors of these shapes.
         """
         self.check()
         with within(*self.path):

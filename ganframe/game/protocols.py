@@ -1,9 +1,10 @@
-"""Protocols of live objects: the methods that plugins write and the core calls.
+"""Protocols of the objects that plugins build: the methods that a plugin implements and the core calls.
 
-Protocols name `forward`, which is what an author writes; the core calls modules as PyTorch does. The conformance kit
-(`ganframe.testing`) checks what types cannot express.
+Most of these objects are an `nn.Module`, for which a protocol names `forward`: the method that the author of a plugin
+writes. The conformance kit (`ganframe.testing`) checks the requirements that types cannot express.
 
-B is the batch axis; a sample is `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for vectors.
+B is the size of the batch, whose axis comes first. Samples are `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for
+vectors.
 """
 
 from __future__ import annotations
@@ -23,24 +24,36 @@ if TYPE_CHECKING:
 class Generator(Protocol):
     """A network that makes samples.
 
-    A generator that starts from a latent has an attribute `latent_shape`: the shape of one latent, without batch axis.
+    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis.
     """
 
     def forward(self, source: Tensor, condition: Tensor | None = None, /) -> Tensor:
-        """Return one sample for each latent, or for each sample of another domain."""
+        """Return one sample for each row of `source`, which holds latents or samples of another domain."""
         ...
 
 
 class Discriminator(Protocol):
-    """A network that tells real samples from fakes."""
+    """A network that tells real samples from fakes.
+
+    One with several heads of logits has an attribute `head_names`, their names, and returns
+    `DiscriminatorOutput.of_heads`.
+    """
 
     def forward(self, sample: Sample, condition: Tensor | None = None, /) -> DiscriminatorOutput:
-        """Return the logits of a batch, and its features and class logits if there are any; a tuple is one sample."""
+        """Return the logits of a batch of samples, with features and class logits where the network has them.
+
+        Args:
+            sample: One tensor `(B, ...)`, or a tuple of tensors where each sample consists of several.
+            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator.
+        """
         ...
 
 
 class Loss(Protocol):
-    """An adversarial loss over one contest. The discriminator is run on a side only if its output is read."""
+    """An adversarial loss of one contest, that is of one batch of real samples and one of fakes.
+
+    The discriminator is run on the samples of a side only when the loss reads an attribute of the output for that side.
+    """
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """Return the scalar that the discriminator minimises."""
@@ -52,18 +65,24 @@ class Loss(Protocol):
 
 
 class Regularizer(Protocol):
-    """Any other term of a turn's objective."""
+    """A term of a turn's objective that is not an adversarial loss, such as a gradient penalty."""
 
     def forward(self, game_round: Round, /) -> Tensor:
-        """Return the penalty, a scalar, before its weight."""
+        """Return the value of the term: a scalar, not yet multiplied by its weight."""
         ...
 
 
 class LabelPolicy(Protocol):
-    """A change to the discriminator's targets."""
+    """A change to the discriminator's targets, such as label smoothing."""
 
     def forward(self, target: Tensor, real: bool, generator: torch.Generator, /) -> Tensor:
-        """Return new targets `(B,)` in [0, 1] for one side of a contest."""
+        """Return new targets `(B,)` in [0, 1] for one side of a contest.
+
+        Args:
+            target: The targets before this change, `(B,)` in [0, 1].
+            real: Whether the side is the real one.
+            generator: The source of random draws.
+        """
         ...
 
 
@@ -71,7 +90,7 @@ class Augmentation(Protocol):
     """A differentiable change to the samples that a discriminator is given; its buffers are saved in checkpoints."""
 
     def forward(self, sample: Sample, generator: torch.Generator, /) -> Sample:
-        """Return the sample that the discriminator is given."""
+        """Return the changed samples, which the discriminator is given; `generator` is the source of random draws."""
         ...
 
 
@@ -104,26 +123,29 @@ class Balancer(Protocol):
 
 
 class Encoder(Protocol):
-    """A frozen network in eval mode; gradients pass through it to the sample."""
+    """A frozen network in eval mode, such as VGG, whose activations are compared.
+
+    Gradients flow through the network to the samples.
+    """
 
     def forward(self, sample: Tensor, /) -> tuple[Tensor, ...]:
-        """Return the activations of a batch of samples, input side first, each with the batch axis first."""
+        """Return activations of a batch of samples, each `(B, ...)`, from the first layer to the last."""
         ...
 
 
 class Metric(Protocol):
-    """A measurement that is updated batch by batch; two halves can be merged."""
+    """A measurement that is updated batch by batch; measurements of parts of the data can be merged."""
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
-        """Add a batch of named tensors."""
+        """Add a batch of named tensors to the measurement."""
         ...
 
     def merge(self, other: Any) -> None:
-        """Add the batches of another measurement over the same data."""
+        """Add all batches that another object of the same metric was updated with."""
         ...
 
     def compute(self) -> dict[str, float]:
-        """Return the results by name."""
+        """Return the measured numbers by name."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""A regularizer with its place in a game: which turns it joins, and what it needs of the networks."""
+"""A regularizer as a term of the objective: which turns it joins, and what it needs from the game."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ganframe.game.turn import Turn
 
 
 class RegularizerTerm:
-    """A regularizer in the turns that it joins.
+    """A regularizer as a term of the objective.
 
     Args:
         name: The name of the term in logs.
-        path: The path of its config.
-        config: Its config.
+        path: The place of `config` in the config of the run, such as `("regularizers", 0)`.
+        config: The config of the regularizer.
 
     Attributes:
-        live: The regularizer that was built.
+        live: The regularizer that `config` builds.
     """
 
     def __init__(self, name: str, path: ConfigPath, config: RegularizerConfig) -> None:
@@ -32,10 +32,11 @@ class RegularizerTerm:
             self.live: Regularizer = config.build()
 
     def check(self, game: Game) -> None:
-        """Refuse a game that lacks what the regularizer reads or calls.
+        """Refuse a game that does not fit the regularizer.
 
         Raises:
-            BadInput: With the path of the setting.
+            BadInput: When the game lacks a turn, a tensor, a contest, a discriminator output or a method of a network
+                that the regularizer needs. The error names the setting.
         """
         for name in (*self.config.tensors(), *self.config.requires_grad_tensors()):
             if name not in game.names:
@@ -62,7 +63,7 @@ class RegularizerTerm:
             check_discriminator(game, name, self.config, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the term belongs to this turn."""
+        """Return whether the regularizer is a term of this turn."""
         if self.config.contests is not None and not read_contests(self.config, game.contests_of(turn)):
             return False
         if self.config.turns is not None:
@@ -71,12 +72,12 @@ class RegularizerTerm:
         return self.config.side in (side, "both")
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
-        """Return the penalty, a scalar, before its weight."""
+        """Return the value of the regularizer: a scalar, not yet multiplied by the term's weight."""
         game_round = gather_round(game_round) if self.config.batch_coupled else game_round
         if self.config.contests is not None:
             game_round = game_round.limited_to(self.config.contests)
         return self.live.forward(game_round)
 
     def _training_generators(self, game: Game) -> set[str]:
-        """Return the generators that train in the turns of the term."""
+        """Return the names of the players that train in turns of the regularizer, without discriminators."""
         return {name for turn in game.turns if self.joins(game, turn) for name in turn.players} - game.discriminators

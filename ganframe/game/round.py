@@ -1,6 +1,6 @@
-"""Rounds: the named tensors of one batch, and what discriminators make of them.
+"""Rounds: the named tensors of one batch, and the outputs of discriminators for them.
 
-B is the batch axis of every tensor.
+A turn is one optimizer step of some of the networks. Every tensor has the batch axis first, of size B.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 Augment = Callable[[str, Sample, Randomness], Sample]
 """Changes the samples that a discriminator is given, by the name of the player."""
 Weights = Mapping[str, Mapping[str, Tensor]]
-"""Parameters and buffers by name, of each player."""
+"""For each player, its parameters and buffers by name."""
 
 
 @dataclass
 class MadeTensors:
-    """The tensors that the turns over one batch share.
+    """The tensors of one batch, which all turns that use the batch share.
 
     Attributes:
-        values: The tensors that were made so far, by name.
-        requires_grad: Names of the tensors that are made to require a gradient.
-        makers_running: How many makers are on the call stack.
-        discriminator_calls: How often a discriminator was run with augmentations.
+        values: The tensors that were read or made so far, by name.
+        requires_grad: Names of the tensors that must require a gradient.
+        makers_running: Number of makers (`@tensor` methods of the game) on the call stack.
+        discriminator_calls: Number of times that a discriminator was run with augmentations.
     """
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -48,26 +48,30 @@ class MadeTensors:
 
 
 class Round(Mapping[str, Any]):
-    """The named tensors of one batch as one turn sees them; each is made on first use, and once for all turns.
+    """The named tensors of one batch, as one turn sees them.
+
+    A tensor is made when it is first read. All turns that use the batch share the tensors that were made.
 
     Args:
         game: The game.
-        batch: The tensors that the data set gives.
-        size: Number of examples, B.
-        device: Where tensors are made.
-        randomness: The draws of this round.
-        augment: The change between a sample and the discriminators.
-        shared: Whether several turns read the tensors: they are then made with their graph.
+        batch: The tensors that the data set gives, by name.
+        size: Number of examples in the batch, B.
+        device: The device of the tensors.
+        randomness: The source of random draws.
+        augment: The change to samples before a discriminator is given them; None for no change.
+        shared: Whether several turns use the batch. Tensors are then made with their autograd graph, even in a turn
+            that trains a discriminator, so that the turns of generators can use them.
         turn: The turn; None outside training.
-        grad_wrt_sides: The sides whose samples have to require a gradient.
-        requires_grad_tensors: Names of the tensors that have to require a gradient.
-        discriminator_weights: Weights to use instead of a discriminator's own, for games that look ahead.
-        made: The tensors of another turn over the same batch.
+        grad_wrt_sides: The sides of contests whose samples must require a gradient.
+        requires_grad_tensors: Names of the tensors that must require a gradient.
+        discriminator_weights: Weights, by player, that replace a discriminator's own, for games that simulate
+            discriminator steps (unrolled GAN).
+        made: The tensors that another turn over the same batch has made; None if there is no other turn.
 
     Attributes:
-        logits: What the discriminators returned in this turn so far, detached, by contest and side; those of a head are
-            by `CONTEST HEAD` and side.
-        discriminator_weights: Weights in use instead of a discriminator's own, by player.
+        logits: The detached logits that the discriminators returned in this turn so far, by contest name and side;
+            those of a head by `CONTEST HEAD` and side.
+        discriminator_weights: Weights, by player, that replace a discriminator's own.
     """
 
     def __init__(
@@ -109,17 +113,17 @@ class Round(Mapping[str, Any]):
         grad_wrt_sides: frozenset[Side] = frozenset(),
         requires_grad_tensors: frozenset[str] = frozenset(),
     ) -> Round:
-        """Return the same tensors as a turn sees them, with discriminator outputs of its own.
+        """Return a round for a turn, with the tensors of this round but without its discriminator outputs.
 
         Args:
             turn: The turn.
-            grad_wrt_sides: The sides whose samples some term differentiates by.
-            requires_grad_tensors: Names of the tensors that some term differentiates by.
+            grad_wrt_sides: The sides of contests whose samples some term differentiates with respect to.
+            requires_grad_tensors: Names of the tensors that some term differentiates with respect to.
         """
         return self._view(turn, grad_wrt_sides, requires_grad_tensors, self.discriminator_weights)
 
     def with_discriminator_weights(self, weights: Weights) -> Round:
-        """Return the round as it would be with these weights in place of the discriminators' own."""
+        """Return a round with the same tensors, whose discriminators use these weights in place of their own."""
         return self._view(self.turn, self._grad_wrt_sides, frozenset(), weights)
 
     def _view(
@@ -145,7 +149,10 @@ class Round(Mapping[str, Any]):
         )
 
     def __getitem__(self, name: str) -> Any:
-        """Return a named tensor `(B, ...)`, or a tuple of them. In a discriminator's turn it carries no graph."""
+        """Return a named tensor `(B, ...)`, or a tuple of tensors; make it if this is the first read.
+
+        In a turn that trains a discriminator, the tensors of a shared round are returned detached.
+        """
         made = self._made
         if name not in made.values:
             for new_name, value in self._make(name).items():
@@ -162,7 +169,8 @@ class Round(Mapping[str, Any]):
             return {name: self._batch[name]}
         if not self._shared or self._made.makers_running:
             return self.game.make(name, self)
-        # What a maker reads keeps its graph, also in a discriminator's turn.
+        # A later turn may train the generators and then needs the graph of these tensors. So while a maker runs, no
+        # tensor that it reads is detached, and the generators require gradients, also in a discriminator's turn.
         self._made.makers_running += 1
         try:
             with self.game.only_trainable(set(self.game.players) - self.game.discriminators):
@@ -175,16 +183,16 @@ class Round(Mapping[str, Any]):
         return iter(self.game.names)
 
     def __len__(self) -> int:
-        """Return the number of tensors."""
+        """Return the number of named tensors, made or not."""
         return len(self.game.names)
 
     def made(self) -> Mapping[str, Any]:
-        """Return the tensors that were made so far."""
+        """Return the tensors that were read or made so far, by name."""
         return dict(self._made.values)
 
     @property
     def contests(self) -> tuple[Contest, ...]:
-        """The contests that count in this turn."""
+        """The contests whose losses are computed in this turn; all contests outside training."""
         contests = self.game.contests if self.turn is None else self.game.contests_of(self.turn)
         if self._contest_names is None:
             return contests
@@ -202,7 +210,7 @@ class Round(Mapping[str, Any]):
         return limited
 
     def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """Return what the discriminator makes of one side of a contest; it is run on first use."""
+        """Return the discriminator's output for one side of a contest; only the first call runs the discriminator."""
         name, condition_name = contest.real, contest.real_condition
         if side == "fake":
             name, condition_name = contest.fake, contest.fake_condition
@@ -223,20 +231,20 @@ class Round(Mapping[str, Any]):
         return output
 
     def deferred_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """Return the output for one side of a contest, computed when something of it is read."""
+        """Return the output for one side of a contest, which is computed when one of its attributes is first read."""
         return DeferredOutput(lambda: self.discriminator_output(contest, side))
 
     def discriminate(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """Run a discriminator on any sample, seen through the augmentations.
+        """Return a discriminator's output for any samples, to which the augmentations are applied first.
 
         Args:
-            discriminator: The player.
-            sample: The samples, each part `(B, ...)`.
-            condition: The condition of each sample, `(B, ...)`.
+            discriminator: Name of the player.
+            sample: The samples: one tensor `(B, ...)`, or a tuple of tensors where each sample consists of several.
+            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator.
         """
         augmented = sample
         if self._augment is not None:
-            # With draws of its own: the same draws for reals and fakes would tie the two outputs together.
+            # Each call has its own draws: with the same draws for reals and fakes, their outputs would be correlated.
             randomness = self.randomness.at("judged", self._made.discriminator_calls)
             augmented = self._augment(discriminator, sample, randomness)
             self._made.discriminator_calls += 1
@@ -251,10 +259,10 @@ class Round(Mapping[str, Any]):
         return output
 
     def free_outputs(self) -> None:
-        """Drop the discriminator outputs, so that a backward pass can free their activations as it goes."""
+        """Drop the stored discriminator outputs, so that the backward pass can free activations while it runs."""
         self._outputs.clear()
 
 
 def _requiring_grad(sample: Tensor) -> Tensor:
-    """Return the sample as something to differentiate by; one with a graph already is."""
+    """Return a tensor that requires a gradient: `sample` if it does, else a detached one; integers as they are."""
     return sample if sample.requires_grad or not sample.is_floating_point() else sample.detach().requires_grad_()

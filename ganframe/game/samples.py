@@ -1,4 +1,4 @@
-"""Samples: one tensor, or several that belong together."""
+"""Samples: one example is one tensor, or several tensors that belong together."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from torch import Tensor
 
 Sample = Tensor | tuple[Tensor, ...]
-"""`(B, C, H, W)` in [-1, 1] for images, `(B, D)` for vectors; a tuple where a sample has several tensors."""
+"""A batch: `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for vectors; a tuple where a sample has several tensors."""
 
 
 def sample_parts(sample: Sample) -> tuple[Tensor, ...]:
-    """Return the tensors of a sample, also when it is just one."""
+    """Return the tensors of a sample as a tuple, also when the sample is a single tensor."""
     return sample if isinstance(sample, tuple) else (sample,)
 
 
@@ -21,5 +21,5 @@ def map_parts(sample: Sample, function: Callable[[Tensor], Tensor]) -> Sample:
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:
-    """Reshape one number for each example, `(B,)`, so that it broadcasts over a tensor `(B, ...)`, in its dtype."""
+    """Return values `(B,)` as `(B, 1, ..., 1)` in the dtype of `like`, to broadcast over `like` `(B, ...)`."""
     return values.reshape(-1, *(1,) * (like.ndim - 1)).to(like.dtype)

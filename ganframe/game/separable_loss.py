@@ -1,4 +1,4 @@
-"""The base of losses whose discriminator side is a cost of reals plus a cost of fakes, as in most GANs."""
+"""The base of losses in which the discriminator minimises a cost of reals plus a cost of fakes, as in most GANs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from ganframe.game.discriminator_output import DiscriminatorOutput
 
 
 class SeparableLoss(nn.Module):
-    """E real_loss(C(x)) + E fake_loss(C(G(z))) for the discriminator, E generator_loss(C(G(z))) for the generator.
+    """A loss whose discriminator part is a mean cost of real samples plus a mean cost of fakes.
 
-    A target t of a label policy blends the two costs, t real_loss + (1 - t) fake_loss: the expected cost when a share t
-    of the labels says real.
+    The discriminator C minimises E real_loss(C(x)) + E fake_loss(C(G(z))). The generator G minimises
+    E generator_loss(C(G(z))). Where label policies give a sample the target t, its cost is
+    t real_loss + (1 - t) fake_loss: the expected cost when the sample is labelled real with probability t.
     """
 
     def real_loss(self, logits: Tensor) -> Tensor:
-        """Return the cost of each logit of a sample that should be called real, of the shape of `logits`."""
+        """Return the discriminator's cost of each logit if the sample should be called real; same shape as `logits`."""
         raise NotImplementedError
 
     def fake_loss(self, logits: Tensor) -> Tensor:
-        """Return the cost of each logit of a sample that should be called fake, of the shape of `logits`."""
+        """Return the discriminator's cost of each logit if the sample should be called fake; same shape as `logits`."""
         raise NotImplementedError
 
     def generator_loss(self, logits: Tensor) -> Tensor:
-        """Return the cost of each logit of a fake for the generator; `real_loss` unless overridden."""
+        """Return the generator's cost of each logit of fakes, same shape as `logits`; by default `real_loss`."""
         return self.real_loss(logits)
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """Return the scalar that the discriminator minimises."""
-        # Fakes first: the generator's weights are still in the cache from its own step.
+        # Fakes first: they may still have to be made, and the generator's weights are in the cache from its last step.
         fake_cost = self._mean_cost(fake, self.fake_loss)
         return self._mean_cost(real, self.real_loss) + fake_cost
 
@@ -39,7 +40,7 @@ class SeparableLoss(nn.Module):
         return self.generator_loss(fake.logits).mean()
 
     def _mean_cost(self, output: DiscriminatorOutput, cost: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the mean of `cost`; with targets, that of the two costs blended by them."""
+        """Return the mean of `cost`; where the output has targets, the mean of both costs, blended by the targets."""
         logits, target = output.logits, output.target
         if target is None:
             return cost(logits).mean()

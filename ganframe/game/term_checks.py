@@ -1,4 +1,4 @@
-"""Checks of a term against the game that it joins."""
+"""Checks that a game has the turns and discriminator outputs that a term (a loss or a regularizer) needs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_turns(game: Game, config: TermConfig, path: ConfigPath) -> None:
     """Refuse a term that names a turn which the game does not have.
 
     Raises:
-        BadInput: With the path of the setting.
+        BadInput: When the game lacks a turn in `config.turns`. The error names the setting.
     """
     turns = [turn.name for turn in game.turns]
     for name in config.turns or ():
@@ -45,10 +45,11 @@ def check_turns(game: Game, config: TermConfig, path: ConfigPath) -> None:
 def check_discriminator(
     game: Game, discriminator: str, config: LossConfig | RegularizerConfig, path: ConfigPath
 ) -> None:
-    """Refuse a discriminator that lacks an output which a term reads, or a second derivative that it takes.
+    """Refuse a discriminator that lacks an output that a term reads, or cannot be differentiated as often as needed.
 
     Raises:
-        BadInput: With the path of the term.
+        BadInput: When an output is missing, or when the term differentiates twice and the discriminator does not
+            support that. The error names the term.
     """
     network = game.player_specs()[discriminator].config
     missing = sorted(config.requires_outputs - network.provides)

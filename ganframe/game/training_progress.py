@@ -1,4 +1,4 @@
-"""How far a run is, on which schedules and intervals depend."""
+"""The progress of a run, on which schedules and the intervals of lazy terms depend."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a run is when a turn is taken.
+    """The progress of a run when a turn is taken.
 
     Attributes:
         turn_count: How often this turn was taken before.
-        images: Real examples seen before this step.
-        total: Real examples of the whole run.
+        images: Number of real examples seen before this step.
+        total: Number of real examples that the whole run sees.
     """
 
     turn_count: int

@@ -15,7 +15,7 @@ class Turn:
 
     Attributes:
         name: The name of the turn in configs and logs.
-        players: The players that train.
+        players: Names of the players that train.
         repeats: How often the turn is taken in a step, each time on a batch of its own.
         condition: The condition under which the turn is taken; in every step when None. A config may name another one.
     """

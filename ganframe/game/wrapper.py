@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Wrapper(nn.Module):
-    """Forwards calls and attributes to the wrapped network; a subclass overrides what differs.
+    """A network that passes its calls and attributes on to another; a subclass overrides those that differ.
 
     Args:
         network: The wrapped network.
@@ -23,7 +23,7 @@ class Wrapper(nn.Module):
         return self.network(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        """Return any other attribute of the wrapped network, such as the `latent_shape` of a generator."""
+        """Return an attribute that only the wrapped network has, such as the `latent_shape` of a generator."""
         try:
             return super().__getattr__(name)
         except AttributeError:

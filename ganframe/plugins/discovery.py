@@ -1,4 +1,4 @@
-"""Finds the installed plugins, tries each of them once, and continues without the broken ones."""
+"""Find and load the installed plugins, each once. A plugin that fails is listed as broken and left out."""
 
 from __future__ import annotations
 
@@ -27,12 +27,20 @@ if TYPE_CHECKING:
 GROUP = "ganframe"
 """The group of entry points in which plugins are found."""
 CORE = "ganframe"
-"""The entry point of the components that the core itself supplies."""
+"""The name of the entry point of the plugin that the core itself supplies."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One installed plugin, loaded or broken."""
+    """One installed plugin, loaded or broken.
+
+    Attributes:
+        name: The name of its entry point.
+        package: The distribution that supplies it.
+        version: The version of the distribution.
+        module: The module that the entry point names.
+        error: The reason why it cannot be loaded; empty if it is loaded.
+    """
 
     name: str
     package: str
@@ -41,7 +49,7 @@ class Plugin:
     error: str = ""
 
     def location(self) -> str:
-        """Return the file that is loaded, found without running it; empty where there is none."""
+        """Return the file of the plugin's top-level module, found without importing it; empty if there is none."""
         spec = find_spec(self.module.partition(":")[0].partition(".")[0])
         return spec.origin or "" if spec else ""
 
@@ -56,7 +64,7 @@ class Installed:
     plugins: list[Plugin] = field(default_factory=list[Plugin])
 
     def add(self, name: str, package: str, version: str, load: Callable[[], object], module: str) -> None:
-        """Register all of a plugin, or list it as broken and register none of it."""
+        """Load a plugin and register everything that it supplies. If any of that fails, only list it as broken."""
         registry, presets = self.registry.copy(), dict(self.presets)
 
         def register_component(cls: type[Component]) -> None:
@@ -85,7 +93,7 @@ class Installed:
         self.plugins.append(listed)
 
     def find_type(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class of a type or alias; where there is none, a sentence that says what to do."""
+        """Return the config class with a type name or alias; if there is none, an error message with what to do."""
         return self.registry.find(kind, name)
 
     def type_names(self, kind: str) -> list[str]:
@@ -101,7 +109,7 @@ class Installed:
         return [plugin.package for plugin in self.plugins if plugin.error]
 
     def add_commands(self, cli: Typer) -> None:
-        """Let every plugin add its commands; one that cannot is listed as broken."""
+        """Let every plugin add its commands to the command line. A plugin whose hook fails is listed as broken."""
         for hook in self.manager.hook.register_commands.get_hookimpls():
             try:
                 hook.function(*(cli for _ in hook.argnames))
@@ -112,7 +120,7 @@ class Installed:
 
 
 def _mark_broken(plugin: Plugin, problem: BaseException) -> Plugin:
-    """Return the plugin with its error; with GANFRAME_STRICT_PLUGINS=1, raise BadInput instead."""
+    """Return the plugin with its error; raise BadInput instead if the environment has GANFRAME_STRICT_PLUGINS=1."""
     error = describe(problem)
     if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
         raise BadInput(
@@ -123,7 +131,7 @@ def _mark_broken(plugin: Plugin, problem: BaseException) -> Plugin:
 
 
 def new_manager() -> pluggy.PluginManager:
-    """Return a plugin manager that knows the hooks and has no plugins."""
+    """Return a plugin manager that knows the hooks of ganframe and has no plugins yet."""
     manager = pluggy.PluginManager("ganframe")
     manager.add_hookspecs(hookspecs)
     return manager
@@ -131,15 +139,17 @@ def new_manager() -> pluggy.PluginManager:
 
 @functools.cache
 def installed() -> Installed:
-    """Return everything that is installed; looked up once.
+    """Return the installed plugins with their types and presets. They are loaded at the first call only.
 
-    `GANFRAME_LOAD_PLUGINS=a,b` limits which plugins are tried; `GANFRAME_STRICT_PLUGINS=1` raises at a broken one.
+    Two environment variables change this: with `GANFRAME_LOAD_PLUGINS=a,b` only the plugins `a` and `b` and that of the
+    core are loaded, and with `GANFRAME_STRICT_PLUGINS=1` a broken plugin is an error.
 
     Raises:
-        BadInput: When a plugin is broken in strict mode, or the limit names one that is not installed.
+        BadInput: When a plugin is broken and `GANFRAME_STRICT_PLUGINS` is 1, or `GANFRAME_LOAD_PLUGINS` names a plugin
+            that is not installed.
     """
     found = Installed(new_manager())
-    # The core's own plugin comes first, whatever the limit.
+    # The core's own plugin is loaded first, even if GANFRAME_LOAD_PLUGINS does not name it.
     points = sorted(entry_points(group=GROUP), key=lambda point: (point.name != CORE, point.name))
     limit = os.environ.get("GANFRAME_LOAD_PLUGINS")
     if limit is not None:

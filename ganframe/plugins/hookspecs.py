@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @hookspec(historic=True)
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Call `register` with each config class; its base class says which kind it is."""
+    """Call `register` with each config class of the plugin; the base class of each says which kind it is."""
 
 
 @hookspec(historic=True)
 def register_presets(register: Callable[[Path], None]) -> None:
-    """Call `register` with a folder of `*.yaml` presets; the folder `presets` of a plugin's package needs no call."""
+    """Call `register` with each folder of `*.yaml` presets, other than the folder `presets` in the plugin's package."""
 
 
 @hookspec(historic=True)
@@ -38,39 +38,39 @@ def register_commands(cli: Typer) -> None:
 
 @hookspec
 def on_run_start(run: Run) -> None:
-    """Called when players, optimizers and data are ready; after a resume the state is restored already."""
+    """Called when players, optimizers and data are ready. In a resumed run, the saved state has been restored."""
 
 
 @hookspec
 def on_turn_end(run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
-    """Called when the optimizer of a turn has stepped. `rounds` are those of the turn, with their `logits`."""
+    """Called after the optimizer step of a turn. `rounds` has a round, with its `logits`, per accumulated batch."""
 
 
 @hookspec
 def on_step_end(run: Run, step: int, scalars: Mapping[str, float]) -> None:
-    """Called when every turn of a step is done. `scalars` are this step's, by `turn/name`."""
+    """Called after the last turn of a step. `scalars` are those of the step: `turn/name`, or `component/name`."""
 
 
 @hookspec
 def on_evaluation(run: Run, step: int, results: Mapping[str, float]) -> None:
-    """Called when the metrics are measured. `results` are by `metric/name`."""
+    """Called after the metrics were measured. `results` has every number, by the name `metric/name`."""
 
 
 @hookspec
 def on_snapshot(run: Run, step: int, tensors: Mapping[str, Tensor], picture: Path) -> None:
-    """Called when samples of the averaged players are saved as a picture."""
+    """Called after samples of the averaged players were saved as a picture. `tensors` are the samples, by name."""
 
 
 @hookspec
 def on_checkpoint_save(run: Run, state: dict[str, object]) -> None:
-    """Put what must survive a resume into `state`, under a key of the plugin's own: JSON values only."""
+    """Add to `state` the JSON values that a resumed run needs, under a key that only this plugin uses."""
 
 
 @hookspec
 def on_checkpoint_load(run: Run, state: Mapping[str, object]) -> None:
-    """Restore what `on_checkpoint_save` put there."""
+    """Restore the values that `on_checkpoint_save` added to `state`."""
 
 
 @hookspec
 def on_run_end(run: Run, error: BaseException | None) -> None:
-    """Called when the run is over. `error` is None when it finished."""
+    """Called when the run is over. `error` is the exception that ended it; None if the run finished."""

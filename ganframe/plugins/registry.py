@@ -1,4 +1,7 @@
-"""kind -> type -> config class, with the package that supplies it or would supply it, and help for misspelt names."""
+"""The registry of component types, which finds the config class of a type and the package that supplies it.
+
+For a type that is not installed, it names the first-party package to install; for a misspelt type, a similar one.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,29 @@ from ganframe.plugins.first_party import PACKAGES
 
 
 class NameTaken(Exception):
-    """Two packages register the same type of the same kind, or the same preset."""
+    """The error when two packages register the same type of the same kind, or the same preset."""
 
 
 @dataclass
 class Registry:
-    """The component types of the installed packages."""
+    """The component types of the installed packages.
+
+    Attributes:
+        classes: The config classes, by kind and type name.
+        aliases: The type names, by kind and each name that configs may use: an alias, or the type name itself.
+        packages: The distributions that supply the types, by the same keys as `aliases`.
+    """
 
     classes: dict[tuple[str, str], type[Component]] = field(default_factory=dict[tuple[str, str], type[Component]])
     aliases: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     packages: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
 
     def add(self, cls: type[Component], package: str) -> None:
-        """Register a config class as supplied by a distribution.
+        """Register a config class that the distribution `package` supplies.
 
         Raises:
-            NameTaken: When another class has the name already.
-            TypeError: When the class is not a concrete component config.
+            NameTaken: When the type name or an alias is registered already for the same kind.
+            TypeError: When the class has no `type` literal, or is not a config of a known kind.
         """
         if not (issubclass(cls, KINDS) and cls.type_name()):
             raise TypeError(
@@ -51,7 +60,7 @@ class Registry:
         return Registry(dict(self.classes), dict(self.aliases), dict(self.packages))
 
     def find(self, kind: str, name: str) -> type[Component] | str:
-        """Return the class of a type or alias; where there is none, a sentence that says what to do."""
+        """Return the config class with a type name or alias; if there is none, an error message with what to do."""
         if (kind, name) in self.aliases:
             return self.classes[kind, self.aliases[kind, name]]
         if (kind, name) in PACKAGES:

@@ -1,4 +1,4 @@
-"""Writes a new plugin package from the files in `templates/`."""
+"""Write a new plugin package from the files in `templates/`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_plugin(name: str, parent: Path, *, first_party: bool = False) -> Path:
-    """Write a plugin package.
+    """Write a new plugin package.
 
     Args:
-        name: Name of the types and of the distribution, in lower case: `my-gan`.
+        name: Name of the new types and of the distribution, in lower case: `my-gan`.
         parent: The folder in which the package folder is created.
-        first_party: Whether the package joins this repository: its distribution is `ganframe-NAME` then.
+        first_party: Whether the package is for the repository of ganframe. If so, the distribution is `ganframe-NAME`.
 
     Returns:
         The package folder.

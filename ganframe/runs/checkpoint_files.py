@@ -30,13 +30,13 @@ from ganframe.files import write_synced
 MANIFEST_FILE = "manifest.json"
 STATE_FILE = "state.json"
 _TENSOR_REFERENCE = "$tensor"
-"""The only key of a JSON object that stands for a tensor; its value is the tensor's name."""
+"""In `state.json`, an object with this as its only key stands for a tensor; its value is the tensor's name."""
 
 
 @dataclass(frozen=True)
 class _State:
     step: int
-    # Runs of version 0.1.0 say "rooms".
+    # Checkpoints of version 0.1.0 call the sections "rooms".
     sections: Annotated[dict[str, Any], Field(validation_alias=AliasChoices("sections", "rooms"))]
 
 
@@ -46,7 +46,7 @@ _MANIFEST_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Path:
-    """Write a checkpoint and drop the oldest beyond `keep`.
+    """Write a checkpoint, and remove all but the latest `keep` checkpoints.
 
     Args:
         folder: The run's folder of checkpoints.
@@ -58,7 +58,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         The folder of the new checkpoint.
 
     Raises:
-        RunFailed: When it cannot be written; earlier checkpoints are left as they were.
+        RunFailed: When the checkpoint cannot be written; earlier checkpoints are left as they were.
     """
     files: dict[str, bytes] = {}
     structure: dict[str, Any] = {}
@@ -93,19 +93,20 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run, the latest first."""
+    """Return the folders of the checkpoints of a run, the latest first."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted((path for path in found if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
 
 
 def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
-    """Read a checkpoint and verify every byte.
+    """Read a checkpoint, and check every file against its SHA-256.
 
     Returns:
         The step, and the state by section.
 
     Raises:
-        BadInput: When a file is missing or has changed, or the step is not the one of the folder's name.
+        BadInput: When a file is missing, has changed or was not written by a run, or the step differs from the folder's
+            name.
     """
     manifest = checkpoint / MANIFEST_FILE
     try:
@@ -126,7 +127,7 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
             for section, tree in state.sections.items()
         }
     except (ValueError, TypeError, KeyError, SafetensorError) as problem:
-        # The digests prove that nothing has changed since it was written, not that a run wrote it.
+        # The digests prove that no file has changed since it was written, not that a run wrote it.
         reason = str(problem).splitlines()[0]
         raise BadInput(f"this is not a checkpoint that a run wrote: {reason}", place=str(checkpoint)) from None
     if checkpoint.name != _folder_name(state.step):
@@ -136,13 +137,13 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
-    """Turn the errors of loading a state that does not fit into `BadInput`.
+    """Turn errors of loading a checkpoint that does not fit the run into `BadInput`, while inside.
 
     Args:
         folder: The run's folder of checkpoints.
 
     Raises:
-        BadInput: In place of such an error.
+        BadInput: In place of a RuntimeError, LookupError, TypeError, ValueError or AttributeError.
     """
     try:
         yield
@@ -153,13 +154,13 @@ def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
 
 
 def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """Read the latest checkpoint that is not damaged, and print which later ones are.
+    """Read the latest checkpoint that is not damaged, and print a notice for each damaged one that is skipped.
 
     Returns:
         The result of `load`; None when there is no checkpoint.
 
     Raises:
-        BadInput: When there are checkpoints, and all of them are damaged.
+        BadInput: When there are checkpoints and all of them are damaged, or `folder` is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput("this should be the folder of checkpoints", place=str(folder))
@@ -175,14 +176,14 @@ def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def mark_damaged(folder: Path, after: int) -> None:
-    """Rename the checkpoints of later steps to `STEP.damaged`, so that they do not count among those to keep.
+    """Rename the damaged checkpoints to `STEP.damaged`, so that they do not count among the latest ones to keep.
 
     Args:
         folder: The run's folder of checkpoints.
-        after: The step of the latest one that is not damaged.
+        after: The step of the latest checkpoint that is not damaged; all later ones are renamed.
 
     Raises:
-        RunFailed: When they cannot be renamed.
+        RunFailed: When a checkpoint cannot be renamed.
     """
     for checkpoint in list_checkpoints(folder):
         if int(checkpoint.name) > after:
@@ -216,7 +217,7 @@ def _digest(content: bytes) -> str:
 
 
 def _manifest(digests: Mapping[str, str]) -> bytes:
-    """Return the content of a manifest: the digests of all files, and that of the list itself."""
+    """Return the content of a manifest: the list of the digests of all files, and the digest of that list."""
     own = _digest(json.dumps(digests).encode())
     return json.dumps({"files": digests, "digest": own}, indent=1).encode()
 
@@ -252,7 +253,7 @@ def _insert_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(tree, dict):
         mapping = cast(dict[str, Any], tree)
         if mapping.keys() == {_TENSOR_REFERENCE}:
-            # A copy, because safetensors returns a view into the bytes of the file, of any alignment.
+            # A copy, because safetensors returns a view into the bytes of the file, which may not be aligned.
             return tensors[mapping[_TENSOR_REFERENCE]].clone()
         return {name: _insert_tensors(value, tensors) for name, value in mapping.items()}
     if isinstance(tree, list):

@@ -1,4 +1,4 @@
-"""The versions that the numbers of a run may depend on."""
+"""The versions of software that the results of a run may depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENVIRONMENT: TypeAdapter[Environment] = TypeAdapter(Environment)
 
 
 def version_changes(before: Environment, now: Environment) -> list[str]:
-    """Return the versions that differ, but for the platform: "torch 2.8.0 instead of 2.7.1"."""
+    """Return each difference in versions, such as "torch 2.8.0 instead of 2.7.1"; the platform is left out."""
     older, newer = _flatten(before), _flatten(now)
     return [
         f"{name} {newer.get(name, 'not installed')} instead of {older.get(name, 'not installed')}"
@@ -33,7 +33,7 @@ def _flatten(versions: Environment) -> dict[str, str]:
 
 
 def environment() -> Environment:
-    """Return the versions of everything that a run's numbers may depend on."""
+    """Return the versions of ganframe, Python, the platform, the libraries and the plugins."""
     libraries = ("torch", "numpy", "pydantic", "safetensors")
     return {
         "ganframe": metadata.version("ganframe"),

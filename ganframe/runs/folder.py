@@ -1,4 +1,4 @@
-"""The folder of a run: its config as resolved, the spec of its data, its environment, and where its files are."""
+"""The folder of a run: its config, the spec of its data, the versions of software, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ DATA_SPEC: TypeAdapter[dict[str, TensorSpec]] = TypeAdapter(
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run.
+    """The folder with the files of a run.
 
     Attributes:
-        path: The folder.
+        path: The path of the folder.
     """
 
     path: Path
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, data: DataSpec) -> RunFolder:
-        """Create the folder of a new run, with the config as resolved and the environment: all of it or nothing.
+        """Create the folder of a new run, with its config, data spec and environment; if that fails, none is left.
 
         Args:
             path: The folder, which must not exist.
             experiment: The config.
-            data: The tensors of the data, so that the networks can be built without the data.
+            data: The specs of the data's tensors, saved so that the networks can be built without the data.
 
         Raises:
             BadInput: When the path exists, or no folder can be created there.
-            RunFailed: When the disk is full.
+            RunFailed: When a file cannot be written, such as on a full disk.
         """
         if path.exists() or path.is_symlink():
             remedy = "Choose another --out, or add --resume to continue the run in it."
@@ -81,7 +81,10 @@ class RunFolder:
         return cls(path)
 
     def adopt(self, experiment: Experiment, data: DataSpec) -> None:
-        """Replace the config and data if the config differs, and keep the old config as `config-before-N.yaml`."""
+        """Replace the saved config and data spec if this config differs from the saved one.
+
+        The old config is kept as `config-before-N.yaml`.
+        """
         if not self.experiment().differences(experiment):
             return
         number = len(list(self.path.glob("config-before-*.yaml"))) + 1
@@ -94,8 +97,8 @@ class RunFolder:
         """Open the folder of an existing run.
 
         Raises:
-            BadInput: When there is no run, or it has links that lead out of it: a run may come from anybody, and its
-                files are read, shown in reports and overwritten.
+            BadInput: When there is no run, or the folder contains a link to the outside or anything else than files and
+                folders. A run may come from anybody, and its files are read, shown in reports and overwritten.
         """
         if not (path / "config.yaml").is_file():
             raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
@@ -109,18 +112,20 @@ class RunFolder:
         return cls(path)
 
     def environment(self) -> Environment:
-        """Return the versions with which the run was started, or last resumed.
+        """Return the versions of software with which the run was started or last resumed.
 
         Raises:
-            BadInput: When the file is malformed.
+            BadInput: When `environment.json` is missing or malformed.
         """
         return read_json(self.path / "environment.json", ENVIRONMENT)
 
     def change_environment(self) -> list[str]:
-        """Write the present versions; where they differ, keep the old ones as `environment-before-N.json`.
+        """Save the present versions of software if they differ from the saved ones.
+
+        The saved ones are then kept as `environment-before-N.json`.
 
         Returns:
-            The differences: "torch 2.8.0 instead of 2.7.1".
+            The differences, such as "torch 2.8.0 instead of 2.7.1".
         """
         before, now = self.environment(), environment()
         changes = version_changes(before, now)
@@ -139,10 +144,10 @@ class RunFolder:
         return load_experiment(self.path / "config.yaml").experiment
 
     def data(self) -> DataSpec | None:
-        """Return the tensors of the data that the run trains on; None when the run did not save them.
+        """Return the specs of the tensors of the training data; None when the run has not saved them.
 
         Raises:
-            BadInput: When the file is malformed.
+            BadInput: When `data.json` is malformed.
         """
         file = self.path / "data.json"
         return read_json(file, DATA_SPEC) if file.is_file() else None
@@ -159,17 +164,17 @@ class RunFolder:
 
     @property
     def samples(self) -> Path:
-        """The last picture."""
+        """The latest snapshot, as a picture."""
         return self.path / "samples.png"
 
     @property
     def report(self) -> Path:
-        """The report."""
+        """The report of the run, in HTML."""
         return self.path / "report.html"
 
     @property
     def scalars(self) -> Path:
-        """The log of training scalars, one line of JSON per step."""
+        """The log of training scalars, one line of JSON for each step that is logged."""
         return self.path / "scalars.jsonl"
 
     @property
@@ -178,12 +183,12 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def quarantine(self, rank: int = 0) -> Path:
-        """Return the path of the list of files that a rank could not read, one line of JSON per file."""
+        """Return the path of the list of data files that one rank could not read: JSON Lines, one line a file."""
         return self.path / (f"quarantine-{rank}.jsonl" if rank else "quarantine.jsonl")
 
 
 def default_folder(name: str) -> Path:
-    """Return `runs/NAME-TIME/`, with a number added where that exists."""
+    """Return the path `runs/NAME-TIME/`, with a number added if that exists already."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name) or "run"
     stamp = time.strftime("%Y%m%d-%H%M%S")
     candidates = (Path("runs") / f"{safe}-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))

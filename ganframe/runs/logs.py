@@ -18,10 +18,12 @@ from ganframe.files import parse_json
 
 
 class PendingScalars:
-    """The latest value of each scalar since a log was last written: a lazy term has one at a few steps only.
+    """The latest value of each scalar since a log was last written.
+
+    Some scalars have no value at most steps, such as those of lazy terms.
 
     Args:
-        every: The log is written at each k-th step.
+        every: The log is written at each k-th step, k being this number.
     """
 
     def __init__(self, every: int) -> None:
@@ -29,7 +31,7 @@ class PendingScalars:
         self.values: dict[str, float] = {}
 
     def collect(self, step: int, scalars: Mapping[str, float]) -> dict[str, float] | None:
-        """Add the scalars of a step; return and clear all of them when the log is due, else return None."""
+        """Add the scalars of a step; return and clear all values if the log is to be written now, else return None."""
         self.values |= scalars
         if step % self.every:
             return None
@@ -38,15 +40,20 @@ class PendingScalars:
 
 
 def pending_scalars(state: Mapping[str, Any], key: str) -> dict[str, float]:
-    """Return the scalars that a log had not written when a checkpoint was saved; none if it had no such log."""
+    """Return the scalars that a logger had not written yet when a checkpoint was saved.
+
+    Args:
+        state: The state of the hooks in the checkpoint.
+        key: The key of the logger in that state; when it is missing, the result is empty.
+    """
     return {name: float(value) for name, value in state.get(key, {}).items()}
 
 
 class Log:
-    """A file of JSON lines in the order of steps; every whole line can be read at any time.
+    """A file of JSON lines in the order of steps; its complete lines can be read while the run goes on.
 
     Args:
-        path: The file, created with its first line.
+        path: The file, which is created when its first line is written.
 
     Raises:
         RunFailed: When a line cannot be written.
@@ -62,11 +69,11 @@ class Log:
         with writing(self.path):
             if self._file is None:
                 self._file = FileIO(self.path, "a")
-            while remaining:  # a disk that is nearly full writes a part
+            while remaining:  # on a nearly full disk, only a part is written
                 remaining = remaining[self._file.write(remaining) :]
 
     def keep_until(self, step: int) -> None:
-        """Cut off the lines of later steps, and an incomplete last line."""
+        """Cut off the lines of the steps after `step`, and an incomplete last line."""
         if not self.path.is_file():
             return
         with writing(self.path), self.path.open("r+b") as file:
@@ -90,7 +97,10 @@ class Log:
 
 
 LARGEST_VALUE = 1e100
-"""Larger values are read as this one: sums of the largest floats overflow, and matplotlib finds no ticks for them."""
+"""The largest absolute value that is read from a log, which replaces larger ones.
+
+Sums of the largest floats overflow, and matplotlib finds no ticks for them.
+"""
 
 
 def _check_keys(line: dict[str, int | float]) -> dict[str, int | float]:
@@ -108,15 +118,15 @@ LOG_LINE: TypeAdapter[dict[str, float]] = TypeAdapter(Annotated[dict[str, Number
 
 
 def read_log(path: Path, max_lines: int | None = None) -> list[dict[str, float]]:
-    """Return the lines of a log, also while it is written; none when there is no log.
+    """Return the complete lines of a log, which may be in use by a run; empty when there is no log.
 
     Args:
         path: The log.
-        max_lines: How many lines to return at most. A longer log is cut into groups of lines, and each group becomes
-            one line: the means of its values, with the step and images of its last line.
+        max_lines: How many lines to return at most; all when None. A longer log is cut into groups of lines, and each
+            group becomes one line: the means of its values, with the step and images of its last line.
 
     Raises:
-        BadInput: When a line is malformed.
+        BadInput: When a line is malformed; the error has its number.
     """
     if not path.is_file():
         return []

@@ -25,12 +25,12 @@ Buildable = LossConfig | RegularizerConfig | LabelPolicyConfig | AugmentationCon
 
 
 def defaults_validate(config: Component) -> None:
-    """The defaults pass their own validation."""
+    """The settings of the config, defaults included, pass its validation and give an equal config."""
     assert _validate(config, config.model_dump()) == config
 
 
 def yaml_round_trip(config: Component) -> None:
-    """The config survives being written as YAML and read back."""
+    """A config that is written as YAML and read back is equal to the original."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(dump_yaml(config.model_dump(mode="json")), encoding="utf-8")
@@ -38,7 +38,7 @@ def yaml_round_trip(config: Component) -> None:
 
 
 def unknown_key_refused(config: Component) -> None:
-    """A key that the config does not have is refused."""
+    """A key that the config does not have is refused, with an error that names the key."""
     try:
         _validate(config, config.model_dump(mode="json") | {"no_such_setting": 1})
     except ValidationError as problem:
@@ -48,7 +48,7 @@ def unknown_key_refused(config: Component) -> None:
 
 
 def _validate(config: Component, data: Any) -> Component:
-    # Fakes are not registered, so they are passed as objects.
+    # Stand-ins are not registered, so no `type` names them: they are passed as objects.
     fakes = {name: value for name, value in config if isinstance(value, Component) and value.type_name() == "stub"}
     return type(config).model_validate({**data, **fakes})
 
@@ -70,13 +70,16 @@ def imports_without_torch(config: Component) -> None:
 
 
 def directory_agrees(config: Component) -> None:
-    """The directory of first-party packages does not assign the type to another package."""
+    """The table of first-party types does not assign the type to another package."""
     key = (config.kind, config.type_name())
     assert PACKAGES.get(key) in (None, installed().registry.packages[key])
 
 
 def scheduled_settings_are_live(config: Buildable) -> None:
-    """Each setting that may follow a schedule is an attribute of the live object, with the value of the setting."""
+    """Each setting that may follow a schedule, except `weight`, is an attribute of the live object.
+
+    The attribute has the initial value of the setting.
+    """
     live = config.build()
     for name in scheduled_fields(type(config)):
         if name != "weight":
@@ -84,7 +87,7 @@ def scheduled_settings_are_live(config: Buildable) -> None:
 
 
 def scheduled_fields(cls: type[Component]) -> list[str]:
-    """Return the settings of a config class that may follow a schedule."""
+    """Return the names of the settings of a config class that may follow a schedule."""
     hints = get_type_hints(cls, include_extras=True)
     return [name for name in cls.model_fields if _allows_schedule(hints[name])]
 
@@ -94,7 +97,7 @@ def _allows_schedule(annotation: Any) -> bool:
 
 
 def finite_over_a_run(config: ScheduleConfig) -> None:
-    """The value is a finite number between the extremes at any point of a run."""
+    """At any point of a run and after its end, the value is finite and within the schedule's `extremes`."""
     low, high = config.extremes()
     for images in (0, 1, 500, 999, 1000, 5000):
         value = config.at(images, 1000)
@@ -103,7 +106,7 @@ def finite_over_a_run(config: ScheduleConfig) -> None:
 
 
 def lowers_a_quadratic(config: OptimizerConfig) -> None:
-    """A hundred steps lower a quadratic."""
+    """A hundred steps lower the value of a quadratic function."""
     parameter = nn.Parameter(torch.ones(3))
     optimizer = config.build([parameter])
     for _ in range(100):
@@ -114,7 +117,7 @@ def lowers_a_quadratic(config: OptimizerConfig) -> None:
 
 
 def state_round_trip(config: OptimizerConfig) -> None:
-    """The step after a state was restored is the step that would have been taken without a break."""
+    """An optimizer that was rebuilt and restored from its state dict takes the same next step as without that."""
     results: list[torch.Tensor] = []
     for interrupted in (False, True):
         parameter = nn.Parameter(torch.ones(3))
@@ -132,7 +135,7 @@ def state_round_trip(config: OptimizerConfig) -> None:
 
 
 def trains_and_resumes(config: LoggerConfig) -> None:
-    """A run with the logger trains to its end, and so does a resumed one."""
+    """A run with the logger can be interrupted, resumed and trained to its end."""
     from ganframe.testing.runs import tiny_run  # slow to import, and only this check trains
 
     with tempfile.TemporaryDirectory() as folder:

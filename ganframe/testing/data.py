@@ -16,7 +16,10 @@ from ganframe.testing.fakes import BATCH, CPU, RANDOMNESS, FakeData
 
 
 def examples_match_the_spec(config: DatasetConfig) -> None:
-    """Examples have the names, shapes, ranges and dtypes that the spec says."""
+    """Examples have the names, shapes and ranges of the spec.
+
+    Labels are int64; other tensors are float32 and finite, and images are in [-1, 1].
+    """
     spec, dataset = config.spec(), config.build()
     assert len(dataset) > 0
     batch = dataset.fetch([0, len(dataset) - 1], RANDOMNESS)
@@ -34,16 +37,16 @@ def examples_match_the_spec(config: DatasetConfig) -> None:
 
 
 def picklable(config: DatasetConfig) -> None:
-    """A loader worker gets the same examples."""
+    """A pickled copy of the data set, as a loader worker gets it, gives the same examples."""
     dataset = config.build()
-    # As a worker gets it. These bytes are made here, never read from a file.
+    # A worker gets its copy in this way. Unpickling is safe here: the bytes are not read from a file.
     copy = pickle.loads(pickle.dumps(dataset))
     own, copied = dataset.fetch([0], RANDOMNESS), copy.fetch([0], RANDOMNESS)
     assert all(torch.equal(own[name], copied[name]) for name in own)
 
 
 def seeded_order(config: DatasetConfig) -> None:
-    """The same seed gives the same batches, also when started in the middle."""
+    """The same seed gives the same batches, also when loading starts at a later batch."""
     dataset = config.build()
     loader = BatchLoader(dataset, 2, RANDOMNESS, CPU).starting_at(0)
     batches = [next(loader) for _ in range(3)]
@@ -52,7 +55,7 @@ def seeded_order(config: DatasetConfig) -> None:
 
 
 def shards_are_disjoint_and_complete(config: DatasetConfig) -> None:
-    """Over an epoch, two ranks draw every example once."""
+    """In one epoch, two ranks together draw every example exactly once."""
     length = len(config.build())
     samplers = [EpochShuffleSampler(length, 1, RANDOMNESS, Shard(rank, 2)) for rank in range(2)]
     drawn = [samplers[position % 2].batch(position // 2)[0] for position in range(length)]
@@ -69,13 +72,13 @@ def _augment(config: AugmentationConfig, sample: Tensor) -> Tensor:
 
 
 def off_is_the_identity(config: AugmentationConfig) -> None:
-    """Turned off, the augmentation does not change the sample."""
+    """With its `identity_settings`, the augmentation does not change the samples."""
     assert config.identity_settings, "`identity_settings` gives the settings at which the augmentation is the identity"
     assert torch.equal(_augment(config.model_copy(update=dict(config.identity_settings)), _images()), _images())
 
 
 def differentiable(config: AugmentationConfig) -> None:
-    """The gradient reaches the sample."""
+    """The samples get a finite gradient through the augmentation."""
     sample = _images().requires_grad_()
     _augment(config, sample).square().sum().backward()
     assert sample.grad is not None
@@ -83,14 +86,14 @@ def differentiable(config: AugmentationConfig) -> None:
 
 
 def samples_independent(config: AugmentationConfig) -> None:
-    """Another first sample does not change the rest of the batch."""
+    """A change of the first sample does not change the results for the other samples of the batch."""
     sample, other = _images(), _images()
     other[0] = _images("other")[0]
     assert torch.equal(_augment(config, sample)[1:], _augment(config, other)[1:])
 
 
 def seeded(config: AugmentationConfig) -> None:
-    """The same random draws give the same result, and the shape is kept."""
+    """The same seed gives the same result, and the result has the shape of the samples."""
     changed = _augment(config, _images())
     assert changed.shape == _images().shape
     assert torch.equal(changed, _augment(config, _images()))
@@ -116,7 +119,7 @@ def _measure(config: MetricConfig, data: DatasetConfig, tensors: dict[str, Tenso
 
 
 def identity_is_the_optimum(config: MetricConfig) -> None:
-    """The results for perfect samples are within the bounds of the class."""
+    """The results for the metric's `perfect_samples` are within its `perfect_bounds`."""
     data, tensors = _perfect_samples(config)
     results = _measure(config, data, tensors, 100).compute()
     bounds = config.perfect_bounds()
@@ -132,14 +135,14 @@ def _assert_close(first: dict[str, float], second: dict[str, float]) -> None:
 
 
 def batches_and_order_do_not_matter(config: MetricConfig) -> None:
-    """Other batches and another order give the same results."""
+    """Another batch size and another order of the examples give the same results."""
     data, tensors = _perfect_samples(config)
     reversed_order = {name: tensor.flip(0) for name, tensor in tensors.items()}
     _assert_close(_measure(config, data, tensors, 100).compute(), _measure(config, data, reversed_order, 37).compute())
 
 
 def halves_merge(config: MetricConfig) -> None:
-    """Two merged halves give the results of the whole."""
+    """Two metrics, each updated with a part of the examples and then merged, give the results of all examples."""
     data, tensors = _perfect_samples(config)
     middle = len(next(iter(tensors.values()))) // 3
     first = {name: tensor[:middle] for name, tensor in tensors.items()}

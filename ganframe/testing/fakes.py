@@ -1,4 +1,4 @@
-"""Small fakes, so that a component can be checked without any other plugin."""
+"""Stand-ins: small networks, games and data sets, so that a component can be checked without any other plugin."""
 
 from __future__ import annotations
 
@@ -35,7 +35,15 @@ RANDOMNESS = Randomness(0)
 
 
 def example_config(cls: type[Component], folder: Path) -> Component:
-    """Return a config to check: the package's example, with fakes for required components."""
+    """Return a config to check: the class's `example()`, with stand-ins for required components that it leaves out.
+
+    Args:
+        cls: The config class.
+        folder: An empty folder, in which a data set may write the files that it reads.
+
+    Raises:
+        AssertionError: When a required field has no example and no stand-in.
+    """
     settings: dict[str, Any] = cls.example(folder)
     hints = get_type_hints(cls)
     for name, field in cls.model_fields.items():
@@ -57,17 +65,17 @@ def _fake_component(cls: type[Component], name: str, annotation: Any) -> Compone
 
 
 class FakeGenerator(GeneratorConfig):
-    """One linear layer from a latent or a sample to a sample."""
+    """A stand-in for a generator: one linear layer that makes a sample from a latent or from another sample."""
 
     type: Literal["stub"] = "stub"
     conditional = True
     provides = frozenset({"log_prob"})
     from_sample: bool = False
-    """Start from a sample."""
+    """Whether the network starts from a sample instead of a latent."""
 
     @property
     def starts_from(self) -> Literal["latent", "sample"]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the network starts from a latent or from a sample."""
+        """The input of the network: a latent, or a sample of another domain."""
         return "sample" if self.from_sample else "latent"
 
     @override
@@ -91,13 +99,16 @@ class _Generator(nn.Module):
         return output.tanh().unflatten(1, self.shape)
 
     def log_prob(self, sample: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return the log-density of samples `(B,)` under N(bias, 1) in each number."""
+        """Return the log density of each sample, `(B,)`, under independent normal distributions of its numbers.
+
+        Each has standard deviation 1; its mean is the layer's bias plus the embedded condition.
+        """
         deviation = sample.flatten(1) - self.layer.bias - _embedded(self.embed, condition)
         return -0.5 * (deviation.square() + math.log(2 * math.pi)).sum(1)
 
 
 class FakeDiscriminator(DiscriminatorConfig):
-    """Two linear layers from a sample to a logit and class logits."""
+    """A stand-in for a discriminator: two linear layers from a sample to a logit and class logits."""
 
     type: Literal["stub"] = "stub"
     conditional = True
@@ -142,30 +153,30 @@ def _embedded(embed: nn.Module | None, condition: Tensor | None) -> Tensor:
 
 
 class AnyData(Mapping[str, TensorSpec]):
-    """A data spec that has every tensor: labels for the name `label`, otherwise images."""
+    """A data spec that has a tensor of every name: class labels for `label`, images for any other name."""
 
     def __init__(self) -> None:
         self._specs: dict[str, TensorSpec] = {}
 
     def __getitem__(self, name: str) -> TensorSpec:
-        """Return the spec of a tensor."""
+        """Return the spec of the tensor of this name."""
         return self._specs.setdefault(name, LABEL if name == "label" else IMAGE)
 
     def __contains__(self, name: object) -> bool:
-        """Return whether there is such a tensor: always."""
+        """Return whether there is a tensor of this name: True for every string."""
         return isinstance(name, str) and bool(self[name])
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the names that were looked up so far."""
+        """Iterate over the names of the tensors whose specs were looked up so far."""
         return iter(self._specs)
 
     def __len__(self) -> int:
-        """Return how many names were looked up so far."""
+        """Return the number of tensors whose specs were looked up so far."""
         return len(self._specs)
 
 
 def random_batch(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, Tensor]:
-    """Return a batch of random tensors in [-1, 1], and labels that cycle through the classes."""
+    """Return a random batch of these tensors: numbers in [-1, 1), and labels that cycle through the classes."""
     return {
         name: torch.arange(size) % spec.classes
         if spec.classes is not None
@@ -175,7 +186,7 @@ def random_batch(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, 
 
 
 class FakeData(DatasetConfig):
-    """Images whose mean brightness tells their class."""
+    """A stand-in for a data set: 400 images in four classes, which differ in mean brightness."""
 
     type: Literal["stub"] = "stub"
 
@@ -196,7 +207,13 @@ class FakeData(DatasetConfig):
 
 
 class FakeGame(Game):
-    """A game whose batch holds every tensor, with one contest and the usual two turns."""
+    """A stand-in for a game: it has one contest, a discriminator's turn and a generator's turn.
+
+    The game makes no tensor itself: its batch has all of them, `fake` too.
+
+    Args:
+        names: Names of tensors in the batch, other than `real` and `fake`.
+    """
 
     inputs = ()
     output = "fake"
@@ -238,7 +255,7 @@ class _TwoPlayerGame(Game):
 
 
 class FakeGameConfig(GameConfig):
-    """A fake generator against a fake discriminator."""
+    """A stand-in for a game: one stand-in generator against one stand-in discriminator."""
 
     type: Literal["stub"] = "stub"
 
@@ -261,7 +278,15 @@ def with_built_players(game: Game) -> Game:
 def make_round(
     game: Game, batch: Mapping[str, Tensor], turn: Turn | None = None, *, shared: bool = False, **options: Any
 ) -> Round:
-    """Return a round over a batch; with a turn, as `Round.in_turn` gives it with these options."""
+    """Return a round over a batch.
+
+    Args:
+        game: The game.
+        batch: The tensors of the batch, each `(B, ...)`.
+        turn: The turn of the round; None for a round outside training.
+        shared: Whether several turns read the tensors of the round.
+        options: Further arguments of `Round.in_turn`, for a round in a turn.
+    """
     size = len(next(iter(batch.values())))
     game_round = Round(game, batch, size=size, device=CPU, randomness=RANDOMNESS, shared=shared)
     if turn is not None:

@@ -18,11 +18,11 @@ from ganframe.testing.fakes import AnyData, FakeGenerator, make_round, random_ba
 
 
 def build_playable_game(config: GameConfig) -> Game:
-    """Build a game with fake players over fake data."""
+    """Build a game with stand-in players, for data that has every tensor the game asks for."""
     try:
         return with_built_players(config.build(AnyData()))
     except BadInput:
-        # The generators of this game start from a sample.
+        # The game refused generators that start from a latent, so its generators start from a sample.
         from_sample = {
             name: FakeGenerator(from_sample=True) for name, value in config if isinstance(value, FakeGenerator)
         }
@@ -30,7 +30,7 @@ def build_playable_game(config: GameConfig) -> Game:
 
 
 def every_maker_works(config: GameConfig) -> None:
-    """Every named tensor can be made, in every turn and while sampling, and is finite."""
+    """Every named tensor that the game makes is finite, in every turn and outside training."""
     game = build_playable_game(config)
     for turn in (*game.turns, None):
         game_round = make_round(game, random_batch(game.data), turn)
@@ -67,7 +67,7 @@ def made_at_most_once(config: GameConfig) -> None:
 
 
 def _objective(game: Game, game_round: Round) -> Tensor:
-    """Return a simple objective over both sides of every contest of the turn."""
+    """Return a simple objective: the mean squared logit of each side of each contest of the turn, summed."""
     total = torch.zeros(())
     for contest in game_round.contests:
         for side in ("real", "fake"):
@@ -81,7 +81,7 @@ def _has_gradient(player: nn.Module) -> bool:
 
 
 def frozen_players_get_no_gradient(config: GameConfig) -> None:
-    """In each turn only the players that train get gradients."""
+    """In each turn, no player but those that train in it gets a gradient."""
     game = build_playable_game(config)
     for turn in game.turns:
         for player in game.players.values():
@@ -98,11 +98,14 @@ def frozen_players_get_no_gradient(config: GameConfig) -> None:
 
 
 def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
-    """With a round shared by the turns of a step, each turn's gradients reach the players of an unshared round."""
+    """In each turn, the same players get gradients from a shared round as from a round of that turn alone.
+
+    Not checked where the game refuses `share_round` or a turn has repeats.
+    """
     try:
         game = build_playable_game(config.model_copy(update={"share_round": True}))
     except BadInput:
-        return  # the game refuses to share
+        return  # the game refuses `share_round`
     if any(turn.repeats > 1 for turn in game.turns):
         return
     shared = make_round(game, random_batch(game.data), shared=True)
@@ -124,7 +127,10 @@ def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
 
 
 def turns_train_their_players(config: GameConfig) -> None:
-    """Every player trains in some turn, turns name existing players, and contests reach some of them in each turn."""
+    """Every player trains in some turn, and turns name existing players only.
+
+    In each turn that has contests, these give a gradient to at least one player that trains in it.
+    """
     game = build_playable_game(config)
     trained = {name for turn in game.turns for name in turn.players}
     assert trained == set(game.players), f"players {set(game.players)}, but turns train {trained}"
@@ -139,7 +145,7 @@ def turns_train_their_players(config: GameConfig) -> None:
 
 
 def names_are_known(config: GameConfig) -> None:
-    """Contests, pictures and the output name existing tensors."""
+    """Contests, `pictures` and `output` name tensors of the game, and the discriminators of contests are players."""
     game = build_playable_game(config)
     named = {*game.pictures, game.output, *(name for contest in game.contests for name in contest.tensors())}
     assert named <= set(game.names), f"unknown: {named - set(game.names)}"
@@ -147,7 +153,7 @@ def names_are_known(config: GameConfig) -> None:
 
 
 def missing_data_is_named(config: GameConfig) -> None:
-    """Over data without the inputs of the game, the error names them."""
+    """A game refuses data without its inputs, with an error that names every input."""
     inputs = build_playable_game(config).inputs
     try:
         config.build({})

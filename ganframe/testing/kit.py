@@ -1,4 +1,4 @@
-"""Collection and running of the checks of a package."""
+"""Collecting and running the checks for the components of a package."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Check:
     """One check of one component.
 
     Attributes:
-        name: The kind and type of the component, and the title of the check.
-        run: Runs the check; raises AssertionError, or whatever the component raises.
+        name: The kind and type of the component, and the title of the check: `loss hinge: float64 gradcheck`.
+        run: Runs the check. Raises AssertionError when the check fails, or an exception that the component raises.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Result:
 
     Attributes:
         name: The name of the check.
-        error: The failure; None when the check passed.
+        error: The type and message of the exception; None when the check passed.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Result:
 
 
 def checks(package: str) -> Iterator[Check]:
-    """Yield every check of every component that a package registers, whether or not it can pass.
+    """Yield every check for every component that a package registers, without running it.
 
     Args:
-        package: An installed distribution (`my-gan`) or its module (`my_gan`).
+        package: The name of an installed distribution (`my-gan`) or of its module (`my_gan`).
 
     Raises:
-        BadInput: When the package is broken or registers no component.
+        BadInput: When the package cannot be loaded or registers no component.
     """
     for plugin in installed().plugins:
         if plugin.error and package in (plugin.package, plugin.module):
@@ -80,13 +80,13 @@ def _bind(check: Callable[[Any], None], cls: type[Component]) -> Callable[[], No
 
 
 def run_checks(package: str) -> Iterator[Result]:
-    """Run every check of a package.
+    """Run every check of a package and yield each result.
 
     Args:
-        package: An installed distribution or its module.
+        package: The name of an installed distribution (`my-gan`) or of its module (`my_gan`).
 
     Raises:
-        BadInput: When the package is broken or registers no component.
+        BadInput: When the package cannot be loaded or registers no component.
     """
     for check in checks(package):
         error = None
@@ -98,16 +98,17 @@ def run_checks(package: str) -> Iterator[Result]:
 
 
 def conformance(package: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
-    """Return a test over every check of a package, for pytest to collect.
+    """Return a test function for pytest, with one case for each check of a package.
 
     Args:
-        package: An installed distribution or its module.
-        expected_failures: The reason why a check fails, by its name. The test fails if the check passes.
+        package: The name of an installed distribution (`my-gan`) or of its module (`my_gan`).
+        expected_failures: Why a check is expected to fail, by the check's name. Its case fails if the check passes.
 
     Raises:
+        BadInput: When the package cannot be loaded or registers no component.
         ValueError: When an expected failure names no check or gives no reason.
     """
-    import pytest  # the command line runs the kit without pytest
+    import pytest  # not at the top: the command line runs the kit without pytest
 
     expected = dict(expected_failures or {})
     found = list(checks(package))

@@ -14,13 +14,17 @@ from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.testing.fakes import BATCH, CLASSES, LABEL, RANDOMNESS
 
 SHAPES = ((3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 16, 16), (3, 128, 128), (3, 256, 256), (2,), (8,), (1, 1024))
-"""Shapes of samples; the first that a network accepts is used."""
+"""Shapes of samples, in the order in which they are tried; a network is checked with the first that it accepts."""
 
 
 def build_for_first_fit(
     config: GeneratorConfig | DiscriminatorConfig, condition: TensorSpec | None
 ) -> tuple[nn.Module, TensorSpec]:
-    """Build the network for the first sample shape that it accepts."""
+    """Build the network for the first of `SHAPES` that it accepts, and return it with the spec of its samples.
+
+    Raises:
+        AssertionError: When the network accepts none of `SHAPES`.
+    """
     problems: list[str] = []
     for shape in SHAPES:
         spec = TensorSpec(shape)
@@ -36,7 +40,7 @@ def build_for_first_fit(
 
 
 class _NetworkCase:
-    """A network with a batch of inputs for it."""
+    """A network built from a config, with a batch of inputs for it."""
 
     def __init__(self, config: GeneratorConfig | DiscriminatorConfig, batch: int = BATCH) -> None:
         condition = LABEL if config.conditional else None
@@ -51,7 +55,7 @@ class _NetworkCase:
         self.condition: tuple[Tensor, ...] = (torch.arange(batch) % CLASSES,) if config.conditional else ()
 
     def __call__(self, source: Tensor | None = None) -> Any:
-        torch.manual_seed(1)  # for dropout, which some networks keep while sampling
+        torch.manual_seed(1)  # for dropout, which some networks keep active while sampling
         return self.network(self.source if source is None else source, *self.condition)
 
 
@@ -60,7 +64,7 @@ def _logits(output: DiscriminatorOutput) -> Tensor:
 
 
 def right_shape(config: GeneratorConfig) -> None:
-    """Samples have the requested shape, in float32, also in a batch of one."""
+    """Samples have the requested shape and the dtype float32, also in a batch of one example."""
     case = _NetworkCase(config)
     output = case()
     assert output.shape == (BATCH, *case.spec.shape)
@@ -71,7 +75,7 @@ def right_shape(config: GeneratorConfig) -> None:
 
 
 def every_parameter_learns(config: GeneratorConfig) -> None:
-    """Every parameter gets a gradient."""
+    """Every trainable parameter gets a gradient from the samples."""
     case = _NetworkCase(config)
     output = case()
     (output * RANDOMNESS.normal("weights", tuple(output.shape))).sum().backward()
@@ -85,7 +89,7 @@ def _assert_gradients(network: nn.Module) -> None:
 
 
 def seed_fixes_initialisation(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """The same seed gives the same parameters, another seed others."""
+    """Networks built from the same seed have the same initial parameters; another seed gives different ones."""
     first, second = _NetworkCase(config).network.state_dict(), _NetworkCase(config).network.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     torch.manual_seed(99)
@@ -101,7 +105,7 @@ def seed_fixes_initialisation(config: GeneratorConfig | DiscriminatorConfig) -> 
 
 
 def state_round_trip(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """A network with another's state dict gives the same outputs."""
+    """A second network that loads the state dict of the first gives the same outputs."""
     case, other = _NetworkCase(config), _NetworkCase(config)
     with torch.no_grad():
         for parameter in case.network.parameters():
@@ -117,7 +121,7 @@ def _tensor(output: Any) -> Tensor:
 
 
 def deterministic_in_eval(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """In eval mode the same input and seed give the same output, and the state does not change."""
+    """In eval mode the same input and seed give the same output, and a forward pass does not change the state dict."""
     case = _NetworkCase(config)
     case.network.eval()
     before = {name: tensor.clone() for name, tensor in case.network.state_dict().items()}
@@ -126,7 +130,7 @@ def deterministic_in_eval(config: GeneratorConfig | DiscriminatorConfig) -> None
 
 
 def labels_if_conditional(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Another label changes the output of a conditional network; an unconditional one works without labels."""
+    """Other labels change the output of a conditional network; an unconditional network works without labels."""
     if not config.conditional:
         _NetworkCase(config)()
         return
@@ -141,7 +145,7 @@ def labels_if_conditional(config: GeneratorConfig | DiscriminatorConfig) -> None
 
 
 def compiles(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Traced by torch.compile, the network gives the same outputs."""
+    """In eval mode the network gives the same outputs with `torch.compile` as without it."""
     case = _NetworkCase(config)
     case.network.eval()
     with torch.no_grad():
@@ -154,7 +158,7 @@ def compiles(config: GeneratorConfig | DiscriminatorConfig) -> None:
 
 
 def bf16_agrees(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Under bf16 autocast the outputs differ by at most a twentieth of their norm."""
+    """Under bf16 autocast the outputs differ from those in float32 by less than 5 % of their norm."""
     case = _NetworkCase(config)
     case.network.eval()
     with torch.no_grad():
@@ -166,7 +170,10 @@ def bf16_agrees(config: GeneratorConfig | DiscriminatorConfig) -> None:
 
 
 def leading_batch_axis(config: DiscriminatorConfig) -> None:
-    """Every output has the batch axis first, also for a batch of one, and `provides` names the optional ones."""
+    """Every output has the batch axis first, also in a batch of one example.
+
+    `provides` names the optional outputs that the network returns, and no others: `features`, `class_logits`.
+    """
     for size in (BATCH, 1):
         case = _NetworkCase(config, batch=size)
         case.network.eval()
@@ -179,7 +186,7 @@ def leading_batch_axis(config: DiscriminatorConfig) -> None:
 
 
 def input_untouched(config: DiscriminatorConfig) -> None:
-    """A forward pass does not change the sample."""
+    """A forward pass does not change the sample in place."""
     case = _NetworkCase(config)
     before = case.source.clone()
     case()
@@ -187,7 +194,10 @@ def input_untouched(config: DiscriminatorConfig) -> None:
 
 
 def double_backward(config: DiscriminatorConfig) -> None:
-    """The gradient of a gradient penalty reaches the parameters, if the class supports double backward."""
+    """The gradient of a gradient penalty reaches the parameters.
+
+    Not checked where `supports_double_backward` is False.
+    """
     if not config.supports_double_backward:
         return
     case = _NetworkCase(config)
@@ -200,14 +210,17 @@ def double_backward(config: DiscriminatorConfig) -> None:
 
 
 def batch_order_does_not_matter(config: DiscriminatorConfig) -> None:
-    """The order of the batch does not matter, unless the class is `batch_coupled`."""
+    """The same examples in another order have the same logits.
+
+    Not checked where `batch_coupled` is True.
+    """
     if config.batch_coupled:
         return
     case = _NetworkCase(config)
     for module in case.network.modules():
         if isinstance(module, (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)):
             module.eval()
-    # A forward pass in training mode may change the state, such as that of a power iteration.
+    # A forward pass in training mode may change buffers, such as the vectors of spectral normalisation.
     before = {name: tensor.clone() for name, tensor in case.network.state_dict().items()}
     with torch.no_grad():
         output = _logits(case())
@@ -218,7 +231,10 @@ def batch_order_does_not_matter(config: DiscriminatorConfig) -> None:
 
 
 def frozen_features(config: EncoderConfig) -> None:
-    """Activations have the batch axis first and are deterministic; only the sample gets a gradient."""
+    """Activations are finite, have the batch axis first, and are the same for the same samples.
+
+    The samples get a gradient through the encoder; its parameters do not.
+    """
     network = config.build()
     assert not network.training, "an encoder must be in eval mode"
     for shape in ((3, 64, 64), (1, 28, 28)):

@@ -1,4 +1,4 @@
-"""Runs for tests: a few steps with fakes, and a run with and without an interruption."""
+"""Runs for tests: a few steps with stand-ins, and the same run with and without an interruption."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Logistic(SeparableLoss):
 
 
 class FakeLoss(LossConfig):
-    """Binary cross entropy."""
+    """A stand-in for a loss: binary cross entropy, non-saturating for the generator."""
 
     type: Literal["stub"] = "stub"
 
@@ -47,11 +47,11 @@ class FakeLoss(LossConfig):
 
 
 class Interrupted(RunFailed):
-    """A run was interrupted."""
+    """The interruption of a run by a test."""
 
 
 class InterruptAfter:
-    """A hook that interrupts a run.
+    """A hook that interrupts a run after a step.
 
     Args:
         step: The step after which the run is interrupted.
@@ -62,10 +62,10 @@ class InterruptAfter:
 
     @hookimpl(trylast=True)
     def on_step_end(self, step: int) -> None:
-        """Raise before a checkpoint of the step is saved.
+        """Interrupt the run after the chosen step, before the checkpoint of that step is saved.
 
         Raises:
-            Interrupted: After the step.
+            Interrupted: When this is the chosen step.
         """
         if step == self.step:
             raise Interrupted(f"interrupted after step {step}")
@@ -74,15 +74,17 @@ class InterruptAfter:
 def train_whole_and_resumed(
     experiment: Experiment, folder: Path, *, stop_after: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train without an interruption, and once more with one; the two checkpoints must be equal.
+    """Train a config twice: once without an interruption, and once with an interruption and a resume.
+
+    Tests compare the two last checkpoints, which have to be equal.
 
     Args:
         experiment: The config.
-        folder: The folder of the runs `whole` and `resumed`.
+        folder: The folder in which the run folders `whole` and `resumed` are created.
         stop_after: The step after which the second run is interrupted.
 
     Returns:
-        The sections of the last checkpoints of the two runs.
+        The checkpoint sections of the uninterrupted run, and those of the resumed run.
     """
     whole, resumed = folder / "whole", folder / "resumed"
     train(experiment, out=whole)
@@ -96,13 +98,14 @@ def train_whole_and_resumed(
 def tiny_run(
     out: Path, *, loggers: Sequence[LoggerConfig] = (), stop_after: int | None = None, resume: bool = False
 ) -> RunFolder | None:
-    """Train fakes for four steps, or interrupt the run before.
+    """Train a stand-in game for four steps; with `stop_after`, interrupt the run earlier.
 
     Args:
         out: The run folder.
         loggers: The loggers of the run.
-        stop_after: The step after which the run is interrupted; its last checkpoint is that of the step before.
-        resume: Resume the run in `out`.
+        stop_after: The step after which the run is interrupted, before the checkpoint of that step is saved. None
+            never interrupts the run.
+        resume: Whether to resume the run in `out`.
 
     Returns:
         The run folder; None when the run was interrupted.

@@ -30,7 +30,7 @@ def _scores(config: LossConfig) -> tuple[Any, Any]:
 
 
 def finite_at_extremes(config: LossConfig) -> None:
-    """Values and gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
+    """The loss is a scalar; it and its gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
     for dtype, size in ((torch.float32, 1e4), (torch.bfloat16, 1e3)):
         for real, fake in ((size, size), (size, -size), (-size, size), (-size, -size), (0.0, 0.0)):
             for score in _scores(config):
@@ -43,7 +43,7 @@ def finite_at_extremes(config: LossConfig) -> None:
 
 
 def gradients_are_right(config: LossConfig) -> None:
-    """Gradients agree with finite differences in float64."""
+    """The gradients of the loss agree with finite differences in float64."""
     for score in _scores(config):
         logits = tuple(
             (RANDOMNESS.normal(name, (BATCH,)) * 2 + 0.05).double().requires_grad_() for name in ("real", "fake")
@@ -61,7 +61,10 @@ def _logit_gradients(score: Any) -> tuple[Tensor, Tensor]:
 
 
 def discriminator_pulls_apart(config: LossConfig) -> None:
-    """At equal logits, the discriminator's step raises those of reals and lowers those of fakes."""
+    """From equal logits, a gradient step on the discriminator's loss raises those of reals and lowers those of fakes.
+
+    Not checked where `higher_is_real` is False.
+    """
     if not config.higher_is_real:
         return
     real, fake = _logit_gradients(_scores(config)[0])
@@ -70,7 +73,10 @@ def discriminator_pulls_apart(config: LossConfig) -> None:
 
 
 def generator_raises_fakes(config: LossConfig) -> None:
-    """The generator's step raises the logits of fakes."""
+    """A gradient step on the generator's loss raises the logits of fakes.
+
+    Not checked where `higher_is_real` is False.
+    """
     if not config.higher_is_real:
         return
     _, fake = _logit_gradients(_scores(config)[1])
@@ -78,7 +84,10 @@ def generator_raises_fakes(config: LossConfig) -> None:
 
 
 def targets_stay_in_range(config: LabelPolicyConfig) -> None:
-    """Targets keep their shape and stay in [0, 1]; the same random draws give the same targets."""
+    """Changed targets keep their shape, stay in [0, 1], and are the same for the same seed.
+
+    The targets that the policy is given are not changed in place.
+    """
     policy = config.build()
     for real in (True, False):
         target = torch.full((1000,), float(real))
@@ -90,7 +99,7 @@ def targets_stay_in_range(config: LabelPolicyConfig) -> None:
 
 
 class _RegularizerCase:
-    """A regularizer in a turn that it belongs to."""
+    """A regularizer, a stand-in game with the tensors that it reads, and a turn that it joins."""
 
     def __init__(self, config: RegularizerConfig) -> None:
         self.game = with_built_players(FakeGame((*config.tensors(), *config.requires_grad_tensors())))
@@ -122,7 +131,10 @@ def finite_scalar(config: RegularizerConfig) -> None:
 
 
 def zero_by_theory(config: RegularizerConfig) -> None:
-    """The penalty is 0 in the case that its class names in `zero_when`, such as a constant discriminator."""
+    """The penalty is 0 in the case that its config class names in `zero_when`, such as a constant discriminator.
+
+    Not checked where `zero_when` is None.
+    """
     case = _RegularizerCase(config)
     batch = random_batch(case.game.data)
     match config.zero_when:
@@ -175,14 +187,14 @@ def _total(case: _RegularizerCase, objective: Objective, turn_count: int = 0) ->
 
 
 def linear_in_weight(config: RegularizerConfig) -> None:
-    """Three times the weight gives three times the contribution."""
+    """Three times the weight gives three times the contribution to the objective."""
     case = _RegularizerCase(config)
     one, three = (_total(case, _objective(case, config.model_copy(update={"weight": weight}))) for weight in (1.0, 3.0))
     assert abs(three - 3 * one) <= 1e-5 * max(abs(three), 1e-6)
 
 
 def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
-    """With `every: 4`, the mean contribution is that with `every: 1`."""
+    """The mean contribution to the objective over four turns is the same with `every: 4` as with `every: 1`."""
     case = _RegularizerCase(config)
     eager = _total(case, _objective(case, config.model_copy(update={"weight": 1.0, "every": 1})))
     lazy = _objective(case, config.model_copy(update={"weight": 1.0, "every": 4}))
@@ -191,7 +203,7 @@ def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
 
 
 def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
-    """In its turn the term gives no gradient to players that do not train."""
+    """In a turn that the regularizer joins, it gives no gradient to players that do not train in that turn."""
     case = _RegularizerCase(config)
     with case.game.only_trainable(case.turn.players):
         value = case.value()
@@ -203,7 +215,10 @@ def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
 
 
 def mean_over_examples(config: LossConfig) -> None:
-    """The loss of a batch is the mean of the losses of its halves, unless its class is `batch_coupled`."""
+    """The loss of a batch is the mean of the losses of its two halves.
+
+    Not checked where `batch_coupled` is True.
+    """
     real, fake = ((RANDOMNESS.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
     halves = [slice(0, BATCH // 2), slice(BATCH // 2, BATCH)]
     for score in () if config.batch_coupled else _scores(config):

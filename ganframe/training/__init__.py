@@ -1,1 +1,1 @@
-"""Training: assembly of the config, the step, the loop and its callbacks, checkpoints."""
+"""Training: live objects from a config, the steps of a run, its loop and callbacks, save and restore."""

@@ -1,4 +1,4 @@
-"""From a config to live objects: the game with its players, the objective, the optimizers."""
+"""Assembly of a config into live objects: the game with its players, the objective, the optimizers."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from ganframe.training.backward import check_balancer
 
 @dataclass
 class Assembly:
-    """The live objects of an experiment, which fit together.
+    """The live objects of an experiment, checked to fit together.
 
     Attributes:
         experiment: The config.
         game: The game, with its players.
-        objective: The terms of every turn.
-        augmentations: The augmentations of what discriminators see, in order.
-        turn_conditions: The condition of each turn that has one, by the turn's name, with its config.
-        balancers: The rule of each turn whose terms are weighed by their gradients, by the turn's name.
-        device: Where the players are.
+        objective: For each turn, the weighted sum of its terms.
+        augmentations: The augmentations of the samples that discriminators see, in the order in which they are applied.
+        turn_conditions: The condition of each turn that has one, with its config, by the turn's name.
+        balancers: The rule that weighs the terms of a turn by their gradients, by the turn's name.
+        device: The device of the players.
     """
 
     experiment: Experiment
@@ -51,21 +51,25 @@ class Assembly:
 
     @property
     def sharded(self) -> bool:
-        """Whether the parameters are sharded over the processes of the run."""
+        """Whether the parameters are sharded over the processes of the run (FSDP)."""
         return self.experiment.train.fsdp and this_shard().world_size > 1
 
     @property
     def batches_per_step(self) -> int:
-        """Batches that a step draws: repeats of its most repeated turn times accumulated passes."""
+        """The number of batches that a step draws: the most repeats of a turn, times `gradient_accumulation_steps`."""
         return max(turn.repeats for turn in self.game.turns) * self.experiment.train.gradient_accumulation_steps
 
     @property
     def images_per_step(self) -> int:
-        """Real examples that a step draws."""
+        """The number of real examples that a step draws, on all ranks together."""
         return self.batches_per_step * self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
-        """Yield each config and its live object: the game, players, the networks inside them, terms, augmentations."""
+        """Yield the config and the live object of each component.
+
+        These are the game, its players, the networks that transforms made them from, terms, label policies and
+        augmentations.
+        """
         yield self.experiment.game, self.game
         for name, spec in self.game.player_specs().items():
             yield spec.config, self.game.players[name]
@@ -90,14 +94,14 @@ class Assembly:
         return list({id(live): live for _, live in self.components() if has_hooks(live)}.values())
 
     def optimizer_configs(self) -> dict[str, OptimizerConfig]:
-        """Return the optimizer config of each turn."""
+        """Return the optimizer config of each turn, by the turn's name."""
         return {
             turn.name: self.experiment.optimizers.get(turn.name) or OptimizerConfig.default()
             for turn in self.game.turns
         }
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """Build a new optimizer for each turn."""
+        """Build a new optimizer for each turn, and return them by the turn's name."""
         configs, optimizers = self.optimizer_configs(), dict[str, Optimizer]()
         for turn in self.game.turns:
             with within("optimizers", turn.name):
@@ -111,11 +115,11 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
 
     Args:
         experiment: The config.
-        device: Where the players go; the config's device when None.
-        data: The tensors of the data; those of the config's data set when None.
+        device: The device for the players; that of the config when None.
+        data: The specs of the data's tensors, by name; those of the config's data set when None.
 
     Raises:
-        BadInput: When a part does not fit, with its path in the config.
+        BadInput: When a part does not fit the others; the error has the path of that part in the config.
     """
     device = choose_device(experiment.train.device) if device is None else device
     if data is None:
@@ -124,7 +128,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     try:
         game = experiment.game.build(data)
     except BadInput as problem:
-        # The path is one in the game's settings, unless it is the data that lacks something.
+        # A path that starts with `data` is complete already; any other starts within the settings of the game.
         raise (problem if problem.path[:1] == ("data",) else problem.within("game")) from None
     _check_turn_names(experiment, game)
     check_metrics(experiment, game)
@@ -149,7 +153,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
         build_balancers(experiment, device),
         device,
     )
-    # Players that may be too large for one device are moved there shard by shard.
+    # Players to be sharded may be too large for one device, so they stay on the CPU until they are.
     initial_device = torch.device("cpu") if assembly.sharded else device
     game.set_players(
         {name: _place(player, initial_device, experiment.train.channels_last) for name, player in players.items()}
@@ -207,10 +211,11 @@ def build_balancers(experiment: Experiment, device: torch.device) -> dict[str, n
 
 
 def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
-    """Build each augmentation.
+    """Build the augmentations of a config, in its order.
 
     Raises:
-        BadInput: With the path of an augmentation that does not fit or cannot be built.
+        BadInput: When an augmentation does not go with the game or the losses, or cannot be built; the error has its
+            path in the config.
     """
     augmentations = nn.ModuleList()
     for index, config in enumerate(experiment.augmentations):
@@ -243,10 +248,10 @@ def augmentations_by_discriminator(
 
 
 def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]:
-    """Build each player from a seed of its own.
+    """Build the players, by name; the initial weights of each are drawn from a seed of its own.
 
     Raises:
-        BadInput: When a network does not fit its player spec.
+        BadInput: When a network cannot take or make tensors of the shapes in its player spec.
     """
     players: dict[str, nn.Module] = {}
     with torch.random.fork_rng(devices=[]):
@@ -258,7 +263,7 @@ def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that a config names; `auto` is CUDA where there is a GPU, else the CPU.
+    """Return the device of this name; `auto` is CUDA where there is a GPU, else the CPU.
 
     Raises:
         BadInput: When this machine has no such device.
@@ -281,7 +286,7 @@ def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.M
 
 
 def generator_players(game: Game) -> dict[str, nn.Module]:
-    """Return the players that make samples: all but the discriminators. These are averaged."""
+    """Return every player that is not a discriminator, by name. The moving averages (EMA) are of these."""
     return {name: player for name, player in game.players.items() if name not in game.discriminators}
 
 
@@ -289,7 +294,7 @@ def check_metrics(experiment: Experiment, game: Game) -> None:
     """Refuse a metric that reads a tensor which the game lacks.
 
     Raises:
-        BadInput: With the metric's path in the config.
+        BadInput: When a metric reads such a tensor; the error has the metric's path in the config.
     """
     for index, metric in enumerate(experiment.evaluate.metrics if experiment.evaluate else ()):
         for name in metric.tensors():

@@ -1,4 +1,4 @@
-"""Exponential moving averages of the players that make samples."""
+"""Exponential moving averages (EMA) of players."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class AveragedPlayers:
-    """Exponential moving averages of parameters and buffers.
+    """Exponential moving averages (EMA) of the parameters and buffers of players.
 
-    Integer buffers, and buffers that are not in the state dict, such as masks, keep the latest value instead. So do
-    buffers whose mean is meaningless, such as the vectors of a power iteration: a module names them in a class
-    attribute, `not_averaged = ("vector", "child.vector")`, its own and those of modules inside it.
+    Three sorts of buffers have their latest value instead of a mean: integer buffers; buffers that are not in the state
+    dict, such as masks; and buffers whose mean has no meaning, such as the vectors of a power iteration. A module names
+    the buffers of the last sort, its own and those of its submodules, in a class attribute:
+    `not_averaged = ("vector", "child.vector")`.
 
     Args:
         players: The networks to average, by name.
@@ -71,11 +72,14 @@ class AveragedPlayers:
 
 
 def _not_averaged(player: nn.Module) -> set[str]:
-    """Return the names of buffers in `not_averaged`, and of those not in the state dict: a mask has infinities."""
+    """Return the names of the buffers that are not averaged: those in `not_averaged` and those not in the state dict.
+
+    The latter may be masks with infinities, whose average would be NaN.
+    """
     declared = {
         f"{path}.{buffer}".removeprefix(".")
         for path, module in player.named_modules()
-        # Of the class: an instance of `Wrapper` forwards attributes of the wrapped network.
+        # Read from the class, because an instance of `Wrapper` forwards the attributes of the wrapped network.
         for buffer in getattr(type(module), "not_averaged", ())
     }
     buffers = {name for name, _ in player.named_buffers()}

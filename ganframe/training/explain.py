@@ -28,21 +28,21 @@ from ganframe.randomness import Randomness
 from ganframe.training.assembly import Assembly, assemble
 
 EXAMPLES = 2
-"""Examples in the round that is played to find shapes and count operations."""
+"""The number of examples in the batch over which turns are taken to find shapes and count operations."""
 
 MAX_TURNS = 10_000
-"""Turns over which it is counted, at most, how often lazy terms coincide."""
+"""The largest number of turns over which to count how often each set of terms is active."""
 
 Table = list[tuple[str, ...]]
 
 
 @dataclass
 class Explanation:
-    """Tables of text, each with a header row.
+    """A description of a config: its summary, tables of text, and its cost.
 
     Attributes:
         summary: The summary of the config.
-        tables: Rows by title.
+        tables: The tables by title; the first row of each is its header.
         cost: The cost of a step and of the run, in one sentence.
     """
 
@@ -52,7 +52,7 @@ class Explanation:
 
 
 def explain(experiment: Experiment) -> Explanation:
-    """Build a config, play its turns on two examples, and describe both in tables.
+    """Build the live objects of a config, take each turn on two examples without an update, and describe both.
 
     Raises:
         BadInput: When the parts of the config do not fit together.
@@ -78,7 +78,11 @@ def explain(experiment: Experiment) -> Explanation:
 
 
 def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
-    """Play every turn on two examples; return shapes of tensors, terms by turn, mean operations of a step."""
+    """Take every turn on two examples, without an update of the players.
+
+    Returns:
+        The shapes of tensors by name, the names of the terms by turn, and the mean number of operations of a step.
+    """
     game, experiment = assembly.game, assembly.experiment
     with within("data"):
         dataset = experiment.data.build()
@@ -103,7 +107,7 @@ def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]
 
 
 def _kinds_of_turn(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgress, float]]:
-    """Return when each set of active terms first takes part in a turn, and its share of the turns."""
+    """Return, for each set of active terms that occurs, the progress at its first turn and its share of the turns."""
     experiment, objective = assembly.experiment, assembly.objective
     count = min(math.lcm(*(term.config.every for term in objective.terms)), MAX_TURNS)
     first: dict[ActiveTerms, TrainingProgress] = {}
@@ -126,7 +130,7 @@ class _CountOperations(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.total = 0.0
-        # Not the mode itself: its hooks on modules make a gradient penalty fail.
+        # The mode `FlopCounterMode` itself is not entered, because its hooks on modules make a gradient penalty fail.
         self._formulas = FlopCounterMode(display=False).flop_registry
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

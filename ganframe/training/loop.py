@@ -1,4 +1,4 @@
-"""The training loop: step, then whatever is due, until all images were seen or the run is asked to stop."""
+"""The training loop: a step, then the callbacks and the checkpoint that are due, until the end or a stop request."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
 
     Args:
         run: The run, new or restored.
-        dataset: The data.
-        callbacks: The work beside the steps, in order.
+        dataset: The training data.
+        callbacks: The callbacks, in the order in which they are called.
 
     Raises:
-        RunFailed: When the run cannot go on.
-        KeyboardInterrupt: After SIGINT, with a checkpoint saved.
+        RunFailed: When the run cannot go on, such as after a number that is not finite; also after SIGTERM.
+        KeyboardInterrupt: After SIGINT. A checkpoint is saved first, unless a second signal arrives.
     """
     stop_request = StopRequest()
     trainer: Trainer | None = None
@@ -65,14 +65,14 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
 
 
 def complete_step(run: Run, previous_images: int, callbacks: Sequence[Callback], stop_request: StopRequest) -> None:
-    """Call the callbacks that are due after a step, save a checkpoint if one is due, and stop if that was asked for.
+    """Call the callbacks that are due after a step, save a checkpoint if one is due, and stop on request.
 
     Args:
         run: The run.
         previous_images: Images seen before the step.
-        callbacks: The work beside the steps, in order.
-        stop_request: Whether the run was asked to stop: it does so with a checkpoint, and an evaluation that is under
-            way is done anew when the run is resumed.
+        callbacks: The callbacks, in the order in which they are called.
+        stop_request: Tells whether the run was asked to stop. If it was, a checkpoint is saved before the run stops. If
+            an evaluation was interrupted, the callbacks that are due are called again when the run is resumed.
     """
     train = run.experiment.train
     done = run.images >= train.total_images
@@ -100,7 +100,7 @@ def _end(run: Run, callbacks: Sequence[Callback]) -> None:
 
 
 def _batch_loader(run: Run, dataset: Dataset) -> BatchLoader:
-    """Return the batches of a run; after a rollback those to come differ from those that were."""
+    """Return the loader of a run's batches; after each rollback it draws them in another order."""
     train, shard = run.experiment.train, this_shard()
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
     quarantine = Quarantine(run.folder.quarantine(shard.rank))

@@ -1,4 +1,4 @@
-"""Callbacks of the loop: work beside the steps of a run, such as drawing and measuring, in an explicit order."""
+"""Callbacks of the training loop: work between steps, such as drawing samples and measuring them, in a fixed order."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ganframe.training.stop_request import StopRequest
 
 
 class Callback:
-    """Work beside the steps of a run; subclasses override what they need."""
+    """Work between the steps of a run. Subclasses override the methods that they need."""
 
     def is_due(self, run: Run, previous_images: int) -> bool:
-        """Return whether `after_step` is called after this step; after the last step it always is.
+        """Return whether to call `after_step` after this step; after the last step it is called in any case.
 
         Args:
             run: The run, after the step.
@@ -23,22 +23,25 @@ class Callback:
         return False
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Work after a step, before its checkpoint is saved.
+        """Do the work that is due after a step, before a checkpoint of the step is saved.
 
         Args:
             run: The run.
             stop_request: Tells whether the run was asked to stop.
 
         Raises:
-            EvaluationAborted: When the run was asked to stop; what is due is done anew when it is resumed.
+            EvaluationAborted: When the run was asked to stop; `after_step` is called again when the run is resumed.
         """
 
     def at_end(self, run: Run) -> None:
-        """Work when the run is over, finished or failed."""
+        """Do the work that remains when the run has finished or failed."""
 
 
 MakeCallbacks = Callable[[Experiment, Dataset], Sequence[Callback]]
-"""Makes the callbacks of a run, in order, from its config and data; raises BadInput before a run folder is made."""
+"""A function that makes the callbacks of a run, in order, from its config and data.
+
+It is called before the run folder is created, and raises BadInput when a callback cannot be made for them.
+"""
 
 
 def is_due(every: int, before: int, after: int) -> bool:

@@ -13,22 +13,23 @@ from ganframe.distributed.collectives import distribute_like
 
 
 def state_dict(optimizer: Any) -> dict[str, Any]:
-    """Return the state with string keys, as JSON needs."""
+    """Return the state dict of an optimizer; indices of parameters are strings, because JSON needs string keys."""
     state = optimizer.state_dict()
     return state | {"state": {str(index): value for index, value in state["state"].items()}}
 
 
 def load_state_dict(optimizer: Any, config: OptimizerConfig, saved: Mapping[str, Any], *, settings: bool) -> None:
-    """Restore a state.
+    """Restore the state of an optimizer.
 
     Args:
         optimizer: The optimizer.
-        config: Its config.
+        config: The config of the optimizer.
         saved: A state from `state_dict`.
-        settings: Whether to restore its settings too, instead of keeping the current ones.
+        settings: Whether to restore the saved settings too, such as the learning rate, instead of keeping the current
+            ones.
 
     Raises:
-        ValueError: When the state is not one of such an optimizer.
+        ValueError: When the parameters, types or shapes of the state are not those of this optimizer.
     """
     current = [_settings(group) for group in optimizer.param_groups]
     optimizer.load_state_dict({**saved, "state": {int(index): value for index, value in saved["state"].items()}})
@@ -44,7 +45,7 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_state(optimizer: Any, config: OptimizerConfig) -> None:
-    """Refuse a state whose types or shapes differ from those after a first step.
+    """Refuse a state whose types or shapes differ from those that the optimizer has after its first step.
 
     Fused kernels do not check the shapes of a state, and write past the end of one that is too small.
     """
@@ -63,7 +64,7 @@ def _check_state(optimizer: Any, config: OptimizerConfig) -> None:
 
 
 def _state_after_step(config: OptimizerConfig, parameter: nn.Parameter, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state that an optimizer with these settings has for such a parameter after one step."""
+    """Return the state that an optimizer with these settings has, after one step, for a parameter like this one."""
     like = nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype, device=parameter.device))
     like.grad = torch.zeros_like(like)
     optimizer: Any = config.build([like])
@@ -79,7 +80,7 @@ def _describe(value: object) -> str:
 
 
 def _match_memory_format(optimizer: Any) -> None:
-    """Give the state of each parameter the parameter's memory format, which fused steps assume."""
+    """Give the state of each parameter the parameter's sharding and memory format, which fused kernels assume."""
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:

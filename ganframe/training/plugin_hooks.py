@@ -1,4 +1,4 @@
-"""The hooks of a run: the installed plugins and the objects that take part, called in order."""
+"""The hooks of a run: methods of the installed plugins and of other objects, called in a fixed order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from ganframe.plugins.discovery import installed, new_manager
 
 
 class RunHooks:
-    """Calls the hooks of one run: those of the installed plugins, and those of some objects.
+    """Calls the hooks that the installed plugins and the listeners of one run implement.
 
     Args:
-        listeners: Objects with `ganframe.hookimpl` methods, called before the plugins, the last one first.
+        listeners: Objects with methods marked `@ganframe.hookimpl`. They are called before the plugins, the last
+            listener first.
 
     Raises:
-        BadInput: When an object implements a hook that does not exist, or wraps one.
+        BadInput: When a plugin or listener implements a hook that does not exist, or a hook wrapper of pluggy.
     """
 
     def __init__(self, *listeners: object) -> None:
@@ -41,14 +42,15 @@ class RunHooks:
                         raise BadInput(f"plugin {name!r} wraps the hook {caller.name}, which runs do not support")
 
     def call(self, hook: str, **arguments: object) -> None:
-        """Call every implementation of a hook with the arguments that it names.
+        """Call every implementation of a hook, each with those arguments that its signature names.
 
         Args:
-            hook: A hook of `ganframe.plugins.hookspecs`.
+            hook: The name of a hook in `ganframe.plugins.hookspecs`.
             arguments: All arguments of the hook.
 
         Raises:
-            RunFailed: When an implementation raises: says which plugin, which hook and why.
+            RunFailed: When an implementation raises anything but `BadInput`; the message has the plugin, the hook and
+                the reason.
         """
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             try:

@@ -1,4 +1,4 @@
-"""A run as hooks see it."""
+"""The state of a run, which hooks are given."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """A run as hooks see it.
+    """A run: its config, folder, live objects, and how far it is. It is the argument `run` of hooks.
 
     Attributes:
         experiment: The config.
         folder: The run folder.
-        assembly: The game, its players and the objective.
+        assembly: The live objects of the config: the game with its players, the objective, the augmentations.
         optimizers: The optimizer of each turn, by the turn's name.
-        averages: The averaged players; None where nothing is averaged.
-        hooks: The plugins and loggers of this run.
-        step: Steps done.
-        images: Real examples seen.
-        turn_counts: How often each turn was taken, by its name.
+        averages: The moving averages (EMA) of the players; None when the config asks for none.
+        hooks: Calls the hooks of the plugins, loggers and components of this run.
+        step: The number of steps taken so far.
+        images: The number of real examples seen so far.
+        turn_counts: How often each turn was taken so far, by the turn's name.
         resumed: Whether the run was resumed from a checkpoint.
-        evaluation_done: Whether the callbacks that are due at this step have run.
-        reported: Scalars of this step that hooks have reported.
+        evaluation_done: Whether the callbacks that are due at this step were called; False when a stop request
+            interrupted one of them.
+        reported: The scalars that hooks have reported in this step, by name.
         rollbacks: How often the run went back to a checkpoint after a number that was not finite.
     """
 
@@ -54,24 +55,25 @@ class Run:
     reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
 
     def report(self, name: str, value: Tensor) -> None:
-        """Add a scalar to those of this step, which loggers are given; for `on_turn_end`.
+        """Add a scalar to those of this step, which loggers are given; to be called in the hook `on_turn_end`.
 
         Args:
-            name: The component and the scalar: `ada/p`.
-            value: One number. It is read together with all others, so that a GPU is waited for only once.
+            name: The name in the logs, as `component/scalar`: `ada/p`.
+            value: A tensor of shape `()`, on the device of the run. All scalars of a step are read at its end, in one
+                transfer.
         """
         self.reported[name] = value.detach()
 
     @property
     def game(self) -> Game:
-        """The game, with the players that train."""
+        """The game, with the players themselves rather than their averages."""
         return self.assembly.game
 
     @property
     def device(self) -> torch.device:
-        """Where the players are."""
+        """The device of the players."""
         return self.assembly.device
 
     def sampling_game(self) -> Game:
-        """Return the game with averaged players, where there are any."""
+        """Return the game for drawing samples: with the averages of players if there are any, else with the players."""
         return self.game.with_players(self.averages.players if self.averages else {})

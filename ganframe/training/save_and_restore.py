@@ -17,11 +17,11 @@ from ganframe.training import optimizer_state
 from ganframe.training.run_state import Run
 
 MAX_NAMED_TENSORS = 3
-"""Tensors of one part of the state that a message names."""
+"""The largest number of tensors that an error message names for one part of the state."""
 
 
 def save_checkpoint(run: Run) -> None:
-    """Save everything that is needed to resume the run.
+    """Save a checkpoint with everything that is needed to resume the run.
 
     Raises:
         NotFinite: When a number in the state is not finite; nothing is saved then.
@@ -45,7 +45,7 @@ def check_finite(run: Run) -> None:
     """Refuse a state with a number that is not finite.
 
     Raises:
-        NotFinite: Names the parts of the state and their tensors.
+        NotFinite: When there is one; the message names the tensors and the parts of the state that they belong to.
     """
     found: dict[str, list[str]] = {}
     for part, name, tensor in _state_tensors(run):
@@ -58,7 +58,7 @@ def check_finite(run: Run) -> None:
 
 
 def restore(run: Run) -> None:
-    """Restore the latest valid checkpoint, or start from scratch if there is none.
+    """Restore the latest checkpoint that is not damaged; leave the run as it is if there is no checkpoint.
 
     Raises:
         BadInput: When there are checkpoints and all of them are damaged, or the state does not fit the config.
@@ -92,10 +92,10 @@ def restore(run: Run) -> None:
 
 
 def roll_back(run: Run, problem: NotFinite) -> None:
-    """Go back to the latest valid checkpoint; from there the data come in another order.
+    """Go back to the latest checkpoint that is not damaged; the batches after it are drawn in another order.
 
     Raises:
-        NotFinite: When the config says to stop, or the run has gone back `train.max_rollbacks` times.
+        NotFinite: When `train.on_nonfinite` is `stop`, or the run has gone back `train.max_rollbacks` times already.
     """
     train = run.experiment.train
     if train.on_nonfinite == "stop":
@@ -126,7 +126,7 @@ def _does_not_fit(name: str, reason: str) -> BadInput:
 
 
 def _load_optimizer(run: Run, turn: str, sections: Mapping[str, Any]) -> None:
-    """Restore an optimizer's state, and its settings unless the config was changed since."""
+    """Restore the state of a turn's optimizer, and its settings if its config is the one that was saved."""
     name = f"optimizer.{turn}"
     if turn not in sections["optimizers"]:
         raise _does_not_fit(name, "the run did not have it")
@@ -175,7 +175,7 @@ def _optimizer_settings(run: Run) -> dict[str, Any]:
 
 
 def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
-    """Yield the tensors of the state: a description of the part, the tensor's name in it, and the tensor."""
+    """Yield each tensor of the state, as (description of its part of the state, name in that part, tensor)."""
     for name, player in run.game.players.items():
         yield from _nested_tensors(f"the player {name!r}", player.state_dict())
     for name, player in (run.averages.players if run.averages else {}).items():
@@ -201,7 +201,7 @@ def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
 
 
 def _nested_tensors(part: str, tree: Any, suffix: str = "", key: str = "") -> Iterator[tuple[str, str, Tensor]]:
-    """Yield the tensors of a nested state: the part, the tensor's dotted key with the suffix, and the tensor."""
+    """Yield each tensor of a nested state, as (`part`, dotted key of the tensor and `suffix`, tensor)."""
     if isinstance(tree, Tensor):
         yield part, f"{key}{suffix}", tree
     elif isinstance(tree, Mapping):

@@ -1,4 +1,4 @@
-"""Scheduled settings of live components: attributes that are set before each step."""
+"""Scheduled settings of live objects: attributes that are set before each step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ganframe.config.schedules import ScheduleConfig, scheduled_settings
 
 
 class ScheduledSettings:
-    """Updates, before each step, the attributes of built objects whose settings follow a schedule.
+    """Sets the attributes of live objects whose settings follow a schedule, before each step.
 
-    The weights of terms are left alone: the objective applies them.
+    The weights of terms are left out, because the objective reads their schedules itself.
 
     Args:
         components: Pairs of a config and the object that was built from it.
@@ -31,6 +31,6 @@ class ScheduledSettings:
                 self._settings.append((live, name, schedule))
 
     def apply(self, images: int, total: int) -> None:
-        """Set every attribute to its value after `images` of `total` images."""
+        """Set every attribute to the value of its schedule once `images` of `total` real examples were seen."""
         for live, name, schedule in self._settings:
             setattr(live, name, schedule.at(images, total))

@@ -1,4 +1,4 @@
-"""From a config to a finished run: check everything, make or reopen the run folder, assemble, loop."""
+"""Training from a config: check the config, create or reopen the run folder, start or resume the run, run the loop."""
 
 from __future__ import annotations
 
@@ -36,19 +36,22 @@ def train_experiment(
     hooks: Sequence[object],
     make_callbacks: MakeCallbacks,
 ) -> RunFolder:
-    """Train what a config describes; see `ganframe.train`.
+    """Train a config, for `ganframe.train`.
 
     Args:
         experiment: The config.
         out: The run folder; `runs/NAME-TIME/` when None.
-        resume: Resume the run in `out` from its last checkpoint.
-        allow_changes: Settings in which the config may differ from that of the resumed run.
-        name: The name in the default folder.
-        hooks: Objects with `ganframe.hookimpl` methods.
+        resume: Whether to resume the run in `out` from its latest checkpoint, instead of starting a new run.
+        allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run.
+        name: The `NAME` in the default run folder.
+        hooks: Objects with methods marked `@ganframe.hookimpl`.
         make_callbacks: Makes the callbacks of the loop.
+
+    Returns:
+        The run folder.
     """
     with process_group():
-        # Whatever can be refused is built before the folder of a new run is made.
+        # All that a bad config can make fail is built before the folder of a new run is created, some only to check it.
         with fail_together():
             folder = _reopen(experiment, out, allow_changes) if resume else None
             assembly = assemble(experiment)
@@ -97,7 +100,7 @@ def _check_batch_size(experiment: Experiment) -> None:
 
 
 def _create(assembly: Assembly, path: Path) -> RunFolder:
-    """Return the folder of a new run, which the main process makes."""
+    """Create the folder of a new run in the main process, and return it in every process."""
     path = Path(broadcast_text(str(path)))
     if not is_main_process():
         return RunFolder(path)
@@ -105,7 +108,7 @@ def _create(assembly: Assembly, path: Path) -> RunFolder:
 
 
 def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[str]) -> RunFolder:
-    """Return the folder of a run that is resumed, if the config may resume it."""
+    """Return the folder of the run to resume; refuse a config that differs in more than `allow_changes`."""
     if out is None:
         raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
     folder = RunFolder.open(out)
@@ -119,7 +122,7 @@ def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[
             + " ".join(f"--allow-changes {path}" for path in refused)
             + ".",
         )
-    # What cannot be read is refused before anything is changed.
+    # Malformed files are refused here, before any file of the run is changed.
     for log in (folder.scalars, folder.metrics):
         read_log(log, max_lines=1000)
     folder.environment()
@@ -127,7 +130,7 @@ def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[
 
 
 def _covers(allowed: str, path: str) -> bool:
-    """Return whether a path is, or lies under, an allowed one, whose settings may have their former names."""
+    """Return whether a path is the allowed path or lies under it; the allowed path may use former names of settings."""
     keys, allowed_keys = path.split("."), allowed.split(".")
     return len(keys) >= len(allowed_keys) and all(
         key in synonyms(allowed_key) for key, allowed_key in zip(keys, allowed_keys, strict=False)

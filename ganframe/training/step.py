@@ -32,15 +32,15 @@ from ganframe.training.step_metrics import StepMetrics
 Batch = dict[str, Tensor]
 
 ACCURACY_EVERY_STEPS = 20
-"""Steps between two measurements of how often the discriminators are right."""
+"""The number of steps from one measurement of the discriminators' accuracy to the next."""
 
 
 class Trainer:
     """Takes the steps of a run.
 
     Args:
-        run: The run, at the step from which to go on.
-        loader: The data.
+        run: The run, new or restored. The first step that is taken is the one after `run.step`.
+        loader: The batches of real examples.
     """
 
     def __init__(self, run: Run, loader: BatchLoader) -> None:
@@ -59,29 +59,32 @@ class Trainer:
         trained = {id(p): p for by_owner in self.parameters.values() for own in by_owner.values() for p in own}
         self.updated_tensors = [*trained.values(), *(run.averages.tensors() if run.averages else ())]
         self.share_round = experiment.game.share_round
-        # Turns that share a round share its tensors, whichever of the turns differentiates by them.
+        # Turns that share a round share its tensors, so a tensor requires a gradient in all turns if one of them
+        # differentiates with respect to it.
         self.shared_requires_grad = frozenset(
             name for regularizer in experiment.regularizers for name in regularizer.requires_grad_tensors()
         )
         self.batch_size = experiment.train.batch_size // shard.world_size
         self.randomness = Randomness(experiment.seed, shard=shard)
         self.autocast = autocast(experiment.train.precision, run.device)
-        # Counted in images, which go on where the batch size is changed; upwards, to show none of them twice.
+        # The batch number follows from the images seen, because a resumed run may have another batch size. It is
+        # rounded up, so that no example is drawn twice.
         self._batches = loader.starting_at(math.ceil(run.images / experiment.train.batch_size))
 
     def done(self) -> bool:
-        """Return whether the run has seen all its images."""
+        """Return whether the run has seen `train.total_images` images."""
         return self.run.images >= self.run.experiment.train.total_images
 
     def close(self) -> None:
-        """End the loader workers."""
+        """End the processes that load the data."""
         self._batches.close()
 
     def step(self) -> dict[str, float]:
-        """Take every turn of the game: minimise its terms over its players.
+        """Take every turn of the game, with its repeats: minimise the turn's terms over the weights of its players.
 
         Returns:
-            The scalars of the step, by `turn/name`.
+            The scalars of the step: terms, gradient norms and accuracies, by `turn/name`, and those that hooks
+            reported, by their own names.
 
         Raises:
             NotFinite: When a loss, a gradient, or an updated weight or average is not finite.
@@ -124,12 +127,11 @@ class Trainer:
             return True
         _, condition = self.run.assembly.turn_conditions[turn.name]
         with torch.no_grad(), self.autocast:
-            return condition.is_met(
-                [game_round.in_turn(turn) for game_round in self._open_turn(turn, repeat, batches)], self.run.step
-            )
+            rounds = [game_round.in_turn(turn) for game_round in self._open_turn(turn, repeat, batches)]
+            return condition.is_met(rounds, self.run.step)
 
     def _take_turn(self, turn: Turn, rounds: Sequence[Round], metrics: StepMetrics) -> None:
-        """Minimise the terms of a turn once, over one round for each accumulated batch."""
+        """Take one optimizer step of a turn, over one round for each accumulated batch."""
         run, optimizer = self.run, self.run.optimizers[turn.name]
         progress = self._progress(run.turn_counts.get(turn.name, 0))
         run.turn_counts[turn.name] = progress.turn_count + 1
@@ -167,7 +169,10 @@ class Trainer:
         return TrainingProgress(turn_count, self.run.images, self.run.experiment.train.total_images)
 
     def _differentiation(self, active: ActiveTerms) -> contextlib.AbstractContextManager[object]:
-        """Return the mode in which second derivatives exist, where the turn takes them."""
+        """Return the context for the forward and backward passes of a turn.
+
+        If the turn takes second derivatives, the players are neither sharded nor compiled inside.
+        """
         if not (self.game.needs_double_backward or active.needs_double_backward):
             return contextlib.nullcontext()
         if self.run.assembly.sharded:
@@ -175,7 +180,7 @@ class Trainer:
 
             return unsharded(self.game.players.values())
         if self.run.experiment.train.compile:
-            # What torch.compile makes has no second derivative, so such a turn runs uncompiled.
+            # Compiled players have no second derivatives, so the turn runs uncompiled.
             return torch.compiler.set_stance("force_eager")
         return contextlib.nullcontext()
 
@@ -211,6 +216,6 @@ class Trainer:
 
 
 def _spoilt_data(batches: Sequence[Batch]) -> str:
-    """Return which tensors of the data are to blame, if any."""
+    """Return a note that names the tensors of the data that are not finite; empty when all are finite."""
     names = {name for batch in batches for name, value in batch.items() if not bool(value.isfinite().all())}
     return f" (nor are the data: {', '.join(sorted(names))})" if names else ""

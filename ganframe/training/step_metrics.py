@@ -1,4 +1,4 @@
-"""The scalars of a step: collected where they are computed, read in one transfer, refused when not finite."""
+"""The scalars of a step: collected on the device, read in one transfer at its end, refused when not finite."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ganframe.errors import NotFinite
 
 
 class StepMetrics:
-    """Terms and gradient norms of the turns of one step, and the norms of what they updated.
+    """Terms and gradient norms of the turns of one step, and the norms of the tensors that the step updated.
 
-    Reading a number from a device waits for it, so nothing is read before the step is over.
+    Reading a number from a GPU waits until it is computed, so nothing is read before the end of the step.
 
     Attributes:
         updated_is_finite: Whether all updated tensors have a finite norm; set by `to_floats`.
@@ -32,11 +32,11 @@ class StepMetrics:
     def add_turn(
         self, turn: str, scalars: Sequence[Mapping[str, Tensor]], parameters: Mapping[str, Iterable[nn.Parameter]]
     ) -> None:
-        """Add a turn, before its optimizer step.
+        """Add the scalars of a turn and the norms of its gradients; to be called before its optimizer step.
 
         Args:
             turn: The turn's name.
-            scalars: Scalars by name, for each round that the turn was taken over.
+            scalars: For each round that the turn was taken over, its scalars by name.
             parameters: The parameters that train, by player.
         """
         names = [name for by_name in scalars for name in by_name]
@@ -51,21 +51,24 @@ class StepMetrics:
         self._turns.append((turn, names, players, 1 / len(scalars)))
 
     def add_updated(self, tensors: Sequence[Tensor]) -> None:
-        """Add the weights and averages that the step has updated, after its turns."""
+        """Add the norms of the weights and averages that the step has updated; to be called after all turns."""
         self._updated_norms += _norms(tensors)
 
     def add_reported(self, values: Mapping[str, Tensor]) -> None:
-        """Add the scalars that hooks report, under their own names."""
+        """Add the scalars that hooks have reported, under their own names."""
         self._reported |= values
 
     def to_floats(self) -> dict[str, float]:
-        """Read all scalars by `turn/name`, means over rounds and ranks; of a repeated turn, those of the last time.
+        """Read all scalars and return them by `turn/name`, those that hooks reported by their own names.
+
+        All are means over ranks, and terms are means over the rounds of a turn. Of a turn with repeats, the scalars of
+        the last repeat are returned.
 
         Raises:
-            NotFinite: When a term or a gradient is not finite: names the turn, the terms and the players.
+            NotFinite: When a term or a gradient is not finite; the message names the turn, the terms and the players.
         """
         numbers = _read([*self._values, *self._updated_norms, *self._reported.values()])
-        finite = math.isfinite(sum(numbers))  # one number that is not makes the sum so
+        finite = math.isfinite(sum(numbers))  # one number that is not finite makes the sum not finite
         scalars: dict[str, float] = {}
         start = 0
         for turn, names, players, share in self._turns:

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it ends its step and saves a checkpoint first."""
+"""Signals that ask a run to stop. The run ends its step and saves a checkpoint first."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class EvaluationAborted(Exception):
 
 
 class StopRequest:
-    """Records the first SIGINT or SIGTERM while entered; a second one acts at once.
+    """Records the first SIGINT or SIGTERM while its context is entered; a second signal ends the run at once.
 
-    Only the main thread can handle signals; in any other, nothing is recorded.
+    Only the main thread can handle signals. In any other thread nothing is recorded.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        """The signal that this process or another one of the run received."""
+        """The number of the signal that this or another process of the run received; None when there was none."""
         self.at_once = False
-        """Whether a second signal was received."""
+        """Whether this process received a second signal."""
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -47,13 +47,13 @@ class StopRequest:
         self.asked = number
 
     def is_asked(self) -> bool:
-        """Return whether any process of the run was asked to stop; all of them must call this together."""
+        """Return whether any process of the run was asked to stop; all processes must call this at the same point."""
         agreed = max_over_ranks(self.asked or 0)
         self.asked = self.asked or agreed or None
         return agreed > 0
 
     def abort_evaluation(self) -> None:
-        """End an evaluation if the run was asked to stop; see `is_asked`.
+        """End an evaluation if the run was asked to stop; all processes must call this at the same point.
 
         Raises:
             EvaluationAborted: When the run was asked to stop.

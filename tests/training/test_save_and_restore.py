@@ -453,7 +453,7 @@ def test_a_checkpoint_has_every_part_of_a_run(tmp_path: Path) -> None:
     for name in ("player.generator", "player.discriminator", "term.keeping", "augmentations", "memory"):
         assert flat(sections[name])
         assert all((each == 1.5).all() for each in flat(sections[name])), name
-    assert sections["progress"] == {"images": 56, "rollbacks": 2, "looked": False}
+    assert sections["progress"] == {"images": 56, "rollbacks": 2, "looked": False, "turn_counts": {}}
     assert sections["hooks"] == {"word": [1, "x"]}
     assert sections["averages"]["generator.module.layer.weight"].tolist() == [[1.5] * 3] * 2
     for turn in ("discriminator", "generator"):

@@ -306,7 +306,7 @@ def test_augmentations_come_in_order_with_draws_of_their_own_and_follow_schedule
         expected += mean([(W * 3 * (G * z + amount)) ** 2 for z in latent])
         assert trainer.step()["judging/square"] == pytest.approx(expected, rel=1e-5)
     # A real and a fake in the judge's turn and a fake in the maker's, in each of two steps.
-    seeds = [seed for each in trainer.augmentations for seed in each.seeds]  # pyright: ignore[reportGeneralTypeIssues]
+    seeds = [seed for each in trainer.run.assembly.augmentations for seed in each.seeds]  # pyright: ignore[reportGeneralTypeIssues]
     assert len(seeds) == len(set(seeds)) == 12
 
 
