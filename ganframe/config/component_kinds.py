@@ -148,12 +148,19 @@ class BalancerConfig(Component):
     at: str
     """Where gradients are taken: a named tensor such as `fake`, a parameter of a player such as
     `generator.decoder.conv_out.weight`, or a player alone for the weight of its last layer, its `last_layer`."""
-    terms: Annotated[tuple[str, ...], AfterValidator(non_empty)]
+    terms: tuple[str, ...] = Field(min_length=1)
     """Names of the terms that are given weights, as they are in the log."""
 
-    def gradient_terms(self) -> tuple[str, ...] | None:
-        """Return the names of the terms whose gradients the rule reads; None for all terms of the turn."""
+    def gradient_terms(self) -> tuple[str, ...]:
+        """Return the names of the terms whose gradients the rule reads."""
         return self.terms
+
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the rule reads, beyond `at` and `terms`.
+
+        Raises:
+            BadInput: With the path of the setting, from this config on.
+        """
 
     def build(self) -> nn.Module:
         """Make the rule: a `protocols.Balancer`. Its buffers are saved in checkpoints."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
+from ganframe.game.eval_mode import eval_mode
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.randomness import Randomness
@@ -108,17 +109,6 @@ def sampling_mode(game: Game, randomness: Randomness, device: torch.device) -> G
         randomness: The source of the seed. Networks that keep dropout active while sampling draw from the global state.
         device: The device that the players are on.
     """
-    players = list(game.players.values())
-    # Saved for each module, not for each player: a player may keep a part of itself in eval mode while it trains, such
-    # as a frozen backbone.
-    modes = [(module, module.training) for player in players for module in player.modules()]
-    # Not inference_mode: a discriminator that is later run with gradients would raise an error for its tensors.
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.random.fork_rng(), eval_mode(game):
         randomness.seed_torch("sampling", device)
-        for player in players:
-            player.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
+        yield

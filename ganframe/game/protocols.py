@@ -101,8 +101,8 @@ class TurnCondition(Protocol):
         """Return whether the turn is taken.
 
         Args:
-            rounds: Rounds over the batches of the turn, in the turn and without gradients. They are not those that the
-                turn is taken on, but have the same tensors.
+            rounds: Rounds over the batches of the turn, with the same draws as those that the turn is taken on, but with
+                the players in eval mode and without gradients.
             step: The number of steps taken before.
         """
         ...

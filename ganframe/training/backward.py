@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganframe.config.component_kinds import BalancerConfig
 from ganframe.distributed.collectives import gather, mean_over_ranks
 from ganframe.distributed.shard import this_shard
-from ganframe.errors import BadInput, within
+from ganframe.errors import BadInput
 from ganframe.game.game import Game
 from ganframe.game.objective import ObjectiveValue
 
@@ -62,7 +62,7 @@ class BalancedBackward:
         """Run the backward pass of each round; see `Backward`."""
         done = list(values)
         names = self._config.gradient_terms()
-        read = [name for name in done[0].weights if names is None or name in names]
+        read = [name for name in done[0].weights if name in names]
         gradients = {name: self._gradient(name, done) for name in read}
         with torch.no_grad():
             balanced: Mapping[str, Tensor] = self._balancer(gradients, {name: done[0].weights[name] for name in read})
@@ -120,17 +120,10 @@ def check_balancer(config: BalancerConfig, game: Game, term_names: Iterable[str]
         BadInput: With the path of the setting, from the balancer on.
     """
     known = list(term_names)
-    for name in config.terms:
+    for name in config.gradient_terms():
         if name not in known:
             message = f"the turn has no term {name!r}; it has: {', '.join(known)}"
-            raise BadInput(message, path=("terms",))
+            raise BadInput(message, path=())
     if config.at not in game.names:
         find_parameter(game, config.at)
-
-
-def make_backward(balancer: nn.Module | None, config: BalancerConfig | None, game: Game) -> Backward:
-    """Return the backward pass of a turn, with its balancer if it has one."""
-    if balancer is None or config is None:
-        return backward_of_sum
-    with within("balancers"):
-        return BalancedBackward(balancer, config, game)
+    config.check(game)

@@ -15,6 +15,7 @@ from ganframe.distributed.precision import autocast
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import NotFinite, within
 from ganframe.game.active_terms import ActiveTerms
+from ganframe.game.eval_mode import eval_mode
 from ganframe.game.objective import ObjectiveValue, TurnObjective
 from ganframe.game.round import Round
 from ganframe.game.samples import Sample
@@ -22,7 +23,7 @@ from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import augmentations_by_discriminator
-from ganframe.training.backward import make_backward
+from ganframe.training.backward import Backward, BalancedBackward, backward_of_sum
 from ganframe.training.discriminator_accuracy import discriminator_accuracy
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import check_finite
@@ -52,9 +53,9 @@ class Trainer:
             name: config for name, config in assembly.optimizer_configs().items() if config.is_scheduled()
         }
         self.parameters = {turn.name: assembly.parameters(turn) for turn in self.game.turns}
-        self.backward = {
-            turn.name: make_backward(assembly.balancers.get(turn.name), experiment.balancers.get(turn.name), self.game)
-            for turn in self.game.turns
+        self.backward: dict[str, Backward] = {
+            turn: BalancedBackward(balancer, experiment.balancers[turn], self.game)
+            for turn, balancer in assembly.balancers.items()
         }
         trained = {id(p): p for by_owner in self.parameters.values() for own in by_owner.values() for p in own}
         self.updated_tensors = [*trained.values(), *(run.averages.tensors() if run.averages else ())]
@@ -126,7 +127,7 @@ class Trainer:
         if turn.name not in self.run.assembly.turn_conditions:
             return True
         _, condition = self.run.assembly.turn_conditions[turn.name]
-        with torch.no_grad(), self.autocast:
+        with eval_mode(self.game), self.autocast:
             rounds = [game_round.in_turn(turn) for game_round in self._open_turn(turn, repeat, batches)]
             return condition.is_met(rounds, self.run.step)
 
@@ -142,7 +143,7 @@ class Trainer:
         by_owner = self.parameters[turn.name]
         parameters = [parameter for own in by_owner.values() for parameter in own]
         with self.game.only_trainable(turn.players), self._differentiation(active):
-            values = self.backward[turn.name](
+            values = self.backward.get(turn.name, backward_of_sum)(
                 (self._compute(game_round, turn, progress) for game_round in rounds), len(rounds)
             )
         all_reduce_gradients(parameters)

@@ -108,7 +108,9 @@ def test_the_output_for_the_real_is_the_one_that_the_loss_reads():
 
 def test_augmentations_of_the_run_come_on_top():
     discriminator = FunctionDiscriminator(lambda x, _: x.sum(1))
-    assert penalty(discriminator, torch.zeros(3, 1), by=2.0, augment=lambda _, x, __: 10 * x).item() == pytest.approx(400)
+    assert penalty(discriminator, torch.zeros(3, 1), by=2.0, augment=lambda _, x, __: 10 * x).item() == pytest.approx(
+        400
+    )
 
 
 def test_draws_are_those_of_the_round():
