@@ -101,8 +101,8 @@ class TurnCondition(Protocol):
         """Return whether the turn is taken.
 
         Args:
-            rounds: Rounds over the batches of the turn, with the same draws as those that the turn is taken on, but with
-                the players in eval mode and without gradients.
+            rounds: Rounds over the batches of the turn, with the same draws as those that the turn is taken on. The
+                players are in eval mode, and there are no gradients.
             step: The number of steps taken before.
         """
         ...

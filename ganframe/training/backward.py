@@ -102,7 +102,7 @@ def find_parameter(game: Game, place: str) -> nn.Parameter:
         known = ", ".join([*game.names, *game.players])
         raise BadInput(f"the game has no tensor or player {player!r}", path=("at",), remedy=f"It has: {known}.")
     network = game.players[player]
-    parameters = dict(network.named_parameters())
+    parameters = dict(network.named_parameters(remove_duplicate=False))
     if name in parameters:
         return parameters[name]
     last_layer = getattr(network, "last_layer", None)
