@@ -33,8 +33,12 @@ def save_checkpoint(run: Run) -> None:
     sections = {name: part.state_dict() for name, part in _stateful_parts(run).items()}
     optimizers = {turn: optimizer_state.state_dict(optimizer) for turn, optimizer in run.optimizers.items()}
     sections |= {"optimizers": optimizers, "memory": run.game.memory, "hooks": state}
-    sections["progress"] = {"images": run.images, "rollbacks": run.rollbacks, "looked": run.evaluation_done}
-    sections["progress"]["turn_counts"] = run.turn_counts
+    sections["progress"] = {
+        "images": run.images,
+        "turn_counts": run.turn_counts,
+        "rollbacks": run.rollbacks,
+        "looked": run.evaluation_done,
+    }
     sections["settings"] = {"optimizers": _optimizer_settings(run)}
     sections = _full_tensors(sections)
     if is_main_process():

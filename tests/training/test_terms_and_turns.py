@@ -323,7 +323,7 @@ def test_the_real_side_is_not_computed_for_the_heads_of_a_loss_that_does_not_rea
 ) -> None:
     trainer = with_two_heads(monkeypatch)
     calls: list[float] = []
-    trainer.game.players["judge"].register_forward_pre_hook(lambda _, inputs: calls.append(float(inputs[0][0])))
+    trainer.game.players["judge"].register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0][0].item()))
     trainer.step()
     real, _ = PAIRS[0]
     assert len(calls) == 3  # both sides in the judge's turn, the fake in the maker's

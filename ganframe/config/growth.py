@@ -1,0 +1,55 @@
+"""Progressive growing: stages in which images and networks become larger."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from ganframe.config.settings import Settings
+
+
+class Stage(Settings):
+    """A part of a run in which images have one size."""
+
+    from_images: int = Field(default=0, ge=0)
+    """Number of real examples seen when the stage begins."""
+    downscale: PositiveInt
+    """How many times smaller than in the data images are, along each side; 1 for the full size."""
+    fade_images: int = Field(default=0, ge=0)
+    """Number of real examples over which the layers of the stage fade in."""
+    batch_size: PositiveInt | None = None
+    """Examples in one forward pass of the stage; that of `train` when left out."""
+
+
+class Growth(Settings):
+    """Stages of growing networks, as in progressive growing (Karras et al. 2018, arXiv:1710.10196)."""
+
+    stages: tuple[Stage, ...] = Field(min_length=2)
+    """The stages in order: the first begins at 0, images become larger, and the last one has the full size."""
+    reset_optimizers: bool = False
+    """Begin each stage with a new state of the optimizers, as the paper does; otherwise only new parameters do."""
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        starts = [stage.from_images for stage in self.stages]
+        if starts[0] != 0 or starts != sorted(set(starts)):
+            raise ValueError(f"the `from_images` of stages must start at 0 and rise, but are {starts}")
+        factors = [stage.downscale for stage in self.stages]
+        if factors != sorted(set(factors), reverse=True) or factors[-1] != 1:
+            raise ValueError(f"the `downscale` of stages must fall to 1, but is {factors}")
+        for larger, smaller in zip(factors, factors[1:], strict=False):
+            if larger % smaller:
+                raise ValueError(f"a `downscale` of {larger} is no multiple of the next one, {smaller}")
+        return self
+
+    def fade_at(self, stage: int, images: int) -> float:
+        """Return how far the layers of a stage have faded in, in [0, 1], once so many real examples were seen."""
+        current = self.stages[stage]
+        if stage == 0 or not current.fade_images:
+            return 1.0
+        return min(max((images - current.from_images) / current.fade_images, 0.0), 1.0)
+
+    def stage_at(self, images: int) -> int:
+        """Return the number of the stage, counted from 0, that has begun once so many real examples were seen."""
+        return max(number for number, stage in enumerate(self.stages) if stage.from_images <= images)
