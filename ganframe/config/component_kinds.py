@@ -8,9 +8,9 @@ type alone, or an instance. Importing this module, or any module that only defin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ganframe.config.tensor_specs import DataSpec
 
@@ -24,6 +24,7 @@ from ganframe.config.component import Component
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig, non_empty
+from ganframe.config.validation_errors import error_detail, validation_error
 
 
 class GameConfig(Component):
@@ -178,15 +179,50 @@ class LoggerConfig(Component):
 
 
 class OptimizerConfig(Component):
-    """The optimizer of the players of a turn."""
+    """The optimizer of players of a turn."""
 
     kind: ClassVar[str] = "optimizer"
     default_type = "adam"
     lr: Annotated[Scheduled, Bounds(ge=0)] = 2e-4
     """Learning rate; a number or a schedule."""
+    clip_gradient_norm: float | None = Field(default=None, gt=0)
+    """The largest L2 norm of the gradient of all parameters of this optimizer together; a longer gradient is scaled
+    down to it. No limit when left out. The logged `gradient norm` is the norm before this."""
+    groups: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
+    """Settings of parameter groups that differ from those of the optimizer, by the name that a network gives the group
+    in its method `parameter_groups`: `{mapping: {lr: 2.0e-5}}`."""
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        """Check the settings of each group like those of the optimizer, and keep them as plain data."""
+        for name, settings in self.groups.items():
+            for key in sorted(settings.keys() & _NOT_OF_A_GROUP):
+                message = f"a group has the {key!r} of its optimizer" if key != "groups" else "a group has no groups"
+                raise validation_error("unknown_setting", message, ("groups", name, key), settings[key])
+            try:
+                checked = self.of_group(name).model_dump(mode="json")
+            except ValidationError as problem:
+                details = [
+                    error_detail(error["type"], error["msg"], ("groups", name, *error["loc"]), error["input"])
+                    for error in problem.errors(include_url=False)
+                ]
+                raise ValidationError.from_exception_data(self._own_name(), details) from None
+            settings.update({key: checked[key] for key in settings})
+        return self
+
+    def of_group(self, name: str) -> Self:
+        """Return the config of a parameter group: these settings with those of the group in their place.
+
+        Args:
+            name: The name of the group, a key of `groups`.
+        """
+        return type(self).model_validate(self.model_dump(exclude={"groups"}) | self.groups[name])
 
     def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:
-        """Make the optimizer of these parameters."""
+        """Make the optimizer of these parameters, in one parameter group that holds the settings.
+
+        The settings `groups` and `clip_gradient_norm` are not for this method: the trainer follows them.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -203,6 +239,9 @@ class OptimizerConfig(Component):
         """Return the values of the parameter group after `images` of the `total` real examples of a run were seen."""
         return {"lr": value_at(self.lr, images, total)}
 
+
+_NOT_OF_A_GROUP = frozenset({"type", "clip_gradient_norm", "groups"})
+"""The settings that an optimizer has as a whole."""
 
 KINDS: tuple[type[Component], ...] = (
     GameConfig,

@@ -112,7 +112,8 @@ class Experiment(Settings):
     data: DatasetConfig
     """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
-    """The optimizer of each turn, by the turn's name; `adam` by default."""
+    """The optimizer of each turn, by the turn's name; `adam` by default. `TURN.PLAYER` gives a player of the turn an
+    optimizer of its own, and `PLAYER`, where no turn has that name, gives it one in each turn that trains it."""
     turn_conditions: dict[str, TurnConditionConfig] = Field(default_factory=dict[str, TurnConditionConfig])
     """When a turn is taken, by the turn's name; in every step, or as the game says, when left out."""
     balancers: dict[str, BalancerConfig] = Field(default_factory=dict[str, BalancerConfig])

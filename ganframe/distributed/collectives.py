@@ -82,7 +82,7 @@ def all_reduce_gradients(parameters: Iterable[nn.Parameter]) -> None:
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for parameter in parameters:
         # The gradients of sharded parameters are means over the ranks already.
-        if parameter.grad is not None and not _is_sharded(parameter):
+        if parameter.grad is not None and not is_sharded(parameter):
             by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
     for gradients in by_dtype.values():
         flat = sum_over_ranks(torch.cat([gradient.reshape(-1) for gradient in gradients])) / world_size
@@ -110,7 +110,7 @@ def all_reduce_buffers(players: Iterable[nn.Module]) -> None:
 
 def full_tensor(value: Tensor) -> Tensor:
     """Return the whole of a tensor that may be sharded over the ranks by rows; every rank has to call this."""
-    return cast(Any, value).full_tensor() if _is_sharded(value) else value
+    return cast(Any, value).full_tensor() if is_sharded(value) else value
 
 
 def distribute_like(value: Tensor, model: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def distribute_like(value: Tensor, model: Tensor) -> Tensor:
         value: The whole tensor, the same on every rank.
         model: A tensor of the same shape, which may be sharded.
     """
-    if not _is_sharded(model):
+    if not is_sharded(model):
         return value
     from torch.distributed.tensor import DTensor, distribute_tensor  # as slow to import as the rest of ganframe
 
@@ -128,7 +128,8 @@ def distribute_like(value: Tensor, model: Tensor) -> Tensor:
     return distribute_tensor(value, model.device_mesh, model.placements, src_data_rank=None)
 
 
-def _is_sharded(value: Tensor) -> bool:
+def is_sharded(value: Tensor) -> bool:
+    """Return whether a tensor is sharded over the ranks."""
     return hasattr(value, "full_tensor")  # a method of DTensor, a class that is slow to import
 
 

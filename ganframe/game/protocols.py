@@ -25,6 +25,9 @@ class Generator(Protocol):
     """A network that makes samples.
 
     A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis.
+
+    Any network may have a method `parameter_groups() -> Mapping[str, Iterable[nn.Parameter]]`, which names groups of
+    the parameters that it has at the call, such as its mapping network. An optimizer may have other settings for each.
     """
 
     def forward(self, source: Tensor, condition: Tensor | None = None, /) -> Tensor:
@@ -153,6 +156,10 @@ class Optimizer(Protocol):
     """The part of `torch.optim.Optimizer` that the core uses."""
 
     param_groups: list[dict[str, Any]]
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, under `params`, with settings of their own."""
+        ...
 
     def step(self) -> Any:
         """Update the parameters."""

@@ -25,6 +25,7 @@ from ganframe.game.term_checks import check_contests, read_contests
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.backward import check_balancer
+from ganframe.training.optimizers import TurnOptimizer, check_optimizer_names, plan_optimizers
 
 
 @dataclass
@@ -93,21 +94,26 @@ class Assembly:
         """Return the live objects that implement hooks, each once."""
         return list({id(live): live for _, live in self.components() if has_hooks(live)}.values())
 
+    def turn_optimizers(self) -> list[TurnOptimizer]:
+        """Return the plan of each optimizer: its name, config and parameters.
+
+        Raises:
+            BadInput: When a config is for no parameters.
+        """
+        parameters = {turn.name: self.parameters(turn) for turn in self.game.turns}
+        return plan_optimizers(self.game, parameters, self.experiment.optimizers)
+
     def optimizer_configs(self) -> dict[str, OptimizerConfig]:
-        """Return the optimizer config of each turn, by the turn's name."""
-        return {
-            turn.name: self.experiment.optimizers.get(turn.name) or OptimizerConfig.default()
-            for turn in self.game.turns
-        }
+        """Return the config of each optimizer, by the optimizer's name."""
+        return {plan.name: plan.config for plan in self.turn_optimizers()}
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """Build a new optimizer for each turn, and return them by the turn's name."""
-        configs, optimizers = self.optimizer_configs(), dict[str, Optimizer]()
-        for turn in self.game.turns:
-            with within("optimizers", turn.name):
-                parameters = [parameter for own in self.parameters(turn).values() for parameter in own]
-                optimizers[turn.name] = configs[turn.name].build(parameters)
-        return optimizers
+        """Build new optimizers, and return them by name: the turn's name, or `TURN.PLAYER` for one of a single player.
+
+        Raises:
+            BadInput: When one cannot be built; the error has its path in the config.
+        """
+        return {plan.name: plan.build() for plan in self.turn_optimizers()}
 
 
 def assemble(experiment: Experiment, device: torch.device | None = None, data: DataSpec | None = None) -> Assembly:
@@ -163,6 +169,8 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
             with within("balancers", turn.name):
                 terms = [term.name for term in objective.terms_of(turn)]
                 check_balancer(experiment.balancers[turn.name], game, terms)
+    for plan in assembly.turn_optimizers():
+        plan.groups()  # refuses groups that no network names
     return assembly
 
 
@@ -172,8 +180,9 @@ def _check_turn_names(experiment: Experiment, game: Game) -> None:
     Raises:
         BadInput: With the path of the setting.
     """
+    check_optimizer_names(experiment.optimizers, game)
     turns = {turn.name for turn in game.turns}
-    for setting in ("optimizers", "turn_conditions", "balancers"):
+    for setting in ("turn_conditions", "balancers"):
         for name in sorted(getattr(experiment, setting).keys() - turns):
             message = f"the game has no turn {name!r}; it has: {', '.join(sorted(turns))}"
             raise BadInput(message, path=(setting, name))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.terms import TermConfig
@@ -206,9 +207,29 @@ def _turns(assembly: Assembly, terms_by_turn: dict[str, list[str]]) -> Table:
     rows: Table = [("turn", "trains", "minimises", "optimizer")]
     for turn in assembly.game.turns:
         name = turn.name if turn.repeats == 1 else f"{turn.name} ({turn.repeats} times)"
-        optimizer = assembly.optimizer_configs()[turn.name].type_name()
-        rows.append((name, ", ".join(turn.players), " + ".join(terms_by_turn[turn.name]), optimizer))
+        plans = [plan for plan in assembly.turn_optimizers() if plan.turn == turn.name]
+        texts = [_optimizer(plan.config) for plan in plans]
+        if len(plans) > 1:
+            texts = [f"{', '.join(plan.parameters)}: {text}" for plan, text in zip(plans, texts, strict=True)]
+        rows.append((name, ", ".join(turn.players), " + ".join(terms_by_turn[turn.name]), "; ".join(texts)))
     return rows
+
+
+def _optimizer(config: OptimizerConfig) -> str:
+    clip = config.clip_gradient_norm
+    parts = [] if clip is None else [f"gradient norm at most {clip:g}"]
+    for name, settings in config.groups.items():
+        parts.append(f"{name}: " + " and ".join(f"{key} {_setting(value)}" for key, value in settings.items()))
+    return config.type_name() + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _setting(value: Any) -> str:
+    """Return a setting of a parameter group as text: a number, a list, or the type of a schedule."""
+    if isinstance(value, dict):
+        return f"{cast(dict[str, Any], value).get('type')} schedule"
+    if isinstance(value, list):
+        return "/".join(map(_setting, cast(list[Any], value)))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _with_unit(operations: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,18 +12,44 @@ from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.distributed.collectives import distribute_like
 
 
-def state_dict(optimizer: Any) -> dict[str, Any]:
-    """Return the state dict of an optimizer; indices of parameters are strings, because JSON needs string keys."""
+def state_dict(optimizer: Any, parameters: Sequence[nn.Parameter]) -> dict[str, Any]:
+    """Return the state dict of an optimizer. Parameters are numbered by their place in `parameters`.
+
+    So a state fits an optimizer with other parameter groups. The numbers are strings, because JSON needs string keys.
+
+    Args:
+        optimizer: The optimizer.
+        parameters: All its parameters, in an order that does not depend on its parameter groups.
+    """
     state = optimizer.state_dict()
-    return state | {"state": {str(index): value for index, value in state["state"].items()}}
+    numbers = {parameter: number for number, parameter in enumerate(parameters)}
+    groups = [
+        group | {"params": [numbers[parameter] for parameter in live["params"]]}
+        for group, live in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    renumbered = {
+        old: new
+        for group, numbered in zip(state["param_groups"], groups, strict=True)
+        for old, new in zip(group["params"], numbered["params"], strict=True)
+    }
+    by_number = {str(renumbered[index]): value for index, value in state["state"].items()}
+    return state | {"state": by_number, "param_groups": groups}
 
 
-def load_state_dict(optimizer: Any, config: OptimizerConfig, saved: Mapping[str, Any], *, settings: bool) -> None:
+def load_state_dict(
+    optimizer: Any,
+    config: OptimizerConfig,
+    parameters: Sequence[nn.Parameter],
+    saved: Mapping[str, Any],
+    *,
+    settings: bool,
+) -> None:
     """Restore the state of an optimizer.
 
     Args:
         optimizer: The optimizer.
         config: The config of the optimizer.
+        parameters: All its parameters, in the order that `state_dict` was given.
         saved: A state from `state_dict`.
         settings: Whether to restore the saved settings too, such as the learning rate, instead of keeping the current
             ones.
@@ -31,11 +57,18 @@ def load_state_dict(optimizer: Any, config: OptimizerConfig, saved: Mapping[str,
     Raises:
         ValueError: When the parameters, types or shapes of the state are not those of this optimizer.
     """
+    count = sum(len(group["params"]) for group in saved["param_groups"])
+    if count != len(parameters):
+        raise ValueError(f"it had {count} parameters, and has {len(parameters)}")
     current = [_settings(group) for group in optimizer.param_groups]
-    optimizer.load_state_dict({**saved, "state": {int(index): value for index, value in saved["state"].items()}})
-    if not settings:
-        for group, kept in zip(optimizer.param_groups, current, strict=True):
-            group.update(kept)
+    kept = [_settings(group) for group in saved["param_groups"]] if settings else current
+    numbers = {parameter: number for number, parameter in enumerate(parameters)}
+    groups = [
+        group | {"params": [numbers[parameter] for parameter in live["params"]]}
+        for group, live in zip(kept, optimizer.param_groups, strict=True)
+    ]
+    state = {int(index): value for index, value in saved["state"].items()}
+    optimizer.load_state_dict({**saved, "state": state, "param_groups": groups})
     _check_state(optimizer, config)
     _match_memory_format(optimizer)
 

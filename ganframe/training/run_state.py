@@ -27,7 +27,7 @@ class Run:
         experiment: The config.
         folder: The run folder.
         assembly: The live objects of the config: the game with its players, the objective, the augmentations.
-        optimizers: The optimizer of each turn, by the turn's name.
+        optimizers: The optimizers by name: the turn's name, or `TURN.PLAYER` for a player with one of its own.
         averages: The moving averages (EMA) of the players; None when the config asks for none.
         hooks: Calls the hooks of the plugins, loggers and components of this run.
         step: The number of steps taken so far.

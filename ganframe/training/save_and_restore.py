@@ -14,6 +14,7 @@ from ganframe.distributed.shard import is_main_process
 from ganframe.errors import BadInput, NotFinite
 from ganframe.runs.checkpoint_files import load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
+from ganframe.training.optimizers import TurnOptimizer
 from ganframe.training.run_state import Run
 
 MAX_NAMED_TENSORS = 3
@@ -31,8 +32,7 @@ def save_checkpoint(run: Run) -> None:
     state: dict[str, object] = {}
     run.hooks.call("on_checkpoint_save", run=run, state=state)
     sections = {name: part.state_dict() for name, part in _stateful_parts(run).items()}
-    optimizers = {turn: optimizer_state.state_dict(optimizer) for turn, optimizer in run.optimizers.items()}
-    sections |= {"optimizers": optimizers, "memory": run.game.memory, "hooks": state}
+    sections |= {"optimizers": _optimizer_states(run), "memory": run.game.memory, "hooks": state}
     sections["progress"] = {
         "images": run.images,
         "turn_counts": run.turn_counts,
@@ -79,8 +79,8 @@ def restore(run: Run) -> None:
             print_notice("no saved state; initialised fresh", name.replace(".", " ", 1))
         else:
             raise _does_not_fit(name, "the run did not have it")
-    for name in run.optimizers:
-        _load_optimizer(run, name, sections)
+    for plan in run.assembly.turn_optimizers():
+        _load_optimizer(run, plan, sections)
     if is_main_process():
         mark_damaged(run.folder.checkpoints, after=step)
     run.step = step
@@ -129,19 +129,20 @@ def _does_not_fit(name: str, reason: str) -> BadInput:
     return BadInput(f"the saved state does not fit this config: {part}: {reason}", remedy=remedy)
 
 
-def _load_optimizer(run: Run, turn: str, sections: Mapping[str, Any]) -> None:
-    """Restore the state of a turn's optimizer, and its settings if its config is the one that was saved."""
-    name = f"optimizer.{turn}"
-    if turn not in sections["optimizers"]:
+def _load_optimizer(run: Run, plan: TurnOptimizer, sections: Mapping[str, Any]) -> None:
+    """Restore the state of an optimizer, and its settings if its config is the one that was saved."""
+    name = f"optimizer.{plan.name}"
+    if plan.name not in sections["optimizers"]:
         raise _does_not_fit(name, "the run did not have it")
-    before, now = sections["settings"]["optimizers"][turn], _optimizer_settings(run)[turn]
-    if before["type"] != now["type"]:
-        raise _does_not_fit(name, f"the run had {before['type']!r}, and this is {now['type']!r}")
-    config = run.assembly.optimizer_configs()[turn]
+    before, now = sections["settings"]["optimizers"][plan.name], plan.config.type_name()
+    if before["type"] != now:
+        raise _does_not_fit(name, f"the run had {before['type']!r}, and this is {now!r}")
+    saved = sections["optimizers"][plan.name]
     try:
-        optimizer_state.load_state_dict(
-            run.optimizers[turn], config, sections["optimizers"][turn], settings=before == now
-        )
+        # Settings that came after the version of the run have their defaults.
+        same = type(plan.config).model_validate(before) == plan.config
+        parameters = plan.all_parameters()
+        optimizer_state.load_state_dict(run.optimizers[plan.name], plan.config, parameters, saved, settings=same)
     except (RuntimeError, ValueError, KeyError, TypeError) as problem:
         raise _does_not_fit(name, str(problem).splitlines()[0]) from None
 
@@ -174,8 +175,13 @@ def _stateful_parts(run: Run) -> dict[str, Any]:
     return players | terms | balancers | averages | {"augmentations": run.assembly.augmentations}
 
 
+def _optimizer_states(run: Run) -> dict[str, dict[str, Any]]:
+    plans = run.assembly.turn_optimizers()
+    return {plan.name: optimizer_state.state_dict(run.optimizers[plan.name], plan.all_parameters()) for plan in plans}
+
+
 def _optimizer_settings(run: Run) -> dict[str, Any]:
-    return {turn: config.model_dump(mode="json") for turn, config in run.assembly.optimizer_configs().items()}
+    return {name: config.model_dump(mode="json") for name, config in run.assembly.optimizer_configs().items()}
 
 
 def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
@@ -190,12 +196,11 @@ def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
         for name, owner in (run.game.players | terms).items()
         for key, parameter in (owner.named_parameters() if isinstance(owner, nn.Module) else ())
     }
-    for turn in run.game.turns:
-        parameters = [parameter for own in run.assembly.parameters(turn).values() for parameter in own]
-        for index, state in run.optimizers[turn.name].state_dict()["state"].items():
-            yield from _nested_tensors(
-                f"the optimizer of the turn {turn.name!r}", state, f" of {names[parameters[index]]}"
-            )
+    for plan in run.assembly.turn_optimizers():
+        parameters, part = plan.all_parameters(), f"the optimizer of the turn {plan.name!r}"
+        state = optimizer_state.state_dict(run.optimizers[plan.name], parameters)["state"]
+        for number, own in state.items():
+            yield from _nested_tensors(part, own, f" of {names[parameters[int(number)]]}")
     for name, term in run.assembly.objective.stateful_terms().items():
         yield from _nested_tensors(f"the term {name!r}", term.state_dict())
     for turn, balancer in run.assembly.balancers.items():

@@ -49,9 +49,8 @@ class Trainer:
         self.run, self.game, self.objective = run, run.game, assembly.objective
         self.augmentations = augmentations_by_discriminator(experiment.augmentations, assembly.augmentations, run.game)
         self.schedules = ScheduledSettings(assembly.components())
-        self.scheduled_optimizers = {
-            name: config for name, config in assembly.optimizer_configs().items() if config.is_scheduled()
-        }
+        plans = assembly.turn_optimizers()
+        self.optimizers = {turn.name: [plan for plan in plans if plan.turn == turn.name] for turn in self.game.turns}
         self.parameters = {turn.name: assembly.parameters(turn) for turn in self.game.turns}
         self.backward: dict[str, Backward] = {
             turn: BalancedBackward(balancer, experiment.balancers[turn], self.game)
@@ -132,8 +131,8 @@ class Trainer:
             return condition.is_met(rounds, self.run.step)
 
     def _take_turn(self, turn: Turn, rounds: Sequence[Round], metrics: StepMetrics) -> None:
-        """Take one optimizer step of a turn, over one round for each accumulated batch."""
-        run, optimizer = self.run, self.run.optimizers[turn.name]
+        """Take one step of each optimizer of a turn, over one round for each accumulated batch."""
+        run = self.run
         progress = self._progress(run.turn_counts.get(turn.name, 0))
         run.turn_counts[turn.name] = progress.turn_count + 1
         active = self.objective.active_terms(turn, progress)
@@ -148,10 +147,8 @@ class Trainer:
             )
         all_reduce_gradients(parameters)
         metrics.add_turn(turn.name, [value.scalars() for value in values], by_owner)
-        if turn.name in self.scheduled_optimizers:
-            settings = self.scheduled_optimizers[turn.name].settings(progress.images, progress.total)
-            optimizer.param_groups[0].update(settings)
-        optimizer.step()
+        for optimizer in self.optimizers[turn.name]:
+            optimizer.step(run.optimizers[optimizer.name], progress)
         for parameter in parameters:
             parameter.grad = None
         run.hooks.call("on_turn_end", run=run, turn=turn, rounds=[value.game_round for value in values])

@@ -137,6 +137,18 @@ SETTINGS = {
         "FILE:7:37: optimizers.generator.lr: ",
         ["-1 is below 0"],
     ),
+    "decay rate of one in a parameter group": (
+        "data: digits",
+        "optimizers: {generator: {type: adam, groups: {mapping: {betas: [0.5, 1.0]}}}}\ndata: digits",
+        "FILE:7:70: optimizers.generator.groups.mapping.betas.1: ",
+        ["1 is not below 1"],
+    ),
+    "unknown setting of a parameter group": (
+        "data: digits",
+        "optimizers: {generator: {type: sgd, groups: {mapping: {momentun: 0.5}}}}\ndata: digits",
+        "FILE:7:56: optimizers.generator.groups.mapping.momentun: ",
+        ["optimizer 'sgd' has no setting 'momentun'", "did you mean 'momentum'?"],
+    ),
     "decay rate of one": (
         "data: digits",
         "optimizers: {generator: {type: adam, betas: [0.5, 1.0]}}\ndata: digits",
@@ -219,6 +231,18 @@ PARTS = {
         "[{type: non-saturating, contests: [d_a]}]",
         "FILE:6:33: losses.0.contests: ",
         ["no contest 'd_a'", "it has: discriminator"],
+    ),
+    "an optimizer of a player that the turn does not train": (
+        "train:",
+        "optimizers: {generator.discriminator: adam}\ntrain:",
+        "FILE:8:14: optimizers.generator.discriminator: ",
+        ["the turn 'generator' does not train 'discriminator'", "it trains: generator"],
+    ),
+    "an unknown parameter group": (
+        "train:",
+        "optimizers: {generator: {type: adam, groups: {mapping: {lr: 0.1}}}}\ntrain:",
+        "FILE:8:47: optimizers.generator.groups.mapping: ",
+        ["no parameter group 'mapping'", "they name none"],
     ),
     "an unknown turn": (
         "train:",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from figures import Figures
+from ganframe_mlp.networks import Generator as MlpGenerator
 from harness import PLAIN, flat, latest_state, scalars
 
 from ganframe import BadInput, hookimpl, load_config, train
@@ -103,6 +105,32 @@ def test_an_optimizer_goes_on_with_its_new_settings_and_its_old_state(
         train(configured(*settings), out=run, resume=True, allow_changes=changes, hooks=[Stops()])
     train(configured(*settings), out=run, resume=True, hooks=[rates])
     assert rates.seen == [{"discriminator": 2e-4, "generator": 0.5}] * 4
+
+
+def test_settings_of_a_group_are_changed_only_where_that_is_allowed(
+    configured: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def groups(self: Any) -> dict[str, Any]:
+        return {"first": self.layers[0].parameters()}
+
+    monkeypatch.setattr(MlpGenerator, "parameter_groups", groups, raising=False)
+    group = "optimizers.generator.groups.first"
+    before = configured("optimizers={generator: {type: adam, clip_gradient_norm: 1, groups: {first: {lr: 0.25}}}}")
+    out = train(before, out=tmp_path / "grouped").path
+    settings = f"{group}.lr=0.5", "optimizers.generator.clip_gradient_norm=1", "train.total_images=64"
+    changed = configured("optimizers={generator: adam}", *settings)
+    with pytest.raises(BadInput, match=rf"in: {group}.lr, train.total_images\n"):
+        train(changed, out=out, resume=True)
+    seen: list[list[float]] = []
+
+    class Looks:
+        @hookimpl
+        def on_step_end(self, run: Run) -> None:
+            """Note the rates."""
+            seen.append([each["lr"] for each in run.optimizers["generator"].param_groups])
+
+    train(changed, out=out, resume=True, allow_changes=["train.total_images", group], hooks=[Looks()])
+    assert seen == [[2e-4, 0.5]] * 4
 
 
 def test_an_optimizer_keeps_what_a_hook_has_set(configured: Callable[..., Experiment], tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """A run on several processes, on one machine or many, takes the same steps as on one, whatever their number.
 
-For every loss, penalty and label policy that is installed, for ADA's controller and for unrolling, two steps on 2 and
-on 4 gloo ranks are compared with two steps of one process over the whole batch, in float64: weights, buffers, running
-statistics and pools of past fakes, on every rank; with sharded parameters too. Whole runs are started with torchrun,
-end when a rank is killed, and go on with another number of ranks.
+For every loss, penalty and label policy that is installed, for ADA's controller, clipping and unrolling, two steps on 2
+and on 4 gloo ranks are compared with two steps of one process over the whole batch, in float64: weights, buffers,
+running statistics and pools of past fakes, on every rank; with sharded parameters too. Whole runs are started with
+torchrun, end when a rank is killed, and go on with another number of ranks.
 """
 
 from __future__ import annotations
@@ -118,10 +118,18 @@ def case(kind: str, name: str, *, shard: bool = False) -> dict[str, Any]:
     return {**host, "train": train, "optimizers": {turn: {"type": "sgd", "lr": RATE} for turn in turns}}
 
 
+def clipped(*, shard: bool = False) -> dict[str, Any]:
+    """An experiment whose gradients are longer than they may be."""
+    plain = case("regularizer", "lecam", shard=shard)
+    settings = {"type": "sgd", "lr": RATE, "clip_gradient_norm": 0.1}
+    return {**plain, "optimizers": dict.fromkeys(("discriminator", "generator.generator"), settings)}
+
+
 def cases() -> dict[str, dict[str, Any]]:
+    clipping = {"clipped": clipped(), "clipped, sharded": clipped(shard=True)}
     sharded = {f"{name}, sharded": case("regularizer", name, shard=True) for name in SHARDED}
     wanted = [*_types("loss", "regularizer", "label policy"), ("augmentation", "ada"), ("game", "unrolled")]
-    return {name: case(kind, name) for kind, name in wanted} | sharded
+    return {name: case(kind, name) for kind, name in wanted} | sharded | clipping
 
 
 def _types(*kinds: str) -> list[tuple[str, str]]:

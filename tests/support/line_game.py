@@ -304,9 +304,10 @@ def plain_step(w: float, g: float, pair: tuple[list[float], list[float]]) -> tup
 def begin(
     batches: Sequence[dict[str, Tensor]] = (), hooks: Sequence[object] = (), decay: float | None = None, **parts: Any
 ) -> Trainer:
-    """A trainer of the game on a line, over batches of two."""
+    """A trainer of the game on a line, over batches of two; an optimizer that is None is left to the default."""
     train = {"images": 100, "batch_size": 2, "device": "cpu", **parts.pop("train", {})}
     optimizers = {"judging": SGD(lr=JUDGE_LR), "making": SGD(lr=MAKER_LR)} | parts.pop("optimizers", {})
+    optimizers = {name: config for name, config in optimizers.items() if config is not None}
     # Whatever is installed would take longer to load than all these tests take.
     usual: dict[str, Any] = {"game": LineConfig(), "losses": (Square(),), "data": Columns(), "loggers": (Jsonl(),)}
     experiment = Experiment(**(usual | parts), optimizers=optimizers, train=Train(**train))

@@ -806,8 +806,12 @@ def moved(config: OptimizerConfig, *shapes: tuple[int, ...], steps: int = 1) -> 
     return optimizer
 
 
+def saved_state(optimizer: Any) -> Any:
+    return optimizer_state.state_dict(optimizer, optimizer.param_groups[0]["params"])
+
+
 def test_the_keys_of_a_state_are_text(tmp_path: Path) -> None:
-    found = optimizer_state.state_dict(moved(SGD(momentum=0.5), (2,), (3,)))
+    found = saved_state(moved(SGD(momentum=0.5), (2,), (3,)))
     assert found["state"].keys() == {"0", "1"}
     assert found["state"]["1"]["momentum_buffer"].tolist() == [0.5, 0.5, 0.5]
     assert found["param_groups"][0]["momentum"] == 0.5
@@ -816,11 +820,11 @@ def test_the_keys_of_a_state_are_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("settings", "rate", "momentum"), [(True, 0.25, 0.5), (False, 0.125, 0.75)])
 def test_settings_come_back_or_stay(settings: bool, rate: float, momentum: float) -> None:
-    saved = optimizer_state.state_dict(moved(SGD(lr=0.25, momentum=0.5), (2,), (3,)))
+    saved = saved_state(moved(SGD(lr=0.25, momentum=0.5), (2,), (3,)))
     config = SGD(lr=0.125, momentum=0.75)
     optimizer = moved(config, (2,), (3,), steps=0)
     parameters = list(optimizer.param_groups[0]["params"])
-    optimizer_state.load_state_dict(optimizer, config, saved, settings=settings)
+    optimizer_state.load_state_dict(optimizer, config, parameters, saved, settings=settings)
     (group,) = optimizer.param_groups
     assert (group["lr"], group["momentum"]) == (rate, momentum)
     assert all(mine is theirs for mine, theirs in zip(group["params"], parameters, strict=True))
@@ -829,13 +833,14 @@ def test_settings_come_back_or_stay(settings: bool, rate: float, momentum: float
 
 def loaded(config: OptimizerConfig, saved: Any, *shapes: tuple[int, ...]) -> Any:
     optimizer = moved(config, *shapes, steps=0)
-    optimizer_state.load_state_dict(optimizer, config, saved, settings=True)
+    parameters = list(optimizer.param_groups[0]["params"])
+    optimizer_state.load_state_dict(optimizer, config, parameters, saved, settings=True)
     return optimizer
 
 
 def test_a_state_of_another_kind_is_refused() -> None:
     def saved() -> Any:
-        return optimizer_state.state_dict(moved(Adam(), (2,), (3,)))
+        return saved_state(moved(Adam(), (2,), (3,)))
 
     wrong = saved()
     wrong["state"]["1"]["exp_avg_sq"] = torch.zeros(2)
@@ -856,7 +861,7 @@ def test_a_state_of_another_kind_is_refused() -> None:
 
 
 def test_what_has_not_moved_yet_needs_no_state() -> None:
-    saved = optimizer_state.state_dict(moved(Adam(), (2,), (3,)))
+    saved = saved_state(moved(Adam(), (2,), (3,)))
     del saved["state"]["0"]
     optimizer = loaded(Adam(), saved, (2,), (3,))
     first, second = optimizer.param_groups[0]["params"]
@@ -865,7 +870,7 @@ def test_what_has_not_moved_yet_needs_no_state() -> None:
 
 
 def test_what_comes_after_a_parameter_that_has_not_moved_is_checked_too() -> None:
-    saved = optimizer_state.state_dict(moved(Adam(), (2,), (3,)))
+    saved = saved_state(moved(Adam(), (2,), (3,)))
     del saved["state"]["0"]
     saved["state"]["1"]["exp_avg"] = torch.zeros(2)
     with pytest.raises(ValueError, match="'exp_avg' is float32 of the shape"):
@@ -873,7 +878,7 @@ def test_what_comes_after_a_parameter_that_has_not_moved_is_checked_too() -> Non
 
 
 def test_a_state_is_measured_by_the_settings_that_come_with_it() -> None:
-    saved = optimizer_state.state_dict(moved(RMSprop(), (2,)))
+    saved = saved_state(moved(RMSprop(), (2,)))
     saved["param_groups"][0]["centered"] = True
     with pytest.raises(ValueError, match="'grad_avg' is missing"):
         loaded(RMSprop(), saved, (2,))
@@ -888,12 +893,12 @@ def test_a_state_has_the_precision_of_its_parameter() -> None:
     parameter.grad = torch.full_like(parameter, 0.5)
     optimizer.step()
     again, restored = halved()
-    optimizer_state.load_state_dict(restored, Adam(), optimizer_state.state_dict(optimizer), settings=True)
+    optimizer_state.load_state_dict(restored, Adam(), [again], saved_state(optimizer), settings=True)
     assert restored.state[again]["exp_avg"].tolist() == [0.25, 0.25]
 
 
 def test_a_check_moves_nothing() -> None:
-    saved = optimizer_state.state_dict(moved(Adam(), (2,)))
+    saved = saved_state(moved(Adam(), (2,)))
     optimizer = loaded(Adam(), saved, (2,))
     (parameter,) = optimizer.param_groups[0]["params"]
     assert parameter.tolist() == [1, 1]
@@ -902,12 +907,12 @@ def test_a_check_moves_nothing() -> None:
 
 
 def test_a_state_takes_the_memory_order_of_its_parameter() -> None:
-    saved = optimizer_state.state_dict(moved(Adam(), (2, 3, 4, 4)))
+    saved = saved_state(moved(Adam(), (2, 3, 4, 4)))
     numbers = torch.arange(96.0).view(2, 3, 4, 4)
     saved["state"]["0"]["exp_avg"] = numbers.clone()
     parameter = nn.Parameter(torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last))
     optimizer: Any = Adam().build([parameter])
-    optimizer_state.load_state_dict(optimizer, Adam(), saved, settings=True)
+    optimizer_state.load_state_dict(optimizer, Adam(), [parameter], saved, settings=True)
     found = optimizer.state[parameter]["exp_avg"]
     assert found.stride() == parameter.stride() == (48, 1, 12, 3)
     assert torch.equal(found, numbers)
@@ -1129,7 +1134,7 @@ class FactoredConfig(OptimizerConfig):
 
 
 def test_a_state_of_another_shape_than_its_parameter_keeps_it() -> None:
-    saved = optimizer_state.state_dict(moved(FactoredConfig(), (2, 3)))
+    saved = saved_state(moved(FactoredConfig(), (2, 3)))
     optimizer = loaded(FactoredConfig(), saved, (2, 3))
     (found,) = optimizer.state.values()
     for name, shape in (("row_var", (2, 1)), ("col_var", (1, 3))):

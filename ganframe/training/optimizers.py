@@ -1,0 +1,203 @@
+"""The optimizers of a run: which players and parameter groups each has, how it is built, and how it takes a step."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from torch import nn
+
+from ganframe.config.component_kinds import OptimizerConfig
+from ganframe.config.network_transforms import built_from
+from ganframe.errors import BadInput, RunFailed, within
+from ganframe.game.game import Game
+from ganframe.game.protocols import Optimizer
+from ganframe.game.training_progress import TrainingProgress
+from ganframe.game.turn import Turn
+from ganframe.training.gradient_clipping import clip_gradient_norm
+
+NamedGroups = Mapping[str, Iterable[nn.Parameter]]
+"""Parameters by the name of their group."""
+
+
+@dataclass(frozen=True)
+class TurnOptimizer:
+    """The plan of an optimizer: a turn has one, and one more for each player that has an optimizer of its own.
+
+    Attributes:
+        name: The turn's name, or `TURN.PLAYER`; its name in `Run.optimizers` and in checkpoints.
+        config: The config.
+        key: The key of the config in `optimizers` of the experiment.
+        turn: The turn's name.
+        parameters: The parameters that it updates, by player; those of terms follow, by `term NAME`.
+        networks: The players of this optimizer.
+    """
+
+    name: str
+    config: OptimizerConfig
+    key: str
+    turn: str
+    parameters: Mapping[str, list[nn.Parameter]]
+    networks: tuple[nn.Module, ...]
+
+    def all_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters in the order in which checkpoints number them, which does not depend on groups."""
+        return [parameter for own in self.parameters.values() for parameter in own]
+
+    def groups(self) -> list[tuple[OptimizerConfig, list[nn.Parameter]]]:
+        """Return the config and the parameters of each group that has settings of its own, in the order of `groups`.
+
+        Raises:
+            BadInput: When no player of the optimizer names such a group, or two groups share a parameter.
+        """
+        if not self.config.groups:
+            return []
+        found: list[tuple[OptimizerConfig, list[nn.Parameter]]] = []
+        taken: dict[nn.Parameter, str] = {}
+        with within("optimizers", self.key, "groups"):
+            named = self._named_groups()
+            for name in self.config.groups:
+                if name not in named:
+                    known = f"there are: {', '.join(sorted(named))}" if named else "they name none"
+                    message = f"the players of the optimizer {self.name!r} name no parameter group {name!r}; {known}"
+                    raise BadInput(message, path=(name,))
+                for parameter in named[name]:
+                    if parameter in taken:
+                        message = f"shares a parameter with the group {taken[parameter]!r}"
+                        raise BadInput(message, path=(name,), remedy="Leave one of the two out.")
+                    taken[parameter] = name
+                found.append((self.config.of_group(name), named[name]))
+        return found
+
+    def _named_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that train of each group that a player names."""
+        trained = set(self.all_parameters())
+        found: dict[str, list[nn.Parameter]] = {}
+        for network in self.networks:
+            own = set(network.parameters())
+            for name, parameters in _parameter_groups(network).items():
+                group = list(dict.fromkeys(parameters))
+                if not own.issuperset(group):
+                    message = f"the group has a tensor that is no parameter of {type(network).__name__}"
+                    raise BadInput(message, path=(name,))
+                if kept := [parameter for parameter in group if parameter in trained]:
+                    found.setdefault(name, []).extend(kept)
+        return found
+
+    def build(self) -> Optimizer:
+        """Make the optimizer. Its first parameter group has the parameters that are in no group of the config.
+
+        Raises:
+            BadInput: With the path of a setting that does not fit.
+        """
+        groups, parameters = self.groups(), self.all_parameters()
+        grouped = {parameter for _, own in groups for parameter in own}
+        with within("optimizers", self.key):
+            optimizer = self.config.build(parameters)
+            if groups:
+                optimizer.param_groups[0]["params"] = [each for each in parameters if each not in grouped]
+            for config, own in groups:
+                (settings,) = config.build(own).param_groups
+                optimizer.add_param_group(settings)
+        _refuse_growth(optimizer, self.name)
+        return optimizer
+
+    @functools.cached_property
+    def _scheduled(self) -> list[tuple[int, OptimizerConfig]]:
+        """The index and config of each parameter group in which a setting follows a schedule."""
+        configs = [self.config, *(config for config, _ in self.groups())]
+        return [(index, config) for index, config in enumerate(configs) if config.is_scheduled()]
+
+    def step(self, optimizer: Optimizer, progress: TrainingProgress) -> None:
+        """Set the settings that follow a schedule, clip the gradients if the config says so, and update the parameters.
+
+        Args:
+            optimizer: What `build` made.
+            progress: How far the run is.
+        """
+        for index, config in self._scheduled:
+            optimizer.param_groups[index].update(config.settings(progress.images, progress.total))
+        if self.config.clip_gradient_norm is not None:
+            clip_gradient_norm(self.all_parameters(), self.config.clip_gradient_norm)
+        optimizer.step()
+
+
+def plan_optimizers(
+    game: Game, parameters: Mapping[str, Mapping[str, list[nn.Parameter]]], configs: Mapping[str, OptimizerConfig]
+) -> list[TurnOptimizer]:
+    """Return the optimizers of all turns, in the order of the turns; those of single players follow their turn's.
+
+    Args:
+        game: The game, with its players.
+        parameters: For each turn, its parameters by owner.
+        configs: The setting `optimizers` of the experiment.
+
+    Raises:
+        BadInput: When a config is for no parameters.
+    """
+    plans = [each for turn in game.turns for each in _plan_turn(game, turn, parameters[turn.name], configs)]
+    for key in sorted(configs.keys() - {plan.key for plan in plans}):
+        message = "nothing is left for this optimizer to train: all players of the turn have one of their own"
+        if key not in parameters:
+            message = "nothing is left for this optimizer to train: the player has another one in each of its turns"
+        raise BadInput(message, path=("optimizers", key), remedy="Leave it out.")
+    return plans
+
+
+def _plan_turn(
+    game: Game, turn: Turn, parameters: Mapping[str, list[nn.Parameter]], configs: Mapping[str, OptimizerConfig]
+) -> Iterator[TurnOptimizer]:
+    rest = dict(parameters)
+    single: list[TurnOptimizer] = []
+    turns = {each.name for each in game.turns}
+    for player in turn.players:
+        name = f"{turn.name}.{player}"
+        for key in (name, player):
+            if key in configs and key not in turns:
+                networks = (game.players[player],)
+                single.append(TurnOptimizer(name, configs[key], key, turn.name, {player: rest.pop(player)}, networks))
+                break
+    if any(rest.values()) or not single:
+        config = configs.get(turn.name) or OptimizerConfig.default()
+        networks = tuple(game.players[player] for player in turn.players if player in rest)
+        yield TurnOptimizer(turn.name, config, turn.name, turn.name, rest, networks)
+    yield from single
+
+
+def check_optimizer_names(names: Iterable[str], game: Game) -> None:
+    """Refuse an optimizer for a turn or a player that the game does not have.
+
+    Raises:
+        BadInput: With the path of the optimizer.
+    """
+    players = {turn.name: turn.players for turn in game.turns}
+    trained = {player for own in players.values() for player in own}
+    for name in sorted(names):
+        turn, dot, player = name.rpartition(".")
+        if name in players or name in trained or player in players.get(turn, ()):
+            continue
+        if dot and turn in players:
+            message = f"the turn {turn!r} does not train {player!r}; it trains: {', '.join(players[turn])}"
+        else:
+            message = f"the game has no turn {name!r}; it has: {', '.join(sorted(players))}"
+        remedy = f"Name a turn, or one of the players that train: {', '.join(sorted(trained))}."
+        raise BadInput(message, path=("optimizers", name), remedy=remedy)
+
+
+def _parameter_groups(network: nn.Module) -> NamedGroups:
+    """Return the groups that a network names, or else the last of those that transforms made it from."""
+    for each in (network, *(inner for _, inner in reversed(built_from(network)))):
+        if hasattr(each, "parameter_groups"):
+            return each.parameter_groups()  # pyright: ignore[reportCallIssue]
+    return {}
+
+
+def _refuse_growth(optimizer: Any, name: str) -> None:
+    """Make `add_param_group` fail from now on, because a checkpoint could not tell whose the new parameters are."""
+
+    def refuse(param_group: object) -> NoReturn:
+        raise RunFailed(f"the optimizer {name!r} takes no new parameters in mid-run; a game adds them by `growth`")
+
+    optimizer.add_param_group = refuse
