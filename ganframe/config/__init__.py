@@ -30,6 +30,7 @@ from ganframe.config.schedules import (
 from ganframe.config.settings import Settings
 from ganframe.config.tensor_specs import DataSpec, SampleSpec, TensorSpec, parts
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig, TermConfig, ZeroCase
+from ganframe.config.weights import Freeze, WeightSource
 from ganframe.errors import BadInput, within
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "EncoderConfig",
     "Evaluate",
     "Experiment",
+    "Freeze",
     "GameConfig",
     "GeneratorConfig",
     "GeneratorInput",
@@ -67,6 +69,7 @@ __all__ = [
     "TermConfig",
     "Train",
     "TurnConditionConfig",
+    "WeightSource",
     "ZeroCase",
     "built_from",
     "has_hooks",

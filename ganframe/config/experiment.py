@@ -19,6 +19,7 @@ from ganframe.config.component_kinds import (
 )
 from ganframe.config.settings import Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
+from ganframe.config.weights import FreezeOrName, WeightSource
 
 
 class Ema(Settings):
@@ -118,6 +119,12 @@ class Experiment(Settings):
     """When a turn is taken, by the turn's name; in every step, or as the game says, when left out."""
     balancers: dict[str, BalancerConfig] = Field(default_factory=dict[str, BalancerConfig])
     """Rules that weigh the terms of a turn by their gradients, by the turn's name."""
+    init_from: dict[str, WeightSource] = Field(default_factory=dict[str, WeightSource])
+    """The first weights of players, or of parts of them such as `generator.trunk`, from another run or a file. They are
+    read once, when a new run starts; those of frozen players whenever the run is resumed or loaded, too."""
+    freeze: tuple[FreezeOrName, ...] = ()
+    """Players, or parts of them such as `discriminator.blocks.0`, that do not train. They stay in eval mode, so that
+    running statistics do not move."""
     train: Train
     """How long and how fast to train."""
     evaluate: Evaluate | None = None

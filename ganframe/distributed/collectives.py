@@ -94,6 +94,8 @@ def all_reduce_gradients(parameters: Iterable[nn.Parameter]) -> None:
 def all_reduce_buffers(players: Iterable[nn.Module]) -> None:
     """Replace each buffer of floating-point numbers by its mean over the ranks.
 
+    Buffers of modules in eval mode do not change, so they are left out.
+
     Raises:
         RunFailed: When another rank has ended.
     """
@@ -101,7 +103,12 @@ def all_reduce_buffers(players: Iterable[nn.Module]) -> None:
     if world_size == 1:
         return
     buffers = [
-        buffer for player in players for buffer in player.buffers() if buffer.is_floating_point() and buffer.numel()
+        buffer
+        for player in players
+        for module in player.modules()
+        if module.training
+        for buffer in module.buffers(recurse=False)
+        if buffer.is_floating_point() and buffer.numel()
     ]
     with torch.no_grad():
         for buffer in buffers:

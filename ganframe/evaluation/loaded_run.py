@@ -20,6 +20,7 @@ from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import Assembly, assemble, choose_device, generator_players
 from ganframe.training.ema import AveragedPlayers
+from ganframe.training.frozen_players import check_digests
 
 
 class LoadedRun:
@@ -197,7 +198,8 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
 
 
 def _restore_players(experiment: Experiment, assembly: Assembly, sections: Mapping[str, Any]) -> None:
-    for name, player in assembly.game.players.items():
+    check_digests(sections.get("frozen_players", {}), assembly.frozen_digests)
+    for name, player in assembly.game.trained_players.items():
         player.load_state_dict(sections[f"player.{name}"])
     if experiment.train.ema is not None:
         averages = AveragedPlayers(generator_players(assembly.game), 0.0)

@@ -97,6 +97,16 @@ class Game:
         """The names of the players that are the discriminator of some contest."""
         return frozenset(contest.discriminator for contest in self.contests)
 
+    @functools.cached_property
+    def frozen_players(self) -> frozenset[str]:
+        """The names of the players that never train, such as teachers and feature networks."""
+        return frozenset(name for name, spec in self.player_specs().items() if spec.frozen)
+
+    @property
+    def trained_players(self) -> dict[str, nn.Module]:
+        """The networks of all other players, by name: those that turns train and checkpoints save."""
+        return {name: player for name, player in self.players.items() if name not in self.frozen_players}
+
     def make(self, name: str, game_round: Round) -> Mapping[str, Any]:
         """Make a tensor, with the others that its maker makes.
 

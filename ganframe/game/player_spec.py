@@ -24,6 +24,8 @@ class PlayerSpec:
         source: The spec of the sample that a generator takes as input; None for a generator that takes a latent, and
             for a discriminator.
         condition: The spec of the condition of one sample; None for an unconditional player.
+        frozen: Whether the network never trains: a teacher or a feature network that the game calls. It stays in eval
+            mode and gradients pass through it. Checkpoints leave it out, so a resumed or loaded run builds it again.
     """
 
     config: GeneratorConfig | DiscriminatorConfig
@@ -31,6 +33,7 @@ class PlayerSpec:
     sample: SampleSpec
     source: TensorSpec | None = None
     condition: TensorSpec | None = None
+    frozen: bool = False
 
     def check(self) -> None:
         """Refuse a network that does not take the kinds of input that the game gives.
@@ -50,14 +53,18 @@ class PlayerSpec:
                 raise BadInput(message, path=self.path, remedy=remedy)
 
     def build(self) -> nn.Module:
-        """Build the network.
+        """Build the network; one that is frozen is in eval mode, and none of its weights requires a gradient.
 
         Raises:
             BadInput: When `check` refuses the network, or it cannot take or make tensors of these shapes.
         """
         self.check()
         with within(*self.path):
-            if isinstance(self.config, DiscriminatorConfig):
-                return self.config.build(sample=self.sample, condition=self.condition)
-            output = cast(TensorSpec, self.sample)
-            return self.config.build(output=output, source=self.source, condition=self.condition)
+            network = self._build()
+        return network.eval().requires_grad_(False) if self.frozen else network
+
+    def _build(self) -> nn.Module:
+        if isinstance(self.config, DiscriminatorConfig):
+            return self.config.build(sample=self.sample, condition=self.condition)
+        output = cast(TensorSpec, self.sample)
+        return self.config.build(output=output, source=self.source, condition=self.condition)

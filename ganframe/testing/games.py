@@ -127,13 +127,14 @@ def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
 
 
 def turns_train_their_players(config: GameConfig) -> None:
-    """Every player trains in some turn, and turns name existing players only.
+    """Every player that is not frozen trains in some turn, and turns name no others.
 
     In each turn that has contests, these give a gradient to at least one player that trains in it.
     """
     game = build_playable_game(config)
     trained = {name for turn in game.turns for name in turn.players}
-    assert trained == set(game.players), f"players {set(game.players)}, but turns train {trained}"
+    trainable = set(game.players) - game.frozen_players
+    assert trained == trainable, f"players {trainable} can train, but turns train {trained}"
     for turn in game.turns:
         if not game.contests_of(turn):
             continue

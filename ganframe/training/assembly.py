@@ -25,7 +25,10 @@ from ganframe.game.term_checks import check_contests, read_contests
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.backward import check_balancer
+from ganframe.training.frozen_parts import FrozenParts
+from ganframe.training.frozen_players import check_not_trained, frozen_digests
 from ganframe.training.optimizers import TurnOptimizer, check_optimizer_names, plan_optimizers
+from ganframe.training.warm_start import fill_players
 
 
 @dataclass
@@ -40,6 +43,8 @@ class Assembly:
         turn_conditions: The condition of each turn that has one, with its config, by the turn's name.
         balancers: The rule that weighs the terms of a turn by their gradients, by the turn's name.
         device: The device of the players.
+        frozen_parts: The parts of players that do not train, for some time or the whole run.
+        frozen_digests: The SHA-256 of the weights of each player that never trains, by its name.
     """
 
     experiment: Experiment
@@ -49,6 +54,8 @@ class Assembly:
     turn_conditions: Mapping[str, tuple[TurnConditionConfig, TurnCondition]]
     balancers: Mapping[str, nn.Module]
     device: torch.device
+    frozen_parts: FrozenParts
+    frozen_digests: Mapping[str, str]
 
     @property
     def sharded(self) -> bool:
@@ -149,7 +156,9 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     for term in objective.terms:
         if isinstance(term.live, nn.Module):
             term.live.to(device)
-    players = build_players(game, Randomness(experiment.seed))
+    game.set_players(build_players(game, Randomness(experiment.seed)))
+    check_not_trained(game)
+    fill_players(experiment, game, game.frozen_players)
     assembly = Assembly(
         experiment,
         game,
@@ -158,12 +167,16 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
         build_turn_conditions(experiment, game),
         build_balancers(experiment, device),
         device,
+        FrozenParts(game, experiment.freeze),
+        frozen_digests(game),
     )
     # Players to be sharded may be too large for one device, so they stay on the CPU until they are.
     initial_device = torch.device("cpu") if assembly.sharded else device
     game.set_players(
-        {name: _place(player, initial_device, experiment.train.channels_last) for name, player in players.items()}
+        {name: _place(player, initial_device, experiment.train.channels_last) for name, player in game.players.items()}
     )
+    assembly.frozen_parts.apply(0)
+    _check_trainable(assembly)
     for turn in game.turns:
         if turn.name in assembly.balancers:
             with within("balancers", turn.name):
@@ -186,6 +199,18 @@ def _check_turn_names(experiment: Experiment, game: Game) -> None:
         for name in sorted(getattr(experiment, setting).keys() - turns):
             message = f"the game has no turn {name!r}; it has: {', '.join(sorted(turns))}"
             raise BadInput(message, path=(setting, name))
+
+
+def _check_trainable(assembly: Assembly) -> None:
+    """Refuse to freeze all that trains in a turn.
+
+    Raises:
+        BadInput: With the name of the turn.
+    """
+    for turn in assembly.game.turns if assembly.experiment.freeze else ():
+        if not any(assembly.parameters(turn).values()):
+            message = f"nothing is left to train in the turn {turn.name!r}, which trains {', '.join(turn.players)}"
+            raise BadInput(message, path=("freeze",), remedy="Let some part of it train.")
 
 
 def build_turn_conditions(experiment: Experiment, game: Game) -> dict[str, tuple[TurnConditionConfig, TurnCondition]]:
@@ -295,8 +320,8 @@ def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.M
 
 
 def generator_players(game: Game) -> dict[str, nn.Module]:
-    """Return every player that is not a discriminator, by name. The moving averages (EMA) are of these."""
-    return {name: player for name, player in game.players.items() if name not in game.discriminators}
+    """Return every player that trains and is not a discriminator, by name. The moving averages (EMA) are of these."""
+    return {name: player for name, player in game.trained_players.items() if name not in game.discriminators}
 
 
 def check_metrics(experiment: Experiment, game: Game) -> None:

@@ -104,6 +104,8 @@ def find_parameter(game: Game, place: str) -> nn.Parameter:
     network = game.players[player]
     parameters = dict(network.named_parameters(remove_duplicate=False))
     if name in parameters:
+        if not parameters[name].requires_grad:
+            raise BadInput(f"{place!r} does not train, so terms have no gradient there", path=("at",))
         return parameters[name]
     last_layer = getattr(network, "last_layer", None)
     if not name and isinstance(last_layer, nn.Parameter):

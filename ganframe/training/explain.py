@@ -27,6 +27,7 @@ from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import Assembly, assemble
+from ganframe.training.warm_start import fill_players
 
 EXAMPLES = 2
 """The number of examples in the batch over which turns are taken to find shapes and count operations."""
@@ -59,6 +60,7 @@ def explain(experiment: Experiment) -> Explanation:
         BadInput: When the parts of the config do not fit together.
     """
     assembly = assemble(experiment, torch.device("cpu"))
+    fill_players(experiment, assembly.game, assembly.game.trained_players)
     shapes, terms_by_turn, operations = _play_turns(assembly)
     game = assembly.game
     tables = {
@@ -155,13 +157,28 @@ def _shape_text(shape: Any) -> str:
 
 
 def _players(assembly: Assembly) -> Table:
-    rows: Table = [("player", "type", "takes or makes", "parameters")]
+    rows: Table = [("player", "type", "takes or makes", "parameters", "weights")]
     for name, spec in assembly.game.player_specs().items():
         count = sum(parameter.numel() for parameter in assembly.game.players[name].parameters())
         sample = " and ".join(map(str, spec.sample)) if isinstance(spec.sample, tuple) else str(spec.sample)
         condition = "" if spec.condition is None else f", given {spec.condition}"
-        rows.append((name, spec.config.type_name(), sample + condition, f"{count:,}"))
+        weights = _weights(assembly.experiment, name, spec.frozen)
+        rows.append((name, spec.config.type_name(), sample + condition, f"{count:,}", weights))
     return rows
+
+
+def _weights(experiment: Experiment, player: str, frozen: bool) -> str:
+    """Return where the first weights of a player and of its parts come from, and which of them do not train."""
+    notes = ["frozen" if frozen else "train"]
+    for part, source in experiment.init_from.items():
+        if part.partition(".")[0] == player:
+            start = "start" if part == player else f"{part} starts"
+            notes.append(f"{start} from {source.describe()}")
+    for config in experiment.freeze:
+        if config.part.partition(".")[0] == player:
+            until = "" if config.until_images is None else f" until {config.until_images:,} images"
+            notes.append(f"{config.part} frozen{until}")
+    return "; ".join(notes)
 
 
 def _tensors(assembly: Assembly, shapes: dict[str, Any]) -> Table:

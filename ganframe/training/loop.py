@@ -11,6 +11,7 @@ from ganframe.data.unreadable_files import Quarantine
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import NotFinite
 from ganframe.randomness import Randomness
+from ganframe.training.frozen_parts import freeze_or_thaw
 from ganframe.training.loop_callbacks import Callback, is_due
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import check_finite, roll_back, save_checkpoint
@@ -44,11 +45,12 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
                 previous_images = run.images
                 try:
                     trainer.step()
+                    if freeze_or_thaw(run, run.images):
+                        trainer = _new_trainer(trainer, dataset)
                     complete_step(run, previous_images, callbacks, stop_request)
                 except NotFinite as problem:
                     roll_back(run, problem)
-                    trainer.close()
-                    trainer = Trainer(run, _batch_loader(run, dataset))
+                    trainer = _new_trainer(trainer, dataset)
     except BaseException as problem:
         # A second failure, such as of a log on a full disk, must not hide the first.
         with contextlib.suppress(Exception):
@@ -97,6 +99,12 @@ def complete_step(run: Run, previous_images: int, callbacks: Sequence[Callback],
 def _end(run: Run, callbacks: Sequence[Callback]) -> None:
     for callback in callbacks:
         callback.at_end(run)
+
+
+def _new_trainer(before: Trainer, dataset: Dataset) -> Trainer:
+    """Return a trainer that takes over where the run stands now, and end the processes of the one before."""
+    before.close()
+    return Trainer(before.run, _batch_loader(before.run, dataset))
 
 
 def _batch_loader(run: Run, dataset: Dataset) -> BatchLoader:

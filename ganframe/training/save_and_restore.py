@@ -14,6 +14,8 @@ from ganframe.distributed.shard import is_main_process
 from ganframe.errors import BadInput, NotFinite
 from ganframe.runs.checkpoint_files import load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
+from ganframe.training.frozen_parts import freeze_or_thaw
+from ganframe.training.frozen_players import check_digests
 from ganframe.training.optimizers import TurnOptimizer
 from ganframe.training.run_state import Run
 
@@ -39,6 +41,8 @@ def save_checkpoint(run: Run) -> None:
         "rollbacks": run.rollbacks,
         "looked": run.evaluation_done,
     }
+    if run.assembly.frozen_digests:
+        sections["frozen_players"] = dict(run.assembly.frozen_digests)
     sections["settings"] = {"optimizers": _optimizer_settings(run)}
     sections = _full_tensors(sections)
     if is_main_process():
@@ -72,6 +76,9 @@ def restore(run: Run) -> None:
     if checkpoint is None:
         return  # stopped before its first checkpoint
     step, sections = checkpoint
+    progress = sections["progress"]
+    check_digests(sections.get("frozen_players", {}), run.assembly.frozen_digests)
+    freeze_or_thaw(run, int(progress["images"]))
     for name, part in _stateful_parts(run).items():
         if name in sections:
             _load_state(name, part, sections[name])
@@ -85,7 +92,6 @@ def restore(run: Run) -> None:
         mark_damaged(run.folder.checkpoints, after=step)
     run.step = step
     run.game.memory = {name: tensor.to(run.device) for name, tensor in sections["memory"].items()}
-    progress = sections["progress"]
     run.images, run.rollbacks = int(progress["images"]), int(progress["rollbacks"])
     run.evaluation_done = progress["looked"]
     # Runs of version 0.1.0, which do not say it, took every turn in every step.
@@ -168,7 +174,7 @@ def _distribute_state(state: Mapping[str, Any], current: Mapping[str, Any]) -> d
 
 def _stateful_parts(run: Run) -> dict[str, Any]:
     """Return the parts of a run that have a state dict, by the name of their section in a checkpoint."""
-    players = {f"player.{name}": player for name, player in run.game.players.items()}
+    players = {f"player.{name}": player for name, player in run.game.trained_players.items()}
     terms = {f"term.{name}": term for name, term in run.assembly.objective.stateful_terms().items()}
     balancers = {f"balancer.{turn}": balancer for turn, balancer in run.assembly.balancers.items()}
     averages = {"averages": run.averages} if run.averages else {}
@@ -186,7 +192,7 @@ def _optimizer_settings(run: Run) -> dict[str, Any]:
 
 def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
     """Yield each tensor of the state, as (description of its part of the state, name in that part, tensor)."""
-    for name, player in run.game.players.items():
+    for name, player in run.game.trained_players.items():
         yield from _nested_tensors(f"the player {name!r}", player.state_dict())
     for name, player in (run.averages.players if run.averages else {}).items():
         yield from _nested_tensors(f"the average of {name!r}", player.state_dict())

@@ -13,7 +13,7 @@ from ganframe.distributed.process_group import fail_together, process_group
 from ganframe.distributed.shard import is_main_process, this_shard
 from ganframe.errors import BadInput, within
 from ganframe.randomness import preserve_global_randomness
-from ganframe.runs.checkpoint_files import checkpoint_errors
+from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints
 from ganframe.runs.folder import RunFolder, default_folder
 from ganframe.runs.logs import read_log
 from ganframe.training.assembly import Assembly, assemble, generator_players
@@ -24,6 +24,7 @@ from ganframe.training.loop_callbacks import MakeCallbacks
 from ganframe.training.plugin_hooks import RunHooks
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import restore
+from ganframe.training.warm_start import fill_players
 
 
 def train_experiment(
@@ -55,6 +56,8 @@ def train_experiment(
         with fail_together():
             folder = _reopen(experiment, out, allow_changes) if resume else None
             assembly = assemble(experiment)
+            if folder is None or not list_checkpoints(folder.checkpoints):
+                fill_players(experiment, assembly.game, assembly.game.trained_players)
             _check_batch_size(experiment)
             assembly.optimizers()
             RunHooks(*hooks)

@@ -1,0 +1,59 @@
+"""Weights of players: which come from another run or a file, and which do not train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, PositiveInt, model_validator
+
+from ganframe.config.settings import Settings
+
+
+class WeightSource(Settings):
+    """Where the weights of a player, or of a part of one, come from: another run, or a file."""
+
+    run: Path | None = None
+    """The folder of a run, whose latest checkpoint is read."""
+    player: str | None = None
+    """The player of that run, or the part of one: `generator.trunk`. When left out, it is the one that is filled."""
+    averages: bool = True
+    """Take the averaged weights (EMA) where the run has them, and else the weights themselves. With `false`, always
+    the weights themselves."""
+    file: Path | None = None
+    """A file of weights, which ends in `.safetensors`."""
+    prefix: str | None = None
+    """The part of the file: only the names under this prefix are read, and without it: `generator.trunk`. When left
+    out, the whole file is read."""
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.run is None) == (self.file is None):
+            raise ValueError("weights come from one `run` or one `file`")
+        if self.file is None and self.prefix is not None:
+            raise ValueError("`prefix` is for a file; the part of a run is its `player`")
+        if self.run is None and (self.player is not None or not self.averages):
+            raise ValueError("`player` and `averages` are for a run; the part of a file is its `prefix`")
+        return self
+
+    def describe(self) -> str:
+        """Return the source in a few words: `runs/first (generator.trunk)`."""
+        part = self.player if self.file is None else self.prefix
+        return f"{self.run or self.file} ({part})" if part else str(self.run or self.file)
+
+
+class Freeze(Settings):
+    """A player, or a part of one, whose weights do not train."""
+
+    part: str
+    """The name of a player, or of a player and a module of its network: `discriminator.blocks.0`."""
+    until_images: PositiveInt | None = None
+    """Number of real examples seen when the part begins to train; it never does when left out."""
+
+
+def _from_name(value: object) -> object:
+    return {"part": value} if isinstance(value, str) else value
+
+
+FreezeOrName = Annotated[Freeze, BeforeValidator(_from_name, json_schema_input_type=str | Freeze)]
+"""A part that does not train; its name alone stands for one that never does."""
