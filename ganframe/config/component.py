@@ -32,6 +32,10 @@ class Component(Settings):
     paper: ClassVar[str] = ""
     """The publication that the type is from: authors, year, and title, section or equation."""
 
+    applies: ClassVar[frozenset[str]] = frozenset()
+    """Settings of nested terms that this component applies itself, such as `weight`. Where they are set but not applied,
+    the config is refused."""
+
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
         """Return settings with which the conformance kit (`ganframe.testing`) makes a config to test.
