@@ -33,8 +33,8 @@ class Component(Settings):
     """The publication that the type is from: authors, year, and title, section or equation."""
 
     applies: ClassVar[frozenset[str]] = frozenset()
-    """Settings of nested terms that this component applies itself, such as `weight`. Where they are set but not applied,
-    the config is refused."""
+    """Settings of nested terms that this component applies as the objective would, such as `weight`. A nested term with
+    another of these settings is refused."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:

@@ -36,7 +36,9 @@ class Ema(Settings):
     @classmethod
     def _check_half_life(cls, half_life: float | ScheduleConfig) -> float | ScheduleConfig:
         if half_life == 0:
-            raise ValueError("a half-life of 0 averages nothing; leave `ema` out, or give a schedule that begins with 0")
+            raise ValueError(
+                "a half-life of 0 averages nothing; leave `ema` out, or give a schedule that begins with 0"
+            )
         return half_life
 
     def decay(self, images: int, step_images: float, total: int) -> float:

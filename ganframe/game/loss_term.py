@@ -13,7 +13,15 @@ from ganframe.game.game import Game
 from ganframe.game.gathered_round import gather_round
 from ganframe.game.protocols import LabelPolicy, Loss
 from ganframe.game.round import Round
-from ganframe.game.term_checks import check_contests, check_discriminator, check_methods, check_own, check_tensors, check_turns, read_contests
+from ganframe.game.term_checks import (
+    check_contests,
+    check_discriminator,
+    check_methods,
+    check_own,
+    check_tensors,
+    check_turns,
+    read_contests,
+)
 from ganframe.game.term_needs import find_needs
 from ganframe.game.turn import Turn
 
@@ -55,7 +63,7 @@ class LossTerm:
             raise BadInput(message, path=(*self.path, "label_policies"))
         check_tensors(game, self.name, self.needs, self.path)
         check_own(game, self.config, self.path)
-        check_methods(game, [turn for turn in game.turns if self.joins(game, turn)], self.name, self.needs, self.path)
+        check_methods(game, self.joins, self.name, self.needs, self.path)
         for contest in read_contests(self.config, game.contests):
             check_discriminator(game, contest.discriminator, self.config, self.needs, self.path)
 

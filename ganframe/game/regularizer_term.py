@@ -10,7 +10,15 @@ from ganframe.game.game import Game
 from ganframe.game.gathered_round import gather_round
 from ganframe.game.protocols import Regularizer
 from ganframe.game.round import Round
-from ganframe.game.term_checks import check_contests, check_discriminator, check_methods, check_own, check_tensors, check_turns, read_contests
+from ganframe.game.term_checks import (
+    check_contests,
+    check_discriminator,
+    check_methods,
+    check_own,
+    check_tensors,
+    check_turns,
+    read_contests,
+)
 from ganframe.game.term_needs import find_needs
 from ganframe.game.turn import Turn
 
@@ -45,7 +53,7 @@ class RegularizerTerm:
         check_own(game, self.config, self.path)
         check_turns(game, self.config, self.path)
         check_contests(game, self.config, self.path)
-        check_methods(game, [turn for turn in game.turns if self.joins(game, turn)], self.name, self.needs, self.path)
+        check_methods(game, self.joins, self.name, self.needs, self.path)
         needs_contest = self.needs.differentiates_discriminator or self.needs.requires_outputs
         if needs_contest and not game.contests:
             raise BadInput(f"{self.name!r} reads a contest, but the game has none", path=self.path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ganframe.config.component_kinds import AugmentationConfig
 from ganframe.config.nesting import find_nested
@@ -77,12 +77,14 @@ def check_tensors(game: Game, name: str, needs: TermNeeds, path: ConfigPath) -> 
             raise BadInput(message, path=path, remedy=f"It has: {', '.join(game.names)}.")
 
 
-def check_methods(game: Game, turns: Iterable[Turn], name: str, needs: TermNeeds, path: ConfigPath) -> None:
+def check_methods(
+    game: Game, joins: Callable[[Game, Turn], bool], name: str, needs: TermNeeds, path: ConfigPath
+) -> None:
     """Refuse a term that calls a method which a generator does not have.
 
     Args:
         game: The game.
-        turns: The turns that the term joins; their players without discriminators are the generators.
+        joins: Returns whether the term joins a turn; the players of such turns, without discriminators, are asked.
         name: The name of the term.
         needs: What the term needs.
         path: The place of its config.
@@ -90,8 +92,10 @@ def check_methods(game: Game, turns: Iterable[Turn], name: str, needs: TermNeeds
     Raises:
         BadInput: When a generator lacks a method. The error names the term.
     """
-    generators = {player for turn in turns for player in turn.players} - game.discriminators
-    for player in sorted(generators) if needs.requires_methods else ():
+    if not needs.requires_methods:
+        return
+    generators = {player for turn in game.turns if joins(game, turn) for player in turn.players} - game.discriminators
+    for player in sorted(generators):
         network = game.player_specs()[player].config
         missing = sorted(needs.requires_methods - network.provides)
         if missing:
@@ -99,9 +103,7 @@ def check_methods(game: Game, turns: Iterable[Turn], name: str, needs: TermNeeds
             raise BadInput(message, path=path)
 
 
-def check_discriminator(
-    game: Game, discriminator: str, config: TermConfig, needs: TermNeeds, path: ConfigPath
-) -> None:
+def check_discriminator(game: Game, discriminator: str, config: TermConfig, needs: TermNeeds, path: ConfigPath) -> None:
     """Refuse a discriminator that lacks an output that a term reads, or cannot be differentiated as often as needed.
 
     Raises:

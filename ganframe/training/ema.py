@@ -141,9 +141,7 @@ def describe_frozen_average(train: Train) -> str | None:
     if train.ema is None:
         return None
     total, points = train.total_images, min(DECAYS, train.total_images)
-    share = math.prod(
-        train.ema.decay(total * point // points, total / points, total) for point in range(points)
-    )
+    share = math.prod(train.ema.decay(total * point // points, total / points, total) for point in range(points))
     if share < FROZEN_SHARE:
         return None
     return (

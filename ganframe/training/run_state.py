@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ganframe.config.experiment import Experiment
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.runs.folder import RunFolder
-from ganframe.training.ema import DecaySchedule
 from ganframe.training.components import nested_components, player_components
+from ganframe.training.ema import DecaySchedule
 from ganframe.training.scheduled_settings import ScheduledSettings
 
 if TYPE_CHECKING:

@@ -121,7 +121,10 @@ def case(kind: str, name: str, *, shard: bool = False) -> dict[str, Any]:
 def cases() -> dict[str, dict[str, Any]]:
     sharded = {f"{name}, sharded": case("regularizer", name, shard=True) for name in SHARDED}
     wanted = [*_types("loss", "regularizer", "label policy"), ("augmentation", "ada"), ("game", "unrolled")]
-    return {name: case(kind, name) for kind, name in wanted} | sharded
+    averaged = case("loss", "non-saturating")
+    schedule = {"type": "linear", "start": 20, "end": 5}
+    averaged["train"] = {**averaged["train"], "ema": {"half_life_images": schedule, "ramp_up": 0.5}}
+    return {name: case(kind, name) for kind, name in wanted} | sharded | {"moving averages": averaged}
 
 
 def _types(*kinds: str) -> list[tuple[str, str]]:
