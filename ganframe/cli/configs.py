@@ -39,6 +39,8 @@ def explain(config: ConfigArgument, overrides: SetOption = []) -> None:
         print_table(header, rows)
     console.print("\n[bold]cost[/]")
     print_line(f" {explanation.cost}")
+    for warning in explanation.warnings:
+        print_line(f" {warning}")
 
 
 def schema(

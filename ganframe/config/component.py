@@ -32,6 +32,10 @@ class Component(Settings):
     paper: ClassVar[str] = ""
     """The publication that the type is from: authors, year, and title, section or equation."""
 
+    applies: ClassVar[frozenset[str]] = frozenset()
+    """Settings of nested terms that this component applies as the objective would, such as `weight`. A nested term with
+    another of these settings is refused."""
+
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
         """Return settings with which the conformance kit (`ganframe.testing`) makes a config to test.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, field_validator
 
 from ganframe.config.component_kinds import (
     AugmentationConfig,
@@ -17,6 +17,7 @@ from ganframe.config.component_kinds import (
     OptimizerConfig,
     TurnConditionConfig,
 )
+from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
 from ganframe.config.settings import Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 from ganframe.config.weights import FreezeOrName, WeightSource
@@ -25,8 +26,37 @@ from ganframe.config.weights import FreezeOrName, WeightSource
 class Ema(Settings):
     """Exponential moving average of the weights of all players but discriminators; every picture and metric uses it."""
 
-    half_life_images: float = Field(gt=0)
-    """Number of images seen after which the share of past weights in the average has halved."""
+    half_life_images: Annotated[Scheduled, Bounds(ge=0)]
+    """Number of images seen after which the share of past weights in the average has halved: a number above 0, or a
+    schedule. Where a schedule is 0, the average has the latest weights."""
+    ramp_up: float | None = Field(default=None, gt=0)
+    """Largest half-life, as a share of the images seen so far (StyleGAN2 has 0.05): early in the run, where weights
+    change fast, the average is over a shorter past. No limit when left out."""
+
+    @field_validator("half_life_images")
+    @classmethod
+    def _check_half_life(cls, half_life: float | ScheduleConfig) -> float | ScheduleConfig:
+        if half_life == 0:
+            raise ValueError(
+                "a half-life of 0 averages nothing; leave `ema` out, or give a schedule that begins with 0"
+            )
+        return half_life
+
+    def decay(self, images: int, step_images: float, total: int) -> float:
+        """Return the weight of the old average in the update of a step, in [0, 1).
+
+        Args:
+            images: Real examples seen before the step.
+            step_images: Real examples of the step.
+            total: Real examples of the whole run.
+
+        References:
+            Karras et al. 2020, arXiv:1912.04958, and the authors' code for the ramp-up.
+        """
+        half_life = value_at(self.half_life_images, images, total)
+        if self.ramp_up is not None:
+            half_life = min(half_life, images * self.ramp_up)
+        return 0.5 ** (step_images / half_life) if half_life else 0.0
 
 
 class Train(Settings):

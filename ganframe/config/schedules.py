@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     Discriminator,
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pydantic.annotated_handlers import GetCoreSchemaHandler
 
 from ganframe.config.component import Component
+
+ComponentT = TypeVar("ComponentT", bound=Component)
 
 
 class ScheduleConfig(Component):
@@ -82,6 +84,23 @@ def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> floa
 def scheduled_settings(config: Component) -> dict[str, ScheduleConfig]:
     """Return the schedules among the settings of a config, by the setting's name."""
     return {name: value for name, value in config if isinstance(value, ScheduleConfig)}
+
+
+def fix_schedules(config: ComponentT, images: int, total: int) -> ComponentT:
+    """Return a copy of a config and of the components in its fields, with a value in place of each schedule.
+
+    Args:
+        config: The config.
+        images: The values are those after this number of images.
+        total: Real examples of the whole run.
+    """
+    fixed: dict[str, Any] = {}
+    for name, value in config:
+        if isinstance(value, ScheduleConfig):
+            fixed[name] = value.at(images, total)
+        elif isinstance(value, Component):
+            fixed[name] = fix_schedules(value, images, total)
+    return config.model_copy(update=fixed)
 
 
 def initial_value(scheduled: float | ScheduleConfig) -> float:

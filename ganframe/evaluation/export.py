@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from ganframe.config.schedules import fix_schedules
 from ganframe.errors import BadInput
 from ganframe.evaluation.loaded_run import LoadedRun
 from ganframe.files import write_atomically
@@ -22,7 +23,8 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
     Args:
         loaded: The run.
         player: The name of the player.
-        path: The file. A name `*.safetensors` saves the weights, with the network's config in the metadata; a name
+        path: The file. A name `*.safetensors` saves the weights, with the network's config in the metadata, where each
+            schedule is the value that it has at the checkpoint; a name
             `*.pt2` saves a `torch.export` program that runs with PyTorch alone, at any batch size.
 
     Raises:
@@ -37,7 +39,8 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
     network = loaded.players[player]
     if path.suffix == ".safetensors":
         state = {name: tensor.cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
-        config = loaded.game.player_specs()[player].config
+        progress = loaded.game.progress
+        config = fix_schedules(loaded.game.player_specs()[player].config, progress.images, progress.total)
         metadata = {"player": player, "config": json.dumps(config.model_dump(mode="json"))}
         write_atomically(path, save_tensors(state, metadata))
     elif path.suffix == ".pt2":

@@ -15,12 +15,15 @@ from ganframe.data.dataset import Dataset
 from ganframe.errors import BadInput, within
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.game.game import Game
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import Assembly, assemble, choose_device, generator_players
+from ganframe.training.components import nested_components
 from ganframe.training.ema import AveragedPlayers
 from ganframe.training.frozen_players import check_digests
+from ganframe.training.scheduled_settings import ScheduledSettings
 
 
 class LoadedRun:
@@ -29,7 +32,8 @@ class LoadedRun:
     Attributes:
         folder: The run folder.
         experiment: The config of the run.
-        game: The game with its trained players, in eval mode; averaged ones (EMA) where the run averaged them.
+        game: The game with its trained players, in eval mode; averaged ones (EMA) where the run averaged them. Its
+            `progress`, and settings that follow a schedule, are those of the checkpoint.
         device: The device that the players are on.
         step: The number of steps done when the loaded checkpoint was saved.
     """
@@ -192,6 +196,7 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
     step, sections = checkpoint
     with checkpoint_errors(folder.checkpoints):
         _restore_players(experiment, assembly, sections)
+        _apply_progress(assembly, int(sections["progress"]["images"]))
     for player in assembly.game.players.values():
         player.eval().requires_grad_(False)
     return LoadedRun(folder, experiment, assembly.game, assembly.device, step)
@@ -205,3 +210,10 @@ def _restore_players(experiment: Experiment, assembly: Assembly, sections: Mappi
         averages = AveragedPlayers(generator_players(assembly.game), 0.0)
         averages.load_state_dict(sections["averages"])
         assembly.game.set_players(assembly.game.players | averages.players)
+
+
+def _apply_progress(assembly: Assembly, images: int) -> None:
+    """Set the progress of the game and all scheduled settings to those after this number of images."""
+    own, total = list(assembly.own_components()), assembly.experiment.train.total_images
+    ScheduledSettings(own, nested_components(own)).apply(images, total)
+    assembly.game.progress = TrainingProgress(turn_count=0, images=images, total=total)

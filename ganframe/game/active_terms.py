@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from ganframe.config.terms import RegularizerConfig
 from ganframe.game.contest import Side
 from ganframe.game.loss_term import LossTerm
 from ganframe.game.regularizer_term import RegularizerTerm
@@ -24,23 +23,16 @@ class ActiveTerms:
     terms: tuple[Term, ...]
 
     @functools.cached_property
-    def _regularizers(self) -> list[RegularizerConfig]:
-        return [term.config for term in self.terms if isinstance(term, RegularizerTerm)]
-
-    @functools.cached_property
     def grad_wrt_sides(self) -> frozenset[Side]:
         """The sides of contests whose samples some term differentiates with respect to."""
-        return frozenset[Side]().union(*(config.grad_wrt_sides for config in self._regularizers))
+        return frozenset[Side]().union(*(term.needs.grad_wrt_sides for term in self.terms))
 
     @functools.cached_property
     def requires_grad_tensors(self) -> frozenset[str]:
         """The names of the tensors that some term differentiates with respect to."""
-        return frozenset[str]().union(*(config.requires_grad_tensors() for config in self._regularizers))
+        return frozenset[str]().union(*(term.needs.requires_grad_tensors for term in self.terms))
 
     @functools.cached_property
     def needs_double_backward(self) -> bool:
         """Whether the value of some term depends on a gradient, so that the backward pass takes second derivatives."""
-        return any(
-            config.needs_double_backward or config.grad_wrt_sides or config.requires_grad_tensors()
-            for config in self._regularizers
-        )
+        return any(term.needs.needs_double_backward for term in self.terms)

@@ -13,7 +13,16 @@ from ganframe.game.game import Game
 from ganframe.game.gathered_round import gather_round
 from ganframe.game.protocols import LabelPolicy, Loss
 from ganframe.game.round import Round
-from ganframe.game.term_checks import check_contests, check_discriminator, check_turns, read_contests
+from ganframe.game.term_checks import (
+    check_contests,
+    check_discriminator,
+    check_methods,
+    check_own,
+    check_tensors,
+    check_turns,
+    read_contests,
+)
+from ganframe.game.term_needs import find_needs
 from ganframe.game.turn import Turn
 
 
@@ -26,12 +35,14 @@ class LossTerm:
         config: The config of the loss.
 
     Attributes:
+        needs: What the loss and the terms nested in it need.
         live: The loss that `config` builds.
         policies: The label policies that `config` builds, in the order in which they change the targets.
     """
 
     def __init__(self, name: str, path: ConfigPath, config: LossConfig) -> None:
         self.name, self.path, self.config = name, path, config
+        self.needs = find_needs(config)
         with within(*path):
             self.live: Loss = config.build()
         self.policies: list[LabelPolicy] = [policy.build() for policy in config.label_policies]
@@ -47,13 +58,14 @@ class LossTerm:
         check_contests(game, self.config, self.path)
         if not game.contests:
             raise BadInput(f"{self.name!r} scores contests, but the game has none", path=self.path)
-        if self.policies and not self.config.takes_targets:
+        if self.policies and not self.needs.takes_targets:
             message = f"{self.name!r} compares reals with fakes and takes no targets, so no label policy fits it"
             raise BadInput(message, path=(*self.path, "label_policies"))
-        with within(*self.path):
-            self.config.check(game)
+        check_tensors(game, self.name, self.needs, self.path)
+        check_own(game, self.config, self.path)
+        check_methods(game, self.joins, self.name, self.needs, self.path)
         for contest in read_contests(self.config, game.contests):
-            check_discriminator(game, contest.discriminator, self.config, self.path)
+            check_discriminator(game, contest.discriminator, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
         """Return whether the loss is a term of this turn: its config allows the turn, and it scores a contest there."""
@@ -66,7 +78,7 @@ class LossTerm:
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
         """Return the sum of the loss over its contests in this turn: a scalar, not yet multiplied by the weight."""
-        game_round = gather_round(game_round) if self.config.batch_coupled else game_round
+        game_round = gather_round(game_round) if self.needs.batch_coupled else game_round
         scores: list[Tensor] = []
         for contest in read_contests(self.config, game_round.contests):
             real, fake = (self._output(game_round, turn, contest, side) for side in ("real", "fake"))

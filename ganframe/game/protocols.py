@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from ganframe.config.component import Component
     from ganframe.game.discriminator_output import DiscriminatorOutput
     from ganframe.game.round import Round
     from ganframe.game.samples import Sample
@@ -73,6 +74,19 @@ class Regularizer(Protocol):
     def forward(self, game_round: Round, /) -> Tensor:
         """Return the value of the term: a scalar, not yet multiplied by its weight."""
         ...
+
+
+class Wrapping(Protocol):
+    """A live object of any kind that holds the live objects of components nested in its config.
+
+    Those that it hands over follow the schedules of their configs and have their hooks called. Such an object is a
+    submodule of the one that holds it if it has parameters or buffers.
+
+    Attributes:
+        nested: The config and the live object of each.
+    """
+
+    nested: Sequence[tuple[Component, object]]
 
 
 class LabelPolicy(Protocol):

@@ -10,7 +10,16 @@ from ganframe.game.game import Game
 from ganframe.game.gathered_round import gather_round
 from ganframe.game.protocols import Regularizer
 from ganframe.game.round import Round
-from ganframe.game.term_checks import check_contests, check_discriminator, check_turns, read_contests
+from ganframe.game.term_checks import (
+    check_contests,
+    check_discriminator,
+    check_methods,
+    check_own,
+    check_tensors,
+    check_turns,
+    read_contests,
+)
+from ganframe.game.term_needs import find_needs
 from ganframe.game.turn import Turn
 
 
@@ -23,11 +32,13 @@ class RegularizerTerm:
         config: The config of the regularizer.
 
     Attributes:
+        needs: What the regularizer and the terms nested in it need.
         live: The regularizer that `config` builds.
     """
 
     def __init__(self, name: str, path: ConfigPath, config: RegularizerConfig) -> None:
         self.name, self.path, self.config = name, path, config
+        self.needs = find_needs(config)
         with within(*path):
             self.live: Regularizer = config.build()
 
@@ -38,29 +49,17 @@ class RegularizerTerm:
             BadInput: When the game lacks a turn, a tensor, a contest, a discriminator output or a method of a network
                 that the regularizer needs. The error names the setting.
         """
-        for name in (*self.config.tensors(), *self.config.requires_grad_tensors()):
-            if name not in game.names:
-                message = f"{self.name!r} reads the tensor {name!r}, which the game does not have"
-                raise BadInput(message, path=self.path, remedy=f"It has: {', '.join(game.names)}.")
-        with within(*self.path):
-            self.config.check(game)
+        check_tensors(game, self.name, self.needs, self.path)
+        check_own(game, self.config, self.path)
         check_turns(game, self.config, self.path)
         check_contests(game, self.config, self.path)
-        for name in sorted(self._training_generators(game)) if self.config.requires_methods else ():
-            network = game.player_specs()[name].config
-            missing = sorted(self.config.requires_methods - network.provides)
-            if missing:
-                message = (
-                    f"{self.name!r} calls {', '.join(missing)}, which {network.type_name()!r} ({name}) does not have"
-                )
-                raise BadInput(message, path=self.path)
-        config = self.config
-        needs_contest = config.grad_wrt_sides or config.needs_double_backward or config.requires_outputs
+        check_methods(game, self.joins, self.name, self.needs, self.path)
+        needs_contest = self.needs.differentiates_discriminator or self.needs.requires_outputs
         if needs_contest and not game.contests:
             raise BadInput(f"{self.name!r} reads a contest, but the game has none", path=self.path)
         discriminators = {contest.discriminator for contest in read_contests(self.config, game.contests)}
         for name in sorted(discriminators) if needs_contest else ():
-            check_discriminator(game, name, self.config, self.path)
+            check_discriminator(game, name, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
         """Return whether the regularizer is a term of this turn."""
@@ -73,11 +72,7 @@ class RegularizerTerm:
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
         """Return the value of the regularizer: a scalar, not yet multiplied by the term's weight."""
-        game_round = gather_round(game_round) if self.config.batch_coupled else game_round
+        game_round = gather_round(game_round) if self.needs.batch_coupled else game_round
         if self.config.contests is not None:
             game_round = game_round.limited_to(self.config.contests)
         return self.live.forward(game_round)
-
-    def _training_generators(self, game: Game) -> set[str]:
-        """Return the names of the players that train in turns of the regularizer, without discriminators."""
-        return {name for turn in game.turns if self.joins(game, turn) for name in turn.players} - game.discriminators

@@ -1,14 +1,17 @@
-"""Checks that a game has the turns and discriminator outputs that a term (a loss or a regularizer) needs."""
+"""Checks that a game has the tensors, turns and outputs of networks that a term (a loss or a regularizer) needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ganframe.config.component_kinds import AugmentationConfig
-from ganframe.config.terms import LossConfig, RegularizerConfig, TermConfig
-from ganframe.errors import BadInput, ConfigPath
+from ganframe.config.nesting import find_nested
+from ganframe.config.terms import TermConfig
+from ganframe.errors import BadInput, ConfigPath, within
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game
+from ganframe.game.term_needs import TermNeeds
+from ganframe.game.turn import Turn
 
 
 def read_contests(config: TermConfig | AugmentationConfig, contests: Iterable[Contest]) -> list[Contest]:
@@ -42,9 +45,65 @@ def check_turns(game: Game, config: TermConfig, path: ConfigPath) -> None:
             raise BadInput(message, path=(*path, "turns"))
 
 
-def check_discriminator(
-    game: Game, discriminator: str, config: LossConfig | RegularizerConfig, path: ConfigPath
+def check_own(game: Game, config: TermConfig, path: ConfigPath) -> None:
+    """Call the checks of a term's own config, and of the configs of the terms nested in it.
+
+    Raises:
+        BadInput: When one of them refuses the game; with the path of the setting.
+    """
+    with within(*path):
+        config.check(game)
+        for nested in find_nested(config):
+            if isinstance(nested.config, TermConfig):
+                with within(*nested.path):
+                    nested.config.check(game)
+
+
+def check_tensors(game: Game, name: str, needs: TermNeeds, path: ConfigPath) -> None:
+    """Refuse a term that reads a tensor which the game does not have.
+
+    Args:
+        game: The game.
+        name: The name of the term.
+        needs: What the term needs.
+        path: The place of its config.
+
+    Raises:
+        BadInput: When the game lacks a tensor. The error names the term.
+    """
+    for each in (*needs.tensors, *needs.requires_grad_tensors):
+        if each not in game.names:
+            message = f"{name!r} reads the tensor {each!r}, which the game does not have"
+            raise BadInput(message, path=path, remedy=f"It has: {', '.join(game.names)}.")
+
+
+def check_methods(
+    game: Game, joins: Callable[[Game, Turn], bool], name: str, needs: TermNeeds, path: ConfigPath
 ) -> None:
+    """Refuse a term that calls a method which a generator does not have.
+
+    Args:
+        game: The game.
+        joins: Returns whether the term joins a turn; the players of such turns, without discriminators, are asked.
+        name: The name of the term.
+        needs: What the term needs.
+        path: The place of its config.
+
+    Raises:
+        BadInput: When a generator lacks a method. The error names the term.
+    """
+    if not needs.requires_methods:
+        return
+    generators = {player for turn in game.turns if joins(game, turn) for player in turn.players} - game.discriminators
+    for player in sorted(generators):
+        network = game.player_specs()[player].config
+        missing = sorted(needs.requires_methods - network.provides)
+        if missing:
+            message = f"{name!r} calls {', '.join(missing)}, which {network.type_name()!r} ({player}) does not have"
+            raise BadInput(message, path=path)
+
+
+def check_discriminator(game: Game, discriminator: str, config: TermConfig, needs: TermNeeds, path: ConfigPath) -> None:
     """Refuse a discriminator that lacks an output that a term reads, or cannot be differentiated as often as needed.
 
     Raises:
@@ -52,13 +111,10 @@ def check_discriminator(
             support that. The error names the term.
     """
     network = game.player_specs()[discriminator].config
-    missing = sorted(config.requires_outputs - network.provides)
+    missing = sorted(needs.requires_outputs - network.provides)
     if missing:
         message = f"{config.type_name()!r} reads {', '.join(missing)}, which {network.type_name()!r} does not give"
         raise BadInput(message, path=path)
-    differentiates_twice = isinstance(config, RegularizerConfig) and (
-        config.grad_wrt_sides or config.needs_double_backward
-    )
-    if differentiates_twice and not getattr(network, "supports_double_backward", True):
+    if needs.differentiates_discriminator and not getattr(network, "supports_double_backward", True):
         message = f"{config.type_name()!r} differentiates twice, which {network.type_name()!r} does not support"
         raise BadInput(message, path=path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import subprocess
 import sys
 import tempfile
@@ -13,15 +15,35 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganframe.config.component import Component
-from ganframe.config.component_kinds import AugmentationConfig, LoggerConfig, OptimizerConfig
+from ganframe.config.component_kinds import GameConfig, LoggerConfig, OptimizerConfig
 from ganframe.config.error_positions import read_document
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.schedules import ScheduleConfig, initial_value
-from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
+from ganframe.config.terms import TermConfig
 from ganframe.config.yaml import dump_yaml
+from ganframe.game.game import Game
 from ganframe.plugins.discovery import installed
 from ganframe.plugins.first_party import PACKAGES
+from ganframe.testing.fakes import LABEL
+from ganframe.testing.games import build_playable_game
+from ganframe.testing.networks import build_for_first_fit
+from ganframe.training.ema import AveragedPlayers
 
-Buildable = LossConfig | RegularizerConfig | LabelPolicyConfig | AugmentationConfig
+SCHEDULED_KINDS = (
+    "game",
+    "generator",
+    "discriminator",
+    "loss",
+    "regularizer",
+    "label policy",
+    "augmentation",
+    "turn condition",
+    "balancer",
+)
+"""The kinds of components whose settings may follow a schedule as attributes of their live objects."""
+
+OTHER_VALUES = (0.5, 0.25, 1.0, 2.0, 0.0, -1.0, 10.0, 100.0)
+"""Values to which a scheduled setting is changed: the first that the config allows and that is not the present one."""
 
 
 def defaults_validate(config: Component) -> None:
@@ -75,15 +97,54 @@ def directory_agrees(config: Component) -> None:
     assert PACKAGES.get(key) in (None, installed().registry.packages[key])
 
 
-def scheduled_settings_are_live(config: Buildable) -> None:
-    """Each setting that may follow a schedule, except `weight`, is an attribute of the live object.
+def scheduled_settings_are_live(config: Component) -> None:
+    """Each setting that may follow a schedule, except the `weight` of a term, is an attribute of the live object.
 
-    The attribute has the initial value of the setting.
+    The attribute has the initial value of the setting, and takes another one. So does that of the averaged copy of a
+    network, or of the copy of a game that samples are drawn from, which leave the original as it is.
     """
-    live = config.build()
-    for name in scheduled_fields(type(config)):
-        if name != "weight":
-            assert getattr(live, name) == initial_value(getattr(config, name)), f"{name!r} of the live object"
+    names = [
+        name for name in scheduled_fields(type(config)) if not (name == "weight" and isinstance(config, TermConfig))
+    ]
+    live = _build_live(config) if names else None
+    for name in names:
+        initial, other = initial_value(getattr(config, name)), _other_value(config, name)
+        _assert_value(live, name, initial)
+        for copied in _copies(live):
+            setattr(copied, name, other)
+            _assert_value(copied, name, other)
+            _assert_value(live, name, initial)
+        setattr(live, name, other)
+        _assert_value(live, name, other)
+
+
+def _build_live(config: Any) -> object:
+    if isinstance(config, GameConfig):
+        return build_playable_game(config)
+    if isinstance(config, (GeneratorConfig, DiscriminatorConfig)):
+        return build_for_first_fit(config, LABEL if config.conditional else None)[0]
+    return config.build()
+
+
+def _copies(live: object) -> list[object]:
+    if isinstance(live, Game):
+        return [live.with_players({})]
+    return [AveragedPlayers({"network": live}, 0.5).players["network"]] if isinstance(live, nn.Module) else []
+
+
+def _other_value(config: Component, name: str) -> float:
+    """Return a value that a setting allows and does not have."""
+    for value in OTHER_VALUES:
+        with contextlib.suppress(ValidationError):
+            if value != initial_value(getattr(config, name)):
+                return getattr(_validate(config, config.model_dump() | {name: value}), name)
+    raise AssertionError(f"{name!r} allows none of {OTHER_VALUES}")
+
+
+def _assert_value(live: object, name: str, value: float) -> None:
+    found = getattr(live, name)
+    # A buffer in float32 is rounded.
+    assert math.isclose(found, value, rel_tol=1e-6), f"{name!r} of {type(live).__qualname__} is {found}, not {value}"
 
 
 def scheduled_fields(cls: type[Component]) -> list[str]:
@@ -153,10 +214,7 @@ CHECKS = {
         "imports without torch": imports_without_torch,
         "directory agrees": directory_agrees,
     },
-    "loss": {"scheduled settings are live": scheduled_settings_are_live},
-    "regularizer": {"scheduled settings are live": scheduled_settings_are_live},
-    "label policy": {"scheduled settings are live": scheduled_settings_are_live},
-    "augmentation": {"scheduled settings are live": scheduled_settings_are_live},
+    **{kind: {"scheduled settings are live": scheduled_settings_are_live} for kind in SCHEDULED_KINDS},
     "schedule": {"finite over a run": finite_over_a_run},
     "optimizer": {"descends": lowers_a_quadratic, "state round trip": state_round_trip},
     "logger": {"takes part in a run and survives a resume": trains_and_resumes},

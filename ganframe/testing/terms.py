@@ -13,6 +13,7 @@ from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.objective import Objective
 from ganframe.game.round import Round
+from ganframe.game.term_needs import find_needs
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.testing.fakes import BATCH, CLASSES, RANDOMNESS, FakeGame, make_round, random_batch, with_built_players
@@ -102,13 +103,14 @@ class _RegularizerCase:
     """A regularizer, a stand-in game with the tensors that it reads, and a turn that it joins."""
 
     def __init__(self, config: RegularizerConfig) -> None:
-        self.game = with_built_players(FakeGame((*config.tensors(), *config.requires_grad_tensors())))
+        needs = find_needs(config)
+        self.game = with_built_players(FakeGame((*needs.tensors, *needs.requires_grad_tensors)))
         side = 0 if config.side == "discriminator" else 1
         chosen = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
         self.turn: Turn = chosen[0] if chosen else self.game.turns[side]
         self.live = config.build()
-        self.grad_wrt_sides: frozenset[Side] = config.grad_wrt_sides
-        self.requires_grad_tensors = frozenset(config.requires_grad_tensors())
+        self.grad_wrt_sides: frozenset[Side] = needs.grad_wrt_sides
+        self.requires_grad_tensors = frozenset(needs.requires_grad_tensors)
 
     def make_round(self, batch: dict[str, Tensor]) -> Round:
         return make_round(
@@ -221,7 +223,7 @@ def mean_over_examples(config: LossConfig) -> None:
     """
     real, fake = ((RANDOMNESS.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
     halves = [slice(0, BATCH // 2), slice(BATCH // 2, BATCH)]
-    for score in () if config.batch_coupled else _scores(config):
+    for score in () if find_needs(config).batch_coupled else _scores(config):
         whole = score(_output(real), _output(fake))
         parts = [score(_output(real[half]), _output(fake[half])) for half in halves]
         assert torch.allclose(whole, torch.stack(parts).mean(), rtol=1e-9, atol=1e-9), "set `batch_coupled = True`"

@@ -12,7 +12,6 @@ from ganframe.config.component import Component
 from ganframe.config.component_kinds import AugmentationConfig, OptimizerConfig, TurnConditionConfig
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
-from ganframe.config.network_transforms import built_from
 from ganframe.config.tensor_specs import DataSpec
 from ganframe.distributed.process_group import local_device
 from ganframe.distributed.shard import this_shard
@@ -25,6 +24,13 @@ from ganframe.game.term_checks import check_contests, read_contests
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.backward import check_balancer
+from ganframe.training.components import (
+    check_nested_schedules,
+    check_nested_state,
+    check_nested_terms,
+    nested_components,
+    player_components,
+)
 from ganframe.training.frozen_parts import FrozenParts
 from ganframe.training.frozen_players import check_not_trained, frozen_digests
 from ganframe.training.optimizers import TurnOptimizer, check_optimizer_names, plan_optimizers
@@ -73,15 +79,19 @@ class Assembly:
         return self.batches_per_step * self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
-        """Yield the config and the live object of each component.
+        """Yield the config and the live object of each component, then those that live objects hand over as nested."""
+        own = list(self.own_components())
+        yield from own
+        yield from nested_components(own)
 
-        These are the game, its players, the networks that transforms made them from, terms, label policies and
-        augmentations.
+    def own_components(self) -> Iterator[tuple[Component, object]]:
+        """Yield the config and the live object of each component, without those inside other live objects.
+
+        These are the game, its players, the networks that transforms made them from, terms, label policies,
+        augmentations, turn conditions and balancers.
         """
         yield self.experiment.game, self.game
-        for name, spec in self.game.player_specs().items():
-            yield spec.config, self.game.players[name]
-            yield from built_from(self.game.players[name])
+        yield from player_components(self.game, self.game.players)
         for term in self.objective.terms:
             yield term.config, term.live
             if isinstance(term, LossTerm):
@@ -135,6 +145,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
         BadInput: When a part does not fit the others; the error has the path of that part in the config.
     """
     device = choose_device(experiment.train.device) if device is None else device
+    check_nested_terms(experiment)
     if data is None:
         with within("data"):
             data = experiment.data.spec()
@@ -184,6 +195,8 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
                 check_balancer(experiment.balancers[turn.name], game, terms)
     for plan in assembly.turn_optimizers():
         plan.groups()  # refuses groups that no network names
+    check_nested_schedules(experiment, assembly.components())
+    check_nested_state(experiment, assembly.components())
     return assembly
 
 

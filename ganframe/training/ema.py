@@ -1,11 +1,21 @@
-"""Exponential moving averages (EMA) of players."""
+"""Exponential moving averages (EMA) of players, and how fast they forget."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ganframe.config.experiment import Ema, Train
+
+FROZEN_SHARE = 0.9
+"""An average cannot move when this share of it, or more, is still the weights of the first step at the end of a run."""
+
+DECAYS = 1000
+"""The number of points of a run at which the decay is read to find that share."""
 
 
 class AveragedPlayers:
@@ -16,15 +26,21 @@ class AveragedPlayers:
     the buffers of the last sort, its own and those of its submodules, in a class attribute:
     `not_averaged = ("vector", "child.vector")`.
 
+    The first update takes the players as they are.
+
     Args:
         players: The networks to average, by name.
         decay: Weight of the old average in an update, in [0, 1).
+
+    Attributes:
+        decay: The same; it may change from update to update.
     """
 
     def __init__(self, players: Mapping[str, nn.Module], decay: float) -> None:
+        self.decay = decay
         self._sources = dict(players)
         self._averages = {
-            name: AveragedModel(player, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            name: AveragedModel(player, multi_avg_fn=self._average, use_buffers=True)
             for name, player in players.items()
         }
         for average in self._averages.values():
@@ -40,6 +56,9 @@ class AveragedPlayers:
                 # A mean of integers would be rounded.
                 if not averaged.is_floating_point() or key in self._not_averaged[name]:
                     averaged.copy_(latest)
+
+    def _average(self, averages: Any, latest: Any, updates: Any) -> None:
+        get_ema_multi_avg_fn(self.decay)(averages, latest, updates)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -86,3 +105,46 @@ def _not_averaged(player: nn.Module) -> set[str]:
     if declared - buffers:
         raise AttributeError(f"`not_averaged` names what is not a buffer: {', '.join(sorted(declared - buffers))}")
     return declared | (buffers - player.state_dict().keys())
+
+
+def make_averages(players: Mapping[str, nn.Module], train: Train, step_images: int) -> AveragedPlayers | None:
+    """Return the averages of some players at the start of a run; None when the config asks for none.
+
+    Args:
+        players: The networks to average, by name.
+        train: The config of the training.
+        step_images: Real examples of a step.
+    """
+    if train.ema is None:
+        return None
+    return AveragedPlayers(players, train.ema.decay(0, step_images, train.total_images))
+
+
+class DecaySchedule:
+    """The decay of averages over a run.
+
+    Args:
+        ema: The config of the averages.
+        step_images: Real examples of a step.
+    """
+
+    def __init__(self, ema: Ema, step_images: int) -> None:
+        self._ema, self._step_images = ema, step_images
+
+    def at(self, images: int, total: int) -> float:
+        """Return the decay of the step before which `images` of `total` real examples were seen."""
+        return self._ema.decay(images, self._step_images, total)
+
+
+def describe_frozen_average(train: Train) -> str | None:
+    """Return a sentence about averages that cannot move over the run; None when there are none, or they can."""
+    if train.ema is None:
+        return None
+    total, points = train.total_images, min(DECAYS, train.total_images)
+    share = math.prod(train.ema.decay(total * point // points, total / points, total) for point in range(points))
+    if share < FROZEN_SHARE:
+        return None
+    return (
+        f"train.ema.half_life_images is so long that {share:.0%} of the average is still the weights of the first step "
+        f"at the end of the run, after {total:,} images; pictures, metrics and samples show those"
+    )

@@ -27,6 +27,7 @@ from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import Assembly, assemble
+from ganframe.training.ema import describe_frozen_average
 from ganframe.training.warm_start import fill_players
 
 EXAMPLES = 2
@@ -46,11 +47,13 @@ class Explanation:
         summary: The summary of the config.
         tables: The tables by title; the first row of each is its header.
         cost: The cost of a step and of the run, in one sentence.
+        warnings: What the config says but can hardly mean, each in one sentence.
     """
 
     summary: str
     tables: dict[str, Table]
     cost: str
+    warnings: list[str]
 
 
 def explain(experiment: Experiment) -> Explanation:
@@ -77,7 +80,8 @@ def explain(experiment: Experiment) -> Explanation:
         f"{steps:,} steps of {assembly.images_per_step} images; {_with_unit(step_operations)} operations a step, "
         f"{_with_unit(step_operations * steps)} in all (multiplications and additions of matrix products)"
     )
-    return Explanation(experiment.summary, tables, cost)
+    frozen = describe_frozen_average(train)
+    return Explanation(experiment.summary, tables, cost, [] if frozen is None else [frozen])
 
 
 def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
@@ -202,12 +206,11 @@ def _terms(assembly: Assembly) -> Table:
     rows: Table = [("term", "weight", "reads", "turns")]
     for term in assembly.objective.terms:
         if isinstance(term, LossTerm):
-            reads = "contests " + ", ".join(
-                term.config.contests or [contest.name for contest in assembly.game.contests]
-            )
+            names = term.config.contests or [contest.name for contest in assembly.game.contests]
+            reads = ", ".join([f"contests {', '.join(names)}", *term.needs.tensors])
         else:
-            sides = [f"{side} of each contest" for side in sorted(term.config.grad_wrt_sides)]
-            reads = ", ".join([*term.config.tensors(), *sides]) or "its contests"
+            sides = [f"{side} of each contest" for side in sorted(term.needs.grad_wrt_sides)]
+            reads = ", ".join([*term.needs.tensors, *sides]) or "its contests"
         turns = ", ".join(turn.name for turn in assembly.game.turns if term.joins(assembly.game, turn))
         rows.append((term.name, _weight(term.config), reads, turns))
     return rows

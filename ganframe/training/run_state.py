@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ganframe.config.experiment import Experiment
+from ganframe.game.training_progress import TrainingProgress
 from ganframe.runs.folder import RunFolder
+from ganframe.training.components import nested_components, player_components
+from ganframe.training.ema import DecaySchedule
+from ganframe.training.scheduled_settings import ScheduledSettings
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +79,33 @@ class Run:
         """The device of the players."""
         return self.assembly.device
 
+    @functools.cached_property
+    def schedules(self) -> ScheduledSettings:
+        """The scheduled settings of all live objects, averaged players included, and the decay of the averages."""
+        own = list(self.assembly.own_components())
+        if self.averages is not None:
+            own += player_components(self.game, self.averages.players)
+        schedules = ScheduledSettings(own, nested_components(own))
+        if self.averages is not None and self.experiment.train.ema is not None:
+            decay = DecaySchedule(self.experiment.train.ema, self.assembly.images_per_step)
+            schedules.add(self.averages, "decay", decay)
+        return schedules
+
+    def progress(self, turn_count: int = 0) -> TrainingProgress:
+        """Return how far the run is.
+
+        Args:
+            turn_count: How often the turn was taken before, where the progress is that of a turn.
+        """
+        return TrainingProgress(turn_count, self.images, self.experiment.train.total_images)
+
     def sampling_game(self) -> Game:
-        """Return the game for drawing samples: with the averages of players if there are any, else with the players."""
-        return self.game.with_players(self.averages.players if self.averages else {})
+        """Return the game for drawing samples: with the averages of players if there are any, else with the players.
+
+        Scheduled settings and the progress are those of this point of the run, as in a run that is loaded from it.
+        """
+        progress = self.progress()
+        self.schedules.apply(progress.images, progress.total)
+        game = self.game.with_players(self.averages.players if self.averages else {})
+        game.progress = progress
+        return game

@@ -18,7 +18,7 @@ from ganframe.runs.folder import RunFolder, default_folder
 from ganframe.runs.logs import read_log
 from ganframe.training.assembly import Assembly, assemble, generator_players
 from ganframe.training.compilation import check_compiler, compile_players
-from ganframe.training.ema import AveragedPlayers
+from ganframe.training.ema import AveragedPlayers, describe_frozen_average, make_averages
 from ganframe.training.loop import run_loop
 from ganframe.training.loop_callbacks import MakeCallbacks
 from ganframe.training.plugin_hooks import RunHooks
@@ -141,10 +141,9 @@ def _covers(allowed: str, path: str) -> bool:
 
 
 def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, listeners: Sequence[object]) -> Run:
-    averages = None
-    if experiment.train.ema is not None:
-        decay = 0.5 ** (assembly.images_per_step / experiment.train.ema.half_life_images)
-        averages = AveragedPlayers(generator_players(assembly.game), decay)
+    averages = make_averages(generator_players(assembly.game), experiment.train, assembly.images_per_step)
+    if frozen := describe_frozen_average(experiment.train):
+        print_notice("averages that cannot move", frozen)
     if assembly.sharded:
         _shard(assembly, averages)
     if experiment.train.compile:

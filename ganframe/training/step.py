@@ -27,7 +27,6 @@ from ganframe.training.backward import Backward, BalancedBackward, backward_of_s
 from ganframe.training.discriminator_accuracy import discriminator_accuracy
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import check_finite
-from ganframe.training.scheduled_settings import ScheduledSettings
 from ganframe.training.step_metrics import StepMetrics
 
 Batch = dict[str, Tensor]
@@ -48,7 +47,7 @@ class Trainer:
         experiment, assembly, shard = run.experiment, run.assembly, this_shard()
         self.run, self.game, self.objective = run, run.game, assembly.objective
         self.augmentations = augmentations_by_discriminator(experiment.augmentations, assembly.augmentations, run.game)
-        self.schedules = ScheduledSettings(assembly.components())
+        self.schedules = run.schedules
         plans = assembly.turn_optimizers()
         self.optimizers = {turn.name: [plan for plan in plans if plan.turn == turn.name] for turn in self.game.turns}
         self.parameters = {turn.name: assembly.parameters(turn) for turn in self.game.turns}
@@ -62,7 +61,7 @@ class Trainer:
         # Turns that share a round share its tensors, so a tensor requires a gradient in all turns if one of them
         # differentiates with respect to it.
         self.shared_requires_grad = frozenset(
-            name for regularizer in experiment.regularizers for name in regularizer.requires_grad_tensors()
+            name for term in self.objective.terms for name in term.needs.requires_grad_tensors
         )
         self.batch_size = experiment.train.batch_size // shard.world_size
         self.randomness = Randomness(experiment.seed, shard=shard)
@@ -93,7 +92,7 @@ class Trainer:
         accumulate = run.experiment.train.gradient_accumulation_steps
         batches = [self._prepare(next(self._batches)) for _ in range(assembly.batches_per_step)]
         self.schedules.apply(run.images, run.experiment.train.total_images)
-        self.game.progress = self._progress(0)
+        self.game.progress = run.progress()
         self.randomness.at("step", run.step).seed_torch("step", run.device)
         shared = [self._open(batch, "shared", index) for index, batch in enumerate(batches)] if self.share_round else []
         metrics = StepMetrics()
@@ -133,7 +132,7 @@ class Trainer:
     def _take_turn(self, turn: Turn, rounds: Sequence[Round], metrics: StepMetrics) -> None:
         """Take one step of each optimizer of a turn, over one round for each accumulated batch."""
         run = self.run
-        progress = self._progress(run.turn_counts.get(turn.name, 0))
+        progress = run.progress(run.turn_counts.get(turn.name, 0))
         run.turn_counts[turn.name] = progress.turn_count + 1
         active = self.objective.active_terms(turn, progress)
         if not active.terms:
@@ -162,9 +161,6 @@ class Trainer:
             value.accuracies = discriminator_accuracy(value.game_round, self.objective)
         value.game_round.free_outputs()
         return value
-
-    def _progress(self, turn_count: int) -> TrainingProgress:
-        return TrainingProgress(turn_count, self.run.images, self.run.experiment.train.total_images)
 
     def _differentiation(self, active: ActiveTerms) -> contextlib.AbstractContextManager[object]:
         """Return the context for the forward and backward passes of a turn.

@@ -129,7 +129,10 @@ def cases() -> dict[str, dict[str, Any]]:
     clipping = {"clipped": clipped(), "clipped, sharded": clipped(shard=True)}
     sharded = {f"{name}, sharded": case("regularizer", name, shard=True) for name in SHARDED}
     wanted = [*_types("loss", "regularizer", "label policy"), ("augmentation", "ada"), ("game", "unrolled")]
-    return {name: case(kind, name) for kind, name in wanted} | sharded | clipping
+    averaged = case("loss", "non-saturating")
+    schedule = {"type": "linear", "start": 20, "end": 5}
+    averaged["train"] = {**averaged["train"], "ema": {"half_life_images": schedule, "ramp_up": 0.5}}
+    return {name: case(kind, name) for kind, name in wanted} | sharded | clipping | {"moving averages": averaged}
 
 
 def _types(*kinds: str) -> list[tuple[str, str]]:

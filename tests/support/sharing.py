@@ -25,7 +25,8 @@ from ganframe.distributed.process_group import process_group
 from ganframe.distributed.shard import this_shard
 from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
-from ganframe.training.assembly import Assembly, assemble
+from ganframe.training.assembly import Assembly, assemble, generator_players
+from ganframe.training.ema import make_averages
 from ganframe.training.plugin_hooks import RunHooks
 from ganframe.training.run_state import Run
 from ganframe.training.step import Trainer
@@ -56,6 +57,7 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         for module in player.modules():
             if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
                 module.eval()
+    averages = make_averages(generator_players(assembly.game), experiment.train, assembly.images_per_step)
     if assembly.sharded:
         for player in assembly.game.players.values():
             shard(player, assembly.device)
@@ -65,7 +67,7 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         folder=RunFolder(folder),
         assembly=assembly,
         optimizers=assembly.optimizers(),
-        averages=None,
+        averages=averages,
         hooks=RunHooks(*assembly.listeners()),
     )
     part = this_shard()
@@ -74,7 +76,7 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
     trainer = Trainer(run, batches)
     for _ in range(STEPS):
         trainer.step()
-    return _state(assembly)
+    return _state(assembly) | (averages.state_dict() if averages else {})
 
 
 def _state(assembly: Assembly) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from torch import Tensor, nn
@@ -12,7 +12,11 @@ from torch import Tensor, nn
 from ganframe import BadInput, Experiment, hookimpl, load_config, train
 from ganframe.builtin.schedules import Linear, Piecewise
 from ganframe.config.component_kinds import AugmentationConfig
+from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.schedules import Bounds, Scheduled, initial_value
+from ganframe.game.game import Game
+from ganframe.testing.components import CHECKS
+from ganframe.testing.fakes import FakeGameConfig
 from ganframe.training.run_state import Run
 from ganframe.training.scheduled_settings import ScheduledSettings
 
@@ -165,3 +169,89 @@ def test_a_setting_that_is_only_called_something_weight_follows_its_schedule() -
     live.noise_weight = 0.0
     ScheduledSettings([(Weighted(noise_weight=Linear(start=0, end=8)), live)]).apply(25, 100)
     assert live.noise_weight == 2
+
+
+# What the conformance kit says of settings that may follow a schedule.
+
+
+class Leveled(nn.Module):
+    """A network with a level; a broken one keeps it in what its copies share."""
+
+    shared: ClassVar[list[float]] = [0.0]
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault = fault
+        if fault != "deaf":
+            self.level = 0.25 if fault != "late" else 0.0
+
+    @property
+    def level(self) -> float:
+        return self.shared[0] if self.fault == "shared" else self.own
+
+    @level.setter
+    def level(self, value: float) -> None:
+        self.shared[0] = self.own = value
+
+
+class LeveledGenerator(GeneratorConfig):
+    """Has a level."""
+
+    type: Literal["leveled"] = "leveled"
+    level: Annotated[Scheduled, Bounds(ge=0.1, le=0.9)] = 0.25
+    fault: str = ""
+
+    def build(self, **_: Any) -> nn.Module:
+        return Leveled(self.fault)
+
+
+class LeveledDiscriminator(DiscriminatorConfig):
+    """Has a level."""
+
+    type: Literal["leveled"] = "leveled"
+    level: Annotated[Scheduled, Bounds(ge=0.1, le=0.9)] = 0.25
+    fault: str = ""
+
+    def build(self, **_: Any) -> nn.Module:
+        return Leveled(self.fault)
+
+
+class LeveledGame(FakeGameConfig):
+    """Has a level."""
+
+    type: Literal["leveled"] = "leveled"  # pyright: ignore[reportIncompatibleVariableOverride]
+    level: Scheduled = 0.25
+    fault: str = ""
+
+    def build(self, data: Any) -> Game:
+        game: Any = super().build(data)
+        if self.fault != "deaf":
+            game.level = 0.0 if self.fault == "late" else 0.25
+        return game
+
+
+@pytest.mark.parametrize("config", [LeveledGenerator, LeveledDiscriminator, LeveledGame])
+def test_the_kit_looks_at_scheduled_settings_of_networks_and_games(config: Any) -> None:
+    check = CHECKS[config.kind]["scheduled settings are live"]
+    check(config())
+    with pytest.raises(AttributeError, match="level"):
+        check(config(fault="deaf"))
+    with pytest.raises(AssertionError, match=r"'level' of .* is 0.0, not 0.25"):
+        check(config(fault="late"))
+
+
+@pytest.mark.parametrize("config", [LeveledGenerator, LeveledDiscriminator])
+def test_the_kit_finds_a_setting_that_an_average_shares_with_the_network(config: Any) -> None:
+    with pytest.raises(AssertionError, match=r"'level' of Leveled is 0.5, not 0.25"):
+        CHECKS[config.kind]["scheduled settings are live"](config(fault="shared"))
+
+
+def test_a_weight_that_is_no_weight_of_a_term_follows_its_schedule() -> None:
+    class Heavy(AugmentationConfig):
+        type: Literal["heavy"] = "heavy"
+        weight: Scheduled = 1.0
+
+    live: Any = nn.Module()
+    live.weight = 0.0
+    ScheduledSettings([(Heavy(weight=Linear(start=0, end=8)), live)]).apply(25, 100)
+    assert live.weight == 2

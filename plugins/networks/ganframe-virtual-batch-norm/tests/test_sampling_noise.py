@@ -93,7 +93,7 @@ def test_the_gradient_agrees_with_finite_differences():
 
 @pytest.mark.parametrize("settings", [(), ("train.ema={half_life_images: 16}",)])
 def test_the_strength_follows_a_schedule_and_is_saved(settings: tuple[str, ...], tmp_path: Path):
-    """The dropout of the 4 steps is 0.8, 0.6, 0.4, 0.2; a trained generator samples with the last."""
+    """The dropout falls from 0.8 over 64 images; a generator that was trained for 32 samples with the half."""
     file = tmp_path / "config.yaml"
     file.write_text("""
 game:
@@ -101,7 +101,7 @@ game:
   generator:
     type: sampling-noise
     of: {type: mlp, latent: 4, hidden: [8], output: linear}
-    dropout: {type: linear, start: 0.8, end: 0}
+    dropout: {type: linear, start: 0.8, end: 0, duration_images: 64}
     sigma: 0.1
   discriminator: {type: mlp, hidden: [8]}
 losses: [non-saturating]
@@ -110,7 +110,7 @@ train: {images: 32, batch_size: 8, device: cpu}
 """)
     trained = load(train(load_config(str(file), *settings), out=tmp_path / "run").path, device="cpu")
     generator = trained.game.players["generator"]
-    assert generator.dropout == pytest.approx(0.2)
+    assert generator.dropout == pytest.approx(0.4)
     assert generator.sigma == pytest.approx(0.1)
 
 

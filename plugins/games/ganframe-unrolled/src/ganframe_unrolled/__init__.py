@@ -52,7 +52,7 @@ class UnrolledGame(GameConfig):
             game = self.of.build(data)
         if not game.contests:
             raise BadInput(f"{self.of.type_name()!r} has no contest, so no discriminator to unroll", path=("of",))
-        return unroll(game, self.steps, initial_value(self.lr))
+        return unroll(game, self.of, self.steps, initial_value(self.lr))
 
 
 @hookimpl

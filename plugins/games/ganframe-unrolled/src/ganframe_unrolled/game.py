@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ganframe.config import GameConfig
 from ganframe.game import Game, ObjectiveValue, PlayerSpec, Round, mean_over_ranks
 
 Weights = dict[str, dict[str, Tensor]]
@@ -26,6 +27,7 @@ class Unrolled(Game):
     Attributes:
         steps: Number of unrolled steps, k.
         lr: Their learning rate, eta.
+        nested: The game as the live object of the config of the game that looks ahead here.
 
     References:
         Metz et al. 2017, arXiv:1611.02163, eq. 7 to 9.
@@ -34,6 +36,7 @@ class Unrolled(Game):
     needs_double_backward = True
     steps: int
     lr: float
+    nested: Sequence[tuple[GameConfig, Game]]
 
     @override
     def player_specs(self) -> Mapping[str, PlayerSpec]:
@@ -94,11 +97,12 @@ def _copy_weights(discriminator: nn.Module, trainable: Sequence[Tensor]) -> dict
     return parameters | {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
 
 
-def unroll(game: Game, steps: int, lr: float) -> Game:
+def unroll(game: Game, config: GameConfig, steps: int, lr: float) -> Game:
     """Return the same game with generators that look ahead.
 
     Args:
         game: A game without players yet.
+        config: Its config.
         steps: Number of unrolled steps of each discriminator turn.
         lr: The learning rate of those steps.
     """
@@ -106,5 +110,8 @@ def unroll(game: Game, steps: int, lr: float) -> Game:
     # makers, `score`, `contests_of` and hooks.
     cls = type(f"Unrolled{type(game).__name__}", (Unrolled, type(game)), {})
     unrolled: Unrolled = cls.__new__(cls)
-    vars(unrolled).update(vars(game), steps=steps, lr=lr)
+    # It is the game of `config` too, so that it follows the schedules there.
+    inner = [(each, unrolled if live is game else live) for each, live in getattr(game, "nested", ())]
+    nested = ((config, unrolled), *inner)
+    vars(unrolled).update(vars(game), steps=steps, lr=lr, nested=nested)
     return unrolled
