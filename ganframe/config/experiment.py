@@ -17,6 +17,7 @@ from ganframe.config.component_kinds import (
     OptimizerConfig,
     TurnConditionConfig,
 )
+from ganframe.config.growth import Growth
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
 from ganframe.config.settings import Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
@@ -155,6 +156,8 @@ class Experiment(Settings):
     freeze: tuple[FreezeOrName, ...] = ()
     """Players, or parts of them such as `discriminator.blocks.0`, that do not train. They stay in eval mode, so that
     running statistics do not move."""
+    growth: Growth | None = None
+    """Stages in which images and networks become larger; one size for the whole run when left out."""
     train: Train
     """How long and how fast to train."""
     evaluate: Evaluate | None = None

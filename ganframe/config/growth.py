@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -38,7 +39,7 @@ class Growth(Settings):
         factors = [stage.downscale for stage in self.stages]
         if factors != sorted(set(factors), reverse=True) or factors[-1] != 1:
             raise ValueError(f"the `downscale` of stages must fall to 1, but is {factors}")
-        for larger, smaller in zip(factors, factors[1:], strict=False):
+        for larger, smaller in itertools.pairwise(factors):
             if larger % smaller:
                 raise ValueError(f"a `downscale` of {larger} is no multiple of the next one, {smaller}")
         return self

@@ -84,8 +84,8 @@ class Measure(Callback):
         self._every_images = every_images
 
     def is_due(self, run: Run, previous_images: int) -> bool:
-        """Return whether a measurement is due."""
-        return is_due(self._every_images, previous_images, run.images)
+        """Return whether a measurement is due; none is before growing players have reached the size of the data."""
+        return run.assembly.growing.is_full_size and is_due(self._every_images, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
         """Measure the metrics and call the hook `on_evaluation` with the results.

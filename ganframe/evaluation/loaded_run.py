@@ -195,8 +195,10 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
         raise BadInput("this run has no checkpoint yet", place=str(folder.path))
     step, sections = checkpoint
     with checkpoint_errors(folder.checkpoints):
+        images = int(sections["progress"]["images"])
+        assembly.growing.apply(images)
         _restore_players(experiment, assembly, sections)
-        _apply_progress(assembly, int(sections["progress"]["images"]))
+        _apply_progress(assembly, images)
     for player in assembly.game.players.values():
         player.eval().requires_grad_(False)
     return LoadedRun(folder, experiment, assembly.game, assembly.device, step)
@@ -215,5 +217,7 @@ def _restore_players(experiment: Experiment, assembly: Assembly, sections: Mappi
 def _apply_progress(assembly: Assembly, images: int) -> None:
     """Set the progress of the game and all scheduled settings to those after this number of images."""
     own, total = list(assembly.own_components()), assembly.experiment.train.total_images
-    ScheduledSettings(own, nested_components(own)).apply(images, total)
+    schedules = ScheduledSettings(own, nested_components(own))
+    assembly.growing.schedule_fade(schedules, assembly.game.players)
+    schedules.apply(images, total)
     assembly.game.progress = TrainingProgress(turn_count=0, images=images, total=total)

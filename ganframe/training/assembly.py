@@ -15,7 +15,7 @@ from ganframe.config.hook_markers import has_hooks
 from ganframe.config.tensor_specs import DataSpec
 from ganframe.distributed.process_group import local_device
 from ganframe.distributed.shard import this_shard
-from ganframe.errors import BadInput, within
+from ganframe.errors import BadInput, ConfigPath, within
 from ganframe.game.game import Game
 from ganframe.game.loss_term import LossTerm
 from ganframe.game.objective import Objective
@@ -33,6 +33,7 @@ from ganframe.training.components import (
 )
 from ganframe.training.frozen_parts import FrozenParts
 from ganframe.training.frozen_players import check_not_trained, frozen_digests
+from ganframe.training.growing_players import GrowingPlayers
 from ganframe.training.optimizers import TurnOptimizer, check_optimizer_names, plan_optimizers
 from ganframe.training.warm_start import fill_players
 
@@ -49,6 +50,7 @@ class Assembly:
         turn_conditions: The condition of each turn that has one, with its config, by the turn's name.
         balancers: The rule that weighs the terms of a turn by their gradients, by the turn's name.
         device: The device of the players.
+        growing: The players that grow with the stages of the run.
         frozen_parts: The parts of players that do not train, for some time or the whole run.
         frozen_digests: The SHA-256 of the weights of each player that never trains, by its name.
     """
@@ -60,6 +62,7 @@ class Assembly:
     turn_conditions: Mapping[str, tuple[TurnConditionConfig, TurnCondition]]
     balancers: Mapping[str, nn.Module]
     device: torch.device
+    growing: GrowingPlayers
     frozen_parts: FrozenParts
     frozen_digests: Mapping[str, str]
 
@@ -76,7 +79,12 @@ class Assembly:
     @property
     def images_per_step(self) -> int:
         """The number of real examples that a step draws, on all ranks together."""
-        return self.batches_per_step * self.experiment.train.batch_size
+        return self.batches_per_step * self.batch_size
+
+    @property
+    def batch_size(self) -> int:
+        """The number of examples in one forward pass, on all ranks together: that of the stage, if it has its own."""
+        return self.growing.batch_size or self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
         """Yield the config and the live object of each component, then those that live objects hand over as nested."""
@@ -163,12 +171,18 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
         clashes = {("train", "compile"): experiment.train.compile, ("game", "share_round"): experiment.game.share_round}
         for path in [path for path, clash in clashes.items() if clash]:
             raise BadInput("does not go together with train.fsdp", path=path, remedy="Leave one of the two out.")
+    _check_growth(experiment)
     objective = Objective(experiment, game)
     for term in objective.terms:
         if isinstance(term.live, nn.Module):
             term.live.to(device)
-    game.set_players(build_players(game, Randomness(experiment.seed)))
+    randomness = Randomness(experiment.seed)
+    game.set_players(build_players(game, randomness))
     check_not_trained(game)
+    growing = GrowingPlayers(
+        game, experiment.growth, randomness, lambda player: _place(player, device, experiment.train.channels_last)
+    )
+    growing.apply(0)
     fill_players(experiment, game, game.frozen_players)
     assembly = Assembly(
         experiment,
@@ -178,6 +192,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
         build_turn_conditions(experiment, game),
         build_balancers(experiment, device),
         device,
+        growing,
         FrozenParts(game, experiment.freeze),
         frozen_digests(game),
     )
@@ -198,6 +213,28 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     check_nested_schedules(experiment, assembly.components())
     check_nested_state(experiment, assembly.components())
     return assembly
+
+
+def _check_growth(experiment: Experiment) -> None:
+    """Refuse settings that fix the parameters of players which grow.
+
+    Raises:
+        BadInput: With the path of the setting.
+    """
+    if experiment.growth is None:
+        return
+    clashes: dict[ConfigPath, object] = {
+        ("train", "fsdp"): experiment.train.fsdp,
+        ("train", "compile"): experiment.train.compile,
+        ("freeze",): experiment.freeze,
+        ("init_from",): experiment.init_from,
+    }
+    last, total = experiment.growth.stages[-1].from_images, experiment.train.total_images
+    if last >= total:
+        path = ("growth", "stages", len(experiment.growth.stages) - 1, "from_images")
+        raise BadInput(f"the last stage begins at {last:,} images, and the run ends at {total:,}", path=path)
+    for path in [path for path, clash in clashes.items() if clash]:
+        raise BadInput("does not go together with growth", path=path, remedy="Leave one of the two out.")
 
 
 def _check_turn_names(experiment: Experiment, game: Game) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -56,6 +56,23 @@ class AveragedPlayers:
                 # A mean of integers would be rounded.
                 if not averaged.is_floating_point() or key in self._not_averaged[name]:
                     averaged.copy_(latest)
+
+    def grow(self, downscale: int) -> None:
+        """Let the averages of players that have grown grow too; what is new in them begins with the latest weights.
+
+        Args:
+            downscale: The argument of the players' `grow`.
+        """
+        for name, average in self._averages.items():
+            if hasattr(average.module, "grow"):
+                known = average.module.state_dict().keys()
+                average.module.grow(downscale)  # pyright: ignore[reportCallIssue]
+                latest = self._sources[name].state_dict()
+                for key, value in average.module.state_dict().items():
+                    if key not in known:
+                        value.copy_(latest[key])
+                average.requires_grad_(False)
+                self._not_averaged[name] = _not_averaged(self._sources[name])
 
     def _average(self, averages: Any, latest: Any, updates: Any) -> None:
         get_ema_multi_avg_fn(self.decay)(averages, latest, updates)
@@ -125,15 +142,15 @@ class DecaySchedule:
 
     Args:
         ema: The config of the averages.
-        step_images: Real examples of a step.
+        step_images: Returns the number of real examples of a step.
     """
 
-    def __init__(self, ema: Ema, step_images: int) -> None:
+    def __init__(self, ema: Ema, step_images: Callable[[], int]) -> None:
         self._ema, self._step_images = ema, step_images
 
     def at(self, images: int, total: int) -> float:
         """Return the decay of the step before which `images` of `total` real examples were seen."""
-        return self._ema.decay(images, self._step_images, total)
+        return self._ema.decay(images, self._step_images(), total)
 
 
 def describe_frozen_average(train: Train) -> str | None:

@@ -75,7 +75,7 @@ def explain(experiment: Experiment) -> Explanation:
     }
     train = experiment.train
     steps = -(-train.total_images // assembly.images_per_step)
-    step_operations = operations / EXAMPLES * train.batch_size * train.gradient_accumulation_steps
+    step_operations = operations / EXAMPLES * assembly.batch_size * train.gradient_accumulation_steps
     cost = (
         f"{steps:,} steps of {assembly.images_per_step} images; {_with_unit(step_operations)} operations a step, "
         f"{_with_unit(step_operations * steps)} in all (multiplications and additions of matrix products)"
@@ -94,6 +94,7 @@ def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]
     with within("data"):
         dataset = experiment.data.build()
     batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
+    batch = assembly.growing.resize(batch, 0)
     shapes: dict[str, Any] = {name: _shape(value) for name, value in batch.items()}
     terms_by_turn: dict[str, list[str]] = {}
     operations = 0.0

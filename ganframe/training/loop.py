@@ -11,8 +11,8 @@ from ganframe.data.unreadable_files import Quarantine
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import NotFinite
 from ganframe.randomness import Randomness
-from ganframe.training.frozen_parts import freeze_or_thaw
 from ganframe.training.loop_callbacks import Callback, is_due
+from ganframe.training.parameter_changes import change_parameters
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import check_finite, roll_back, save_checkpoint
 from ganframe.training.step import Trainer
@@ -45,9 +45,11 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
                 previous_images = run.images
                 try:
                     trainer.step()
-                    if freeze_or_thaw(run, run.images):
+                    changed = change_parameters(run, run.images)
+                    if changed:
                         trainer = _new_trainer(trainer, dataset)
-                    complete_step(run, previous_images, callbacks, stop_request)
+                    # A run cannot go back to players of another size, so it saves them as soon as they have grown.
+                    complete_step(run, previous_images, callbacks, stop_request, save=changed)
                 except NotFinite as problem:
                     roll_back(run, problem)
                     trainer = _new_trainer(trainer, dataset)
@@ -66,7 +68,9 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
     _end(run, callbacks)
 
 
-def complete_step(run: Run, previous_images: int, callbacks: Sequence[Callback], stop_request: StopRequest) -> None:
+def complete_step(
+    run: Run, previous_images: int, callbacks: Sequence[Callback], stop_request: StopRequest, *, save: bool = False
+) -> None:
     """Call the callbacks that are due after a step, save a checkpoint if one is due, and stop on request.
 
     Args:
@@ -75,11 +79,12 @@ def complete_step(run: Run, previous_images: int, callbacks: Sequence[Callback],
         callbacks: The callbacks, in the order in which they are called.
         stop_request: Tells whether the run was asked to stop. If it was, a checkpoint is saved before the run stops. If
             an evaluation was interrupted, the callbacks that are due are called again when the run is resumed.
+        save: Save a checkpoint even if none is due.
     """
     train = run.experiment.train
     done = run.images >= train.total_images
     every = run.experiment.checkpoint.every_images or max(train.total_images // 10, 1)
-    saves = done or not run.evaluation_done or is_due(every, previous_images, run.images)
+    saves = save or done or not run.evaluation_done or is_due(every, previous_images, run.images)
     due = [callback for callback in callbacks if done or callback.is_due(run, previous_images)]
     if due:
         check_finite(run)
@@ -112,5 +117,5 @@ def _batch_loader(run: Run, dataset: Dataset) -> BatchLoader:
     train, shard = run.experiment.train, this_shard()
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
     quarantine = Quarantine(run.folder.quarantine(shard.rank))
-    size = train.batch_size // shard.world_size
+    size = run.assembly.batch_size // shard.world_size
     return BatchLoader(dataset, size, randomness, run.device, train.workers, shard, quarantine)

@@ -86,8 +86,10 @@ class Run:
         if self.averages is not None:
             own += player_components(self.game, self.averages.players)
         schedules = ScheduledSettings(own, nested_components(own))
+        for players in (self.game.players, self.averages.players if self.averages else {}):
+            self.assembly.growing.schedule_fade(schedules, players)
         if self.averages is not None and self.experiment.train.ema is not None:
-            decay = DecaySchedule(self.experiment.train.ema, self.assembly.images_per_step)
+            decay = DecaySchedule(self.experiment.train.ema, lambda: self.assembly.images_per_step)
             schedules.add(self.averages, "decay", decay)
         return schedules
 

@@ -14,9 +14,9 @@ from ganframe.distributed.shard import is_main_process
 from ganframe.errors import BadInput, NotFinite
 from ganframe.runs.checkpoint_files import load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
-from ganframe.training.frozen_parts import freeze_or_thaw
 from ganframe.training.frozen_players import check_digests
 from ganframe.training.optimizers import TurnOptimizer
+from ganframe.training.parameter_changes import change_parameters
 from ganframe.training.run_state import Run
 
 MAX_NAMED_TENSORS = 3
@@ -78,7 +78,7 @@ def restore(run: Run) -> None:
     step, sections = checkpoint
     progress = sections["progress"]
     check_digests(sections.get("frozen_players", {}), run.assembly.frozen_digests)
-    freeze_or_thaw(run, int(progress["images"]))
+    change_parameters(run, int(progress["images"]))
     for name, part in _stateful_parts(run).items():
         if name in sections:
             _load_state(name, part, sections[name])

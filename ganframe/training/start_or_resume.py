@@ -11,7 +11,7 @@ from ganframe.distributed.collectives import broadcast_text
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.process_group import fail_together, process_group
 from ganframe.distributed.shard import is_main_process, this_shard
-from ganframe.errors import BadInput, within
+from ganframe.errors import BadInput, ConfigPath, within
 from ganframe.randomness import preserve_global_randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints
 from ganframe.runs.folder import RunFolder, default_folder
@@ -92,14 +92,15 @@ def _build_loggers(experiment: Experiment) -> list[object]:
 
 def _check_batch_size(experiment: Experiment) -> None:
     """Refuse a batch that the ranks cannot share equally."""
-    size, world_size = experiment.train.batch_size, this_shard().world_size
-    if size % world_size:
-        sizes = [count * world_size for count in (size // world_size, size // world_size + 1) if count]
-        raise BadInput(
-            f"a batch of {size} cannot be shared equally by {world_size} processes",
-            path=("train", "batch_size"),
-            remedy=f"Say {' or '.join(map(str, sizes))}.",
-        )
+    world_size = this_shard().world_size
+    sizes: dict[ConfigPath, int | None] = {("train", "batch_size"): experiment.train.batch_size}
+    for index, stage in enumerate(experiment.growth.stages if experiment.growth else ()):
+        sizes["growth", "stages", index, "batch_size"] = stage.batch_size
+    for path, size in sizes.items():
+        if size is not None and size % world_size:
+            fitting = [count * world_size for count in (size // world_size, size // world_size + 1) if count]
+            message = f"a batch of {size} cannot be shared equally by {world_size} processes"
+            raise BadInput(message, path=path, remedy=f"Say {' or '.join(map(str, fitting))}.")
 
 
 def _create(assembly: Assembly, path: Path) -> RunFolder:

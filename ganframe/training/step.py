@@ -63,12 +63,12 @@ class Trainer:
         self.shared_requires_grad = frozenset(
             name for term in self.objective.terms for name in term.needs.requires_grad_tensors
         )
-        self.batch_size = experiment.train.batch_size // shard.world_size
+        self.batch_size = assembly.batch_size // shard.world_size
         self.randomness = Randomness(experiment.seed, shard=shard)
         self.autocast = autocast(experiment.train.precision, run.device)
         # The batch number follows from the images seen, because a resumed run may have another batch size. It is
         # rounded up, so that no example is drawn twice.
-        self._batches = loader.starting_at(math.ceil(run.images / experiment.train.batch_size))
+        self._batches = loader.starting_at(math.ceil(run.images / assembly.batch_size))
 
     def done(self) -> bool:
         """Return whether the run has seen `train.total_images` images."""
@@ -179,6 +179,8 @@ class Trainer:
         return contextlib.nullcontext()
 
     def _prepare(self, batch: Batch) -> Batch:
+        """Return a batch with images of the size and in the memory format of the run."""
+        batch = self.run.assembly.growing.resize(batch, self.run.images)
         if not self.run.experiment.train.channels_last:
             return batch
         return {

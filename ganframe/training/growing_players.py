@@ -17,8 +17,6 @@ from ganframe.config.growth import Growth
 from ganframe.errors import BadInput, RunFailed
 from ganframe.game.game import Game
 from ganframe.randomness import Randomness
-from ganframe.training.rebuild_optimizers import rebuild_optimizers
-from ganframe.training.run_state import Run
 from ganframe.training.scheduled_settings import ScheduledSettings
 
 IMAGE_AXES = 3
@@ -73,10 +71,11 @@ class GrowingPlayers:
         changed = stage > self.stage
         while self.stage < stage:
             self.stage += 1
-            for name, player in growing_players(self._game.players).items():
-                self._randomness.at("player", name, "stage", self.stage).seed_torch("initialisation")
-                player.grow(self.downscale)
-                self._place(player)
+            with torch.random.fork_rng(devices=[]):
+                for name, player in growing_players(self._game.players).items():
+                    self._randomness.at("player", name, "stage", self.stage).seed_torch("initialisation")
+                    player.grow(self.downscale)
+                    self._place(player)
         if changed:
             self._game.set_players(self._game.players)
         return changed
@@ -106,7 +105,7 @@ class GrowingPlayers:
             for player in growing_players(players).values():
                 schedules.add(player, "fade", _Fade(self.fade_at))
 
-    def resize(self, batch: Mapping[str, Tensor], images: int) -> Mapping[str, Tensor]:
+    def resize(self, batch: dict[str, Tensor], images: int) -> dict[str, Tensor]:
         """Return a batch with images of the size of this stage, which fade in like the layers.
 
         Args:
@@ -133,27 +132,6 @@ class _Fade:
 def growing_players(players: Mapping[str, nn.Module]) -> dict[str, Any]:
     """Return the players that can grow, by name."""
     return {name: player for name, player in players.items() if hasattr(player, "grow")}
-
-
-def grow(run: Run, images: int) -> bool:
-    """Begin the stages of a run that begin once so many real examples were seen.
-
-    Returns:
-        Whether a stage has begun. If so, averages have grown and optimizers were rebuilt, and the run needs a new
-        `Trainer`.
-    """
-    growing = run.assembly.growing
-    with torch.random.fork_rng(devices=[]):
-        before = growing.stage
-        changed = growing.apply(images)
-    if not changed:
-        return False
-    assert run.experiment.growth is not None
-    if run.averages is not None:
-        for stage in run.experiment.growth.stages[before + 1 : growing.stage + 1]:
-            run.averages.grow(stage.downscale)
-    rebuild_optimizers(run, keep_state=not run.experiment.growth.reset_optimizers)
-    return True
 
 
 def _faded(small: Tensor, ratio: int, fade: float) -> Tensor:
