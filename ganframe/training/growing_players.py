@@ -95,15 +95,11 @@ class GrowingPlayers:
         """Whether images have the size of the data."""
         return self.downscale == 1
 
-    def fade_at(self, images: int, total: int) -> float:
-        """Return how far the newest layers have faded in, in [0, 1], once so many real examples were seen."""
-        return 1.0 if self._growth is None else self._growth.fade_at(self._growth.stage_at(images), images)
-
     def schedule_fade(self, schedules: ScheduledSettings, players: Mapping[str, nn.Module]) -> None:
         """Let the attribute `fade` of players follow the stages."""
         if self._growth is not None:
             for player in growing_players(players).values():
-                schedules.add(player, "fade", _Fade(self.fade_at))
+                schedules.add(player, "fade", FadeSchedule(self._growth))
 
     def resize(self, batch: dict[str, Tensor], images: int) -> dict[str, Tensor]:
         """Return a batch with images of the size of this stage, which fade in like the layers.
@@ -114,7 +110,7 @@ class GrowingPlayers:
         """
         if self._growth is None:
             return batch
-        fade = self.fade_at(images, 0)
+        fade = self._growth.fade_at(self.stage, images)
         ratio = self._growth.stages[max(self.stage - 1, 0)].downscale // self.downscale
         return {
             name: _faded(avg_pool2d(value, self.downscale), ratio, fade) if name in self._images else value
@@ -122,11 +118,19 @@ class GrowingPlayers:
         }
 
 
-class _Fade:
-    """The schedule of the attribute `fade`."""
+class FadeSchedule:
+    """How far the newest layers have faded in, over a run.
 
-    def __init__(self, at: Callable[[int, int], float]) -> None:
-        self.at = at
+    Args:
+        growth: The stages.
+    """
+
+    def __init__(self, growth: Growth) -> None:
+        self._growth = growth
+
+    def at(self, images: int, total: int) -> float:
+        """Return the share of the newest layers in the output, in [0, 1], once `images` real examples were seen."""
+        return self._growth.fade_at(self._growth.stage_at(images), images)
 
 
 def growing_players(players: Mapping[str, nn.Module]) -> dict[str, Any]:
