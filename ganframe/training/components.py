@@ -84,7 +84,7 @@ def check_nested_schedules(experiment: Experiment, components: Iterable[Pair]) -
         if turn_optimizer is not None and turn_optimizer.is_scheduled():
             continue
         if (type(parent), id(config)) not in followed:
-            message = f"this setting of the nested {parent.kind} {parent.type_name()!r} cannot follow a schedule"
+            message = f"a setting of the {parent.kind} {parent.type_name()!r} cannot follow a schedule here"
             raise BadInput(message, path=nested.path, remedy="Give a number.")
 
 

@@ -284,7 +284,7 @@ RAMP = Linear(start=0, end=50)
 )
 def test_a_schedule_of_what_is_out_of_reach_is_refused(losses: Any, path: tuple[Any, ...]) -> None:
     found = problem(lambda: begin(losses=losses))
-    assert found.message == "this setting of the nested loss 'tempered' cannot follow a schedule"
+    assert found.message == "a setting of the loss 'tempered' cannot follow a schedule here"
     assert found.path == ("losses", *path, "temperature")
 
 

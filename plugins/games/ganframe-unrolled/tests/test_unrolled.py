@@ -1,7 +1,7 @@
 """Looking ahead, against steps taken by hand."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -10,11 +10,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganframe import load_config, train
-from ganframe.config import BadInput, DataSpec, Experiment, TensorSpec
+from ganframe.builtin.schedules import Linear
+from ganframe.config import BadInput, DataSpec, Experiment, Scheduled, TensorSpec, initial_value
 from ganframe.game import Game, Randomness, Round
 from ganframe.game.objective import TurnObjective
 from ganframe.game.training_progress import TrainingProgress
+from ganframe.runs.folder import RunFolder
+from ganframe.testing.fakes import FakeGameConfig
 from ganframe.training.assembly import assemble
+from ganframe.training.plugin_hooks import RunHooks
+from ganframe.training.run_state import Run
 
 PLAIN: dict[str, Any] = {
     "type": "adversarial",
@@ -31,6 +36,18 @@ OVER_EMOJI: dict[str, Any] = {
     "data": {"type": "fluent-emoji", "paired": False},
     "train": {"images": 4, "batch_size": 2},
 }
+
+
+class WaitingConfig(FakeGameConfig):
+    """A game with a scheduled number."""
+
+    type: Literal["waiting"] = "waiting"  # pyright: ignore[reportIncompatibleVariableOverride]
+    wait: Scheduled = 0.0
+
+    def build(self, data: DataSpec) -> Game:
+        game: Any = super().build(data)
+        game.wait = initial_value(self.wait)
+        return game
 
 
 def experiment(game: Any, **more: Any) -> Experiment:
@@ -201,6 +218,16 @@ def test_games_that_cannot_be_unrolled_are_refused(game: dict[str, Any], message
     with pytest.raises(BadInput) as problem:
         assemble(experiment({"type": "unrolled", "of": PLAIN} | game))
     assert message in str(problem.value)
+
+
+def test_a_schedule_of_the_inner_game_holds_in_the_one_that_looks_ahead() -> None:
+    """After 16 of 64 images; the rate is a setting of the game that looks ahead itself."""
+    inner = WaitingConfig(wait=Linear(start=0, end=64))
+    game = UnrolledGame.model_validate({"of": inner, "lr": {"type": "linear", "start": 0, "end": 1}})
+    assembly = assemble(experiment(game), torch.device("cpu"))
+    run = Run(assembly.experiment, RunFolder(Path("nowhere")), assembly, {}, None, RunHooks(), images=16)
+    waiting: Any = run.sampling_game()
+    assert (waiting.wait, waiting.lr) == (16, 0.25)
 
 
 def test_the_preset_loads() -> None:

@@ -111,7 +111,6 @@ def unroll(game: Game, config: GameConfig, steps: int, lr: float) -> Game:
     cls = type(f"Unrolled{type(game).__name__}", (Unrolled, type(game)), {})
     unrolled: Unrolled = cls.__new__(cls)
     # It is the game of `config` too, so that it follows the schedules there.
-    inner = [(each, unrolled if live is game else live) for each, live in getattr(game, "nested", ())]
-    nested = ((config, unrolled), *inner)
+    nested = ((config, unrolled), *getattr(game, "nested", ()))
     vars(unrolled).update(vars(game), steps=steps, lr=lr, nested=nested)
     return unrolled
