@@ -20,6 +20,7 @@ from ganframe.runs.checkpoint_files import load as load_checkpoint
 from ganframe.testing.runs import train_whole_and_resumed
 from ganframe.training.assembly import assemble
 from ganframe.training.frozen_parts import FrozenParts
+from ganframe.training.rebuild_optimizers import rebuild_optimizers
 from ganframe.training.run_state import Run
 
 FREEZE_D = "discriminator.blocks.0"
@@ -184,6 +185,25 @@ def assert_equal(mine: object, theirs: object) -> None:
     assert mine.keys() == theirs.keys()
     for key, value in mine.items():
         assert torch.equal(value, theirs[key]) if isinstance(value, Tensor) else value == theirs[key], key
+
+
+def test_the_state_of_all_optimizers_can_be_left_behind(tmp_path: Path) -> None:
+    class Rebuild:
+        @hookimpl
+        def on_step_end(self, run: Run) -> None:
+            optimizer: Any = run.optimizers["generator"]
+            self.before, held = optimizer, optimizer.param_groups[0]["params"]
+            optimizer.param_groups[0]["lr"] = 0.25
+            rebuild_optimizers(run)
+            assert run.optimizers["generator"] is optimizer  # the same parameters train
+            rebuild_optimizers(run, keep_state=False)
+            optimizer = run.optimizers["generator"]
+            assert [id(each) for each in optimizer.param_groups[0]["params"]] == [id(each) for each in held]
+            assert (dict(optimizer.state), optimizer.param_groups[0]["lr"]) == ({}, 0.25)
+
+    rebuild = Rebuild()
+    train(experiment(steps=1), out=tmp_path / "run", hooks=[rebuild])
+    assert len(rebuild.before.state) == len(TRUNK + HEAD)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
