@@ -201,6 +201,8 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     game.set_players(
         {name: _place(player, initial_device, experiment.train.channels_last) for name, player in game.players.items()}
     )
+    for plan in assembly.turn_optimizers():
+        plan.check_groups()
     assembly.frozen_parts.apply(0)
     _check_trainable(assembly)
     for turn in game.turns:
@@ -208,8 +210,6 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
             with within("balancers", turn.name):
                 terms = [term.name for term in objective.terms_of(turn)]
                 check_balancer(experiment.balancers[turn.name], game, terms)
-    for plan in assembly.turn_optimizers():
-        plan.groups()  # refuses groups that no network names
     check_nested_schedules(experiment, assembly.components())
     check_nested_state(experiment, assembly.components())
     return assembly
@@ -252,15 +252,16 @@ def _check_turn_names(experiment: Experiment, game: Game) -> None:
 
 
 def _check_trainable(assembly: Assembly) -> None:
-    """Refuse to freeze all that trains in a turn.
+    """Refuse a turn in which nothing trains, such as one of frozen players.
 
     Raises:
         BadInput: With the name of the turn.
     """
-    for turn in assembly.game.turns if assembly.experiment.freeze else ():
+    path = ("freeze",) if assembly.experiment.freeze else ("game",)
+    for turn in assembly.game.turns:
         if not any(assembly.parameters(turn).values()):
             message = f"nothing is left to train in the turn {turn.name!r}, which trains {', '.join(turn.players)}"
-            raise BadInput(message, path=("freeze",), remedy="Let some part of it train.")
+            raise BadInput(message, path=path, remedy="Let some part of it train.")
 
 
 def build_turn_conditions(experiment: Experiment, game: Game) -> dict[str, tuple[TurnConditionConfig, TurnCondition]]:

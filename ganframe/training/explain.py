@@ -162,13 +162,13 @@ def _shape_text(shape: Any) -> str:
 
 
 def _players(assembly: Assembly) -> Table:
-    rows: Table = [("player", "type", "takes or makes", "parameters", "weights")]
+    rows: Table = [("player", "type", "takes or makes", "weights", "parameters")]
     for name, spec in assembly.game.player_specs().items():
         count = sum(parameter.numel() for parameter in assembly.game.players[name].parameters())
         sample = " and ".join(map(str, spec.sample)) if isinstance(spec.sample, tuple) else str(spec.sample)
         condition = "" if spec.condition is None else f", given {spec.condition}"
         weights = _weights(assembly.experiment, name, spec.frozen)
-        rows.append((name, spec.config.type_name(), sample + condition, f"{count:,}", weights))
+        rows.append((name, spec.config.type_name(), sample + condition, weights, f"{count:,}"))
     return rows
 
 

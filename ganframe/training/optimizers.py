@@ -46,18 +46,17 @@ class TurnOptimizer:
         """Return the parameters in the order in which checkpoints number them, which does not depend on groups."""
         return [parameter for own in self.parameters.values() for parameter in own]
 
-    def groups(self) -> list[tuple[OptimizerConfig, list[nn.Parameter]]]:
-        """Return the config and the parameters of each group that has settings of its own, in the order of `groups`.
+    def check_groups(self) -> None:
+        """Refuse groups that no network names; to be called before parts of players are frozen for some time.
 
         Raises:
             BadInput: When no player of the optimizer names such a group, or two groups share a parameter.
         """
         if not self.config.groups:
-            return []
-        found: list[tuple[OptimizerConfig, list[nn.Parameter]]] = []
+            return
         taken: dict[nn.Parameter, str] = {}
         with within("optimizers", self.key, "groups"):
-            named = self._named_groups()
+            named = {name: own for name, own in self._named_groups().items() if own}
             for name in self.config.groups:
                 if name not in named:
                     known = f"there are: {', '.join(sorted(named))}" if named else "they name none"
@@ -68,8 +67,16 @@ class TurnOptimizer:
                         message = f"shares a parameter with the group {taken[parameter]!r}"
                         raise BadInput(message, path=(name,), remedy="Leave one of the two out.")
                     taken[parameter] = name
-                found.append((self.config.of_group(name), named[name]))
-        return found
+
+    def groups(self) -> list[tuple[OptimizerConfig, list[nn.Parameter]]]:
+        """Return the config and the parameters of each group that has settings of its own, in the order of `groups`.
+
+        A group is empty while all of its parameters are frozen.
+        """
+        if not self.config.groups:
+            return []
+        named = self._named_groups()
+        return [(self.config.of_group(name), named[name]) for name in self.config.groups]
 
     def _named_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters that train of each group that a player names."""
@@ -82,8 +89,7 @@ class TurnOptimizer:
                 if not own.issuperset(group):
                     message = f"the group has a tensor that is no parameter of {type(network).__name__}"
                     raise BadInput(message, path=(name,))
-                if kept := [parameter for parameter in group if parameter in trained]:
-                    found.setdefault(name, []).extend(kept)
+                found.setdefault(name, []).extend(parameter for parameter in group if parameter in trained)
         return found
 
     def build(self) -> Optimizer:
@@ -99,8 +105,8 @@ class TurnOptimizer:
             if groups:
                 optimizer.param_groups[0]["params"] = [each for each in parameters if each not in grouped]
             for config, own in groups:
-                (settings,) = config.build(own).param_groups
-                optimizer.add_param_group(settings)
+                (settings,) = config.build(own or parameters).param_groups  # no optimizer is built of nothing
+                optimizer.add_param_group(settings | {"params": own})
         _refuse_growth(optimizer, self.name)
         return optimizer
 
@@ -129,6 +135,8 @@ def plan_optimizers(
 ) -> list[TurnOptimizer]:
     """Return the optimizers of all turns, in the order of the turns; those of single players follow their turn's.
 
+    There is none of players that are frozen as a whole.
+
     Args:
         game: The game, with its players.
         parameters: For each turn, its parameters by owner.
@@ -143,7 +151,7 @@ def plan_optimizers(
         if key not in parameters:
             message = "nothing is left for this optimizer to train: the player has another one in each of its turns"
         raise BadInput(message, path=("optimizers", key), remedy="Leave it out.")
-    return plans
+    return [plan for plan in plans if plan.all_parameters()]
 
 
 def _plan_turn(
@@ -159,7 +167,7 @@ def _plan_turn(
                 networks = (game.players[player],)
                 single.append(TurnOptimizer(name, configs[key], key, turn.name, {player: rest.pop(player)}, networks))
                 break
-    if any(rest.values()) or not single:
+    if rest or not single:
         config = configs.get(turn.name) or OptimizerConfig.default()
         networks = tuple(game.players[player] for player in turn.players if player in rest)
         yield TurnOptimizer(turn.name, config, turn.name, turn.name, rest, networks)

@@ -8,7 +8,7 @@ from ganframe.training.run_state import Run
 
 
 def rebuild_optimizers(run: Run, *, keep_state: bool = True) -> None:
-    """Build the optimizer anew for each turn in which other parameters train than before.
+    """Build anew each optimizer of which other parameters train than before.
 
     The parameters come in the order of the networks. Those that trained before keep their state, such as Adam's
     moments; new ones begin without. Settings such as the learning rate stay as they were. Afterwards the run needs a
@@ -18,11 +18,16 @@ def rebuild_optimizers(run: Run, *, keep_state: bool = True) -> None:
         run: The run, between two steps.
         keep_state: Whether parameters that trained before keep their state.
     """
-    for turn, optimizer in run.assembly.optimizers().items():
-        before: Any = run.optimizers[turn]
-        if _parameters(optimizer) != _parameters(before):
+    built = run.assembly.optimizers()
+    for name, optimizer in built.items():
+        before: Any = run.optimizers.get(name)
+        if before is None:
+            continue  # nothing of it trained before
+        if _parameters(optimizer) == _parameters(before):
+            built[name] = before
+        else:
             _carry_over(before, optimizer, keep_state)
-            run.optimizers[turn] = optimizer
+    run.optimizers = built
 
 
 def _parameters(optimizer: Any) -> list[list[int]]:

@@ -53,6 +53,9 @@ class Maker(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         return self.head(self.trunk(latent))
 
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"trunk": list(self.trunk.parameters()), "head": list(self.head.parameters())}
+
 
 class Judge(nn.Module):
     def __init__(self, norm: bool) -> None:
@@ -98,14 +101,17 @@ class Distillation(Game):
 
     def __init__(self, config: DistillationConfig, data: DataSpec) -> None:
         self.config = config
-        trained = ("generator", "teacher") if config.trains_teacher else ("generator",)
+        more = [name for name, joins in (("teacher", config.trains_teacher), ("helper", config.helper)) if joins]
+        trained = ("generator", *more)
         self.turns = (Turn("discriminator", ("discriminator",)), Turn("generator", trained))
         super().__init__(data)
 
     def player_specs(self) -> dict[str, PlayerSpec]:
         make, judge = MakerConfig(norm=self.config.norm), JudgeConfig(norm=self.config.norm)
+        helper = {"helper": PlayerSpec(make, ("helper",), POINT)} if self.config.helper else {}
         return {
             "generator": PlayerSpec(make, ("generator",), POINT),
+            **helper,
             "discriminator": PlayerSpec(judge, ("discriminator",), POINT),
             "teacher": PlayerSpec(make, ("teacher",), POINT, frozen=True),
         }
@@ -117,8 +123,9 @@ class Distillation(Game):
 
     @tensor
     def fake(self, game_round: Round) -> Tensor:
-        """Return G(z)."""
-        return self.players["generator"](game_round["latent"])
+        """Return G(z), and H(z) added to it where there is a helper."""
+        fake = self.players["generator"](game_round["latent"])
+        return fake + self.players["helper"](game_round["latent"]) if self.config.helper else fake
 
     @tensor
     def taught(self, game_round: Round) -> Tensor:
@@ -137,6 +144,8 @@ class DistillationConfig(GameConfig):
     type: Literal["distillation"] = "distillation"
     norm: bool = True
     """Whether networks normalise batches."""
+    helper: bool = False
+    """Whether a second generator trains beside the first."""
     trains_teacher: bool = False
     """Whether a turn names the teacher."""
 

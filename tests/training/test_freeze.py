@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from distillation import BATCH, Distillation, experiment
+from distillation import BATCH, Distillation, DistillationConfig, experiment
 from torch import Tensor
 
 from ganframe import BadInput, hookimpl, load, train
@@ -20,6 +20,7 @@ from ganframe.runs.checkpoint_files import load as load_checkpoint
 from ganframe.testing.runs import train_whole_and_resumed
 from ganframe.training.assembly import assemble
 from ganframe.training.frozen_parts import FrozenParts
+from ganframe.training.rebuild_optimizers import rebuild_optimizers
 from ganframe.training.run_state import Run
 
 FREEZE_D = "discriminator.blocks.0"
@@ -184,6 +185,66 @@ def assert_equal(mine: object, theirs: object) -> None:
     assert mine.keys() == theirs.keys()
     for key, value in mine.items():
         assert torch.equal(value, theirs[key]) if isinstance(value, Tensor) else value == theirs[key], key
+
+
+def test_the_state_of_what_trained_before_can_be_left_behind(tmp_path: Path) -> None:
+    class Rebuild:
+        @hookimpl
+        def on_step_end(self, run: Run) -> None:
+            before: Any = run.optimizers["generator"]
+            before.param_groups[0]["lr"] = 0.25
+            rebuild_optimizers(run, keep_state=False)
+            self.kept = run.optimizers["generator"] is before  # the same parameters train
+            run.game.players["generator"].trunk.requires_grad_(False)  # pyright: ignore[reportCallIssue]
+            run.game.set_players(run.game.players)
+            rebuild_optimizers(run, keep_state=False)
+            self.optimizer: Any = run.optimizers["generator"]
+
+    rebuild = Rebuild()
+    train(experiment(steps=1), out=tmp_path / "run", hooks=[rebuild])
+    (group,) = rebuild.optimizer.param_groups
+    assert (rebuild.kept, dict(rebuild.optimizer.state), len(group["params"]), group["lr"]) == (True, {}, 2, 0.25)
+
+
+def test_a_group_of_parameters_is_empty_while_it_is_frozen(tmp_path: Path) -> None:
+    rates = {"trunk": {"lr": 0.125}, "head": {"lr": 0.5}}
+    config = experiment(
+        steps=4,
+        freeze=[{"part": "generator.trunk", "until_images": 2 * BATCH}],
+        optimizers={"generator": Adam(groups=rates)},
+    )
+    assembly = assemble(config)
+    plain, trunk, head = assembly.optimizers()["generator"].param_groups
+    assert [len(group["params"]) for group in (plain, trunk, head)] == [0, 0, 2]
+    assert (trunk["lr"], head["lr"]) == (0.125, 0.5)
+    assembly.frozen_parts.apply(2 * BATCH)
+    groups = assembly.optimizers()["generator"].param_groups
+    assert [(len(group["params"]), group["lr"]) for group in groups[1:]] == [(4, 0.125), (2, 0.5)]
+    for stop in (1, 2, 3):
+        whole, resumed = train_whole_and_resumed(config, tmp_path / str(stop), stop_after=stop)
+        assert_equal(resumed, whole)
+
+
+@pytest.mark.parametrize("optimizers", [{}, {"helper": Adam(lr=0.01)}, {"generator.generator": Adam(lr=0.01)}])
+def test_an_optimizer_of_a_player_begins_when_the_player_thaws(optimizers: dict[str, Any], tmp_path: Path) -> None:
+    config = experiment(
+        steps=4,
+        game=DistillationConfig(helper=True),
+        freeze=[{"part": "helper", "until_images": 2 * BATCH}],
+        optimizers=optimizers,
+    )
+    for stop in (1, 2, 3):
+        whole, resumed = train_whole_and_resumed(config, tmp_path / str(stop), stop_after=stop)
+        assert_equal(resumed, whole)
+    first, *_, last = sections(tmp_path / "1" / "whole")
+    fresh = assemble(config).game.players["helper"].state_dict()
+    assert moved(fresh, first["player.helper"]) == set()
+    assert moved(fresh, last["player.helper"]) > {*TRUNK, *HEAD}
+    names = {"helper": "generator.helper", "generator.generator": "generator"}
+    name = next((names[key] for key in optimizers), None)
+    if name is not None:
+        assert name not in first["optimizers"]
+        assert all(state["step"] == 2 for state in last["optimizers"][name]["state"].values())
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])

@@ -343,8 +343,8 @@ def test_explain_says_where_weights_come_from_and_which_train(first: Path) -> No
         freeze=["discriminator.blocks.0", {"part": "generator.trunk", "until_images": 10_000}],
     )
     header, *rows = explain(config).tables["players"]
-    assert header[-1] == "weights"
-    assert {row[0]: row[-1] for row in rows} == {
+    assert header[-2] == "weights"
+    assert {row[0]: row[-2] for row in rows} == {
         "generator": f"train; start from {first}; generator.trunk frozen until 10,000 images",
         "discriminator": "train; discriminator.blocks.0 frozen",
         "teacher": f"frozen; start from {first} (generator)",
