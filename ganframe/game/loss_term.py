@@ -15,6 +15,7 @@ from ganframe.game.protocols import LabelPolicy, Loss
 from ganframe.game.round import Round
 from ganframe.game.term_checks import check_contests, check_discriminator, check_turns, read_contests
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import build_live
 
 
 class LossTerm:
@@ -33,8 +34,11 @@ class LossTerm:
     def __init__(self, name: str, path: ConfigPath, config: LossConfig) -> None:
         self.name, self.path, self.config = name, path, config
         with within(*path):
-            self.live: Loss = config.build()
-        self.policies: list[LabelPolicy] = [policy.build() for policy in config.label_policies]
+            self.live: Loss = build_live(config, methods={"discriminator": 2, "generator": 2})
+        self.policies: list[LabelPolicy] = []
+        for index, policy in enumerate(config.label_policies):
+            with within(*path, "label_policies", index):
+                self.policies.append(build_live(policy, methods={"forward": 3}))
 
     def check(self, game: Game) -> None:
         """Refuse a game that does not fit the loss.

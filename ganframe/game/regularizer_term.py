@@ -12,6 +12,7 @@ from ganframe.game.protocols import Regularizer
 from ganframe.game.round import Round
 from ganframe.game.term_checks import check_contests, check_discriminator, check_turns, read_contests
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import build_live
 
 
 class RegularizerTerm:
@@ -29,7 +30,7 @@ class RegularizerTerm:
     def __init__(self, name: str, path: ConfigPath, config: RegularizerConfig) -> None:
         self.name, self.path, self.config = name, path, config
         with within(*path):
-            self.live: Regularizer = config.build()
+            self.live: Regularizer = build_live(config, methods={"forward": 1})
 
     def check(self, game: Game) -> None:
         """Refuse a game that does not fit the regularizer.
