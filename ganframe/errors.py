@@ -6,8 +6,9 @@ such as a full disk or a loss that is not finite.
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 ConfigPath = tuple[str | int, ...]
@@ -49,7 +50,11 @@ def within(*prefix: str | int) -> Generator[None, None, None]:
     try:
         yield
     except BadInput as problem:
-        raise problem.within(*prefix) from None
+        raise problem.within(*prefix) from problem.__cause__
+
+
+class UnknownName(BadInput, KeyError):
+    """A key that a mapping of named things does not have; also a `KeyError`, as of any mapping."""
 
 
 class RunFailed(Exception):
@@ -93,6 +98,13 @@ class Terminated(RunFailed):
 def describe(problem: BaseException) -> str:
     """Return the type of an exception and the first line of its message."""
     return (f"{type(problem).__name__}: {problem}".splitlines() or [""])[0]
+
+
+def known_names(name: object, known: Collection[str]) -> str:
+    """Return the name that was probably meant, if there is one, and all names that there are, for a remedy."""
+    close = difflib.get_close_matches(str(name), known, 1)
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{meant}It has: {', '.join(known) or 'none'}."
 
 
 def dotted(path: ConfigPath) -> str:

@@ -1,11 +1,13 @@
 """The entry point of the command line. Importing it does not import torch; the commands that need torch import it.
 
-Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated. An exception in the code of a plugin is one
+sentence too, with its place there; with GANFRAME_TRACEBACK=1 in the environment, it is a traceback.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -15,6 +17,7 @@ from rich.markup import escape
 from ganframe.cli.app import app
 from ganframe.cli.signals import SignalReceived, raise_on_signals
 from ganframe.errors import BadInput, Interrupted, RunFailed
+from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
@@ -28,15 +31,25 @@ def main() -> None:
             installed().add_commands(app)
             app()
     except (BadInput, RunFailed) as problem:
+        if problem.__cause__ is not None and os.environ.get("GANFRAME_TRACEBACK") == "1":
+            raise
         _exit_with_error(str(problem), problem.exit_code)
     except SignalReceived as received:
         _exit_with_error(str(received.problem), received.problem.exit_code)
-    except OSError as problem:
-        if problem.filename is None and problem.errno not in DISK_ERRORS:
-            raise
-        _exit_with_error(": ".join(filter(None, (problem.filename, problem.strerror))), RunFailed.exit_code)
     except KeyboardInterrupt:
         _exit_with_error("interrupted", Interrupted.exit_code)
+    except Exception as problem:
+        message = _os_error(problem) if isinstance(problem, OSError) else ""
+        message = message or describe_failure(problem)
+        if not message or os.environ.get("GANFRAME_TRACEBACK") == "1":
+            raise
+        _exit_with_error(message, RunFailed.exit_code)
+
+
+def _os_error(problem: OSError) -> str:
+    if problem.filename is None and problem.errno not in DISK_ERRORS:
+        return ""
+    return ": ".join(filter(None, (problem.filename, problem.strerror)))
 
 
 def _exit_with_error(message: str, code: int) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ganframe.config.experiment import Experiment
 from ganframe.data.dataset import Dataset
+from ganframe.data.open_data import open_dataset
 from ganframe.distributed.shard import is_main_process
 from ganframe.errors import within, writing
 from ganframe.evaluation.metrics import Evaluation
@@ -30,7 +31,7 @@ def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[
     if experiment.evaluate is not None:
         with within("data"):
             held_out = experiment.data.held_out()
-            evaluation_data = dataset if held_out is None else held_out.build()
+            evaluation_data = dataset if held_out is None else open_dataset(held_out)
         evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, experiment.seed, evaluation_data)
         callbacks.append(Measure(evaluation, experiment.evaluate.every_images or experiment.train.total_images))
     return [*callbacks, WriteReport()]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganframe.config.experiment import Experiment
 from ganframe.data.dataset import Dataset
+from ganframe.data.open_data import open_dataset
 from ganframe.errors import BadInput, within
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.game.game import Game
@@ -51,7 +52,7 @@ class LoadedRun:
             BadInput: When the data is missing or cannot be read.
         """
         with within("data"):
-            return (self.experiment.data.held_out() or self.experiment.data).build()
+            return open_dataset(self.experiment.data.held_out() or self.experiment.data)
 
     @property
     def players(self) -> dict[str, nn.Module]:

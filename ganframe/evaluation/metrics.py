@@ -21,6 +21,7 @@ from ganframe.evaluation.sampling import sampling_mode
 from ganframe.game.game import Game
 from ganframe.game.protocols import Metric
 from ganframe.game.round import Round
+from ganframe.plugins.author_code import build_live
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import check_metrics
 
@@ -47,8 +48,11 @@ class Evaluation:
         self._dataset = dataset
         for index, metric in enumerate(metrics):
             with within("evaluate", "metrics", index):
-                metric.build(data)
+                self._build(metric)
         self._randomness = Randomness(seed).at("evaluation")
+
+    def _build(self, config: MetricConfig) -> Metric:
+        return build_live(config, self._data, methods={"update": 1, "compute": 0})
 
     def measure(
         self, game: Game, device: torch.device, before_round: Callable[[], None] = lambda: None
@@ -65,7 +69,7 @@ class Evaluation:
         results: dict[str, float] = {}
         counts: dict[str, int] = {}
         for config in self._metrics:
-            metric = config.build(self._data)
+            metric = self._build(config)
             self._update_metric(metric, config, game, device, before_round)
             name = config.type_name()
             counts[name] = counts.get(name, 0) + 1

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganframe.errors import BadInput
 from ganframe.game.samples import Sample, sample_parts
+from ganframe.plugins.author_code import source_of
 
 
 @dataclass
@@ -132,7 +133,7 @@ def split_heads(output: DiscriminatorOutput, count: int) -> Sequence[Discriminat
     return [DeferredOutput(lambda index=index: output.heads[index]) for index in range(count)] or [output]
 
 
-def check_output(output: object, player: str, network: nn.Module, heads: Sequence[str]) -> None:
+def check_output(output: object, player: str, network: nn.Module, heads: Sequence[str], size: int) -> None:
     """Refuse what a network returned in place of an output with its heads.
 
     Args:
@@ -140,15 +141,26 @@ def check_output(output: object, player: str, network: nn.Module, heads: Sequenc
         player: The name of the player.
         network: The network.
         heads: The names of its heads.
+        size: The number of samples that it was given.
 
     Raises:
         BadInput: Names the player and its class.
     """
     if isinstance(output, DiscriminatorOutput) and len(output.heads) == len(heads):
-        return
+        if all(_has_rows(each.logits, size) for each in output.heads or (output,)):
+            return
     owner = f"the discriminator {player!r} ({type(network).__module__}.{type(network).__qualname__})"
-    if isinstance(output, DiscriminatorOutput):
+    message, remedy = f"{owner} returned {type(output).__name__}", "Return `ganframe.game.DiscriminatorOutput(logits)`."
+    if isinstance(output, DiscriminatorOutput) and len(output.heads) != len(heads):
         message = f"{owner} returned {len(output.heads)} heads, and its `head_names` has {len(heads)}"
-        raise BadInput(message, path=("game",), remedy="Name each head in the attribute `head_names` of the network.")
-    remedy = "Return `ganframe.game.DiscriminatorOutput(logits)`."
-    raise BadInput(f"{owner} returned {type(output).__name__}", path=("game",), remedy=remedy)
+        remedy = "Name each head in the attribute `head_names` of the network."
+    elif isinstance(output, DiscriminatorOutput):
+        wrong = next(each.logits for each in output.heads or (output,) if not _has_rows(each.logits, size))
+        what = f"a tensor of shape {tuple(wrong.shape)}" if isinstance(wrong, Tensor) else f"{type(wrong).__name__}"
+        message = f"{owner} returned {what} as the logits of {size} samples"
+        remedy = "Logits are a tensor with one row for each sample: `(B,)`, or `(B, 1, h, w)` for patches."
+    raise BadInput(message, place=source_of(type(network).forward), remedy=remedy)
+
+
+def _has_rows(logits: object, size: int) -> bool:
+    return isinstance(logits, Tensor) and logits.ndim > 0 and logits.shape[0] == size

@@ -19,8 +19,11 @@ from ganframe.config.tensor_specs import DataSpec, TensorSpec, parts
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game.game_checks import check_names
+from ganframe.game.made_tensor_checks import check_made
 from ganframe.game.makers import by_name, find_makers
 from ganframe.game.player_spec import PlayerSpec
+from ganframe.game.players import Players
 from ganframe.game.protocols import Loss
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
@@ -71,6 +74,7 @@ class Game:
         Raises:
             BadInput: When the data set lacks a tensor in `inputs`.
         """
+        check_names(self, "inputs")
         missing = [name for name in self.inputs if name not in data]
         if missing:
             raise BadInput(
@@ -79,7 +83,7 @@ class Game:
                 remedy=f"The game reads: {', '.join(self.inputs)}. The data set gives: {', '.join(data)}.",
             )
         self.data = data
-        self.players = {}
+        self.players = Players(self)
         self.memory = {}
         self.progress = TrainingProgress(turn_count=0, images=0, total=1)
 
@@ -114,10 +118,23 @@ class Game:
             The tensors by name.
 
         Raises:
-            BadInput: When the maker does not make the tensors that its decorator names.
+            BadInput: When the maker does not make the tensors that its decorator names, or one of them has not one row
+                for each example.
         """
         maker = getattr(self, self.makers[name])
-        return by_name(maker, maker(game_round))
+        try:
+            made = maker(game_round)
+        except Exception as problem:
+            problem.add_note(f"in {self.maker_name(name)}, the maker of {name!r}")
+            raise
+        tensors = by_name(maker, made)
+        check_made(self, tensors, game_round)
+        return tensors
+
+    def maker_name(self, name: str) -> str:
+        """Return the class and the method that makes a tensor, for messages: `Duel.fake`."""
+        maker = getattr(self, self.makers[name])
+        return getattr(maker, "__qualname__", self.makers[name])
 
     def heads(self, discriminator: str) -> tuple[str, ...]:
         """Return the names of the heads of a discriminator, its `head_names`; empty for one with a single head."""
@@ -135,7 +152,7 @@ class Game:
             players: A network for each name in `player_specs()`. Parameters whose `requires_grad` is False at this
                 call are never trained.
         """
-        self.players = dict(players)
+        self.players = Players(self, players)
         self._trainable = {
             name: [parameter for parameter in player.parameters() if parameter.requires_grad]
             for name, player in players.items()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ganframe.errors import BadInput
 from ganframe.game.round import Round
+from ganframe.plugins.author_code import source_of
 
 Prior = Literal["normal", "uniform"]
 """Distribution of each number of a latent: `normal` is N(0, 1), `uniform` is U[-1, 1]."""
@@ -22,11 +23,13 @@ def draw_latents(game_round: Round, generator: str = "generator", prior: Prior =
         prior: Distribution of each number of a latent.
 
     Raises:
-        BadInput: When the network has no `latent_shape`.
+        BadInput: When the game has no such player, or its network has no `latent_shape`.
     """
     latent_shape: tuple[int, ...] | None = getattr(game_round.game.players[generator], "latent_shape", None)
     if latent_shape is None:
-        raise BadInput(f"the generator {generator!r} starts from a latent, but has no `latent_shape`")
+        message = f"the generator {generator!r} starts from a latent, but has no `latent_shape`"
+        remedy = "Set it in the network: the shape of one latent, such as `(128,)`."
+        raise BadInput(message, place=source_of(type(game_round.game.players[generator])), remedy=remedy)
     shape = (game_round.size, *latent_shape)
     if prior == "uniform":
         return game_round.randomness.uniform("latent", shape, game_round.device) * 2 - 1

@@ -24,6 +24,7 @@ from ganframe.game.term_checks import (
 )
 from ganframe.game.term_needs import find_needs
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import build_live
 
 
 class LossTerm:
@@ -44,8 +45,11 @@ class LossTerm:
         self.name, self.path, self.config = name, path, config
         self.needs = find_needs(config)
         with within(*path):
-            self.live: Loss = config.build()
-        self.policies: list[LabelPolicy] = [policy.build() for policy in config.label_policies]
+            self.live: Loss = build_live(config, methods={"discriminator": 2, "generator": 2})
+        self.policies: list[LabelPolicy] = []
+        for index, policy in enumerate(config.label_policies):
+            with within(*path, "label_policies", index):
+                self.policies.append(build_live(policy, methods={"forward": 3}))
 
     def check(self, game: Game) -> None:
         """Refuse a game that does not fit the loss.

@@ -21,6 +21,7 @@ from ganframe.game.regularizer_term import RegularizerTerm
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import source_of
 from ganframe.randomness import Randomness
 
 
@@ -41,6 +42,19 @@ class ObjectiveValue:
     weights: dict[str, float | Tensor]
     game_round: Round
     accuracies: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def backward(self, passes: int = 1) -> None:
+        """Add the gradient of `total / passes` to the parameters.
+
+        Raises:
+            BadInput: When no term depends on anything that trains in the turn.
+        """
+        if not self.total.requires_grad:
+            turn = "" if self.game_round.turn is None else f" of the turn {self.game_round.turn.name!r}"
+            message = f"no term{turn} gives a gradient to its players: {', '.join(self.terms) or 'there is none'}"
+            remedy = "A term has to compute with what the players made, and not with detached or converted values."
+            raise BadInput(message, path=("losses",), remedy=remedy)
+        (self.total if passes == 1 else self.total / passes).backward()
 
     def scalars(self) -> dict[str, Tensor]:
         """Return what is logged: the terms, the weights that were found in this step, and the accuracies."""
@@ -110,7 +124,12 @@ class Objective:
             try:
                 terms[term.name] = value = term.value(game_round, turn)
             except BadInput as problem:
-                raise problem.within(*term.path) from None
+                raise problem.within(*term.path) from problem.__cause__
+            except Exception as problem:
+                problem.add_note(f"in the term {term.name!r} of the turn {turn.name!r}")
+                raise
+            if not isinstance(value, Tensor) or value.ndim:
+                raise _no_scalar(value, term, turn)
             # A lazy term joins each k-th turn only; k times the weight keeps its mean over the turns the same.
             weight = value_at(term.config.weight, progress.images, progress.total) * term.config.every
             weights[term.name] = weight
@@ -169,6 +188,28 @@ class TurnObjective:
             game_round = self.objective.open_round(game_round, turn, self.progress)
         assert game_round.turn is not None
         return self.objective(game_round, game_round.turn, self.progress)
+
+
+def play(game: Game, game_round: Round, objective: TurnObjective) -> ObjectiveValue:
+    """Return what the method `play` of a game returns.
+
+    Raises:
+        BadInput: When that is no value of an objective.
+    """
+    value = game.play(game_round, objective)
+    if not isinstance(value, ObjectiveValue):
+        what, remedy = type(value).__name__, "Return `objective(game_round)`, or a value with another `total`."
+        message = f"{type(game).play.__qualname__} returned {what}"
+        raise BadInput(message, place=source_of(type(game).play), remedy=remedy)
+    return value
+
+
+def _no_scalar(value: object, term: Term, turn: Turn) -> BadInput:
+    what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{type(value).__name__}"
+    name = f"{term.name!r} ({type(term.live).__qualname__})"
+    message = f"the term {name} returned {what} in the turn {turn.name!r}"
+    remedy = "A term returns one number as a tensor, such as the mean over the batch."
+    return BadInput(message, path=term.path, place=source_of(term.live), remedy=remedy)
 
 
 def _build_terms(experiment: Experiment) -> Iterator[Term]:

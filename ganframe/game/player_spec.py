@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import Any
+
+from torch import nn
 
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput, ConfigPath, within
-
-if TYPE_CHECKING:
-    from torch import nn
+from ganframe.plugins.author_code import build_live
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,6 @@ class PlayerSpec:
 
     def _build(self) -> nn.Module:
         if isinstance(self.config, DiscriminatorConfig):
-            return self.config.build(sample=self.sample, condition=self.condition)
-        output = cast(TensorSpec, self.sample)
-        return self.config.build(output=output, source=self.source, condition=self.condition)
+            return build_live(self.config, returns=nn.Module, sample=self.sample, condition=self.condition)
+        specs: Any = {"output": self.sample, "source": self.source, "condition": self.condition}
+        return build_live(self.config, returns=nn.Module, **specs)

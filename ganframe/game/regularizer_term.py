@@ -21,6 +21,7 @@ from ganframe.game.term_checks import (
 )
 from ganframe.game.term_needs import find_needs
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import build_live
 
 
 class RegularizerTerm:
@@ -40,7 +41,7 @@ class RegularizerTerm:
         self.name, self.path, self.config = name, path, config
         self.needs = find_needs(config)
         with within(*path):
-            self.live: Regularizer = config.build()
+            self.live: Regularizer = build_live(config, methods={"forward": 1})
 
     def check(self, game: Game) -> None:
         """Refuse a game that does not fit the regularizer.

@@ -16,9 +16,11 @@ from torch.func import functional_call
 
 from ganframe.game.contest import Contest, Side
 from ganframe.game.discriminator_output import DeferredOutput, DiscriminatorOutput, check_output
-from ganframe.game.samples import Sample, map_parts
+from ganframe.game.made_tensor_checks import makers_in_a_circle, unknown_tensor
+from ganframe.game.samples import Sample, map_parts, sample_parts
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import source_of
 from ganframe.randomness import Randomness
 
 if TYPE_CHECKING:
@@ -37,13 +39,13 @@ class MadeTensors:
     Attributes:
         values: The tensors that were read or made so far, by name.
         requires_grad: Names of the tensors that must require a gradient.
-        makers_running: Number of makers (`@tensor` methods of the game) on the call stack.
+        being_made: Names of the tensors whose makers (`@tensor` methods of the game) are running, the outermost first.
         discriminator_calls: Number of times that a discriminator was run with augmentations.
     """
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     requires_grad: frozenset[str] = frozenset()
-    makers_running: int = 0
+    being_made: list[str] = field(default_factory=list[str])
     discriminator_calls: int = 0
 
 
@@ -158,25 +160,34 @@ class Round(Mapping[str, Any]):
             for new_name, value in self._make(name).items():
                 made.values[new_name] = map_parts(value, _requiring_grad) if new_name in made.requires_grad else value
         value = made.values[name]
-        detached = self._shared and not made.makers_running
+        detached = self._shared and not made.being_made
         if detached and self.turn is not None and self.game.is_discriminator_turn(self.turn):
             return map_parts(value, Tensor.detach)
         return value
 
     def _make(self, name: str) -> Mapping[str, Any]:
         """Return a tensor by its name, with the others that its maker makes."""
-        if name not in self.game.makers or name in self._batch:
+        if name in self._batch:
             return {name: self._batch[name]}
-        if not self._shared or self._made.makers_running:
-            return self.game.make(name, self)
-        # A later turn may train the generators and then needs the graph of these tensors. So while a maker runs, no
-        # tensor that it reads is detached, and the generators require gradients, also in a discriminator's turn.
-        self._made.makers_running += 1
+        if name not in self.game.makers:
+            raise unknown_tensor(self.game, name, self._made.being_made)
+        running = self._made.being_made
+        if name in running:
+            raise makers_in_a_circle(self.game, [*running[running.index(name) :], name])
+        running.append(name)
         try:
+            if not self._shared or len(running) > 1:
+                return self.game.make(name, self)
+            # A later turn may train the generators and then needs the graph of these tensors. So while a maker runs, no
+            # tensor that it reads is detached, and the generators require gradients, also in a discriminator's turn.
             with self.game.only_trainable(set(self.game.players) - self.game.discriminators):
                 return self.game.make(name, self)
         finally:
-            self._made.makers_running -= 1
+            running.pop()
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a tensor of this name, made or not."""
+        return name in self._batch or name in self.game.makers
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names of the tensors."""
@@ -251,10 +262,14 @@ class Round(Mapping[str, Any]):
         player = self.game.players[discriminator]
         inputs = (augmented,) if condition is None else (augmented, condition)
         weights = self.discriminator_weights.get(discriminator)
-        output: DiscriminatorOutput = (
-            player(*inputs) if weights is None else functional_call(player, dict(weights), inputs)
-        )
-        check_output(output, discriminator, player, self.game.heads(discriminator))
+        try:
+            output: DiscriminatorOutput = (
+                player(*inputs) if weights is None else functional_call(player, dict(weights), inputs)
+            )
+        except Exception as problem:
+            problem.add_note(f"in the discriminator {discriminator!r}, {source_of(type(player).forward)}")
+            raise
+        check_output(output, discriminator, player, self.game.heads(discriminator), len(sample_parts(sample)[0]))
         output.describe(sample, condition)
         return output
 

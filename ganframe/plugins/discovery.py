@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -80,8 +82,7 @@ class Installed:
         listed = Plugin(name, package, version, module)
         try:
             plugin = load()
-            trial.register(plugin, name)
-            trial.check_pending()
+            register_hooks(trial, plugin, name)
             trial.hook.register_components.call_historic(kwargs={"register": register_component})
             trial.hook.register_presets.call_historic(kwargs={"register": register_presets})
             if isinstance(plugin, ModuleType) and plugin.__file__ and hasattr(plugin, "__path__"):
@@ -135,6 +136,38 @@ def new_manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("ganframe")
     manager.add_hookspecs(hookspecs)
     return manager
+
+
+def register_hooks(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
+    """Register the hooks that a plugin or another object implements with a manager that has no others yet.
+
+    Raises:
+        PluginValidationError: When one of them is no hook of ganframe, has an argument that the hook does not have, or
+            is a function of a module that is not marked as an implementation.
+    """
+    known = [hook for hook, value in vars(hookspecs).items() if hasattr(value, "ganframe_spec")]
+    for hook in known if isinstance(plugin, ModuleType) else ():
+        function = vars(plugin).get(hook)
+        if callable(function) and not hasattr(function, "ganframe_impl"):
+            message = f"{hook} has the name of a hook, but is not marked with `@ganframe.hookimpl`"
+            raise pluggy.PluginValidationError(plugin, message)
+    try:
+        manager.register(plugin, name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as problem:
+        raise pluggy.PluginValidationError(plugin, _rephrased(str(problem))) from None
+
+
+def _rephrased(message: str) -> str:
+    """Return pluggy's message about a hook in one line, with the names that there are."""
+    hook = next(iter(re.findall(r"hook '(\w+)'", message)), "")
+    wrong = ", ".join(re.findall(r"Argument\(s\) \{(.*)\} are declared", message))
+    if wrong:
+        arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
+        return f"the hook {hook} has no argument {wrong}; it has: {arguments}"
+    if message.startswith("unknown hook"):
+        return f"unknown hook {hook!r}"
+    return " ".join(message.split())
 
 
 @functools.cache

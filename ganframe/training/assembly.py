@@ -13,15 +13,18 @@ from ganframe.config.component_kinds import AugmentationConfig, OptimizerConfig,
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
 from ganframe.config.tensor_specs import DataSpec
+from ganframe.data.open_data import read_specs
 from ganframe.distributed.process_group import local_device
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import BadInput, ConfigPath, within
 from ganframe.game.game import Game
+from ganframe.game.game_checks import check_game, check_networks
 from ganframe.game.loss_term import LossTerm
 from ganframe.game.objective import Objective
 from ganframe.game.protocols import Optimizer, TurnCondition
 from ganframe.game.term_checks import check_contests, read_contests
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import build_live
 from ganframe.randomness import Randomness
 from ganframe.training.backward import check_balancer
 from ganframe.training.components import (
@@ -156,12 +159,13 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     check_nested_terms(experiment)
     if data is None:
         with within("data"):
-            data = experiment.data.spec()
+            data = read_specs(experiment.data)
     try:
-        game = experiment.game.build(data)
+        game: Game = build_live(experiment.game, data, returns=Game)
+        check_game(game)
     except BadInput as problem:
         # A path that starts with `data` is complete already; any other starts within the settings of the game.
-        raise (problem if problem.path[:1] == ("data",) else problem.within("game")) from None
+        raise (problem if problem.path[:1] == ("data",) else problem.within("game")) from problem.__cause__
     _check_turn_names(experiment, game)
     check_metrics(experiment, game)
     if experiment.game.share_round and any(turn.repeats > 1 for turn in game.turns):
@@ -201,11 +205,16 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     game.set_players(
         {name: _place(player, initial_device, experiment.train.channels_last) for name, player in game.players.items()}
     )
+    with within("game"):
+        check_networks(game)
     for plan in assembly.turn_optimizers():
         plan.check_groups()
     assembly.frozen_parts.apply(0)
     _check_trainable(assembly)
     for turn in game.turns:
+        if not any(assembly.parameters(turn).values()):
+            message = f"nothing trains in the turn {turn.name!r}: its players have no parameters, or all are frozen"
+            raise BadInput(message, path=("game",), remedy="Leave one to train, or the turn out.")
         if turn.name in assembly.balancers:
             with within("balancers", turn.name):
                 terms = [term.name for term in objective.terms_of(turn)]
@@ -276,7 +285,7 @@ def build_turn_conditions(experiment: Experiment, game: Game) -> dict[str, tuple
         if config is not None:
             with within("turn_conditions", turn.name):
                 config.check(game)
-                found[turn.name] = config, config.build()
+                found[turn.name] = config, build_live(config, methods={"is_met": 2})
     return found
 
 
@@ -291,7 +300,7 @@ def build_balancers(experiment: Experiment, device: torch.device) -> dict[str, n
     found: dict[str, nn.Module] = {}
     for turn, config in experiment.balancers.items():
         with within("balancers", turn):
-            found[turn] = config.build().to(device)
+            found[turn] = build_live(config, returns=nn.Module, methods={"forward": 2}).to(device)
     return found
 
 
@@ -307,7 +316,7 @@ def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
         with within("augmentations", index):
             check_contests(game, config, ())
             config.check(game, experiment.losses)
-            augmentations.append(config.build())
+            augmentations.append(build_live(config, returns=nn.Module, methods={"forward": 2}))
     return augmentations
 
 

@@ -36,7 +36,7 @@ def backward_of_sum(values: Iterable[ObjectiveValue], passes: int) -> list[Objec
     """Run the backward pass of each round once its objective is computed, so that one graph is alive at a time."""
     done: list[ObjectiveValue] = []
     for value in values:
-        (value.total if passes == 1 else value.total / passes).backward()
+        value.backward(passes)
         done.append(value)
     return done
 
@@ -68,9 +68,8 @@ class BalancedBackward:
             balanced: Mapping[str, Tensor] = self._balancer(gradients, {name: done[0].weights[name] for name in read})
         for value in done:
             value.weights |= balanced
-            total = torch.stack([value.weights[name] * term for name, term in value.terms.items()]).sum()
-            value.total = total
-            (total if passes == 1 else total / passes).backward()
+            value.total = torch.stack([value.weights[name] * term for name, term in value.terms.items()]).sum()
+            value.backward(passes)
         return done
 
     def _gradient(self, name: str, values: list[ObjectiveValue]) -> Tensor:

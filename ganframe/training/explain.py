@@ -17,11 +17,12 @@ from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.terms import TermConfig
 from ganframe.data.loader import BatchLoader
+from ganframe.data.open_data import open_dataset
 from ganframe.errors import within
 from ganframe.game.active_terms import ActiveTerms
 from ganframe.game.contest import Contest
 from ganframe.game.loss_term import LossTerm
-from ganframe.game.objective import TurnObjective
+from ganframe.game.objective import TurnObjective, play
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
@@ -92,7 +93,7 @@ def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]
     """
     game, experiment = assembly.game, assembly.experiment
     with within("data"):
-        dataset = experiment.data.build()
+        dataset = open_dataset(experiment.data)
     batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
     batch = assembly.growing.resize(batch, 0)
     shapes: dict[str, Any] = {name: _shape(value) for name, value in batch.items()}
@@ -107,7 +108,7 @@ def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]
             counter = _CountOperations()
             game_round = assembly.objective.open_round(game_round, turn, progress)
             with game.only_trainable(turn.players), counter:
-                game.play(game_round, TurnObjective(assembly.objective, progress)).total.backward()
+                play(game, game_round, TurnObjective(assembly.objective, progress)).backward()
             operations += counter.total * turn.repeats * share
             shapes |= {name: _shape(value) for name, value in game_round.made().items()}
     game.memory = memory

@@ -16,7 +16,11 @@ from ganframe.game.game import Game
 from ganframe.game.protocols import Optimizer
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import build_live
 from ganframe.training.gradient_clipping import clip_gradient_norm
+
+METHODS = {"step": 0, "zero_grad": 0, "state_dict": 0, "load_state_dict": 1}
+"""Methods that an optimizer must have, with the number of their arguments."""
 
 NamedGroups = Mapping[str, Iterable[nn.Parameter]]
 """Parameters by the name of their group."""
@@ -101,7 +105,7 @@ class TurnOptimizer:
         groups, parameters = self.groups(), self.all_parameters()
         grouped = {parameter for _, own in groups for parameter in own}
         with within("optimizers", self.key):
-            optimizer = self.config.build(parameters)
+            optimizer = build_live(self.config, parameters, methods=METHODS)
             if groups:
                 optimizer.param_groups[0]["params"] = [each for each in parameters if each not in grouped]
             for config, own in groups:

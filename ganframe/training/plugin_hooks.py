@@ -5,7 +5,8 @@ from __future__ import annotations
 import pluggy
 
 from ganframe.errors import BadInput, RunFailed, describe
-from ganframe.plugins.discovery import installed, new_manager
+from ganframe.plugins.author_code import raised_at, source_of
+from ganframe.plugins.discovery import installed, new_manager, register_hooks
 
 
 class RunHooks:
@@ -24,16 +25,16 @@ class RunHooks:
         self._names: dict[int, str] = {}
         plugins = installed().manager.list_name_plugin()
         for name, listener in [*plugins, *((type(listener).__qualname__, listener) for listener in listeners)]:
+            try:
+                register_hooks(new_manager(), listener, name)  # only to check it: several may have one name
+            except pluggy.PluginValidationError as problem:
+                remedy = "All hooks and their arguments are in `ganframe.plugins.hookspecs`."
+                raise BadInput(f"{name}: {problem}", place=source_of(listener), remedy=remedy) from None
             self._manager.register(listener)
             self._names[id(listener)] = name
         self._check()
 
     def _check(self) -> None:
-        try:
-            self._manager.check_pending()
-        except pluggy.PluginValidationError as problem:
-            message = f"{type(problem.plugin).__qualname__}: {str(problem).partition(' in plugin')[0]}"
-            raise BadInput(message, remedy="Use one of the hooks in `ganframe.plugins.hookspecs`.") from None
         for listener in self._manager.get_plugins():
             for caller in self._manager.get_hookcallers(listener) or ():
                 for implementation in caller.get_hookimpls():
@@ -59,4 +60,6 @@ class RunHooks:
                 raise
             except Exception as problem:
                 name = self._names[id(implementation.plugin)]
-                raise RunFailed(f"plugin {name!r} failed in {hook}: {describe(problem)}") from problem
+                message = f"plugin {name!r} failed in {hook}: {describe(problem)}"
+                place = raised_at(problem)
+                raise RunFailed(f"{message} ({place})" if place else message) from problem

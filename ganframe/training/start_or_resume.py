@@ -6,12 +6,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ganframe.config.experiment import Experiment
+from ganframe.config.hook_markers import has_hooks
 from ganframe.config.settings import synonyms
+from ganframe.data.open_data import open_dataset
 from ganframe.distributed.collectives import broadcast_text
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.process_group import fail_together, process_group
 from ganframe.distributed.shard import is_main_process, this_shard
 from ganframe.errors import BadInput, ConfigPath, within
+from ganframe.plugins.author_code import build_live, source_of
 from ganframe.randomness import preserve_global_randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints
 from ganframe.runs.folder import RunFolder, default_folder
@@ -64,7 +67,7 @@ def train_experiment(
             if experiment.train.compile:
                 check_compiler()
             with within("data"):
-                dataset = experiment.data.build()
+                dataset = open_dataset(experiment.data)
             callbacks = make_callbacks(experiment, dataset)
             loggers = _build_loggers(experiment) if is_main_process() else []
         with fail_together():
@@ -86,7 +89,11 @@ def _build_loggers(experiment: Experiment) -> list[object]:
     built = list[object]()
     for index, logger in enumerate(experiment.loggers):
         with within("loggers", index):
-            built.append(logger.build())
+            built.append(build_live(logger))
+            if not has_hooks(built[-1]):
+                message = f"`build` of the logger {type(logger).__qualname__} returned an object without hooks"
+                remedy = "Mark its methods, such as `on_step_end`, with `@ganframe.hookimpl`."
+                raise BadInput(message, place=source_of(built[-1]), remedy=remedy)
     return built
 
 

@@ -16,7 +16,7 @@ from ganframe.distributed.shard import this_shard
 from ganframe.errors import NotFinite, within
 from ganframe.game.active_terms import ActiveTerms
 from ganframe.game.eval_mode import eval_mode
-from ganframe.game.objective import ObjectiveValue, TurnObjective
+from ganframe.game.objective import ObjectiveValue, TurnObjective, play
 from ganframe.game.round import Round
 from ganframe.game.samples import Sample
 from ganframe.game.training_progress import TrainingProgress
@@ -25,6 +25,7 @@ from ganframe.randomness import Randomness
 from ganframe.training.assembly import augmentations_by_discriminator
 from ganframe.training.backward import Backward, BalancedBackward, backward_of_sum
 from ganframe.training.discriminator_accuracy import discriminator_accuracy
+from ganframe.training.idle_players import IdlePlayers
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import check_finite
 from ganframe.training.step_metrics import StepMetrics
@@ -57,6 +58,7 @@ class Trainer:
         }
         trained = {id(p): p for by_owner in self.parameters.values() for own in by_owner.values() for p in own}
         self.updated_tensors = [*trained.values(), *(run.averages.tensors() if run.averages else ())]
+        self.idle_players = IdlePlayers(self.objective, run.images)
         self.share_round = experiment.game.share_round
         # Turns that share a round share its tensors, so a tensor requires a gradient in all turns if one of them
         # differentiates with respect to it.
@@ -144,6 +146,7 @@ class Trainer:
             values = self.backward.get(turn.name, backward_of_sum)(
                 (self._compute(game_round, turn, progress) for game_round in rounds), len(rounds)
             )
+        self.idle_players.look(turn, active, values, by_owner)
         all_reduce_gradients(parameters)
         metrics.add_turn(turn.name, [value.scalars() for value in values], by_owner)
         for optimizer in self.optimizers[turn.name]:
@@ -156,7 +159,7 @@ class Trainer:
         """Compute the objective of a turn over a round."""
         with self.autocast:
             game_round = self.objective.open_round(game_round, turn, progress)
-            value = self.game.play(game_round, TurnObjective(self.objective, progress))
+            value = play(self.game, game_round, TurnObjective(self.objective, progress))
         if (self.run.step + 1) % ACCURACY_EVERY_STEPS == 0 and self.game.is_discriminator_turn(turn):
             value.accuracies = discriminator_accuracy(value.game_round, self.objective)
         value.game_round.free_outputs()

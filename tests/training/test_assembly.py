@@ -23,6 +23,7 @@ from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import LabelPolicyConfig, RegularizerConfig
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
@@ -48,6 +49,10 @@ class Small(Game):
             "discriminator": PlayerSpec(FakeDiscriminator(), ("discriminator",), self.data["real"]),
             "generator": PlayerSpec(FakeGenerator(), ("generator",), self.data["real"]),
         }
+
+    @tensor
+    def fake(self, game_round: Any) -> Tensor:
+        return self.players["generator"](game_round["real"])
 
 
 class SmallConfig(GameConfig):
@@ -117,6 +122,9 @@ class Kept(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("kept", torch.zeros(2))
+
+    def forward(self, *given: Any) -> Tensor:
+        return torch.zeros(())
 
 
 class Keeping(RegularizerConfig):
@@ -192,7 +200,9 @@ class Convolution(FakeGenerator):
     type: Literal["convolution"] = "convolution"  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def build(self, **_: Any) -> nn.Module:
-        return nn.Conv2d(3, 3, 2)
+        convolution: Any = nn.Conv2d(3, 3, 2)
+        convolution.latent_shape = (3, 3, 3)
+        return convolution
 
 
 @pytest.mark.parametrize(("channels_last", "stride"), [(True, (12, 1, 6, 3)), (False, (12, 4, 2, 1))])

@@ -25,6 +25,7 @@ from ganframe.errors import NotFinite
 from ganframe.files import write_atomically
 from ganframe.game.contest import Contest
 from ganframe.game.game import Game
+from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.turn import Turn
 from ganframe.runs import folder as run_module
@@ -354,6 +355,7 @@ class Pool(Game):
             "discriminator": PlayerSpec(FakeDiscriminator(), ("discriminator",), POINT),
         }
 
+    @tensor
     def fake(self, game_round: Any) -> Tensor:
         raise NotImplementedError
 
@@ -371,6 +373,9 @@ class Kept(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("kept", torch.zeros(2))
+
+    def forward(self, *given: Any) -> Tensor:
+        return torch.zeros(())
 
 
 class Keeping(RegularizerConfig):

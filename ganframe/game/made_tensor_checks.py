@@ -1,0 +1,72 @@
+"""Checks of the tensors that the makers of a game return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from ganframe.errors import BadInput, UnknownName, known_names
+from ganframe.plugins.author_code import source_of
+
+if TYPE_CHECKING:
+    from ganframe.game.game import Game
+    from ganframe.game.round import Round
+
+
+def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
+    """Refuse tensors that are none, or that have not one row for each example of the round.
+
+    Args:
+        game: The game that made them.
+        made: What its maker returned, by the name of each tensor.
+        game_round: The round.
+
+    Raises:
+        BadInput: With the maker, the tensor, the turn, and the place of the maker.
+    """
+    for name, value in made.items():
+        for part in value if isinstance(value, tuple) else (value,):
+            if not isinstance(part, Tensor) or not part.ndim or part.shape[0] != game_round.size:
+                turn = "" if game_round.turn is None else f" in the turn {game_round.turn.name!r}"
+                message = f"{game.maker_name(name)} returned {_what(part, game_round.size)} for the tensor {name!r}{turn}"
+                remedy = "A maker returns a tensor with one row for each example of the batch, or a tuple of such tensors."
+                raise BadInput(message, place=source_of(getattr(game, game.makers[name])), remedy=remedy)
+
+
+def _what(part: object, size: int) -> str:
+    if not isinstance(part, Tensor):
+        return "None" if part is None else f"no tensor but {type(part).__name__}"
+    rows = f"{part.shape[0]} rows" if part.ndim else "a single number"
+    return f"{rows} for {size} examples"
+
+
+def makers_in_a_circle(game: Game, names: Sequence[str]) -> BadInput:
+    """Return the error of makers that read each other in a circle.
+
+    Args:
+        game: The game.
+        names: The tensor of each maker in turn; the last is the first again.
+    """
+    circle = " which reads ".join(map(repr, names))
+    message = f"{game.maker_name(names[0])} makes a tensor that depends on itself: {circle}"
+    remedy = "Let one of these makers read another tensor."
+    return BadInput(message, place=source_of(getattr(game, game.makers[names[0]])), remedy=remedy)
+
+
+def unknown_tensor(game: Game, name: str, being_made: Sequence[str]) -> UnknownName:
+    """Return the error of a read of a tensor that there is not.
+
+    Args:
+        game: The game.
+        name: The name of the tensor.
+        being_made: Names of the tensors whose makers are running; the last of them reads it.
+    """
+    place = source_of(getattr(game, game.makers[being_made[-1]])) if being_made else ""
+    reader = game.maker_name(being_made[-1]) if being_made else "something"
+    if name in set(game.data):
+        message = f"{reader} reads the tensor {name!r}, which is in the specs of the data but not in its batch"
+        return UnknownName(message, place=place, remedy="`fetch` of a data set returns all tensors of `spec`.")
+    message = f"{reader} reads the tensor {name!r}, which the game {type(game).__qualname__} does not have"
+    return UnknownName(message, place=place, remedy=known_names(name, game.names))

@@ -1,0 +1,192 @@
+"""Mistakes in the code of plugins: where an object is defined, where an exception was raised, and what `build()` gives.
+
+A message about such a mistake names the package, the file and the line.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sysconfig
+import traceback
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ganframe.config.component import Component
+from ganframe.config.component_kinds import KINDS
+from ganframe.config.validation_errors import with_article
+from ganframe.errors import BadInput, RunFailed, describe
+from ganframe.plugins.discovery import installed
+
+SEE_TRACEBACK = "With GANFRAME_TRACEBACK=1 in the environment, the traceback is shown."
+
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def source_of(code: object) -> str:
+    """Return where a class, a method or the class of an object is defined, as `my-gan: /src/my_gan/game.py:12`.
+
+    The package is left out where no installed plugin supplies the module. Empty where there is no source, or it is that
+    of the core or of a library.
+    """
+    if not (inspect.isroutine(code) or isinstance(code, type)):
+        code = type(code)
+    # A class that was made by `type()` has no lines of its own, so its first base that has some is named.
+    for each in code.__mro__ if isinstance(code, type) else (inspect.unwrap(code),):
+        try:
+            file, (_, line) = inspect.getsourcefile(each), inspect.getsourcelines(each)
+        except (OSError, TypeError):
+            continue
+        if _is_library(each.__module__, str(file)):
+            break
+        return _place(each.__module__, str(file), line)
+    return ""
+
+
+def raised_at(problem: BaseException) -> str:
+    """Return the innermost line outside the core and the libraries from which an exception came.
+
+    Returns:
+        The place, as `my-gan: /src/my_gan/game.py:12`; empty where all lines are of the core or of libraries.
+    """
+    place = ""
+    for frame, line in traceback.walk_tb(problem.__traceback__):
+        file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__", ""))
+        if not _is_library(module, file):
+            place = _place(module, file, line)
+    return place
+
+
+def describe_failure(problem: BaseException) -> str:
+    """Return what happened in the code of a plugin, in one sentence with its place, and how to see more.
+
+    Returns:
+        The message; empty where the exception has not come from a plugin.
+    """
+    place, notes = raised_at(problem), getattr(problem, "__notes__", [])
+    if not place and not notes:
+        return ""
+    what = "; ".join([describe(problem), *notes])
+    return "\n  ".join([f"{place}: {what}" if place else what, SEE_TRACEBACK])
+
+
+def _is_library(module: str, file: str) -> bool:
+    if module.partition(".")[0] == "ganframe":
+        return True
+    return not _package(module) and (file.startswith("<") or file.startswith(_LIBRARIES))
+
+
+def _package(module: str) -> str:
+    """Return the distribution of the plugin that a module is part of; empty if it is part of none."""
+    top = module.partition(".")[0]
+    owners = [plugin.package for plugin in installed().plugins if plugin.module.partition(":")[0].split(".")[0] == top]
+    return owners[0] if owners and top != "ganframe" else ""
+
+
+def _place(module: str, file: str, line: int) -> str:
+    place, package = f"{Path(file)}:{line}", _package(module)
+    return f"{package}: {place}" if package else place
+
+
+@contextmanager
+def author_code(what: str, source: object) -> Generator[None, None, None]:
+    """Turn an exception of a plugin's code, which runs inside the `with` block, into `BadInput` with its place.
+
+    Errors that have a message for the user already, and those of files, pass unchanged.
+
+    Args:
+        what: The code that runs, such as `Duel.player_specs()`.
+        source: The class or method, which is named where no line of the traceback is the plugin's own.
+
+    Raises:
+        BadInput: In place of an exception of the code.
+    """
+    try:
+        yield
+    except (BadInput, RunFailed, ValidationError, OSError, MemoryError):
+        raise
+    except Exception as problem:
+        place = raised_at(problem) or source_of(source)
+        raise BadInput(f"{what} failed: {describe(problem)}", place=place, remedy=SEE_TRACEBACK) from problem
+
+
+def build_live(
+    config: Component,
+    *arguments: object,
+    returns: type = object,
+    methods: Mapping[str, int | None] | None = None,
+    **named: object,
+) -> Any:
+    """Return the live object that a config builds; refuse one that lacks what the core calls.
+
+    Args:
+        config: The config.
+        arguments: The arguments of its `build`.
+        returns: The class that the object must be of.
+        methods: The methods that it must have, with the number of arguments that the core gives each; None where that
+            is not known.
+        named: Further arguments of `build`.
+
+    Raises:
+        BadInput: When the config has no `build`, or it fails, or returns something else.
+    """
+    cls: Any = type(config)  # each kind has its own arguments of `build`
+    build, owner = cls.build, f"the {config.kind} {cls.__qualname__}"
+    if any(build is vars(kind).get("build") for kind in KINDS):  # that of a kind only describes it
+        remedy = "Define it: it returns the live object."
+        raise BadInput(f"{owner} has no method `build`", place=source_of(cls), remedy=remedy)
+    with author_code(f"`build` of {owner}", build):
+        live = build(config, *arguments, **named)
+    problem = _misfit(live, returns, methods or {})
+    if problem:
+        raise BadInput(f"`build` of {owner} returned {problem}", place=source_of(build))
+    for name, count in (methods or {}).items():
+        if count is not None:
+            check_arguments(getattr(live, name), f"{type(live).__qualname__}.{name}", count)
+    return live
+
+
+def _misfit(live: object, returns: type, methods: Iterable[str]) -> str:
+    """Return what an object is and what it should be; empty if it is that."""
+    if isinstance(live, type):
+        return f"the class {live.__qualname__}, not an object of it"
+    what = "None" if live is None else with_article(type(live).__qualname__)
+    if not isinstance(live, returns):
+        return f"{what}, not {with_article(returns.__qualname__)}"
+    missing = [name for name in methods if not has_method(live, name)]
+    return f"{what}, which has no method {' or '.join(f'`{name}`' for name in missing)}" if missing else ""
+
+
+def has_method(live: object, name: str) -> bool:
+    """Return whether an object has a method, other than the `forward` of `nn.Module` itself."""
+    method = getattr(live, name, None)
+    # Every torch.nn.Module has a `forward`, which only raises an error until a subclass defines one.
+    return callable(method) and getattr(method, "__name__", "") != "_forward_unimplemented"
+
+
+def check_arguments(function: object, name: str, count: int, given: Sequence[str] = ()) -> None:
+    """Refuse a function that cannot be called with some number of arguments.
+
+    Args:
+        function: The function, or a bound method.
+        name: Its name in messages.
+        count: The number of positional arguments that it is given.
+        given: Names of these arguments in messages.
+
+    Raises:
+        BadInput: When the function takes fewer, or needs more.
+    """
+    try:
+        signature = inspect.signature(function)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        return  # a builtin without a signature
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        which = f" ({', '.join(given)})" if given else ""
+        arguments = "1 argument" if count == 1 else f"{count} arguments"
+        message = f"{name}{signature} is given {arguments}{which}, which its signature does not take"
+        raise BadInput(message, place=source_of(function)) from None
