@@ -43,6 +43,10 @@ WHAT = {
     "encoder": "An encoder is a frozen network whose activations a term or metric compares.",
     "logger": "A logger receives the scalars and pictures of a run. They are listed under `loggers:`.",
     "optimizer": "An optimizer updates the players of a turn. `optimizers:` has one for each turn, by the turn's name.",
+    "turn condition": "A turn condition says in which steps a turn is taken. `turn_conditions:` has one for a turn, by"
+    " the turn's name; a game may set one itself.",
+    "balancer": "A balancer weighs the terms of a turn by their gradients. `balancers:` has one for a turn, by the"
+    " turn's name.",
     "schedule": "A schedule stands wherever a setting may change over a run, such as a `weight` or an `lr`.",
 }
 """A sentence about each kind: what it is, and where a config names it."""
@@ -131,16 +135,25 @@ def _plural(kind: str) -> str:
 
 def _kind_page(kind: str) -> str:
     parts = [f"# {_plural(kind)}\n\n{WHAT[kind]}\n"]
-    for cls, package in _components(kind):
+    components = list(_components(kind))
+    if not components:
+        (base,) = (base for base in KINDS if base.kind == kind)
+        parts.append(f"No package of this repository supplies a {kind}. Every {kind} has these settings:\n")
+        parts.append(_settings(base))
+    for cls, package in components:
         facts = [f"Package: `{package}`", f"Python: `{cls.__module__}.{cls.__name__}`"]
         if cls.aliases:
             facts.append("Also called: " + ", ".join(f"`{alias}`" for alias in cls.aliases))
         if cls.paper:
             facts.append(f"Source: {cls.paper}")
         listed = "".join(f"- {fact}\n" for fact in facts)
-        directive = f"::: {cls.__module__}.{cls.__name__}\n    options: {{show_root_heading: false, members: false}}\n"
-        parts.append(f"## {cls.type_name()}\n\n{listed}\n{directive}")
+        parts.append(f"## {cls.type_name()}\n\n{listed}\n{_settings(cls)}")
     return "\n".join(parts)
+
+
+def _settings(cls: type[Component]) -> str:
+    """Return the directive that mkdocstrings replaces by the docstring of a config and the table of its settings."""
+    return f"::: {cls.__module__}.{cls.__name__}\n    options: {{show_root_heading: false, members: false}}\n"
 
 
 def _index() -> str:

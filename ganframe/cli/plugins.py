@@ -11,6 +11,7 @@ from rich.markup import escape
 from ganframe.cli.output import console, print_line
 from ganframe.errors import RunFailed
 from ganframe.plugins.discovery import installed
+from ganframe.plugins.scaffold import PackageKind, write_plugin
 
 
 def plugins(context: typer.Context) -> None:
@@ -43,6 +44,9 @@ def plugins(context: typer.Context) -> None:
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package: my-gan.")],
     out: Annotated[Path, typer.Option(help="The folder in which to make it.")] = Path(),
+    kind: Annotated[
+        PackageKind, typer.Option(help="What the package supplies; by default a generator, a discriminator and a loss.")
+    ] = PackageKind.DEFAULT,
     first_party: Annotated[
         bool, typer.Option("--first-party", help="Name it ganframe-NAME, as the packages of this repository.")
     ] = False,
@@ -51,13 +55,11 @@ def new_plugin(
 
     The new package can be installed, passes the conformance kit, and has a preset that trains.
     """
-    from ganframe.plugins.scaffold import write_plugin
-
-    folder = write_plugin(name, out, first_party=first_party)
-    print_line(f"wrote    {folder}")
-    print_line(f"install  pip install -e {folder}")
-    print_line(f"check    ganframe plugins check {folder.name}")
-    print_line(f"train    ganframe train {name}-digits")
+    package = write_plugin(name, out, kind=kind, first_party=first_party)
+    print_line(f"wrote    {package.folder}")
+    print_line(f"install  pip install -e {package.folder}")
+    print_line(f"check    ganframe plugins check {package.folder.name}")
+    print_line(f"train    ganframe train {package.preset}")
 
 
 def check_plugin(package: Annotated[str, typer.Argument(help="An installed distribution or module.")]) -> None:

@@ -21,9 +21,12 @@ from ruamel.yaml import YAML
 
 import ganframe
 from ganframe.cli.app import app
+from ganframe.config.component import Component
 from ganframe.config.experiment import Experiment
 from ganframe.config.yaml import dump_yaml
 from ganframe.plugins.discovery import installed
+from ganframe.testing.fakes import example_config
+from ganframe.testing.kit import MODULES
 from ganframe.training.assembly import assemble
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +115,35 @@ def test_python_runs_and_prints_what_it_says(
     for example in PYTHON[page]:
         check = eval_example.run_print_update if eval_example.update_examples else eval_example.run_print_check
         names |= check(example, module_globals=names)
+
+
+GUIDES = [page for page in sorted(PYTHON) if page.startswith("docs/how-to/write-a-") and "loss-plugin" not in page]
+"""The guides whose configs build a live object of the same page."""
+IN_A_PACKAGE = {"imports without torch", "directory agrees"}
+"""The checks of the kit that are about the module of a config, which an example has none of."""
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_components_of_a_guide_pass_the_conformance_kit(
+    page: str, eval_example: EvalExample, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    names: dict[str, Any] = {}
+    first_config = next(index for index, block in enumerate(PYTHON[page]) if "    type: Literal[" in block.source)
+    for example in PYTHON[page][: first_config + 1]:
+        names |= eval_example.run(example, module_globals=names)
+    own = {value for value in names.values() if isinstance(value, type) and issubclass(value, Component)}
+    (config,) = (cls for cls in own if cls.type_name() and not cls.__module__.startswith("ganframe"))
+    if config.kind == "logger":  # the kit resumes a run, for which the type has to be found
+        registry = installed().registry.copy()
+        registry.add(config, "csv-log")
+        monkeypatch.setattr(installed(), "registry", registry)
+    for module in MODULES:
+        for title, check in {**module.CHECKS.get("every kind", {}), **module.CHECKS.get(config.kind, {})}.items():
+            if title not in IN_A_PACKAGE:
+                folder = workplace / title
+                folder.mkdir()
+                check(example_config(config, folder))
 
 
 def _config(block: Block) -> Any:
