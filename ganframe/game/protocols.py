@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Generator(Protocol):
     """A network that makes samples.
 
-    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis.
+    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis. It
+    is the one that `latent_specs()` of the config tells, where that tells it.
     """
 
     def forward(self, source: Tensor, condition: Tensor | None = None, /) -> Tensor:
@@ -44,7 +45,8 @@ class Discriminator(Protocol):
 
         Args:
             sample: One tensor `(B, ...)`, or a tuple of tensors where each sample consists of several.
-            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator.
+            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator. A network
+                whose config says `several_conditions` may be given a tuple of tensors.
         """
         ...
 

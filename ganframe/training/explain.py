@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import ScheduleConfig
+from ganframe.config.tensor_specs import parts
 from ganframe.config.terms import TermConfig
 from ganframe.data.loader import BatchLoader
 from ganframe.errors import within
@@ -157,8 +158,9 @@ def _players(assembly: Assembly) -> Table:
     rows: Table = [("player", "type", "takes or makes", "parameters")]
     for name, spec in assembly.game.player_specs().items():
         count = sum(parameter.numel() for parameter in assembly.game.players[name].parameters())
-        sample = " and ".join(map(str, spec.sample)) if isinstance(spec.sample, tuple) else str(spec.sample)
-        condition = "" if spec.condition is None else f", given {spec.condition}"
+        sample = " and ".join(map(str, parts(spec.sample)))
+        given = () if spec.condition is None else parts(spec.condition)
+        condition = f", given {' and '.join(map(str, given))}" if given else ""
         rows.append((name, spec.config.type_name(), sample + condition, f"{count:,}"))
     return rows
 

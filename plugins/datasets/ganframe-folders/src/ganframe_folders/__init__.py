@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt
 from typing_extensions import override
 
-from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
+from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl, within
 
 if TYPE_CHECKING:
     from ganframe.data import Dataset
@@ -51,7 +51,7 @@ class ImageFolder(_Images):
     path: Path
     """The folder, absolute or relative to the working directory."""
     with_labels: bool = False
-    """Also give `label`: the number of the image's subfolder, counted from 0 by name."""
+    """Also give `label`: the number of the image's subfolder, counted from 0 by name. Its name is that of the class."""
 
     @classmethod
     @override
@@ -65,7 +65,9 @@ class ImageFolder(_Images):
         files = find_images(self.path, "path")
         spec = {"real": self.image}
         if self.with_labels:
-            spec["label"] = TensorSpec((), classes=len(find_classes(self.path, files)))
+            names = tuple(find_classes(self.path, files))
+            with within("with_labels"):
+                spec["label"] = TensorSpec((), classes=len(names), class_names=names)
         return spec
 
     @override
