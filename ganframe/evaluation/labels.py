@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.errors import BadInput
+from ganframe.game.game import Game
 
 Labels = Tensor | Sequence[int] | Sequence[str]
 """One class for each sample: its number or its name."""
@@ -78,6 +79,12 @@ def parse_labels(texts: Sequence[str], spec: TensorSpec) -> list[int]:
     names = spec.class_names or ()
     typed = [int(text) if text not in names and text.isdecimal() and len(text) < 10 else text for text in texts]
     return [_class_number(label, spec) for label in typed]
+
+
+def free_label(game: Game) -> tuple[str, TensorSpec] | None:
+    """Return the name and the spec of the labels of samples, if these are drawn from latents and fit any label."""
+    label = game.label_spec()
+    return label if label is not None and label[0] in game.data and "latent" in game.makers else None
 
 
 def describe_classes(numbers: Sequence[int], spec: TensorSpec) -> str:

@@ -14,7 +14,7 @@ from ganframe.config.experiment import Experiment
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.dataset import Dataset
 from ganframe.errors import BadInput, within
-from ganframe.evaluation.labels import Labels, class_numbers
+from ganframe.evaluation.labels import Labels, class_numbers, free_label
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.game.game import Game
 from ganframe.game.samples import Sample, map_parts, sample_parts
@@ -95,8 +95,8 @@ class LoadedRun:
 
     def balanced_labels(self, count: int) -> list[int] | None:
         """Return the labels of samples for which none are given; None where they are not free to choose."""
-        label = self.label_spec()
-        if label is None or label[0] not in self.game.data or "latent" not in self.game.makers:
+        label = free_label(self.game)
+        if label is None:
             return None
         _check_count(count)
         return [index % (label[1].classes or 1) for index in range(count)]
