@@ -3,35 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganframe.cli.options import DeviceOption, RunArgument, SeedOption
 from ganframe.cli.output import new_path, print_line
+from ganframe.errors import BadInput
+
+if TYPE_CHECKING:
+    from ganframe.evaluation.loaded_run import LoadedRun
 
 
 def sample(
     run: RunArgument,
     count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 100,
     seed: SeedOption = 0,
-    label: Annotated[list[int], typer.Option(help="Class to draw; repeat for several. Every class by default.")] = [],
-    out: Annotated[Path | None, typer.Option(help="A .png grid, or a folder for one .png a sample.")] = None,
+    label: Annotated[
+        list[str], typer.Option(help="Name or number of a class to draw; repeat for several. Every class by default.")
+    ] = [],
+    out: Annotated[
+        Path | None, typer.Option(help="A .png picture, an .npz file, or a folder for one file a sample.")
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Draw samples from a trained run."""
     from ganframe.evaluation.loaded_run import load
-    from ganframe.evaluation.pictures import draw, save_images
+    from ganframe.evaluation.pictures import can_draw, draw, label_columns
+    from ganframe.evaluation.sample_files import save_arrays, save_samples
+    from ganframe.evaluation.sound import sample_rates
 
     loaded_run = load(run, device=device)
-    target = new_path(out or run / f"samples-seed{seed}.png", ".png", "")
-    labels = [label[index % len(label)] for index in range(count)] if label else None
-    samples = loaded_run.sample(count, seed=seed, labels=labels)
+    target = None if out is None else new_path(out, ".png", ".npz", "")
+    chosen = _chosen_classes(loaded_run, label)
+    labels = [chosen[index % len(chosen)] for index in range(count)] if chosen else loaded_run.balanced_labels(count)
+    samples = {"samples": loaded_run.sample(count, seed=seed, labels=labels)}
+    label_spec, rates = loaded_run.label_spec(), sample_rates(loaded_run.game.data, samples)
+    if target is None:
+        target = new_path(run / f"samples-seed{seed}{'.png' if can_draw(samples) else '.npz'}")
     if target.suffix == ".png":
-        draw({"samples": samples}, target)
+        columns = None if labels is None else label_columns(len(chosen) or len(set(labels)), count)
+        draw(samples, target, columns, rates)
+    elif target.suffix == ".npz":
+        save_arrays(samples["samples"], target, labels)
     else:
-        save_images(samples, target, labels)
+        spec, rate = label_spec[1] if label_spec else None, rates.get("samples")
+        save_samples(samples["samples"], target, labels=labels, label_spec=spec, sample_rate=rate)
+    _print_classes(loaded_run, labels)
     print_line(str(target))
+
+
+def _chosen_classes(loaded_run: LoadedRun, label: list[str]) -> list[int]:
+    """Return the numbers of the classes that `--label` names; none where the option is not given."""
+    from ganframe.evaluation.labels import parse_labels
+
+    if not label:
+        return []
+    label_spec = loaded_run.label_spec()
+    if label_spec is None:
+        raise BadInput("this run was not conditioned on labels", place="--label")
+    try:
+        return parse_labels(label, label_spec[1])
+    except BadInput as problem:
+        raise BadInput(problem.message, place="--label", remedy=problem.remedy) from None
+
+
+def _print_classes(loaded_run: LoadedRun, labels: list[int] | None) -> None:
+    """Say which number is which class, on stderr."""
+    from ganframe.distributed.notices import print_notice
+    from ganframe.evaluation.labels import describe_classes
+
+    label_spec = loaded_run.label_spec()
+    if labels is not None and label_spec is not None:
+        print_notice("classes", describe_classes(labels, label_spec[1]))
 
 
 def interpolate(
@@ -39,7 +83,7 @@ def interpolate(
     rows: Annotated[int, typer.Option(min=1, help="Pairs of latents.")] = 10,
     steps: Annotated[int, typer.Option(min=2, help="Samples from one to the other.")] = 10,
     seed: SeedOption = 0,
-    label: Annotated[list[int], typer.Option(help="Class of every row; repeat for several.")] = [],
+    label: Annotated[list[str], typer.Option(help="Name or number of the class of rows; repeat for several.")] = [],
     out: Annotated[Path | None, typer.Option(help="The .png file.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -47,10 +91,13 @@ def interpolate(
     from ganframe.evaluation.interpolation import interpolate as interpolate_run
     from ganframe.evaluation.loaded_run import load
     from ganframe.evaluation.pictures import draw
+    from ganframe.evaluation.sound import sample_rates
 
     loaded_run = load(run, device=device)
     target = new_path(out or run / f"interpolation-seed{seed}.png", ".png")
-    labels = [label[row % len(label)] for row in range(rows)] if label else None
-    samples = interpolate_run(loaded_run, rows=rows, steps=steps, seed=seed, labels=labels)
-    draw({"samples": samples}, target, steps)
+    chosen = _chosen_classes(loaded_run, label)
+    labels = [chosen[row % len(chosen)] for row in range(rows)] if chosen else loaded_run.balanced_labels(rows)
+    samples = {"samples": interpolate_run(loaded_run, rows=rows, steps=steps, seed=seed, labels=labels)}
+    draw(samples, target, steps, sample_rates(loaded_run.game.data, samples))
+    _print_classes(loaded_run, labels)
     print_line(str(target))

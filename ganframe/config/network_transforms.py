@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -93,6 +93,11 @@ class GeneratorTransform(GeneratorConfig):
     def provides(self) -> frozenset[str]:
         """Names of the methods of the built network, other than `forward`, that terms may call."""
         return self.of.provides
+
+    @override
+    def latent_specs(self) -> Mapping[str, TensorSpec]:
+        """Return the specs of the latents that the network takes, by name, as far as they are known."""
+        return self.of.latent_specs()
 
     @override
     def build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ganframe.config.tensor_specs import SampleSpec, TensorSpec
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 from ganframe.config.component import Component
+from ganframe.errors import BadInput
 
 GeneratorInput = Literal["latent", "sample"]
 """The input of a generator: `latent` is random numbers, `sample` is a sample of another domain."""
@@ -23,8 +25,31 @@ class GeneratorConfig(Component):
     """The input of the network: a latent, or a sample of another domain, as in image translation."""
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
+    several_conditions: ClassVar[bool] = False
+    """Whether the condition may also be a tuple of tensors; `build` is then given a tuple of their specs."""
     provides: ClassVar[frozenset[str]] = frozenset()
     """Names of the methods of the built network, other than `forward`, that terms may call, such as `log_prob`."""
+
+    def latent_specs(self) -> Mapping[str, TensorSpec]:
+        """Return the specs of the latents that the network takes, by name, before it is built.
+
+        By default this is one latent of as many numbers as the setting `latent` says. A network with other latents
+        overrides it. Empty when the network starts from a sample, or its latents are known only once it is built.
+        """
+        size = getattr(self, "latent", None)
+        return {"latent": TensorSpec((size,))} if self.starts_from == "latent" and isinstance(size, int) else {}
+
+    def latent_spec(self, name: str = "latent") -> TensorSpec:
+        """Return the spec of one latent, for a game that has to build other networks for it.
+
+        Raises:
+            BadInput: When the network has no such latent, or its shape is known only once it is built.
+        """
+        specs = self.latent_specs()
+        if name in specs:
+            return specs[name]
+        known = f"Its latents are: {', '.join(specs)}." if specs else "Use a network whose config tells its latents."
+        raise BadInput(f"the config of {self.type_name()!r} does not tell the shape of {name!r}", remedy=known)
 
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
@@ -48,6 +73,8 @@ class DiscriminatorConfig(Component):
     kind: ClassVar[str] = "discriminator"
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
+    several_conditions: ClassVar[bool] = False
+    """Whether the condition may also be a tuple of tensors; `build` is then given a tuple of their specs."""
     provides: ClassVar[frozenset[str]] = frozenset()
     """Names of the outputs, other than logits, that the network gives: `features`, `class_logits`."""
     supports_double_backward: ClassVar[bool] = True

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from ganframe.errors import BadInput
+
+TensorKind = Literal["label", "image", "sound", "series", "points", "vector", "other"]
+"""What a tensor is of, as its pictures and files show it."""
 
 
 @dataclass(frozen=True)
@@ -11,23 +17,68 @@ class TensorSpec:
     """The shape and meaning of one example of a named tensor, without the batch axis.
 
     Attributes:
-        shape: `(C, H, W)` for an image in [-1, 1], `(D,)` for a vector, `()` for a class label.
+        shape: `(C, H, W)` for an image in [-1, 1], `(C, T)` for a sound in [-1, 1] or a series of T values in each of C
+            channels, `(D,)` for a vector, `()` for a class label.
         classes: Number of classes of a class label, which is from 0 to `classes - 1`; None for any other tensor.
+        class_names: The name of each class of a class label, from class 0 on; None where classes have no names.
+        sample_rate: Samples per second of a sound; None for any other tensor.
+
+    Raises:
+        BadInput: When the names are not one for each class, distinct and printable, or a tensor with a sample rate is
+            not of shape `(C, T)`.
     """
 
     shape: tuple[int, ...]
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None
+    sample_rate: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.class_names is not None:
+            _check_names(self.class_names, self.classes)
+        if self.sample_rate is not None and (len(self.shape) != 2 or self.sample_rate < 1):
+            message = f"a sound is channels x samples at 1 Hz or more, not {self.shape} at {self.sample_rate} Hz"
+            raise BadInput(message)
+
+    @property
+    def kind(self) -> TensorKind:
+        """What the tensor is of, as far as the spec tells: two numbers are `points` of the plane."""
+        if self.classes is not None:
+            return "label" if self.shape == () else "other"
+        if len(self.shape) == 3:
+            return "image"
+        if len(self.shape) == 2:
+            return "series" if self.sample_rate is None else "sound"
+        if len(self.shape) == 1:
+            return "points" if self.shape == (2,) else "vector"
+        return "other"
+
+    def class_name(self, number: int) -> str:
+        """Return the name of a class; its number where classes have no names."""
+        return str(number) if self.class_names is None else self.class_names[number]
 
     def __str__(self) -> str:
         if self.classes is not None:
             return f"one of {self.classes} classes"
         if len(self.shape) == 1:
             return f"{self.shape[0]} numbers"
-        return " x ".join(str(side) for side in self.shape)
+        size = " x ".join(str(side) for side in self.shape)
+        return size if self.sample_rate is None else f"{size} at {self.sample_rate} Hz"
+
+
+def _check_names(names: tuple[str, ...], classes: int | None) -> None:
+    if len(names) != classes:
+        raise BadInput(f"there are {len(names)} names for {classes or 0} classes")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadInput(f"two classes have the name {twice!r}")
+    for name in names:
+        if not name or not name.isprintable():
+            raise BadInput(f"{name!r} is no name of a class", remedy="Use letters, digits, spaces and signs.")
 
 
 SampleSpec = TensorSpec | tuple[TensorSpec, ...]
-"""The spec of a sample that a discriminator is given: one tensor, or several that belong together."""
+"""The spec of a sample or of its condition: one tensor, or several that belong together."""
 
 
 DataSpec = Mapping[str, TensorSpec]

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from ganframe.config.experiment import Experiment
 from ganframe.data.dataset import Dataset
 from ganframe.data.open_data import open_dataset
+from ganframe.distributed.notices import print_notice
 from ganframe.distributed.shard import is_main_process
 from ganframe.errors import within, writing
+from ganframe.evaluation.labels import free_label
 from ganframe.evaluation.metrics import Evaluation
-from ganframe.evaluation.pictures import can_draw, draw
+from ganframe.evaluation.pictures import can_draw, draw, label_columns
 from ganframe.evaluation.report import write_report
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
+from ganframe.evaluation.sound import sample_rates, wav_file
+from ganframe.files import write_atomically
+from ganframe.game.samples import Sample, sample_parts
 from ganframe.randomness import Randomness
 from ganframe.training.loop_callbacks import Callback, is_due
 from ganframe.training.run_state import Run
 from ganframe.training.stop_request import StopRequest
+
+HEARD = 4
+"""Number of sounds in the file of a snapshot."""
 
 
 def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[Callback]:
@@ -40,7 +52,7 @@ def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[
 class DrawSamples(Callback):
     """The callback that saves pictures of samples of the averaged players, for the same inputs each time.
 
-    It saves no picture where the samples are neither images nor points in the plane.
+    Of sounds it also saves a file to listen to. Where there is no picture of the samples, it says so once.
 
     Args:
         dataset: The data set that gives the inputs.
@@ -48,6 +60,7 @@ class DrawSamples(Callback):
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
+        self._told = False
 
     def is_due(self, run: Run, previous_images: int) -> bool:
         """Return whether a picture is due: after each tenth of the run, unless the config sets another interval."""
@@ -61,15 +74,34 @@ class DrawSamples(Callback):
         with sampling_mode(game, randomness, run.device):
             count = run.experiment.snapshot.count
             game_round = sampling_round(game, lambda: self._dataset, count, randomness, run.device)
-            tensors = {name: game_round[name] for name in game.pictures}
-        if not is_main_process() or not can_draw(tensors):
+            tensors = _by_part({name: game_round[name] for name in game.pictures})
+        if not is_main_process() or not tensors:
+            return
+        if not can_draw(tensors):
+            if not self._told:
+                shapes = ", ".join(f"{name} {tuple(tensor.shape[1:])}" for name, tensor in tensors.items())
+                print_notice("no pictures are drawn", f"there are none of these tensors together: {shapes}")
+            self._told = True
             return
         picture = run.folder.pictures / f"{run.step:09d}.png"
         with writing(picture.parent):
             picture.parent.mkdir(exist_ok=True)  # not its parents too: a run whose folder was deleted must fail
-        draw(tensors, picture)
-        draw(tensors, run.folder.samples)
+        label, rates = free_label(game), sample_rates(game.data, tensors)
+        columns = label_columns(label[1].classes or 1, count) if label and len(tensors) == 1 else None
+        for path in (picture, run.folder.samples):
+            draw(tensors, path, columns, rates)
+        for name in list(rates)[-1:]:
+            write_atomically(picture.with_suffix(".wav"), wav_file(tensors[name][:HEARD].cpu(), rates[name]))
         run.hooks.call("on_snapshot", run=run, step=run.step, tensors=tensors, picture=picture)
+
+
+def _by_part(tensors: Mapping[str, Sample]) -> dict[str, Tensor]:
+    """Return named tensors, of which those that a game makes as a tuple are numbered."""
+    named: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        for number, part in enumerate(sample_parts(value), start=1):
+            named[f"{name} {number}" if isinstance(value, tuple) else name] = part
+    return named
 
 
 class Measure(Callback):

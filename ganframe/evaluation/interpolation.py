@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ganframe.errors import BadInput
+from ganframe.evaluation.labels import Labels, class_numbers
 from ganframe.evaluation.loaded_run import LoadedRun
 
 
-def interpolate(loaded: LoadedRun, *, rows: int, steps: int, seed: int = 0, labels: list[int] | None = None) -> Tensor:
+def interpolate(loaded: LoadedRun, *, rows: int, steps: int, seed: int = 0, labels: Labels | None = None) -> Tensor:
     """Return samples along great circles between pairs of random latents (White 2016, arXiv:1609.04468).
 
     Args:
@@ -17,22 +18,27 @@ def interpolate(loaded: LoadedRun, *, rows: int, steps: int, seed: int = 0, labe
         rows: Number of pairs of latents. Each pair gives one row of samples.
         steps: Number of samples in a row, including those of the two latents; at least 2.
         seed: The seed of the latents.
-        labels: One class for each row, if the game is conditional; when None, the rows cycle through the classes.
+        labels: The number or the name of one class for each row, if the game is conditional; when None, the rows cycle
+            through the classes.
 
     Returns:
         Samples `(rows * steps, ...)`, row by row.
 
     Raises:
-        BadInput: When the game has no latents, or the labels do not fit the game or are not one for each row.
+        BadInput: When the game has no latents, the labels do not fit the game or are not one for each row, or there are
+            fewer than 1 row or 2 steps.
     """
+    if rows < 1 or steps < 2:
+        raise BadInput(f"{rows} rows of {steps} samples cannot be drawn", remedy="Ask for 1 row and 2 steps at least.")
     if "latent" not in loaded.game.makers:
         raise BadInput("this game has no latents to walk between")
     ends = loaded.tensors(2 * rows, ("latent",), seed=seed)["latent"].unflatten(0, (2, rows))
     walk = torch.stack([slerp(ends[0], ends[1], step / (steps - 1)) for step in range(steps)], dim=1)
-    label_spec = loaded.label_spec()
-    classes = [row % label_spec[1] for row in range(rows)] if labels is None and label_spec else labels
-    repeated = None if classes is None else torch.tensor(classes).repeat_interleave(steps)
-    return loaded.sample(rows * steps, seed=seed, labels=repeated, inputs={"latent": walk.flatten(0, 1)})
+    chosen = loaded.balanced_labels(rows) if labels is None else labels
+    label = loaded.label_spec()
+    if chosen is not None and label is not None:
+        chosen = class_numbers(chosen, label[1]).repeat_interleave(steps)
+    return loaded.sample(rows * steps, seed=seed, labels=chosen, inputs={"latent": walk.flatten(0, 1)})
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:

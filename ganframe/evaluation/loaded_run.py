@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.config.experiment import Experiment
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.dataset import Dataset
 from ganframe.data.open_data import open_dataset
 from ganframe.errors import BadInput, within
+from ganframe.evaluation.labels import Labels, class_numbers, free_label
 from ganframe.evaluation.sampling import sampling_mode, sampling_round
 from ganframe.game.game import Game
+from ganframe.game.samples import Sample, map_parts, sample_parts
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
@@ -64,7 +67,7 @@ class LoadedRun:
         count: int,
         *,
         seed: int = 0,
-        labels: Tensor | Sequence[int] | None = None,
+        labels: Labels | None = None,
         inputs: Mapping[str, Tensor] | None = None,
         batch_size: int = 64,
     ) -> Tensor:
@@ -73,9 +76,10 @@ class LoadedRun:
         Args:
             count: The number of samples.
             seed: The seed of all random draws; the same seed and batch size give the same samples.
-            labels: One class for each sample, if the game is conditional. When None, the samples cycle through the
-                classes, or take the labels of the data that the generator starts from.
-            inputs: Named tensors `(count, ...)` to use instead of random ones: `{"source": images}`, `{"latent": z}`.
+            labels: The number or the name of one class for each sample, if the game is conditional. When None, the
+                samples cycle through the classes, or take the labels of the data that the generator starts from.
+            inputs: Named tensors `(count, ...)` to use instead of random ones: `{"source": images}`, `{"latent": z}`. A
+                game may say which tensors these can be.
             batch_size: Number of samples in one forward pass.
 
         Returns:
@@ -85,11 +89,23 @@ class LoadedRun:
             BadInput: When labels or inputs do not fit the game or are not one for each sample, `count` is less than 1,
                 or the data cannot be read.
         """
-        spec = self.label_spec()
-        if labels is None and spec is not None and "latent" in self.game.makers and spec[0] not in (inputs or {}):
-            labels = torch.arange(count) % spec[1]
+        label, allowed = self.label_spec(), self.game.sampling_inputs
+        for name in inputs or {}:
+            if allowed is not None and name in self.game.names and name not in (*allowed, *(label or ())[:1]):
+                remedy = f"These do: {', '.join(allowed)}." if allowed else ""
+                raise BadInput(f"samples of this game do not start from {name!r}", remedy=remedy)
+        if labels is None and (label is None or label[0] not in (inputs or {})):
+            labels = self.balanced_labels(count)
         output = self.game.output
         return self.tensors(count, (output,), seed=seed, labels=labels, inputs=inputs, batch_size=batch_size)[output]
+
+    def balanced_labels(self, count: int) -> list[int] | None:
+        """Return the labels of samples for which none are given; None where they are not free to choose."""
+        label = free_label(self.game)
+        if label is None:
+            return None
+        _check_count(count)
+        return [index % (label[1].classes or 1) for index in range(count)]
 
     def tensors(
         self,
@@ -97,29 +113,31 @@ class LoadedRun:
         names: Sequence[str],
         *,
         seed: int = 0,
-        labels: Tensor | Sequence[int] | None = None,
+        labels: Labels | None = None,
         inputs: Mapping[str, Tensor] | None = None,
         batch_size: int = 64,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """Return named tensors of the game for a number of examples, such as `source` and `fake`.
 
         Args:
             count: The number of examples.
             names: The names of the tensors.
             seed: The seed of all random draws; the same seed and batch size give the same tensors.
-            labels: One class for each example, if the game is conditional.
+            labels: The number or the name of one class for each example, if the game is conditional.
             inputs: Named tensors `(count, ...)` to use instead of random ones.
             batch_size: Number of examples in one forward pass.
 
         Returns:
-            For each name a float tensor `(count, ...)` on the CPU.
+            For each name a float tensor `(count, ...)` on the CPU, or a tuple of them where the game makes a tuple.
 
         Raises:
             BadInput: When labels, inputs or names do not fit the game, labels or inputs are not one for each example,
                 `count` is less than 1, or the data cannot be read.
         """
         inputs = self._check_inputs(count, names, labels, inputs or {})
-        batches: list[dict[str, Tensor]] = []
+        if batch_size < 1:
+            raise BadInput(f"a batch of {batch_size} samples cannot be drawn")
+        batches: list[dict[str, Sample]] = []
         randomness = Randomness(seed).at("sample")
         with sampling_mode(self.game, randomness, self.device):
             for start in range(0, count, batch_size):
@@ -128,50 +146,71 @@ class LoadedRun:
                 game_round = sampling_round(
                     self.game, lambda: self.dataset, size, randomness.at(start), self.device, given
                 )
-                batches.append({name: game_round[name].float().cpu() for name in names})
-        return {name: torch.cat([batch[name] for batch in batches]) for name in names}
+                batches.append({name: map_parts(game_round[name], _on_cpu) for name in names})
+        return {name: _joined([batch[name] for batch in batches]) for name in names}
 
     def _check_inputs(
-        self, count: int, names: Sequence[str], labels: Tensor | Sequence[int] | None, inputs: Mapping[str, Tensor]
+        self, count: int, names: Sequence[str], labels: Labels | None, inputs: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Refuse names, labels or inputs that do not fit the game, and return the inputs with the labels added."""
+        _check_count(count)
         for name in (*names, *inputs):
             if name not in self.game.names:
                 raise BadInput(f"the game has no tensor {name!r}", remedy=f"It has: {', '.join(self.game.names)}.")
-        given = dict(inputs)
+        given: dict[str, Any] = dict(inputs)
+        label = self.label_spec()
         if labels is not None:
-            spec = self.label_spec()
-            if spec is None:
+            if label is None:
                 raise BadInput("this run was not conditioned on labels")
-            name, classes = spec
-            given[name] = torch.as_tensor(labels)
-            if not bool(((given[name] >= 0) & (given[name] < classes)).all()):
-                raise BadInput(f"labels run from 0 to {classes - 1}")
-        if count < 1:
-            raise BadInput(f"{count} samples cannot be drawn")
-        for name, tensor in given.items():
+            given[label[0]] = labels
+        specs = dict(self.game.data) | (dict([label]) if label is not None else {})
+        checked = {name: self._check_input(name, value, specs.get(name)) for name, value in given.items()}
+        for name, tensor in checked.items():
             if len(tensor) != count:
                 raise BadInput(f"{count} samples were asked for, but {name!r} has {len(tensor)} examples")
-            if name in self.game.makers and tensor.shape[1:] != (shape := self._shape_of(name)):
-                raise BadInput(f"{name!r} has the shape {tuple(tensor.shape[1:])} and not {shape} for each example")
-        return given
+        return checked
+
+    def _check_input(self, name: str, value: Any, spec: TensorSpec | None) -> Tensor:
+        """Return an input as a tensor; refuse one that is not of the shape that the game takes."""
+        if spec is not None and spec.kind == "label":
+            return class_numbers(value, spec)
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise BadInput(f"{name!r} is no tensor, but {type(value).__name__}") from None
+        shape = self._shape_of(name) if spec is None else spec.shape
+        if tensor.ndim == 0 or tensor.shape[1:] != shape:
+            found = "a single number" if tensor.ndim == 0 else f"the shape {tuple(tensor.shape[1:])}"
+            raise BadInput(f"{name!r} has {found} and not {shape} for each example")
+        return tensor if spec is not None and spec.classes is not None else tensor.float()
 
     def _shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor that the game makes, without the batch axis."""
         randomness = Randomness(0)
         with sampling_mode(self.game, randomness, self.device):
             tensor = sampling_round(self.game, lambda: self.dataset, 1, randomness, self.device)[name]
+        if isinstance(tensor, tuple):
+            raise BadInput(f"{name!r} is a tuple of tensors, which cannot be given")
         return tuple(tensor.shape[1:])
 
-    def label_spec(self) -> tuple[str, int] | None:
-        """Return the name of the labels that condition samples and the number of classes; None without such labels."""
-        for name in (contest.fake_condition for contest in self.game.contests):
-            if name is None or name not in self.game.data:
-                continue  # a condition that the game makes itself cannot be chosen
-            classes = self.game.data[name].classes
-            if classes is not None:
-                return name, classes
-        return None
+    def label_spec(self) -> tuple[str, TensorSpec] | None:
+        """Return the name and the spec of the labels that samples are made for; None without such labels."""
+        return self.game.label_spec()
+
+
+def _check_count(count: int) -> None:
+    if not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadInput(f"{count} samples cannot be drawn")
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    return tensor.float().cpu()
+
+
+def _joined(batches: Sequence[Sample]) -> Sample:
+    """Return the examples of all batches, one after the other."""
+    parts = [torch.cat(part) for part in zip(*map(sample_parts, batches), strict=True)]
+    return tuple(parts) if isinstance(batches[0], tuple) else parts[0]
 
 
 def load(run: Path | str, *, device: str = "auto") -> LoadedRun:

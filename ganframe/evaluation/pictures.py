@@ -1,121 +1,132 @@
-"""Named tensors as pictures: images in a grid, points in the plane as a scatter plot."""
+"""Named tensors as pictures: images in a grid, and plots of points, sounds and series."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate, pad
 
+from ganframe.config.tensor_specs import TensorKind, TensorSpec
 from ganframe.errors import BadInput
+from ganframe.evaluation.plots import curves, scatter
 from ganframe.files import write_atomically
 
 GAP = 2
 """Pixels between the cells of a grid."""
 
+MAX_CLASSES = 20
+"""The largest number of classes that each have a column of a grid."""
 
-def draw(tensors: Mapping[str, Tensor], path: Path, columns: int | None = None) -> None:
+NO_RATES: Mapping[str, int] = MappingProxyType({})
+"""The sample rates of tensors none of which is a sound."""
+
+
+def draw(
+    tensors: Mapping[str, Tensor], path: Path, columns: int | None = None, sample_rates: Mapping[str, int] = NO_RATES
+) -> None:
     """Save a picture of named tensors of one batch as a PNG file.
 
     Args:
-        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3, or points `(B, 2)`. With several image tensors, the
-            images of one example are side by side.
+        tensors: Images `(B, C, H, W)` in [-1, 1], points `(B, 2)`, or sounds in [-1, 1] and series `(B, C, T)`. With
+            several image tensors, the images of one example are side by side.
         path: The file, in an existing folder.
-        columns: Number of images in a row of the grid; about as many columns as rows when None.
+        columns: Number of images in a row of the grid; as many that the picture is about square when None.
+        sample_rates: Samples per second of the tensors that are sounds, by name.
 
     Raises:
-        BadInput: When the tensors are neither all images nor all points of these shapes.
+        BadInput: When the tensors are neither all images, nor all points, nor all sounds or series.
         RunFailed: When the file cannot be written.
     """
     values = {name: tensor.detach().float().cpu() for name, tensor in tensors.items()}
     if not can_draw(values):
-        raise _cannot_draw(values)
-    images = next(iter(values.values())).ndim == 4
-    write_atomically(path, _png(grid(values, columns)) if images else _scatter(values))
-
-
-def _cannot_draw(tensors: Mapping[str, Tensor]) -> BadInput:
-    shapes = ", ".join(f"{name} of shape {tuple(tensor.shape[1:])}" for name, tensor in tensors.items())
-    remedy = "Draw images with 1 or 3 channels, or points in the plane."
-    return BadInput(f"there is no picture of {shapes}", remedy=remedy)
+        shapes = ", ".join(f"{name} of shape {tuple(tensor.shape[1:])}" for name, tensor in values.items())
+        remedy = "There are pictures of images, of points in the plane, of sounds and of series."
+        raise BadInput(f"there is no picture of {shapes}", remedy=remedy)
+    match tensor_kind(next(iter(values.values()))):
+        case "image":
+            content = _png(grid(values, columns))
+        case "points":
+            content = scatter(values)
+        case _:
+            content = curves(values, sample_rates)
+    write_atomically(path, content)
 
 
 def can_draw(tensors: Mapping[str, Tensor]) -> bool:
     """Return whether `draw` can make a picture of these tensors."""
-    images = all(tensor.ndim == 4 and tensor.shape[1] in (1, 3) for tensor in tensors.values())
-    points = all(tensor.ndim == 2 and tensor.shape[1] == 2 for tensor in tensors.values())
-    return bool(tensors) and (images or points)
+    kinds = {tensor_kind(tensor) for tensor in tensors.values()}
+    return len(kinds) == 1 and kinds <= {"image", "points", "series"} and all(map(torch.numel, tensors.values()))
+
+
+def tensor_kind(tensor: Tensor) -> TensorKind:
+    """Return what a tensor is of by its shape, whose first axis is that of the batch; a sound is a series."""
+    return TensorSpec(tuple(tensor.shape[1:])).kind
 
 
 def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
     """Return images as one uint8 picture `(H, W, 3)`.
 
+    Images of one channel are grey, those of two are shown as two grey images side by side, and of more than three
+    channels the first three are shown as red, green and blue. Smaller images are enlarged to the size of the largest.
+
     Args:
-        tensors: Images `(B, C, H, W)` in [-1, 1] with C of 1 or 3. With several tensors, the images of one example are
-            side by side.
-        columns: Number of images in a row; about as many columns as rows when None.
+        tensors: Images `(B, C, H, W)` in [-1, 1]. With several tensors, the images of one example are side by side.
+        columns: Number of images in a row; as many that the picture is about square when None.
     """
-    images = [image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image for image in tensors.values()]
+    images = [image for tensor in tensors.values() for image in _as_rgb(tensor)]
+    height, width = (max(image.shape[axis] for image in images) for axis in (2, 3))
+    images = [image if image.shape[2:] == (height, width) else interpolate(image, (height, width)) for image in images]
     examples, per_example = len(images[0]), len(images)
     cells = rearrange(torch.stack(images), "tensor batch c h w -> (batch tensor) c h w")
-    columns = columns or _default_columns(examples, per_example)
+    columns = columns or _default_columns(examples, per_example, height / width)
     pixels = ((cells.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     blank = torch.full((-len(pixels) % columns, *pixels.shape[1:]), 255, dtype=torch.uint8)
-    padded = torch.nn.functional.pad(torch.cat([pixels, blank]), (0, GAP, 0, GAP), value=255)
+    padded = pad(torch.cat([pixels, blank]), (0, GAP, 0, GAP), value=255)
     return rearrange(padded, "(row column) c h w -> (row h) (column w) c", column=columns)
 
 
-def _default_columns(examples: int, per_example: int) -> int:
+def label_columns(classes: int, count: int) -> int | None:
+    """Return the number of columns of a grid in which every column has one class; None where there are too many.
+
+    Args:
+        classes: Number of classes, which the images cycle through.
+        count: Number of images.
+    """
+    if not 1 < classes <= min(MAX_CLASSES, count):
+        return None
+    return classes * max(1, round(math.sqrt(count) / classes))
+
+
+def _as_rgb(images: Tensor) -> list[Tensor]:
+    channels = images.shape[1]
+    if channels > 2:
+        return [images[:, :3]]
+    return [images[:, [channel]].expand(-1, 3, -1, -1) for channel in range(channels)]
+
+
+def _default_columns(examples: int, per_example: int, aspect: float) -> int:
+    """Return the number of columns of a grid whose images are `aspect` times as high as wide."""
     if per_example > 1:
-        return per_example * max(1, round(math.sqrt(examples / per_example)))
-    return 10 if examples % 10 == 0 and 50 <= examples <= 200 else math.ceil(math.sqrt(examples))
+        return per_example * max(1, round(math.sqrt(examples * aspect / per_example)))
+    if aspect == 1 and examples % 10 == 0 and 50 <= examples <= 200:
+        return 10
+    return min(examples, math.ceil(math.sqrt(examples * aspect)))
 
 
 def _png(pixels: Tensor) -> bytes:
-    height = pixels.shape[0]
-    if height < 320:  # small grids are enlarged, so that single pixels can be seen
-        factor = math.ceil(320 / height)
-        pixels = pixels.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+    height, width = pixels.shape[:2]
+    # Small grids are enlarged, so that single pixels can be seen; wide ones less, so that they fit on a screen.
+    factor = min(math.ceil(320 / height), max(4000 // width, 1))
+    pixels = pixels.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels.numpy())).save(stream, format="png", optimize=True)
     return stream.getvalue()
-
-
-def _scatter(tensors: Mapping[str, Tensor]) -> bytes:
-    from matplotlib.figure import Figure  # slow to import, and images do not need it
-
-    figure = Figure(figsize=(5, 5), dpi=100)
-    axes = figure.add_subplot(aspect="equal")
-    for (name, points), colour in zip(tensors.items(), ("tab:gray", "tab:red", "tab:blue", "tab:green"), strict=False):
-        axes.scatter(*points.T.tolist(), s=4, alpha=0.5, label=name, color=colour, linewidths=0)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tensors))
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
-
-
-def save_images(images: Tensor, folder: Path, labels: Sequence[int] | None = None) -> None:
-    """Save each image as a PNG file of its own. The result is an image folder that a run can train on.
-
-    Args:
-        images: `(B, C, H, W)` in [-1, 1] with C of 1 or 3.
-        folder: The folder of the files; with labels, each class has a folder inside it.
-        labels: The class of each image.
-
-    Raises:
-        BadInput: When `images` has another shape.
-    """
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise _cannot_draw({"samples": images})
-    for index, image in enumerate(images):
-        target = folder if labels is None else folder / str(labels[index])
-        target.mkdir(parents=True, exist_ok=True)
-        pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        picture = pixels[0] if len(pixels) == 1 else rearrange(pixels, "c h w -> h w c")
-        Image.fromarray(np.ascontiguousarray(picture.numpy())).save(target / f"{index:06d}.png")

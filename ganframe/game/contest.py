@@ -8,6 +8,16 @@ from typing import Literal
 Side = Literal["real", "fake"]
 """One of the two tensors of a contest."""
 
+ConditionName = str | tuple[str, ...]
+"""The name of the tensor that is the condition of samples, or the names of several."""
+
+
+def condition_names(condition: ConditionName | None) -> tuple[str, ...]:
+    """Return the names of the tensors of a condition, as a tuple even if there is only one or none."""
+    if condition is None:
+        return ()
+    return (condition,) if isinstance(condition, str) else condition
+
 
 @dataclass
 class Contest:
@@ -17,8 +27,9 @@ class Contest:
         discriminator: Name of the player that scores both tensors.
         real: Name of the tensor that the discriminator should call real.
         fake: Name of the tensor that the discriminator should call fake.
-        real_condition: Name of the tensor that the discriminator is given as condition of `real`; None for none.
-        fake_condition: Name of the tensor that the discriminator is given as condition of `fake`; None for none.
+        real_condition: Name of the tensor that the discriminator is given as condition of `real`; several names for a
+            tuple of tensors; None for none.
+        fake_condition: Name or names of the condition of `fake`.
         replay: Name of a tensor with past fakes, which replaces `fake` in turns that train discriminators; None to use
             `fake` in every turn.
         generators: Names of the players that make `fake`. Losses score the contest in the turns that train one of
@@ -30,8 +41,8 @@ class Contest:
     discriminator: str
     real: str
     fake: str
-    real_condition: str | None = None
-    fake_condition: str | None = None
+    real_condition: ConditionName | None = None
+    fake_condition: ConditionName | None = None
     replay: str | None = None
     generators: tuple[str, ...] | None = None
     weight: float = 1.0
@@ -42,5 +53,5 @@ class Contest:
 
     def tensors(self) -> tuple[str, ...]:
         """Return the names of all tensors of the contest: both sides, their conditions and `replay`."""
-        named = (self.real, self.fake, self.real_condition, self.fake_condition, self.replay)
-        return tuple(name for name in named if name is not None)
+        conditions = (*condition_names(self.real_condition), *condition_names(self.fake_condition))
+        return (self.real, self.fake, *conditions, *(() if self.replay is None else (self.replay,)))

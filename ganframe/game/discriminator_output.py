@@ -26,7 +26,8 @@ class DiscriminatorOutput:
         features: Intermediate activations, from the first layer to the last; empty where the network returns none.
         class_logits: `(B, classes)`; None where the network does not classify.
         sample: The samples that were scored, before augmentation. Set by the round.
-        condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator. Set by the round.
+        condition: The condition of each sample, one tensor `(B, ...)` or a tuple of tensors; None for an unconditional
+            discriminator. Set by the round.
         target: How real the discriminator is told each sample is, `(B,)` in [0, 1]. None without label policies, which
             means 1 for the real side and 0 for the fake side. Set by the objective.
         heads: The output of each head, in the order of the network's `head_names`; empty for a single head. See
@@ -37,7 +38,7 @@ class DiscriminatorOutput:
     features: tuple[Tensor, ...] = ()
     class_logits: Tensor | None = None
     sample: Sample | None = None
-    condition: Tensor | None = None
+    condition: Sample | None = None
     target: Tensor | None = None
     heads: tuple[DiscriminatorOutput, ...] = ()
 
@@ -55,7 +56,7 @@ class DiscriminatorOutput:
         features = tuple(feature for head in heads for feature in head.features)
         return cls(logits, features, heads=tuple(heads))
 
-    def describe(self, sample: Sample, condition: Tensor | None) -> None:
+    def describe(self, sample: Sample, condition: Sample | None) -> None:
         """Set the samples and their condition, also of each head."""
         for output in (self, *self.heads):
             output.sample, output.condition = sample, condition
@@ -108,8 +109,8 @@ class DeferredOutput(DiscriminatorOutput):
         return self._output.sample
 
     @property
-    def condition(self) -> Tensor | None:
-        """The condition of each sample, `(B, ...)`; None for an unconditional discriminator."""
+    def condition(self) -> Sample | None:
+        """The condition of each sample; None for an unconditional discriminator."""
         return self._output.condition
 
     @property

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganframe.config.tensor_specs import DataSpec, TensorSpec, parts
 from ganframe.errors import BadInput
-from ganframe.game.contest import Contest
+from ganframe.game.contest import Contest, condition_names
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game_checks import check_names
 from ganframe.game.made_tensor_checks import check_made
@@ -42,6 +42,13 @@ class Game:
         turns: The turns of a step, in order.
         output: Name of the tensor that sampling returns.
         pictures: Names of the tensors that a snapshot shows side by side.
+        label: Name of the class label that samples are made for, which users choose by `ganframe sample --label`: a
+            tensor of the data, or one that the game makes when none is given. None for the first condition of the fakes
+            of a contest that is a class label of the data.
+        sampling_inputs: Names of the tensors that users may give in place of random ones or those of the data, apart
+            from the label; None for any tensor.
+        translations: Names of tensors and of their translations to another domain, as pairs: the inputs and outputs
+            that `ganframe translate` can have. It takes the first pair unless it is told which.
         needs_double_backward: Whether `play` itself takes second derivatives, apart from those that terms take.
         makers: The name of the method that makes each tensor of the game, by the name of the tensor.
         progress: How far the run is.
@@ -55,6 +62,9 @@ class Game:
     turns: tuple[Turn, ...]
     output: str
     pictures: tuple[str, ...]
+    label: str | None = None
+    sampling_inputs: tuple[str, ...] | None = None
+    translations: tuple[tuple[str, str], ...] = ()
     needs_double_backward: bool = False
     makers: ClassVar[Mapping[str, str]] = {}
     players: dict[str, nn.Module]
@@ -144,6 +154,23 @@ class Game:
         """Return the specs of the samples of all discriminators; a sample of several tensors has one spec for each."""
         specs = self.player_specs()
         return tuple(part for name in sorted(self.discriminators) for part in parts(specs[name].sample))
+
+    def label_spec(self) -> tuple[str, TensorSpec] | None:
+        """Return the name and the spec of the label that samples are made for; None for a game without labels.
+
+        A label that the game makes has the spec of the condition of a generator.
+        """
+        if self.label is None:
+            conditions = [name for each in self.contests for name in condition_names(each.fake_condition)]
+            # A condition that the game makes may have to fit its other tensors; only a game that names it says not.
+            found = ((name, self.data[name]) for name in conditions if name in self.data)
+            return next(((name, spec) for name, spec in found if spec.kind == "label"), None)
+        if self.label in self.data:
+            spec = self.data[self.label]
+            return (self.label, spec) if spec.kind == "label" else None
+        specs = (spec for player, spec in self.player_specs().items() if player not in self.discriminators)
+        taken = (part for spec in specs if spec.condition is not None for part in parts(spec.condition))
+        return next(((self.label, spec) for spec in taken if spec.kind == "label"), None)
 
     def set_players(self, players: Mapping[str, nn.Module]) -> None:
         """Set the networks of the players.

@@ -182,7 +182,9 @@ def _parts(game: Game, setting: str, cls: type) -> Iterable[Any]:
 
 def _check_player(players: Collection[str], game: Game, name: object, where: str) -> None:
     if name not in players:
-        _refuse(game, f"{where} names the player {name!r}, which player_specs() does not have", known_names(name, players))
+        _refuse(
+            game, f"{where} names the player {name!r}, which player_specs() does not have", known_names(name, players)
+        )
 
 
 def _check_tensor(game: Game, name: str, where: str) -> None:

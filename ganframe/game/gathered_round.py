@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from ganframe.distributed.collectives import gather
 from ganframe.distributed.shard import this_shard
 from ganframe.game.contest import Contest, Side
@@ -57,11 +55,11 @@ class GatheredRound(Round):
             self._gathered_outputs[key] = _gather_output(self._local.discriminator_output(contest, side))
         return self._gathered_outputs[key]
 
-    def discriminate(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
+    def discriminate(self, discriminator: str, sample: Sample, condition: Sample | None = None) -> DiscriminatorOutput:
         """Return a discriminator's output for samples of all ranks; each rank runs the network on its own samples."""
         shard = this_shard()
         own = map_parts(sample, shard.of)
-        own_condition = None if condition is None else shard.of(condition)
+        own_condition = None if condition is None else map_parts(condition, shard.of)
         return _gather_output(self._local.discriminate(discriminator, own, own_condition))
 
 
@@ -77,7 +75,7 @@ def _gather_output(own: DiscriminatorOutput) -> DiscriminatorOutput:
         features=tuple(map(gather, own.features)),
         class_logits=None if own.class_logits is None else gather(own.class_logits),
         sample=None if own.sample is None else map_parts(own.sample, gather),
-        condition=None if own.condition is None else gather(own.condition),
+        condition=None if own.condition is None else map_parts(own.condition, gather),
         target=None if own.target is None else gather(own.target),
         heads=tuple(map(_gather_output, own.heads)),
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from ganframe.config.networks import GeneratorConfig
 from ganframe.errors import BadInput
 from ganframe.game.round import Round
 from ganframe.plugins.author_code import source_of
@@ -14,23 +15,35 @@ Prior = Literal["normal", "uniform"]
 """Distribution of each number of a latent: `normal` is N(0, 1), `uniform` is U[-1, 1]."""
 
 
-def draw_latents(game_round: Round, generator: str = "generator", prior: Prior = "normal") -> Tensor:
+def draw_latents(
+    game_round: Round, generator: str = "generator", prior: Prior = "normal", name: str = "latent"
+) -> Tensor:
     """Draw one latent for each example of a round, `(B, *latent_shape)`.
 
     Args:
         game_round: The round.
-        generator: Name of the player whose network has the attribute `latent_shape`.
+        generator: Name of the player that takes the latent.
         prior: Distribution of each number of a latent.
+        name: Which latent of a network that takes several: a name in `latent_specs()` of its config.
 
     Raises:
-        BadInput: When the game has no such player, or its network has no `latent_shape`.
+        BadInput: When neither the attribute `latent_shape` of the network nor its config tells the shape.
     """
-    latent_shape: tuple[int, ...] | None = getattr(game_round.game.players[generator], "latent_shape", None)
-    if latent_shape is None:
-        message = f"the generator {generator!r} starts from a latent, but has no `latent_shape`"
-        remedy = "Set it in the network: the shape of one latent, such as `(128,)`."
-        raise BadInput(message, place=source_of(type(game_round.game.players[generator])), remedy=remedy)
-    shape = (game_round.size, *latent_shape)
+    shape = (game_round.size, *_latent_shape(game_round, generator, name))
     if prior == "uniform":
-        return game_round.randomness.uniform("latent", shape, game_round.device) * 2 - 1
-    return game_round.randomness.normal("latent", shape, game_round.device)
+        return game_round.randomness.uniform(name, shape, game_round.device) * 2 - 1
+    return game_round.randomness.normal(name, shape, game_round.device)
+
+
+def _latent_shape(game_round: Round, generator: str, name: str) -> tuple[int, ...]:
+    shape: tuple[int, ...] | None = getattr(game_round.game.players[generator], "latent_shape", None)
+    if name == "latent" and shape is not None:
+        return shape
+    config = game_round.game.player_specs()[generator].config
+    known = config.latent_specs() if isinstance(config, GeneratorConfig) else {}
+    if name not in known:
+        missing = "has no `latent_shape`" if name == "latent" else f"its config does not tell of {name!r}"
+        message = f"the generator {generator!r} starts from a latent, but {missing}"
+        remedy = "Set it in the network, such as `(128,)`, or return the spec from `latent_specs` of the config."
+        raise BadInput(message, place=source_of(type(game_round.game.players[generator])), remedy=remedy)
+    return known[name].shape

@@ -30,8 +30,12 @@ def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
         for part in value if isinstance(value, tuple) else (value,):
             if not isinstance(part, Tensor) or not part.ndim or part.shape[0] != game_round.size:
                 turn = "" if game_round.turn is None else f" in the turn {game_round.turn.name!r}"
-                message = f"{game.maker_name(name)} returned {_what(part, game_round.size)} for the tensor {name!r}{turn}"
-                remedy = "A maker returns a tensor with one row for each example of the batch, or a tuple of such tensors."
+                message = (
+                    f"{game.maker_name(name)} returned {_what(part, game_round.size)} for the tensor {name!r}{turn}"
+                )
+                remedy = (
+                    "A maker returns a tensor with one row for each example of the batch, or a tuple of such tensors."
+                )
                 raise BadInput(message, place=source_of(getattr(game, game.makers[name])), remedy=remedy)
 
 

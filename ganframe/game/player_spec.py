@@ -23,7 +23,8 @@ class PlayerSpec:
         sample: The spec of one sample, which is the input of a discriminator or the output of a generator.
         source: The spec of the sample that a generator takes as input; None for a generator that takes a latent, and
             for a discriminator.
-        condition: The spec of the condition of one sample; None for an unconditional player.
+        condition: The spec of the condition of one sample, or of each of its tensors if there are several; None for an
+            unconditional player.
         frozen: Whether the network never trains: a teacher or a feature network that the game calls. It stays in eval
             mode and gradients pass through it. Checkpoints leave it out, so a resumed or loaded run builds it again.
     """
@@ -32,19 +33,22 @@ class PlayerSpec:
     path: ConfigPath
     sample: SampleSpec
     source: TensorSpec | None = None
-    condition: TensorSpec | None = None
+    condition: SampleSpec | None = None
     frozen: bool = False
 
     def check(self) -> None:
         """Refuse a network that does not take the kinds of input that the game gives.
 
         Raises:
-            BadInput: When the network is given a condition but takes none, or when a generator takes a latent but is
-                given a sample, or the reverse.
+            BadInput: When the network is given a condition but takes none, or several conditions but takes one, or when
+                a generator takes a latent but is given a sample, or the reverse.
         """
         name = self.config.type_name()
         if self.condition is not None and not self.config.conditional:
             raise BadInput(f"{name!r} takes no condition, but the game is conditional", path=self.path)
+        if isinstance(self.condition, tuple) and not self.config.several_conditions:
+            given = " and ".join(map(str, self.condition))
+            raise BadInput(f"{name!r} takes one condition, but the game gives {given}", path=self.path)
         if isinstance(self.config, GeneratorConfig):
             expected = "latent" if self.source is None else "sample"
             if self.config.starts_from != expected:
@@ -64,7 +68,8 @@ class PlayerSpec:
         return network.eval().requires_grad_(False) if self.frozen else network
 
     def _build(self) -> nn.Module:
-        if isinstance(self.config, DiscriminatorConfig):
-            return build_live(self.config, returns=nn.Module, sample=self.sample, condition=self.condition)
-        specs: Any = {"output": self.sample, "source": self.source, "condition": self.condition}
+        # A tuple of conditions goes only to a config whose `build` takes one, which `check` has seen to.
+        specs: Any = {"sample": self.sample, "condition": self.condition}
+        if isinstance(self.config, GeneratorConfig):
+            specs = {"output": self.sample, "source": self.source, "condition": self.condition}
         return build_live(self.config, returns=nn.Module, **specs)

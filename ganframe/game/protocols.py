@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Generator(Protocol):
     """A network that makes samples.
 
-    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis.
+    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis. It
+    is the one that `latent_specs()` of the config tells, where that tells it.
 
     Any network may have a method `parameter_groups() -> Mapping[str, Iterable[nn.Parameter]]`, which names groups of
     the parameters that it has at the call, such as its mapping network. An optimizer may have other settings for each.
@@ -48,7 +49,8 @@ class Discriminator(Protocol):
 
         Args:
             sample: One tensor `(B, ...)`, or a tuple of tensors where each sample consists of several.
-            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator.
+            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator. A network
+                whose config says `several_conditions` may be given a tuple of tensors.
         """
         ...
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ganframe.game.contest import Contest, Side
+from ganframe.game.contest import ConditionName, Contest, Side
 from ganframe.game.discriminator_output import DeferredOutput, DiscriminatorOutput, check_output
 from ganframe.game.made_tensor_checks import makers_in_a_circle, unknown_tensor
 from ganframe.game.samples import Sample, map_parts, sample_parts
@@ -105,7 +105,7 @@ class Round(Mapping[str, Any]):
         self.discriminator_weights: Weights = discriminator_weights or {}
         self._made = MadeTensors() if made is None else made
         self._made.requires_grad |= requires_grad_tensors
-        self._outputs: dict[tuple[str, str, str | None], DiscriminatorOutput] = {}
+        self._outputs: dict[tuple[str, str, ConditionName | None], DiscriminatorOutput] = {}
         self._contest_names: Collection[str] | None = None
 
     def in_turn(
@@ -229,7 +229,7 @@ class Round(Mapping[str, Any]):
                 name = contest.replay
         key = (contest.discriminator, name, condition_name)
         if key not in self._outputs:
-            condition = None if condition_name is None else self[condition_name]
+            condition = None if condition_name is None else self._condition(condition_name)
             sample = self[name]
             if side in self._grad_wrt_sides:
                 sample = map_parts(sample, _requiring_grad)
@@ -241,17 +241,21 @@ class Round(Mapping[str, Any]):
                 self.logits[f"{contest.name} {head}", side] = head_output.logits.detach()
         return output
 
+    def _condition(self, name: ConditionName) -> Sample:
+        return self[name] if isinstance(name, str) else tuple(self[each] for each in name)
+
     def deferred_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
         """Return the output for one side of a contest, which is computed when one of its attributes is first read."""
         return DeferredOutput(lambda: self.discriminator_output(contest, side))
 
-    def discriminate(self, discriminator: str, sample: Sample, condition: Tensor | None = None) -> DiscriminatorOutput:
+    def discriminate(self, discriminator: str, sample: Sample, condition: Sample | None = None) -> DiscriminatorOutput:
         """Return a discriminator's output for any samples, to which the augmentations are applied first.
 
         Args:
             discriminator: Name of the player.
             sample: The samples: one tensor `(B, ...)`, or a tuple of tensors where each sample consists of several.
-            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator.
+            condition: The condition of each sample: one tensor `(B, ...)`, or a tuple of tensors; None for an
+                unconditional discriminator.
         """
         augmented = sample
         if self._augment is not None:

@@ -150,7 +150,12 @@ class RunFolder:
             BadInput: When `data.json` is malformed.
         """
         file = self.path / "data.json"
-        return read_json(file, DATA_SPEC) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            return read_json(file, DATA_SPEC)
+        except BadInput as problem:
+            raise BadInput(problem.message, place=str(file)) from None  # that of a spec has no place
 
     @property
     def checkpoints(self) -> Path:

@@ -23,6 +23,7 @@ from ganframe.game.game import Game
 from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
+from ganframe.game.samples import Sample, sample_parts
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
 
@@ -30,6 +31,7 @@ CLASSES = 4
 BATCH = 4
 IMAGE = TensorSpec((3, 16, 16))
 LABEL = TensorSpec((), classes=CLASSES)
+LATENT = TensorSpec((3,))
 CPU = torch.device("cpu")
 RANDOMNESS = Randomness(0)
 
@@ -69,6 +71,7 @@ class FakeGenerator(GeneratorConfig):
 
     type: Literal["stub"] = "stub"
     conditional = True
+    several_conditions = True
     provides = frozenset({"log_prob"})
     from_sample: bool = False
     """Whether the network starts from a sample instead of a latent."""
@@ -79,26 +82,29 @@ class FakeGenerator(GeneratorConfig):
         return "sample" if self.from_sample else "latent"
 
     @override
+    def latent_specs(self) -> Mapping[str, TensorSpec]:
+        return {} if self.from_sample else {"latent": LATENT}
+
+    @override
     def build(
-        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
+        self, *, output: TensorSpec, source: TensorSpec | None = None, condition: SampleSpec | None = None
     ) -> nn.Module:
         return _Generator(output, source, condition)
 
 
 class _Generator(nn.Module):
-    def __init__(self, output: TensorSpec, source: TensorSpec | None, condition: TensorSpec | None) -> None:
+    def __init__(self, output: TensorSpec, source: TensorSpec | None, condition: SampleSpec | None) -> None:
         super().__init__()
-        self.latent_shape = (3,)
+        self.latent_shape = LATENT.shape
         self.shape = output.shape
-        size = 3 if source is None else math.prod(source.shape)
-        self.layer = nn.Linear(size, math.prod(output.shape))
-        self.embed = _embedding(condition, math.prod(output.shape))
+        self.layer = nn.Linear(math.prod((source or LATENT).shape), math.prod(output.shape))
+        self.embed = _embeddings(condition, math.prod(output.shape))
 
-    def forward(self, source: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, source: Tensor, condition: Sample | None = None) -> Tensor:
         output = self.layer(source.flatten(1)) + _embedded(self.embed, condition)
         return output.tanh().unflatten(1, self.shape)
 
-    def log_prob(self, sample: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob(self, sample: Tensor, condition: Sample | None = None) -> Tensor:
         """Return the log density of each sample, `(B,)`, under independent normal distributions of its numbers.
 
         Each has standard deviation 1; its mean is the layer's bias plus the embedded condition.
@@ -112,44 +118,44 @@ class FakeDiscriminator(DiscriminatorConfig):
 
     type: Literal["stub"] = "stub"
     conditional = True
+    several_conditions = True
     provides = frozenset({"features", "class_logits"})
     classes: int = CLASSES
     """Number of class logits."""
 
     @override
-    def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
+    def build(self, *, sample: SampleSpec, condition: SampleSpec | None = None) -> nn.Module:
         return _Discriminator(sample, condition, self.classes)
 
 
 class _Discriminator(nn.Module):
-    def __init__(self, sample: SampleSpec, condition: TensorSpec | None, classes: int) -> None:
+    def __init__(self, sample: SampleSpec, condition: SampleSpec | None, classes: int) -> None:
         super().__init__()
         self.trunk = nn.Linear(sum(math.prod(part.shape) for part in parts(sample)), 8)
         self.judge = nn.Linear(8, 1)
         self.classify = nn.Linear(8, classes)
-        self.embed = _embedding(condition, 1)
+        self.embed = _embeddings(condition, 1)
 
-    def forward(self, sample: Tensor | tuple[Tensor, ...], condition: Tensor | None = None) -> DiscriminatorOutput:
-        flat = torch.cat([part.flatten(1) for part in (sample if isinstance(sample, tuple) else (sample,))], dim=1)
+    def forward(self, sample: Sample, condition: Sample | None = None) -> DiscriminatorOutput:
+        flat = torch.cat([part.flatten(1) for part in sample_parts(sample)], dim=1)
         hidden = self.trunk(flat).tanh()
         logits = self.judge(hidden) + _embedded(self.embed, condition)
         return DiscriminatorOutput(logits.flatten(), features=(hidden,), class_logits=self.classify(hidden))
 
 
-def _embedding(condition: TensorSpec | None, size: int) -> nn.Module | None:
-    if condition is None:
-        return None
-    return (
-        nn.Linear(math.prod(condition.shape), size)
-        if condition.classes is None
-        else nn.Embedding(condition.classes, size)
+def _embeddings(condition: SampleSpec | None, size: int) -> nn.ModuleList:
+    """Return a layer for each tensor of the condition, from it to `size` numbers."""
+    return nn.ModuleList(
+        nn.Linear(math.prod(part.shape), size) if part.classes is None else nn.Embedding(part.classes, size)
+        for part in (() if condition is None else parts(condition))
     )
 
 
-def _embedded(embed: nn.Module | None, condition: Tensor | None) -> Tensor:
-    if embed is None or condition is None:
-        return torch.zeros(())
-    return embed(condition) if isinstance(embed, nn.Embedding) else embed(condition.flatten(1))
+def _embedded(embed: nn.ModuleList, condition: Sample | None) -> Tensor:
+    total = torch.zeros(())
+    for layer, part in zip(embed, () if condition is None else sample_parts(condition), strict=False):
+        total = total + layer(part if isinstance(layer, nn.Embedding) else part.flatten(1))
+    return total
 
 
 class AnyData(Mapping[str, TensorSpec]):

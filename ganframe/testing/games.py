@@ -146,11 +146,17 @@ def turns_train_their_players(config: GameConfig) -> None:
 
 
 def names_are_known(config: GameConfig) -> None:
-    """Contests, `pictures` and `output` name tensors of the game, and the discriminators of contests are players."""
+    """Contests and what is said of sampling name tensors of the game, and the discriminators of contests are players.
+
+    Sampling is `output`, `pictures`, `label`, `sampling_inputs` and `translations`. A `label` is a class label.
+    """
     game = build_playable_game(config)
     named = {*game.pictures, game.output, *(name for contest in game.contests for name in contest.tensors())}
+    named |= {*(game.sampling_inputs or ()), *(name for pair in game.translations for name in pair)}
+    named |= set() if game.label is None else {game.label}
     assert named <= set(game.names), f"unknown: {named - set(game.names)}"
     assert game.discriminators <= set(game.players)
+    assert game.label is None or game.label_spec() is not None, f"{game.label!r} is no class label"
 
 
 def missing_data_is_named(config: GameConfig) -> None:

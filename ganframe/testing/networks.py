@@ -74,6 +74,16 @@ def right_shape(config: GeneratorConfig) -> None:
     assert single().shape == (1, *case.spec.shape)
 
 
+def latents_are_told(config: GeneratorConfig) -> None:
+    """The latent that `latent_specs()` of the config tells, if it tells it, is the `latent_shape` of the network."""
+    told = config.latent_specs().get("latent")
+    if told is None:
+        return
+    assert config.starts_from == "latent", "`latent_specs` tells a latent, but the network starts from a sample"
+    built = getattr(_NetworkCase(config).network, "latent_shape", told.shape)
+    assert told.shape == built, f"`latent_specs` tells {told.shape}, but `latent_shape` is {built}"
+
+
 def every_parameter_learns(config: GeneratorConfig) -> None:
     """Every trainable parameter gets a gradient from the samples."""
     case = _NetworkCase(config)
@@ -262,6 +272,7 @@ _NETWORK_CHECKS = {
 CHECKS = {
     "generator": {
         "shape, dtype and batch of one": right_shape,
+        "the config tells the latent of the network": latents_are_told,
         "every parameter gets a gradient": every_parameter_learns,
         **_NETWORK_CHECKS,
     },

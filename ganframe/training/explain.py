@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import ScheduleConfig
+from ganframe.config.tensor_specs import parts
 from ganframe.config.terms import TermConfig
 from ganframe.data.loader import BatchLoader
 from ganframe.data.open_data import open_dataset
@@ -166,8 +167,9 @@ def _players(assembly: Assembly) -> Table:
     rows: Table = [("player", "type", "takes or makes", "weights", "parameters")]
     for name, spec in assembly.game.player_specs().items():
         count = sum(parameter.numel() for parameter in assembly.game.players[name].parameters())
-        sample = " and ".join(map(str, spec.sample)) if isinstance(spec.sample, tuple) else str(spec.sample)
-        condition = "" if spec.condition is None else f", given {spec.condition}"
+        sample = " and ".join(map(str, parts(spec.sample)))
+        given = () if spec.condition is None else parts(spec.condition)
+        condition = f", given {' and '.join(map(str, given))}" if given else ""
         weights = _weights(assembly.experiment, name, spec.frozen)
         rows.append((name, spec.config.type_name(), sample + condition, weights, f"{count:,}"))
     return rows

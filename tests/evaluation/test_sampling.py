@@ -502,8 +502,8 @@ def test_classes_come_in_turn_where_samples_start_from_latents(
 ) -> None:
     asked: list[Any] = []
 
-    def tensors(count: int, names: tuple[str, ...], *, labels: Tensor | None, **_: Any) -> dict[str, Tensor]:
-        asked.append(labels if labels is None else labels.tolist())
+    def tensors(count: int, names: tuple[str, ...], *, labels: list[int] | None, **_: Any) -> dict[str, Tensor]:
+        asked.append(labels)
         return {name: torch.zeros(count) for name in names}
 
     monkeypatch.setattr(Toy, "makers", makers)
@@ -587,15 +587,16 @@ def test_no_samples_and_names_that_there_are_not_are_refused(trained: LoadedRun)
 
 
 def test_the_label_is_the_condition_of_fakes_that_can_be_chosen(trained: LoadedRun) -> None:
-    def label_of(*contests: Contest) -> tuple[str, int] | None:
+    def label_of(*contests: Contest) -> tuple[str, TensorSpec] | None:
         trained.game.contests = contests
         return trained.label_spec()
 
     plain = Contest("discriminator", real="real", fake="fake", real_condition="label")
     own = Contest("discriminator", real="real", fake="fake", fake_condition="chosen")
     numbers = Contest("discriminator", real="real", fake="fake", fake_condition="real")
-    assert label_of(LABELLED) == ("label", 3)
-    assert label_of(plain, own, numbers, LABELLED) == ("label", 3)
+    pair = Contest("discriminator", real="real", fake="fake", fake_condition=("real", "label"))
+    label = ("label", TensorSpec((), classes=3))
+    assert label_of(LABELLED) == label_of(plain, own, numbers, LABELLED) == label_of(plain, pair) == label
     assert label_of(plain, own, numbers) is None
     with pytest.raises(BadInput, match="not conditioned on labels"):
         trained.sample(1, labels=[0])

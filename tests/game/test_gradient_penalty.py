@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ganframe.config.networks import GeneratorConfig
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.contest import Contest
 from ganframe.game.contest_regularizer import ContestRegularizer
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.gradient_penalty import GradientPenalty
 from ganframe.game.latents import draw_latents
+from ganframe.game.player_spec import PlayerSpec
 from ganframe.randomness import Randomness
 
 CPU = torch.device("cpu")
@@ -124,6 +127,17 @@ class Zeros:
     uniform = normal
 
 
+class WithNoise(GeneratorConfig):
+    type: Literal["with-noise"] = "with-noise"
+
+    def latent_specs(self) -> dict[str, TensorSpec]:
+        return {"latent": TensorSpec((3,)), "noise": TensorSpec((5,))}
+
+
+class Silent(GeneratorConfig):
+    type: Literal["silent"] = "silent"
+
+
 def test_latents_are_of_the_shape_of_their_generator() -> None:
     opened: Any = Opened({})
     opened.game = Opened({})
@@ -134,6 +148,12 @@ def test_latents_are_of_the_shape_of_their_generator() -> None:
     assert torch.equal(draw_latents(opened, "second"), Randomness(0).normal("latent", (2, 2, 4)))
     uniform = draw_latents(opened, "second", "uniform")
     assert torch.equal(uniform, Randomness(0).uniform("latent", (2, 2, 4)) * 2 - 1)
+    sample = TensorSpec((2,))
+    opened.game.player_specs = lambda: {
+        "second": PlayerSpec(WithNoise(), (), sample),
+        "third": PlayerSpec(Silent(), (), sample),
+    }
+    assert torch.equal(draw_latents(opened, "second", name="noise"), Randomness(0).normal("noise", (2, 5)))
     with pytest.raises(BadInput, match="'third' starts from a latent, but has no `latent_shape`"):
         draw_latents(opened, "third")
     opened.device, opened.randomness = torch.device("meta"), Zeros()

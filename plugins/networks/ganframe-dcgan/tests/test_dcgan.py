@@ -32,11 +32,22 @@ def test_sides(side: int, upsample: str) -> None:
     assert output.logits.shape == (2,)
 
 
-@pytest.mark.parametrize("shape", [(3, 30, 30), (3, 64, 32), (3, 18, 18), (3, 4, 4), (8,)])
+@pytest.mark.parametrize(("shape", "innermost"), [((1, 28, 56), (7, 14)), ((3, 64, 32), (8, 4)), ((2, 48, 32), (6, 4))])
+def test_oblong_images(shape: tuple[int, ...], innermost: tuple[int, int]) -> None:
+    generator = DCGANGenerator(channels=4, latent=8).build(output=TensorSpec(shape))
+    assert generator.layers[0].kernel_size == innermost
+    generated = generator(torch.randn(2, 8))
+    assert generated.shape == (2, *shape)
+    output = DCGANDiscriminator(channels=4).build(sample=TensorSpec(shape))(generated)
+    assert output.logits.shape == (2,)
+    assert output.features[-1].shape[2:] == innermost
+
+
+@pytest.mark.parametrize("shape", [(3, 30, 30), (3, 64, 36), (3, 18, 18), (3, 4, 4), (8,)])
 def test_samples_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(BadInput, match="'dcgan' needs one square image"):
+    with pytest.raises(BadInput, match="'dcgan' needs one image whose shorter side"):
         DCGANGenerator().build(output=TensorSpec(shape))
-    with pytest.raises(BadInput, match="'dcgan' needs one square image"):
+    with pytest.raises(BadInput, match="'dcgan' needs one image whose shorter side"):
         DCGANDiscriminator().build(sample=TensorSpec(shape))
 
 

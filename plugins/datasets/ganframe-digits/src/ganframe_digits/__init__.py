@@ -26,7 +26,7 @@ class Digits(DatasetConfig):
 
     def spec(self) -> DataSpec:
         """Return the specs of `real` (1 x 28 x 28) and `label`."""
-        return {"real": TensorSpec((1, 28, 28)), "label": TensorSpec((), classes=10)}
+        return {"real": TensorSpec((1, 28, 28)), "label": TensorSpec((), 10, tuple("0123456789"))}
 
     @model_validator(mode="after")
     def _enough_examples(self) -> Digits:

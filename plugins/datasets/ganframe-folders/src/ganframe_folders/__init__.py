@@ -9,28 +9,34 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt
 from typing_extensions import override
 
-from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
+from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl, within
 
 if TYPE_CHECKING:
     from ganframe.data import Dataset
 
 
 class _Images(DatasetConfig):
-    resolution: PositiveInt = 64
-    """Side of the square images, in pixels."""
+    resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 64
+    """Side of square images in pixels, or height and width: `[48, 64]`."""
     channels: Literal[1, 3] = 3
     """Channels of the images: 1 for grey, 3 for RGB."""
     crop: Literal["centre", "none"] = "centre"
-    """How an oblong image becomes square: `centre` cuts the largest centred square, `none` squeezes the whole image."""
+    """How an image of other proportions is made to fit: `centre` cuts the largest centred part of the proportions of
+    `resolution`, `none` squeezes the whole image."""
     flip: bool = False
     """Mirror each example left to right with probability 1/2."""
     max_unreadable: float = Field(default=0.01, ge=0, le=1)
     """Share of the files that may be unreadable; the next readable file in order is used in place of each."""
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of an image, in pixels."""
+        return self.resolution if isinstance(self.resolution, tuple) else (self.resolution, self.resolution)
+
+    @property
     def image(self) -> TensorSpec:
         """The spec of one image."""
-        return TensorSpec((self.channels, self.resolution, self.resolution))
+        return TensorSpec((self.channels, *self.size))
 
 
 def _with_images(folder: Path) -> Path:
@@ -51,7 +57,7 @@ class ImageFolder(_Images):
     path: Path
     """The folder, absolute or relative to the working directory."""
     with_labels: bool = False
-    """Also give `label`: the number of the image's subfolder, counted from 0 by name."""
+    """Also give `label`: the number of the image's subfolder, counted from 0 by name. Its name is that of the class."""
 
     @classmethod
     @override
@@ -65,7 +71,9 @@ class ImageFolder(_Images):
         files = find_images(self.path, "path")
         spec = {"real": self.image}
         if self.with_labels:
-            spec["label"] = TensorSpec((), classes=len(find_classes(self.path, files)))
+            names = tuple(find_classes(self.path, files))
+            with within("with_labels"):
+                spec["label"] = TensorSpec((), classes=len(names), class_names=names)
         return spec
 
     @override

@@ -56,7 +56,7 @@ def _open(config: ImageFolder | PairedFolders | UnpairedFolders, *lists: Sequenc
     files = list(chain.from_iterable(chain.from_iterable(lists)))
     limit = UnreadableLimit(len(files), config.max_unreadable)
     check_headers(files, limit)
-    reader = Reader(config.resolution, config.channels, config.crop == "centre")
+    reader = Reader(config.size, config.channels, config.crop == "centre")
     return [Examples(examples, reader, limit) for examples in lists]
 
 

@@ -1,4 +1,4 @@
-"""Reading image files of any size and mode as square uint8 images."""
+"""Reading image files of any size and mode as uint8 images of one size."""
 
 from __future__ import annotations
 
@@ -56,17 +56,18 @@ class Reader:
     """Converts image files to pixels.
 
     Attributes:
-        resolution: Side of the result.
+        size: Height and width of the result.
         channels: 1 for grey, 3 for RGB.
-        crop: Whether to cut the largest centred square; the whole image is squeezed otherwise.
+        crop: Whether to cut the largest centred part of the proportions of the result; the whole image is squeezed
+            otherwise.
     """
 
-    resolution: int
+    size: tuple[int, int]
     channels: int
     crop: bool
 
     def read(self, file: Path) -> np.ndarray:
-        """Return the image of a file, uint8 `(channels, resolution, resolution)`.
+        """Return the image of a file, uint8 `(channels, height, width)`.
 
         It is rotated as its EXIF data says. Transparent parts become white, 16-bit grey is divided by 257,
         and every other mode (palette, CMYK, ...) is converted to RGB or grey.
@@ -76,18 +77,19 @@ class Reader:
         """
         with _opened(file) as image:
             ImageOps.exif_transpose(image, in_place=True)
-            flat = _flat(_centre(image) if self.crop else image, "L" if self.channels == 1 else "RGB")
-            small = flat.resize((self.resolution, self.resolution), Image.Resampling.LANCZOS)
+            part = _centre(image, self.size) if self.crop else image
+            small = _flat(part, "L" if self.channels == 1 else "RGB").resize(self.size[::-1], Image.Resampling.LANCZOS)
         pixels = np.asarray(small)
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _centre(image: Image.Image) -> Image.Image:
-    """Return the largest square in the middle."""
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return image.crop((left, top, left + side, top + side))
+def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the largest part in the middle that has the proportions of `size`, a height and a width."""
+    (width, height), (target_height, target_width) = image.size, size
+    kept_width = min(width, max(1, height * target_width // target_height))
+    kept_height = min(height, max(1, width * target_height // target_width))
+    left, top = (width - kept_width) // 2, (height - kept_height) // 2
+    return image.crop((left, top, left + kept_width, top + kept_height))
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:

@@ -22,7 +22,9 @@ class Adversarial(Game):
 
     def __init__(self, config: AdversarialGame, data: DataSpec) -> None:
         self.config = config
-        self.inputs = ("real",) if config.condition is None else ("real", config.condition)
+        conditions = () if config.condition is None else (config.condition,)
+        self.inputs = ("real", *conditions)
+        self.sampling_inputs = ("latent", *conditions)
         self.contests = (
             Contest(
                 "discriminator",

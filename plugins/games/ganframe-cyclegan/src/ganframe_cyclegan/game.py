@@ -25,6 +25,8 @@ class Cycle(Game):
     inputs = ("real_a", "real_b")
     output = "fake_b"
     pictures = ("real_a", "fake_b", "real_b", "fake_a")
+    sampling_inputs = ("real_a", "real_b")
+    translations = (("real_a", "fake_b"), ("real_b", "fake_a"))
     contests = (
         Contest("d_a", real="real_a", fake="fake_a", replay="replayed_a"),
         Contest("d_b", real="real_b", fake="fake_b", replay="replayed_b"),

@@ -20,6 +20,7 @@ class MomentMatching(Game):
     inputs = ("real",)
     output = "fake"
     pictures = ("fake",)
+    sampling_inputs = ("latent",)
     contests = ()
     turns = (Turn("generator", players=("generator",)),)
 

@@ -20,6 +20,8 @@ class Paired(Game):
     inputs = ("source", "target")
     output = "fake"
     pictures = ("source", "fake", "target")
+    sampling_inputs = ("source",)
+    translations = (("source", "fake"),)
     contests = (Contest("discriminator", real="real_pair", fake="fake_pair"),)
     turns = (Turn("discriminator", players=("discriminator",)), Turn("generator", players=("generator",)))
 

@@ -20,6 +20,7 @@ class SemiSupervised(Game):
     inputs = ("real", "labelled", "label")
     output = "fake"
     pictures = ("fake",)
+    sampling_inputs = ("latent",)
     contests = (Contest("discriminator", real="real", fake="fake"),)
     turns = (Turn("discriminator", players=("discriminator",)), Turn("generator", players=("generator",)))
 

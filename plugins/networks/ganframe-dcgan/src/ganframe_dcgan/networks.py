@@ -1,4 +1,4 @@
-"""The two networks of DCGAN for any square image whose side halves down to between 4 and 7.
+"""The two networks of DCGAN for any image whose shorter side halves down to between 4 and 7.
 
 At 64 x 64 with 3 channels and the default widths they have 3,576,704 and 2,765,568 parameters.
 """
@@ -6,6 +6,7 @@ At 64 x 64 with 3 channels and the default widths they have 3,576,704 and 2,765,
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
@@ -16,22 +17,24 @@ from ganframe.game import DiscriminatorOutput, init_normal
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 
 
-def stages(sample: SampleSpec) -> tuple[int, int, int]:
-    """Return the image channels, the side of the innermost feature map, and the number of doublings to the image.
+def stages(sample: SampleSpec) -> tuple[int, tuple[int, int], int]:
+    """Return the image channels, the sides of the innermost feature map, and the number of doublings to the image.
 
     Raises:
-        BadInput: When the sample is not a square image of a side that halves to between 4 and 7.
+        BadInput: When the sample is not one image whose shorter side halves to between 4 and 7, and the longer side as
+            often.
     """
     shape = parts(sample)[0].shape
-    if len(parts(sample)) == 1 and len(shape) == 3 and shape[1] == shape[2]:
-        side, doublings = shape[1], 0
-        while side > 7 and side % 2 == 0:
-            side, doublings = side // 2, doublings + 1
-        if 4 <= side <= 7 and doublings > 0:
-            return shape[0], side, doublings
+    if len(parts(sample)) == 1 and len(shape) == 3:
+        _, height, width = shape
+        doublings = 0
+        while min(height, width) > 7 and height % 2 == width % 2 == 0:
+            height, width, doublings = height // 2, width // 2, doublings + 1
+        if 4 <= min(height, width) <= 7 and doublings > 0:
+            return shape[0], (height, width), doublings
     given = " and ".join(f"{part}" for part in parts(sample))
     raise BadInput(
-        f"'dcgan' needs one square image whose side halves to between 4 and 7, not {given}",
+        f"'dcgan' needs one image whose shorter side halves to between 4 and 7, and the longer as often, not {given}",
         remedy="Sides that fit: 28, 32, 40, 48, 56, 64, 128, ...; most data sets can resize to one of them.",
     )
 
@@ -50,12 +53,12 @@ class Generator(nn.Module):
 
     def __init__(self, config: DCGANGenerator, output: TensorSpec, condition: TensorSpec | None) -> None:
         super().__init__()
-        image_channels, side, doublings = stages(output)
+        image_channels, sides, doublings = stages(output)
         self.latent_shape = (config.latent,)
         self.classes = 0 if condition is None else label_count(condition)
         widths = [config.channels * 2**index for index in reversed(range(doublings))]
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(config.latent + self.classes, widths[0], side, bias=False),
+            nn.ConvTranspose2d(config.latent + self.classes, widths[0], sides, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
@@ -104,7 +107,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: DCGANDiscriminator, sample: SampleSpec, condition: TensorSpec | None) -> None:
         super().__init__()
-        image_channels, side, doublings = stages(sample)
+        image_channels, sides, doublings = stages(sample)
         widths = [image_channels, *(config.channels * 2**index for index in range(doublings))]
         self.stages = nn.ModuleList()
         for index, (outer, inner) in enumerate(itertools.pairwise(widths)):
@@ -112,8 +115,8 @@ class Discriminator(nn.Module):
             norm = [nn.BatchNorm2d(inner)] if index > 0 else []
             convolution = nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=False)
             self.stages.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
-        self.judge = nn.Conv2d(widths[-1], 1, side, bias=False)
-        self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1] * side**2)
+        self.judge = nn.Conv2d(widths[-1], 1, sides, bias=False)
+        self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1] * math.prod(sides))
         self.apply(init_normal)  # section 4
         if self.embed is not None:
             # The projection is an inner product over all features: from N(0, 1) it would dominate the logit.

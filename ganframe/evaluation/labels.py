@@ -1,0 +1,94 @@
+"""Class labels as users give them: numbers or names."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, SupportsIndex, cast
+
+import torch
+from torch import Tensor
+
+from ganframe.config.tensor_specs import TensorSpec
+from ganframe.errors import BadInput
+from ganframe.game.game import Game
+
+Labels = Tensor | Sequence[int] | Sequence[str]
+"""One class for each sample: its number or its name."""
+
+MAX_LISTED_CLASSES = 20
+"""The largest number of classes that a message lists."""
+
+
+def class_numbers(labels: Labels | Any, spec: TensorSpec) -> Tensor:
+    """Return class labels as numbers, int64 `(N,)`.
+
+    Args:
+        labels: A tensor of whole numbers, or a sequence of numbers or names of classes.
+        spec: The spec of the label.
+
+    Raises:
+        BadInput: When the labels are anything else, or a number or a name is that of no class.
+    """
+    if isinstance(labels, Tensor) or hasattr(labels, "__array__"):
+        numbers = torch.as_tensor(labels).cpu()
+        if numbers.ndim != 1 or numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+            given = f"{str(numbers.dtype).removeprefix('torch.')} of shape {tuple(numbers.shape)}"
+            raise BadInput(f"labels are whole numbers, one for each sample, not {given}")
+        given_labels: list[Any] = numbers.tolist()
+    elif isinstance(labels, str) or not isinstance(labels, Sequence):
+        raise BadInput(f"labels are a list with one class for each sample, not {labels!r}")
+    else:
+        given_labels = list(labels)
+    return torch.tensor([_class_number(label, spec) for label in given_labels], dtype=torch.int64)
+
+
+def _class_number(label: object, spec: TensorSpec) -> int:
+    names, classes = spec.class_names or (), spec.classes or 0
+    if isinstance(label, str):
+        if label in names:
+            return names.index(label)
+        raise BadInput(f"there is no class {label!r}", remedy=_classes(spec))
+    try:
+        number = operator.index(cast(SupportsIndex, label))
+    except (TypeError, ValueError):
+        raise BadInput(f"{label!r} is no label", remedy=_classes(spec)) from None
+    if not 0 <= number < classes:
+        raise BadInput(f"labels run from 0 to {classes - 1}, and {number} is none of them", remedy=_classes(spec))
+    return number
+
+
+def _classes(spec: TensorSpec) -> str:
+    classes = spec.classes or 0
+    if spec.class_names is None:
+        return f"Labels are whole numbers from 0 to {classes - 1}."
+    more = f" and {classes - MAX_LISTED_CLASSES:,} more" if classes > MAX_LISTED_CLASSES else ""
+    return f"The classes are: {', '.join(spec.class_names[:MAX_LISTED_CLASSES])}{more}."
+
+
+def parse_labels(texts: Sequence[str], spec: TensorSpec) -> list[int]:
+    """Return the numbers of classes that were typed. A text that is the name of a class means that class.
+
+    Args:
+        texts: Names or numbers of classes.
+        spec: The spec of the label.
+
+    Raises:
+        BadInput: When a text is neither.
+    """
+    names = spec.class_names or ()
+    typed = [int(text) if text not in names and text.isdecimal() and len(text) < 10 else text for text in texts]
+    return [_class_number(label, spec) for label in typed]
+
+
+def free_label(game: Game) -> tuple[str, TensorSpec] | None:
+    """Return the name and the spec of the labels of samples, if these are drawn from latents and fit any label."""
+    label = game.label_spec()
+    return label if label is not None and label[0] in game.data and "latent" in game.makers else None
+
+
+def describe_classes(numbers: Sequence[int], spec: TensorSpec) -> str:
+    """Return the number and the name of each of these classes once, as in `0 is cat, 3 is dog`."""
+    chosen = sorted(set(numbers))
+    listed = ", ".join(f"{number} is {spec.class_name(number)}" for number in chosen[:MAX_LISTED_CLASSES])
+    return listed + (f" and {len(chosen) - MAX_LISTED_CLASSES:,} more" if len(chosen) > MAX_LISTED_CLASSES else "")

@@ -1,0 +1,96 @@
+"""Samples as files: one for each sample, in a folder, or all in one file."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from einops import rearrange
+from PIL import Image
+from torch import Tensor, uint8
+
+from ganframe.config.tensor_specs import TensorSpec
+from ganframe.errors import writing
+from ganframe.evaluation.pictures import tensor_kind
+from ganframe.evaluation.sound import wav_file
+from ganframe.files import write_atomically
+
+
+def save_samples(
+    samples: Tensor,
+    folder: Path,
+    *,
+    labels: Sequence[int] | None = None,
+    label_spec: TensorSpec | None = None,
+    sample_rate: int | None = None,
+) -> None:
+    """Save each sample as a file of its own. Images make an image folder that a run can train on.
+
+    Images `(C, H, W)` of 1 or 3 channels are `.png` files, sounds `.wav` files, and all other samples `.npz` files with
+    one array `sample`.
+
+    Args:
+        samples: `(B, ...)`; images and sounds in [-1, 1].
+        folder: The folder of the files; with labels, each class has a folder in it.
+        labels: The class of each sample; None for none.
+        label_spec: The spec of the label, whose class names become the names of folders.
+        sample_rate: Samples per second of a sound; None where the samples are no sounds.
+
+    Raises:
+        RunFailed: When a file cannot be written.
+    """
+    names = {} if labels is None else folder_names(labels, label_spec or TensorSpec((), max(labels) + 1))
+    for index, sample in enumerate(samples):
+        target = folder if labels is None else folder / names[labels[index]]
+        suffix, content = _encoded(sample, sample_rate)
+        with writing(target):
+            target.mkdir(parents=True, exist_ok=True)
+            (target / f"{index:06d}{suffix}").write_bytes(content)
+
+
+def folder_names(labels: Sequence[int], spec: TensorSpec) -> dict[int, str]:
+    """Return the name of the folder of each class: the name of the class, without what a file system may refuse."""
+    names: dict[int, str] = {}
+    for label in sorted(set(labels)):
+        safe = re.sub(r'[/\\:*?"<>|]', "-", spec.class_name(label)).lstrip(".").rstrip(". ")
+        safe = safe.encode()[:200].decode(errors="ignore")
+        taken = safe.casefold() in (name.casefold() for name in names.values())
+        names[label] = f"{safe or 'class'}-{label}" if taken or not safe else safe
+    return names
+
+
+def save_arrays(samples: Tensor, path: Path, labels: Sequence[int] | None = None) -> None:
+    """Save all samples to one `.npz` file, as the array `samples`, with their classes as the array `labels`.
+
+    Raises:
+        RunFailed: When the file cannot be written.
+    """
+    arrays = {"samples": samples.numpy()} | ({} if labels is None else {"labels": np.asarray(labels)})
+    write_atomically(path, _npz(arrays))
+
+
+def _encoded(sample: Tensor, sample_rate: int | None) -> tuple[str, bytes]:
+    """Return the suffix and the content of the file of one sample."""
+    kind = tensor_kind(sample[None])
+    if kind == "image" and sample.shape[0] in (1, 3):
+        return ".png", _png(sample)
+    if kind == "series" and sample_rate is not None:
+        return ".wav", wav_file(sample[None], sample_rate)
+    return ".npz", _npz({"sample": sample.numpy()})
+
+
+def _png(image: Tensor) -> bytes:
+    pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().to(uint8)
+    picture = pixels[0] if len(pixels) == 1 else rearrange(pixels, "c h w -> h w c")
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture.numpy())).save(stream, format="png")
+    return stream.getvalue()
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # pyright: ignore[reportArgumentType]
+    return stream.getvalue()
