@@ -22,21 +22,22 @@ def print_line(text: str) -> None:
     console.print(escape(text), soft_wrap=True)
 
 
-def new_path(path: Path, *suffixes: str) -> Path:
+def new_path(path: Path, *suffixes: str, option: str = "--out") -> Path:
     """Return a path at which nothing exists yet, and create its folder.
 
     Args:
         path: The path.
         suffixes: The suffixes that its name may have, where "" allows a name without one; any when left out.
+        option: The option that names the path, for messages.
 
     Raises:
         BadInput: When something exists at the path, its suffix is not allowed, or its folder cannot be created.
     """
     if suffixes and path.suffix not in suffixes:
         allowed = " or ".join(suffix or "nothing, for a folder" for suffix in suffixes)
-        raise BadInput(f"the name must end in {allowed}", place=f"--out {path}")
+        raise BadInput(f"the name must end in {allowed}", place=f"{option} {path}")
     if path.exists():
-        raise BadInput("this exists already", place=str(path), remedy="Choose another --out.")
+        raise BadInput("this exists already", place=str(path), remedy=f"Choose another {option}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

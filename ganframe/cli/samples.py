@@ -1,4 +1,4 @@
-"""`ganframe sample` and `ganframe interpolate`."""
+"""`ganframe sample`, `ganframe interpolate` and `ganframe translate`."""
 
 from __future__ import annotations
 
@@ -50,6 +50,26 @@ def sample(
         spec, rate = label_spec[1] if label_spec else None, rates.get("samples")
         save_samples(samples["samples"], target, labels=labels, label_spec=spec, sample_rate=rate)
     _print_classes(loaded_run, labels)
+    print_line(str(target))
+
+
+def translate(
+    run: RunArgument,
+    source: Annotated[Path, typer.Option("--input", help="The folder with the images.")],
+    target: Annotated[Path, typer.Option("--output", help="A new folder for the translations.")],
+    to: Annotated[str | None, typer.Option(help="Tensor to make, where the game has several translations.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name or number of the class to translate to.")] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Translate the images of a folder with a trained run."""
+    from ganframe.evaluation.loaded_run import load
+    from ganframe.evaluation.translation import translate as translate_folder
+
+    loaded_run = load(run, device=device)
+    chosen = _chosen_classes(loaded_run, [] if label is None else [label])
+    new_path(target, option="--output")
+    translate_folder(loaded_run, source, target, to=to, label=chosen[0] if chosen else None, seed=seed)
     print_line(str(target))
 
 

@@ -52,10 +52,17 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
 
 
 def _trace(loaded: LoadedRun, player: str, network: nn.Module) -> torch.export.ExportedProgram:
-    """Trace the network with `torch.export`, on the inputs that it is given when two samples are drawn."""
+    """Trace the network with `torch.export`, on the inputs that it is given when two samples or translations are made.
+
+    The data is not read where the game says what sampling starts from.
+    """
     calls: list[tuple[Tensor, ...]] = []
     handle = network.register_forward_pre_hook(lambda _, inputs: calls.append(inputs))
-    loaded.sample(2)
+    game, label = loaded.game, loaded.label_spec()
+    needed = {name: game.data[name] for name in game.sampling_inputs or () if name in game.data}
+    inputs = {name: torch.zeros(2, *spec.shape) for name, spec in needed.items() if label is None or name != label[0]}
+    labels = None if label is None else [0, 1 % (label[1].classes or 1)]
+    loaded.tensors(2, (game.output, *(output for _, output in game.translations)), labels=labels, inputs=inputs)
     handle.remove()
     if not calls:
         message = f"sampling does not use the player {player!r}, so there is no program of it to trace"

@@ -13,7 +13,7 @@ from ganframe.config.tensor_specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.game import Game
 
-Labels = Tensor | Sequence[int] | Sequence[str]
+Labels = Tensor | Sequence[int | str]
 """One class for each sample: its number or its name."""
 
 MAX_LISTED_CLASSES = 20
@@ -24,23 +24,16 @@ def class_numbers(labels: Labels | Any, spec: TensorSpec) -> Tensor:
     """Return class labels as numbers, int64 `(N,)`.
 
     Args:
-        labels: A tensor of whole numbers, or a sequence of numbers or names of classes.
+        labels: A sequence, array or tensor of numbers or names of classes.
         spec: The spec of the label.
 
     Raises:
         BadInput: When the labels are anything else, or a number or a name is that of no class.
     """
-    if isinstance(labels, Tensor) or hasattr(labels, "__array__"):
-        numbers = torch.as_tensor(labels).cpu()
-        if numbers.ndim != 1 or numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
-            given = f"{str(numbers.dtype).removeprefix('torch.')} of shape {tuple(numbers.shape)}"
-            raise BadInput(f"labels are whole numbers, one for each sample, not {given}")
-        given_labels: list[Any] = numbers.tolist()
-    elif isinstance(labels, str) or not isinstance(labels, Sequence):
-        raise BadInput(f"labels are a list with one class for each sample, not {labels!r}")
-    else:
-        given_labels = list(labels)
-    return torch.tensor([_class_number(label, spec) for label in given_labels], dtype=torch.int64)
+    given: Any = labels.tolist() if hasattr(labels, "tolist") else labels  # of a tensor or an array
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise BadInput(f"labels are a list with one class for each sample, not {given!r}")
+    return torch.tensor([_class_number(label, spec) for label in cast(Sequence[object], given)], dtype=torch.int64)
 
 
 def _class_number(label: object, spec: TensorSpec) -> int:
@@ -49,6 +42,8 @@ def _class_number(label: object, spec: TensorSpec) -> int:
         if label in names:
             return names.index(label)
         raise BadInput(f"there is no class {label!r}", remedy=_classes(spec))
+    if isinstance(label, bool):
+        raise BadInput(f"{label} is no label", remedy=_classes(spec))
     try:
         number = operator.index(cast(SupportsIndex, label))
     except (TypeError, ValueError):

@@ -51,6 +51,17 @@ def save_samples(
             (target / f"{index:06d}{suffix}").write_bytes(content)
 
 
+def save_image(image: Tensor, path: Path) -> None:
+    """Save an image `(C, H, W)` in [-1, 1] of 1 or 3 channels as a PNG file, and make its folder.
+
+    Raises:
+        RunFailed: When the file cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_png(image))
+
+
 def folder_names(labels: Sequence[int], spec: TensorSpec) -> dict[int, str]:
     """Return the name of the folder of each class: the name of the class, without what a file system may refuse."""
     names: dict[int, str] = {}

@@ -637,7 +637,7 @@ def test_a_plugin_adds_a_command(cli, fake_plugin):
 
 def test_help_names_every_command(cli):
     outcome = cli("--help")
-    commands = "train sample interpolate evaluate report export presets explain schema doctor plugins".split()
+    commands = "train sample interpolate translate evaluate report export presets explain schema doctor plugins".split()
     assert outcome.code == 0
     assert all(re.search(rf"^\W*{command} ", outcome.out, re.MULTILINE) for command in commands)
 

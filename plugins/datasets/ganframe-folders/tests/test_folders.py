@@ -9,6 +9,7 @@ import torch
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from PIL import Image
 
+from ganframe.config import TensorSpec
 from ganframe.data import BadInput, BatchLoader, Randomness
 
 SEED = Randomness(0)
@@ -57,8 +58,29 @@ def test_labels_are_class_subfolders_by_name(tmp_path):
     for name, count in (("dog", 2), ("ant", 3), ("cat/young", 1)):
         shades(tmp_path / name, count)
     config = ImageFolder(path=tmp_path, labels=True)
-    assert config.spec()["label"].classes == 3
+    assert config.spec()["label"] == TensorSpec((), 3, ("ant", "cat", "dog"))
     assert config.build().fetch(range(6), SEED)["label"].tolist() == [0, 0, 0, 1, 2, 2]
+
+
+def test_a_class_whose_name_cannot_be_printed_is_refused(tmp_path):
+    shades(tmp_path / "bell\a", 1)
+    with pytest.raises(BadInput, match=r"'bell\\x07' is no name of a class") as problem:
+        ImageFolder(path=tmp_path, with_labels=True).spec()
+    assert problem.value.path == ("with_labels",)
+
+
+def test_oblong_images_are_cut_or_squeezed_to_their_proportions(tmp_path):
+    picture = np.zeros((4, 12, 3), dtype=np.uint8)
+    picture[:, 3:9] = 255  # the middle, 4 x 6
+    Image.fromarray(picture).save(tmp_path / "wide.png")
+    cut = ImageFolder(path=tmp_path, resolution=(8, 12), channels=1)
+    assert cut.spec()["real"] == TensorSpec((1, 8, 12))
+    assert (only(cut) == 255).all()
+    squeezed = only(ImageFolder(path=tmp_path, resolution=(4, 12), channels=1, crop="none"))
+    assert squeezed.tolist() == [[[0] * 3 + [255] * 6 + [0] * 3] * 4]
+    upright = only(ImageFolder(path=tmp_path, resolution=(8, 2), channels=1))  # 4 x 1 in the middle
+    assert upright.shape == (1, 8, 2)
+    assert (upright == 255).all()
 
 
 def test_pairs_are_matched_by_stem(tmp_path):

@@ -78,7 +78,8 @@ class Reader:
         with _opened(file) as image:
             ImageOps.exif_transpose(image, in_place=True)
             part = _centre(image, self.size) if self.crop else image
-            small = _flat(part, "L" if self.channels == 1 else "RGB").resize(self.size[::-1], Image.Resampling.LANCZOS)
+            height, width = self.size
+            small = _flat(part, "L" if self.channels == 1 else "RGB").resize((width, height), Image.Resampling.LANCZOS)
         pixels = np.asarray(small)
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
