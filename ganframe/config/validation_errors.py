@@ -12,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 def with_article(kind: str) -> str:
     """Return the name of a kind of component with its indefinite article: `an optimizer`."""
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
 
 
 def error_detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:

@@ -156,11 +156,14 @@ def check_output(output: object, player: str, network: nn.Module, heads: Sequenc
         message = f"{owner} returned {len(output.heads)} heads, and its `head_names` has {len(heads)}"
         remedy = "Name each head in the attribute `head_names` of the network."
     elif isinstance(output, DiscriminatorOutput):
-        wrong = next(each.logits for each in output.heads or (output,) if not _has_rows(each.logits, size))
-        what = f"a tensor of shape {tuple(wrong.shape)}" if isinstance(wrong, Tensor) else f"{type(wrong).__name__}"
+        what = next(_what(each.logits) for each in output.heads or (output,) if not _has_rows(each.logits, size))
         message = f"{owner} returned {what} as the logits of {size} samples"
         remedy = "Logits are a tensor with one row for each sample: `(B,)`, or `(B, 1, h, w)` for patches."
     raise BadInput(message, place=source_of(type(network).forward), remedy=remedy)
+
+
+def _what(logits: object) -> str:
+    return f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
 
 
 def _has_rows(logits: object, size: int) -> bool:

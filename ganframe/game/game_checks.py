@@ -122,9 +122,9 @@ def _check_player_specs(game: Game) -> Mapping[str, PlayerSpec]:
     for name, spec in specs.items():
         if not isinstance(spec, PlayerSpec):
             _refuse(game, f"player_specs() gives {type(spec).__name__} for the player {name!r}", remedy)
-        if not isinstance(spec.path, tuple):
-            example = f"`({str(spec.path)!r},)`"
-            _refuse(game, f"`path` of the spec of {name!r} is {spec.path!r}, and no tuple", f"Write {example}.")
+        path: Any = spec.path
+        if not isinstance(path, tuple):
+            _refuse(game, f"`path` of the spec of {name!r} is {path!r}, and no tuple", f"Write `({path!r},)`.")
     return specs
 
 

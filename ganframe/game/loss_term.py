@@ -18,6 +18,7 @@ from ganframe.game.term_checks import (
     check_discriminator,
     check_methods,
     check_own,
+    check_scalar,
     check_tensors,
     check_turns,
     read_contests,
@@ -89,6 +90,7 @@ class LossTerm:
             heads = len(game_round.game.heads(contest.discriminator))
             for real_head, fake_head in zip(split_heads(real, heads), split_heads(fake, heads), strict=True):
                 score = game_round.game.score(self.live, turn, real_head, fake_head)
+                check_scalar(score, self.live, turn)
                 scores.append(score if contest.weight == 1 else contest.weight * score)
         return scores[0] if len(scores) == 1 else torch.stack(scores).sum()
 

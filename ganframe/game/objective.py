@@ -128,8 +128,6 @@ class Objective:
             except Exception as problem:
                 problem.add_note(f"in the term {term.name!r} of the turn {turn.name!r}")
                 raise
-            if not isinstance(value, Tensor) or value.ndim:
-                raise _no_scalar(value, term, turn)
             # A lazy term joins each k-th turn only; k times the weight keeps its mean over the turns the same.
             weight = value_at(term.config.weight, progress.images, progress.total) * term.config.every
             weights[term.name] = weight
@@ -196,20 +194,12 @@ def play(game: Game, game_round: Round, objective: TurnObjective) -> ObjectiveVa
     Raises:
         BadInput: When that is no value of an objective.
     """
-    value = game.play(game_round, objective)
+    value: Any = game.play(game_round, objective)
     if not isinstance(value, ObjectiveValue):
         what, remedy = type(value).__name__, "Return `objective(game_round)`, or a value with another `total`."
         message = f"{type(game).play.__qualname__} returned {what}"
         raise BadInput(message, place=source_of(type(game).play), remedy=remedy)
     return value
-
-
-def _no_scalar(value: object, term: Term, turn: Turn) -> BadInput:
-    what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{type(value).__name__}"
-    name = f"{term.name!r} ({type(term.live).__qualname__})"
-    message = f"the term {name} returned {what} in the turn {turn.name!r}"
-    remedy = "A term returns one number as a tensor, such as the mean over the batch."
-    return BadInput(message, path=term.path, place=source_of(term.live), remedy=remedy)
 
 
 def _build_terms(experiment: Experiment) -> Iterator[Term]:

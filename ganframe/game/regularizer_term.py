@@ -15,6 +15,7 @@ from ganframe.game.term_checks import (
     check_discriminator,
     check_methods,
     check_own,
+    check_scalar,
     check_tensors,
     check_turns,
     read_contests,
@@ -76,4 +77,6 @@ class RegularizerTerm:
         game_round = gather_round(game_round) if self.needs.batch_coupled else game_round
         if self.config.contests is not None:
             game_round = game_round.limited_to(self.config.contests)
-        return self.live.forward(game_round)
+        value = self.live.forward(game_round)
+        check_scalar(value, self.live, turn)
+        return value

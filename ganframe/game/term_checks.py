@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from torch import Tensor
+
 from ganframe.config.component_kinds import AugmentationConfig
 from ganframe.config.nesting import find_nested
 from ganframe.config.terms import TermConfig
@@ -12,6 +14,7 @@ from ganframe.game.contest import Contest
 from ganframe.game.game import Game
 from ganframe.game.term_needs import TermNeeds
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import source_of
 
 
 def read_contests(config: TermConfig | AugmentationConfig, contests: Iterable[Contest]) -> list[Contest]:
@@ -118,3 +121,22 @@ def check_discriminator(game: Game, discriminator: str, config: TermConfig, need
     if needs.differentiates_discriminator and not getattr(network, "supports_double_backward", True):
         message = f"{config.type_name()!r} differentiates twice, which {network.type_name()!r} does not support"
         raise BadInput(message, path=path)
+
+
+def check_scalar(value: object, live: object, turn: Turn) -> None:
+    """Refuse a value of a term that is not one number as a tensor.
+
+    Args:
+        value: The value.
+        live: The loss or regularizer that gave it.
+        turn: The turn.
+
+    Raises:
+        BadInput: With the class of the term, the turn, and the place of the class.
+    """
+    if isinstance(value, Tensor) and value.ndim == 0:
+        return
+    what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    message = f"{type(live).__qualname__} returned {what} in the turn {turn.name!r}"
+    remedy = "A term returns one number as a tensor, such as the mean over the batch."
+    raise BadInput(message, place=source_of(live), remedy=remedy)

@@ -355,7 +355,7 @@ def test_a_metric_of_a_tensor_that_the_game_lacks_is_named_by_its_place() -> Non
     found = problem(lambda: assembled(evaluate=Evaluate(metrics=metrics)))
     assert found.path == ("evaluate", "metrics", 1)
     assert found.message == "'measure' reads the tensor 'sharp', which the game does not have"
-    assert found.remedy == "It has: real."
+    assert found.remedy == "It has: real, fake."
     assert assembled(evaluate=Evaluate(metrics=metrics[:1]))
 
 
