@@ -5,6 +5,8 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("augmentation", "diff-augment"): "ganframe-diffaugment",
     ("augmentation", "diffaugment"): "ganframe-diffaugment",
     ("augmentation", "instance-noise"): "ganframe-instance-noise",
+    ("balancer", "adaptive-weight"): "ganframe-balancers",
+    ("balancer", "gradient-balancer"): "ganframe-balancers",
     ("dataset", "digits"): "ganframe-digits",
     ("dataset", "fluent-emoji"): "ganframe-fluent-emoji",
     ("dataset", "grid"): "ganframe-gaussians",
