@@ -63,8 +63,8 @@ def check_networks(game: Game) -> None:
     for name, spec in game.player_specs().items():
         network = game.players[name]
         _check_forward(name, spec, network)
-        if isinstance(spec.config, GeneratorConfig) and spec.config.starts_from == "latent" and spec.source is None:
-            _check_latent_shape(name, network)
+        if isinstance(spec.config, GeneratorConfig) and spec.config.starts_from == "latent":
+            _check_latent_shape(name, spec.config, network)
         heads = getattr(network, "head_names", ())
         if not isinstance(heads, tuple) or len(set(heads)) != len(heads):
             message = f"`head_names` of the network of {name!r} is {heads!r}, and not a tuple of different names"
@@ -72,7 +72,7 @@ def check_networks(game: Game) -> None:
     in_turns = {name for turn in game.turns for name in turn.players}
     for name in game.players:
         if name not in in_turns and game.trainable_parameters([name]):
-            remedy = "Name it in `players` of a turn, or freeze it: `network.requires_grad_(False)`."
+            remedy = "Name it in `players` of a turn, or freeze it: `PlayerSpec(..., frozen=True)`."
             what = "discriminator of a contest" if name in game.discriminators else "player"
             _refuse(game, f"the {what} {name!r} is in no turn, so it never trains", remedy)
 
@@ -86,13 +86,16 @@ def _check_forward(name: str, spec: PlayerSpec, network: nn.Module) -> None:
         check_arguments(network.forward, f"{type(network).__qualname__}.forward", len(given), given)
 
 
-def _check_latent_shape(name: str, network: nn.Module) -> None:
+def _check_latent_shape(name: str, config: GeneratorConfig, network: nn.Module) -> None:
     shape: Any = getattr(network, "latent_shape", None)
+    if shape is None and config.latent_specs():
+        return
     if isinstance(shape, (tuple, list)) and all(isinstance(side, int) for side in shape):
         return
     what = "has no `latent_shape`" if shape is None else f"has the `latent_shape` {shape!r}, which is no tuple of sizes"
     message = f"the generator {name!r} ({type(network).__qualname__}) starts from a latent, but {what}"
-    remedy = "Set it in the network to the shape of one latent, such as `self.latent_shape = (128,)`."
+    remedy = "Set it in the network to the shape of one latent, such as `self.latent_shape = (128,)`, or return its spec"
+    remedy += " from `latent_specs` of the config."
     raise BadInput(message, place=source_of(network), remedy=remedy)
 
 
@@ -158,6 +161,12 @@ def _check_contests(game: Game, players: Mapping[str, PlayerSpec]) -> None:
         if not isinstance(config, DiscriminatorConfig):
             message = f"{contest.discriminator!r}, the discriminator of {where}, is a {type(config).__qualname__}"
             _refuse(game, message, "The config of its player spec has to be a DiscriminatorConfig.")
+        for side, condition in {"real": contest.real_condition, "fake": contest.fake_condition}.items():
+            if (condition is None) != (players[contest.discriminator].condition is None):
+                given = "none" if condition is None else f"{condition!r}"
+                message = f"`{side}_condition` of {where} is {given}, and the spec of {contest.discriminator!r} has "
+                message += "a condition" if condition is None else "no condition"
+                _refuse(game, message, "Give both a condition, or none.")
         if isinstance(contest.generators, str):
             message = f"`generators` of {where} is {contest.generators!r}"
             _refuse(game, message, f"Write a tuple: `({contest.generators!r},)`.")

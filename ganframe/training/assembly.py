@@ -212,9 +212,6 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
     assembly.frozen_parts.apply(0)
     _check_trainable(assembly)
     for turn in game.turns:
-        if not any(assembly.parameters(turn).values()):
-            message = f"nothing trains in the turn {turn.name!r}: its players have no parameters, or all are frozen"
-            raise BadInput(message, path=("game",), remedy="Leave one to train, or the turn out.")
         if turn.name in assembly.balancers:
             with within("balancers", turn.name):
                 terms = [term.name for term in objective.terms_of(turn)]

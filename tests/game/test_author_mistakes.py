@@ -91,7 +91,8 @@ FAKE = Contest("judge", real="real", fake="fake")
         ({"contests": (Contest("judge", real="real", fake="fak"),)},
          "the contest 'judge' names the tensor 'fak', which the game does not have\n  Did you mean 'fake'? It has: "),
         ({"contests": (Contest("judge", real="rael", fake="fake"),)}, "'judge' names the tensor 'rael', which the"),
-        ({"contests": (Contest("judge", real="real", fake="fake", real_condition="label"),)}, "the tensor 'label'"),
+        ({"contests": (Contest("judge", "real", "fake", real_condition="real"),)},
+         "`real_condition` of the contest 'judge' is 'real', and the spec of 'judge' has no condition\n  Give both a con"),
         ({"contests": (Contest("judge", real="real", fake="fake", replay="replaid"),)}, "names the tensor 'replaid'"),
         ({"contests": (Contest("jugde", real="real", fake="fake"),)},
          "the contest 'jugde' names the player 'jugde', which player_specs() does not have\n  Did you mean 'judge'?"),
@@ -366,7 +367,7 @@ class NoForward(nn.Module):
         ({"judge": PlayerSpec(BareJudge(network=NoForward()), ("judge",), POINT)},
          "the network of 'judge', NoForward, has no method `forward`"),
         ({"judge": PlayerSpec(JudgeConfig(), ("judge",), POINT, None, POINT)},
-         "'line-judge' takes no condition, but the game is conditional"),
+         "`real_condition` of the contest 'judge' is none, and the spec of 'judge' has a condition\n  Give both"),
         ({"second": PlayerSpec(MakerConfig(), ("maker",), POINT)},
          "the player 'second' is in no turn, so it never trains\n  Name it in `players` of a turn, or freeze it: "),
     ],
@@ -380,7 +381,9 @@ def test_a_judge_that_takes_no_condition_although_its_config_says_so_is_refused(
         type: Literal["conditional"] = "conditional"  # pyright: ignore[reportIncompatibleVariableOverride]
         conditional = True
 
-    text = refused(with_players(judge=PlayerSpec(Conditional(), ("judge",), POINT, condition=POINT)))
+    judge = PlayerSpec(Conditional(), ("judge",), POINT, condition=POINT)
+    contest = Contest("judge", real="real", fake="fake", real_condition="real", fake_condition="real")
+    text = refused(game_of(Specs, given={"judge": judge}, contests=(contest,)))
     assert (
         "Judge.forward(sample) is given 2 arguments (the samples, their condition), which its signature does not take"
         in text
@@ -395,7 +398,7 @@ def test_a_frozen_player_needs_no_turn() -> None:
 def test_a_turn_in_which_nothing_can_train_is_refused() -> None:
     frozen = PlayerSpec(Bare(network=Maker().requires_grad_(False)), ("maker",), POINT)
     text = refused(with_players(maker=frozen))
-    assert "nothing trains in the turn 'making': its players have no parameters, or all are frozen" in text
+    assert "nothing is left to train in the turn 'making', which trains maker" in text
 
 
 @pytest.mark.parametrize(
