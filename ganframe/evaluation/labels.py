@@ -30,7 +30,9 @@ def class_numbers(labels: Labels | Any, spec: TensorSpec) -> Tensor:
     Raises:
         BadInput: When the labels are anything else, or a number or a name is that of no class.
     """
-    given: Any = labels.tolist() if hasattr(labels, "tolist") else labels  # of a tensor or an array
+    given: Any = labels
+    if hasattr(given, "tolist"):  # a tensor or an array
+        given = given.tolist()
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise BadInput(f"labels are a list with one class for each sample, not {given!r}")
     return torch.tensor([_class_number(label, spec) for label in cast(Sequence[object], given)], dtype=torch.int64)
