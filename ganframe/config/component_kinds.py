@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from ganframe.config.tensor_specs import DataSpec
+from ganframe.config.tensor_specs import DataSpec, TensorSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ganframe.data.dataset import Dataset
     from ganframe.game import protocols
     from ganframe.game.game import Game
+    from ganframe.game.round import Round
 from ganframe.config.component import Component
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
@@ -33,6 +34,23 @@ class GameConfig(Component):
     kind: ClassVar[str] = "game"
     share_round: bool = False
     """Make the named tensors once for all turns of a step, so that the generator runs once per step."""
+
+    def example_specs(self) -> DataSpec | None:
+        """Return the specs of the data with which the conformance kit tests the game.
+
+        None for images under any name that the game asks for, and class labels under the name `label`. A game that
+        reads anything else overrides this: `{"text": TensorSpec((16,)), "age": TensorSpec((), classes=9)}`.
+        """
+        return None
+
+    def example_objective(self, game_round: Round) -> Tensor | None:
+        """Return a scalar in place of the terms of `game_round.turn`, for the conformance kit.
+
+        The kit tests with it that every player of the turn gets a gradient. None for the logits of the contests of the
+        turn and the tensors that the game makes. A game with a player that acts on none of these, because only terms
+        call its network, overrides this.
+        """
+        return None
 
     def build(self, data: DataSpec) -> Game:
         """Make the game for data with these tensors. Its networks are set later, with `set_players`.
@@ -73,10 +91,16 @@ class AugmentationConfig(Component):
     """A differentiable change to every sample that a discriminator sees."""
 
     kind: ClassVar[str] = "augmentation"
+    batch_coupled: ClassVar[bool] = False
+    """Whether the change of one sample depends on the rest of the batch."""
     identity_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings with which the augmentation leaves every sample unchanged. The conformance kit tests this."""
     contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
     """Names of the contests whose discriminators see changed samples; all contests of the game when left out."""
+
+    def example_specs(self) -> TensorSpec:
+        """Return the spec of the samples with which the conformance kit tests the augmentation."""
+        return TensorSpec((3, 16, 16))
 
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:
         """Refuse a game or losses with which the augmentation cannot be used.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 
@@ -51,6 +51,14 @@ class GeneratorConfig(Component):
         known = f"Its latents are: {', '.join(specs)}." if specs else "Use a network whose config tells its latents."
         raise BadInput(f"the config of {self.type_name()!r} does not tell the shape of {name!r}", remedy=known)
 
+    def example_specs(self) -> Mapping[str, Any] | None:
+        """Return the arguments of `build` with which the conformance kit tests the network.
+
+        None for images and vectors that the kit tries in turn, with class labels as the condition. A network that takes
+        none of them overrides this: `{"output": TensorSpec((8,)), "source": TensorSpec((3, 32, 32))}` for an encoder.
+        """
+        return None
+
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
@@ -82,6 +90,14 @@ class DiscriminatorConfig(Component):
     batch_coupled: ClassVar[bool] = False
     """Whether the output for one sample depends on the rest of the batch."""
 
+    def example_specs(self) -> Mapping[str, Any] | None:
+        """Return the arguments of `build` with which the conformance kit tests the network.
+
+        None for images, vectors and pairs of them that the kit tries in turn, with class labels as the condition. A
+        network that takes none of them overrides this: `{"sample": (TensorSpec((1, 28, 28)), TensorSpec((16,)))}`.
+        """
+        return None
+
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
         """Make the network, which follows the protocol `ganframe.game.protocols.Discriminator`.
 
@@ -99,6 +115,10 @@ class EncoderConfig(Component):
     """A frozen network whose activations say how alike two samples are."""
 
     kind: ClassVar[str] = "encoder"
+
+    def example_specs(self) -> Sequence[TensorSpec]:
+        """Return the specs of samples with which the conformance kit tests the network, one after the other."""
+        return (TensorSpec((3, 64, 64)), TensorSpec((1, 28, 28)))
 
     def build(self) -> nn.Module:
         """Make the network, which follows the protocol `ganframe.game.protocols.Encoder`.

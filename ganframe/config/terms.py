@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganframe.config.tensor_specs import DataSpec
     from ganframe.game import protocols
+    from ganframe.game.discriminator_output import DiscriminatorOutput
     from ganframe.game.game import Game
 from ganframe.config.component import Component
 from ganframe.config.schedules import Scheduled, value_at
@@ -107,6 +111,14 @@ class LossConfig(TermConfig):
     label_policies: tuple[LabelPolicyConfig, ...] = ()
     """Label policies, which are applied to the discriminator's targets in this order."""
 
+    def example_output(self, logits: Tensor) -> DiscriminatorOutput | None:
+        """Return an output with these logits `(B,)`, with which the conformance kit tests the loss.
+
+        None for an output whose features, sample and class logits are made from the logits. A loss that reads outputs
+        of another shape overrides this.
+        """
+        return None
+
     def build(self) -> protocols.Loss:
         """Make the loss."""
         raise NotImplementedError
@@ -134,6 +146,13 @@ class RegularizerConfig(TermConfig):
     def requires_grad_tensors(self) -> tuple[str, ...]:
         """Return the names of the tensors that the term differentiates by. In the round they require a gradient."""
         return ()
+
+    def example_specs(self) -> DataSpec:
+        """Return the specs of tensors that the term reads, by name, with which the conformance kit tests it.
+
+        Tensors that are left out are images, or class labels under the name `label`.
+        """
+        return {}
 
     def build(self) -> protocols.Regularizer:
         """Make the regularizer."""

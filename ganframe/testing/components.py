@@ -48,7 +48,7 @@ OTHER_VALUES = (0.5, 0.25, 1.0, 2.0, 0.0, -1.0, 10.0, 100.0)
 
 def defaults_validate(config: Component) -> None:
     """The settings of the config, defaults included, pass its validation and give an equal config."""
-    assert _validate(config, config.model_dump()) == config
+    assert _validate(config, config.model_dump()) == config, "the settings are changed by their own validation"
 
 
 def yaml_round_trip(config: Component) -> None:
@@ -56,7 +56,8 @@ def yaml_round_trip(config: Component) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(dump_yaml(config.model_dump(mode="json")), encoding="utf-8")
-        assert _validate(config, read_document(file).data) == config
+        read = _validate(config, read_document(file).data)
+        assert read == config, f"read back, the config is {read}: use types that YAML has"
 
 
 def unknown_key_refused(config: Component) -> None:
@@ -94,7 +95,8 @@ def imports_without_torch(config: Component) -> None:
 def directory_agrees(config: Component) -> None:
     """The table of first-party types does not assign the type to another package."""
     key = (config.kind, config.type_name())
-    assert PACKAGES.get(key) in (None, installed().registry.packages[key])
+    owner = PACKAGES.get(key)
+    assert owner in (None, installed().registry.packages[key]), f"{key[1]!r} is a type of {owner}: choose another name"
 
 
 def scheduled_settings_are_live(config: Component) -> None:
@@ -162,7 +164,7 @@ def finite_over_a_run(config: ScheduleConfig) -> None:
     low, high = config.extremes()
     for images in (0, 1, 500, 999, 1000, 5000):
         value = config.at(images, 1000)
-        assert torch.isfinite(torch.tensor(value))
+        assert math.isfinite(value), f"after {images} of 1000 images the value is {value}"
         assert low <= value <= high, f"{value} is outside the extremes {low} and {high}"
 
 
@@ -174,7 +176,8 @@ def lowers_a_quadratic(config: OptimizerConfig) -> None:
         optimizer.zero_grad()
         parameter.square().sum().backward()
         optimizer.step()
-    assert float(parameter.detach().square().sum()) < 3.0
+    value = float(parameter.detach().square().sum())
+    assert value < 3.0, f"the value went from 3 to {value}: return settings with which it falls from `example`"
 
 
 def state_round_trip(config: OptimizerConfig) -> None:
@@ -192,7 +195,7 @@ def state_round_trip(config: OptimizerConfig) -> None:
             (parameter.square() * torch.arange(1.0, 4.0)).sum().backward()
             optimizer.step()
         results.append(parameter.detach())
-    assert torch.equal(*results)
+    assert torch.equal(*results), "the next step differs: keep all that a step needs in the state dict"
 
 
 def trains_and_resumes(config: LoggerConfig) -> None:

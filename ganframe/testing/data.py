@@ -21,19 +21,20 @@ def examples_match_the_spec(config: DatasetConfig) -> None:
     Labels are int64; other tensors are float32 and finite, and images are in [-1, 1].
     """
     spec, dataset = config.spec(), config.build()
-    assert len(dataset) > 0
+    assert len(dataset) > 0, "the data set has no example: return settings of one from `example` of the config"
     batch = dataset.fetch([0, len(dataset) - 1], RANDOMNESS)
-    assert batch.keys() == spec.keys()
+    assert batch.keys() == spec.keys(), f"`fetch` gives {', '.join(batch)}, and `spec` {', '.join(spec)}"
     for name, tensor in batch.items():
         assert tensor.shape == (2, *spec[name].shape), f"{name!r} is {tuple(tensor.shape)}, the spec says {spec[name]}"
         classes = spec[name].classes
         if classes is not None:
-            assert tensor.dtype == torch.int64
-            assert bool(((tensor >= 0) & (tensor < classes)).all())
+            assert tensor.dtype == torch.int64, f"{name!r} is {tensor.dtype}; class labels are int64"
+            assert bool(((tensor >= 0) & (tensor < classes)).all()), f"{name!r} leaves 0 to {classes - 1}"
         else:
-            assert tensor.dtype == torch.float32
-            assert bool(tensor.isfinite().all())
-            assert len(spec[name].shape) != 3 or float(tensor.abs().max()) <= 1, f"{name!r} leaves [-1, 1]"
+            assert tensor.dtype == torch.float32, f"{name!r} is {tensor.dtype}, not float32; set `classes` of a label"
+            assert bool(tensor.isfinite().all()), f"{name!r} is not finite"
+            in_range = spec[name].kind not in ("image", "sound") or float(tensor.abs().max()) <= 1
+            assert in_range, f"{name!r} leaves [-1, 1], the range of images and sounds: scale it"
 
 
 def picklable(config: DatasetConfig) -> None:
@@ -42,7 +43,7 @@ def picklable(config: DatasetConfig) -> None:
     # A worker gets its copy in this way. Unpickling is safe here: the bytes are not read from a file.
     copy = pickle.loads(pickle.dumps(dataset))
     own, copied = dataset.fetch([0], RANDOMNESS), copy.fetch([0], RANDOMNESS)
-    assert all(torch.equal(own[name], copied[name]) for name in own)
+    assert all(torch.equal(own[name], copied[name]) for name in own), "a pickled copy gives other examples"
 
 
 def seeded_order(config: DatasetConfig) -> None:
@@ -51,7 +52,8 @@ def seeded_order(config: DatasetConfig) -> None:
     loader = BatchLoader(dataset, 2, RANDOMNESS, CPU).starting_at(0)
     batches = [next(loader) for _ in range(3)]
     third = next(BatchLoader(config.build(), 2, RANDOMNESS, CPU).starting_at(2))
-    assert all(torch.equal(batches[2][name], third[name]) for name in third)
+    same = all(torch.equal(batches[2][name], third[name]) for name in third)
+    assert same, "the third batch differs: `fetch` may draw from the randomness that it is given, and from no other"
 
 
 def shards_are_disjoint_and_complete(config: DatasetConfig) -> None:
@@ -62,8 +64,8 @@ def shards_are_disjoint_and_complete(config: DatasetConfig) -> None:
     assert sorted(drawn) == list(range(length))
 
 
-def _images(name: str = "sample") -> Tensor:
-    return RANDOMNESS.uniform(name, (BATCH, 3, 16, 16)) * 2 - 1
+def _samples(config: AugmentationConfig, name: str = "sample") -> Tensor:
+    return RANDOMNESS.uniform(name, (BATCH, *config.example_specs().shape)) * 2 - 1
 
 
 def _augment(config: AugmentationConfig, sample: Tensor) -> Tensor:
@@ -74,29 +76,38 @@ def _augment(config: AugmentationConfig, sample: Tensor) -> Tensor:
 def off_is_the_identity(config: AugmentationConfig) -> None:
     """With its `identity_settings`, the augmentation does not change the samples."""
     assert config.identity_settings, "`identity_settings` gives the settings at which the augmentation is the identity"
-    assert torch.equal(_augment(config.model_copy(update=dict(config.identity_settings)), _images()), _images())
+    off = config.model_copy(update=dict(config.identity_settings))
+    same = torch.equal(_augment(off, _samples(config)), _samples(config))
+    assert same, f"the samples change with `identity_settings`, {dict(config.identity_settings)}"
 
 
 def differentiable(config: AugmentationConfig) -> None:
     """The samples get a finite gradient through the augmentation."""
-    sample = _images().requires_grad_()
+    sample = _samples(config).requires_grad_()
     _augment(config, sample).square().sum().backward()
-    assert sample.grad is not None
-    assert bool(sample.grad.isfinite().all())
+    assert sample.grad is not None, "the samples get no gradient: do not detach them"
+    assert bool(sample.grad.isfinite().all()), "the gradient of the samples is not finite"
 
 
 def samples_independent(config: AugmentationConfig) -> None:
-    """A change of the first sample does not change the results for the other samples of the batch."""
-    sample, other = _images(), _images()
-    other[0] = _images("other")[0]
-    assert torch.equal(_augment(config, sample)[1:], _augment(config, other)[1:])
+    """A change of the first sample does not change the results for the other samples of the batch.
+
+    Not checked where `batch_coupled` is True.
+    """
+    if config.batch_coupled:
+        return
+    sample, other = _samples(config), _samples(config)
+    other[0] = _samples(config, "other")[0]
+    same = torch.equal(_augment(config, sample)[1:], _augment(config, other)[1:])
+    assert same, "the other samples change: if they should, set `batch_coupled = True`"
 
 
 def seeded(config: AugmentationConfig) -> None:
     """The same seed gives the same result, and the result has the shape of the samples."""
-    changed = _augment(config, _images())
-    assert changed.shape == _images().shape
-    assert torch.equal(changed, _augment(config, _images()))
+    changed = _augment(config, _samples(config))
+    assert changed.shape == _samples(config).shape, f"samples became {tuple(changed.shape)}"
+    same = torch.equal(changed, _augment(config, _samples(config)))
+    assert same, "two calls differ: draw from the generator that is given, and from no other"
 
 
 def _perfect_samples(config: MetricConfig) -> tuple[DatasetConfig, dict[str, Tensor]]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 from typing_extensions import override
 
 from ganframe.config.component import Component
-from ganframe.config.component_kinds import DatasetConfig, GameConfig
+from ganframe.config.component_kinds import BalancerConfig, DatasetConfig, GameConfig
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.tensor_specs import DataSpec, SampleSpec, TensorSpec, parts
+from ganframe.config.terms import LossConfig
 from ganframe.data.dataset import Dataset
 from ganframe.data.tensor_data import TensorData
 from ganframe.game.contest import Contest
@@ -22,9 +25,12 @@ from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
+from ganframe.game.protocols import Loss
 from ganframe.game.round import Round
 from ganframe.game.samples import Sample, sample_parts
+from ganframe.game.separable_loss import SeparableLoss
 from ganframe.game.turn import Turn
+from ganframe.game.wrapper import Wrapper
 from ganframe.randomness import Randomness
 
 CLASSES = 4
@@ -47,6 +53,8 @@ def example_config(cls: type[Component], folder: Path) -> Component:
         AssertionError: When a required field has no example and no stand-in.
     """
     settings: dict[str, Any] = cls.example(folder)
+    if issubclass(cls, BalancerConfig):
+        settings = {"at": "fake", "terms": ["first", "second"], **settings}
     hints = get_type_hints(cls)
     for name, field in cls.model_fields.items():
         if field.is_required() and name not in settings:
@@ -122,10 +130,13 @@ class FakeDiscriminator(DiscriminatorConfig):
     provides = frozenset({"features", "class_logits"})
     classes: int = CLASSES
     """Number of class logits."""
+    heads: int = 0
+    """Number of heads of logits; 0 for a network without heads."""
 
     @override
     def build(self, *, sample: SampleSpec, condition: SampleSpec | None = None) -> nn.Module:
-        return _Discriminator(sample, condition, self.classes)
+        network = _Discriminator(sample, condition, self.classes)
+        return _SeveralHeads(network, self.heads) if self.heads else network
 
 
 class _Discriminator(nn.Module):
@@ -141,6 +152,19 @@ class _Discriminator(nn.Module):
         hidden = self.trunk(flat).tanh()
         logits = self.judge(hidden) + _embedded(self.embed, condition)
         return DiscriminatorOutput(logits.flatten(), features=(hidden,), class_logits=self.classify(hidden))
+
+
+class _SeveralHeads(Wrapper):
+    """A discriminator whose heads are multiples of one output."""
+
+    def __init__(self, network: nn.Module, heads: int) -> None:
+        super().__init__(network)
+        self.head_names = tuple(f"head {number}" for number in range(1, heads + 1))
+
+    def forward(self, sample: Sample, condition: Sample | None = None) -> DiscriminatorOutput:
+        output: DiscriminatorOutput = self.network(sample, condition)
+        heads = [replace(output, logits=output.logits * number) for number in range(1, len(self.head_names) + 1)]
+        return replace(DiscriminatorOutput.of_heads(heads), class_logits=output.class_logits)
 
 
 def _embeddings(condition: SampleSpec | None, size: int) -> nn.ModuleList:
@@ -159,10 +183,14 @@ def _embedded(embed: nn.ModuleList, condition: Sample | None) -> Tensor:
 
 
 class AnyData(Mapping[str, TensorSpec]):
-    """A data spec that has a tensor of every name: class labels for `label`, images for any other name."""
+    """A data spec that has a tensor of every name: class labels for `label`, images for any other name.
 
-    def __init__(self) -> None:
-        self._specs: dict[str, TensorSpec] = {}
+    Args:
+        specs: The specs of tensors that are something else.
+    """
+
+    def __init__(self, specs: DataSpec | None = None) -> None:
+        self._specs: dict[str, TensorSpec] = dict(specs or {})
 
     def __getitem__(self, name: str) -> TensorSpec:
         """Return the spec of the tensor of this name."""
@@ -184,11 +212,25 @@ class AnyData(Mapping[str, TensorSpec]):
 def random_batch(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, Tensor]:
     """Return a random batch of these tensors: numbers in [-1, 1), and labels that cycle through the classes."""
     return {
-        name: torch.arange(size) % spec.classes
+        name: torch.arange(size * math.prod(spec.shape)).reshape(size, *spec.shape) % spec.classes
         if spec.classes is not None
         else Randomness(seed).uniform(name, (size, *spec.shape)) * 2 - 1
         for name, spec in data.items()
     }
+
+
+def random_sample(name: str, spec: SampleSpec, size: int = BATCH, seed: int = 0) -> Sample:
+    """Return a random batch of samples: one tensor, or a tuple of tensors where `spec` is a tuple.
+
+    Args:
+        name: The name of the draw.
+        spec: The spec of a sample, or those of its tensors.
+        size: Number of examples.
+        seed: Seed of the draw.
+    """
+    named = {f"{name} {index}" if index else name: part for index, part in enumerate(parts(spec))}
+    drawn = tuple(random_batch(named, size, seed).values())
+    return drawn if isinstance(spec, tuple) else drawn[0]
 
 
 class FakeData(DatasetConfig):
@@ -212,13 +254,32 @@ class FakeData(DatasetConfig):
         return self
 
 
+class _Logistic(SeparableLoss):
+    def real_loss(self, logits: Tensor) -> Tensor:
+        return softplus(-logits)
+
+    def fake_loss(self, logits: Tensor) -> Tensor:
+        return softplus(logits)
+
+
+class FakeLoss(LossConfig):
+    """A stand-in for a loss: binary cross entropy, non-saturating for the generator."""
+
+    type: Literal["stub"] = "stub"
+
+    @override
+    def build(self) -> Loss:
+        return _Logistic()
+
+
 class FakeGame(Game):
     """A stand-in for a game: it has one contest, a discriminator's turn and a generator's turn.
 
-    The game makes no tensor itself: its batch has all of them, `fake` too.
+    A batch may have all tensors, `fake` too. The generator makes `fake` from `latent` where the batch leaves it out.
 
     Args:
         names: Names of tensors in the batch, other than `real` and `fake`.
+        specs: Specs of tensors in the batch that are neither images nor labels under the name `label`.
     """
 
     inputs = ()
@@ -227,11 +288,21 @@ class FakeGame(Game):
     contests = (Contest("discriminator", real="real", fake="fake"),)
     turns = (Turn("discriminator", ("discriminator",)), Turn("generator", ("generator",)))
 
-    def __init__(self, names: tuple[str, ...] = ()) -> None:
-        data = AnyData()
+    def __init__(self, names: tuple[str, ...] = (), specs: DataSpec | None = None) -> None:
+        data = AnyData(specs)
         for name in ("real", "fake", *names):
             _ = data[name]
         super().__init__(data)
+
+    @tensor
+    def latent(self, game_round: Round) -> Tensor:
+        """Draw latents."""
+        return game_round.randomness.normal("latent", (game_round.size, *LATENT.shape))
+
+    @tensor
+    def fake(self, game_round: Round) -> Tensor:
+        """Return the generator's samples."""
+        return self.players["generator"](game_round["latent"])
 
     @override
     def player_specs(self) -> dict[str, PlayerSpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -13,32 +14,65 @@ from ganframe.config.component_kinds import GameConfig
 from ganframe.errors import BadInput
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
+from ganframe.game.game_checks import check_game, check_networks
+from ganframe.game.loss_term import LossTerm
 from ganframe.game.round import Round
-from ganframe.testing.fakes import AnyData, FakeGenerator, make_round, random_batch, with_built_players
+from ganframe.game.samples import sample_parts
+from ganframe.testing.fakes import (
+    BATCH,
+    AnyData,
+    FakeDiscriminator,
+    FakeGenerator,
+    FakeLoss,
+    make_round,
+    random_batch,
+    with_built_players,
+)
 
 
-def build_playable_game(config: GameConfig) -> Game:
-    """Build a game with stand-in players, for data that has every tensor the game asks for."""
-    try:
-        return with_built_players(config.build(AnyData()))
-    except BadInput:
-        # The game refused generators that start from a latent, so its generators start from a sample.
-        from_sample = {
-            name: FakeGenerator(from_sample=True) for name, value in config if isinstance(value, FakeGenerator)
-        }
-        return with_built_players(config.model_copy(update=from_sample).build(AnyData()))
+def build_playable_game(config: GameConfig, heads: int = 0) -> Game:
+    """Build a game with stand-in players, for data that has every tensor the game asks for.
+
+    Args:
+        config: The config of the game, with stand-ins.
+        heads: The number of heads of stand-ins for discriminators; 0 for networks without heads.
+
+    Raises:
+        BadInput: When the game is refused whatever its generators start from; with the first reason.
+    """
+    generators = [name for name, value in config if isinstance(value, FakeGenerator)]
+    networks: dict[str, Any] = {
+        name: FakeDiscriminator(heads=heads) for name, value in config if heads and isinstance(value, FakeDiscriminator)
+    }
+    problems: list[BadInput] = []
+    # A game may have generators that start from a latent, from a sample, or some of each kind.
+    for kinds in itertools.product((False, True), repeat=len(generators)):
+        networks |= {name: FakeGenerator(from_sample=kind) for name, kind in zip(generators, kinds, strict=True)}
+        try:
+            game = config.model_copy(update=networks).build(AnyData(config.example_specs()))
+            check_game(game)
+            with_built_players(game)
+            check_networks(game)
+        except BadInput as problem:
+            problems.append(problem)
+        else:
+            return game
+    problem = problems[0]
+    remedy = problem.remedy or "Return other settings from `example` of the config, or the data from `example_specs`."
+    raise BadInput(problem.message, place=problem.place, path=problem.path, remedy=remedy)
 
 
 def every_maker_works(config: GameConfig) -> None:
-    """Every named tensor that the game makes is finite, in every turn and outside training."""
+    """Every named tensor that the game makes is finite and has a row for each example, in every turn and outside.
+
+    So it is in batches of two sizes.
+    """
     game = build_playable_game(config)
-    for turn in (*game.turns, None):
-        game_round = make_round(game, random_batch(game.data), turn)
+    for size, turn in itertools.product((BATCH, BATCH - 1), (*game.turns, None)):
+        game_round = make_round(game, random_batch(game.data, size), turn)
         for name in game.makers:
-            value = game_round[name]
-            for part in value if isinstance(value, tuple) else (value,):
-                assert isinstance(part, Tensor), f"{name!r} is not a tensor"
-                assert bool(part.isfinite().all()), f"{name!r} is not finite"
+            for part in sample_parts(game_round[name]):
+                assert bool(part.isfinite().all()), f"{game.maker_name(name)} makes a {name!r} that is not finite"
 
 
 def _count_maker_calls(game: Game) -> Counter[str]:
@@ -63,7 +97,7 @@ def made_at_most_once(config: GameConfig) -> None:
     assert not counts, "tensors were made before any was read"
     for name in (*game.makers, *game.makers):
         game_round[name]
-    assert set(counts.values()) <= {1}, f"made more than once: {counts}"
+    assert set(counts.values()) <= {1}, f"made more than once: {counts}; read tensors from the round, call no maker"
 
 
 def _objective(game: Game, game_round: Round) -> Tensor:
@@ -126,23 +160,42 @@ def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
         )
 
 
+def _everything(game: Game, game_round: Round) -> Tensor:
+    """Return the mean squares of the logits of the turn's contests and of all tensors that the game makes, summed."""
+    total = _objective(game, game_round)
+    for name in game.makers:
+        for part in sample_parts(game_round[name]):
+            if part.requires_grad:
+                total = total + part.square().mean()
+    return total
+
+
 def turns_train_their_players(config: GameConfig) -> None:
     """Every player that is not frozen trains in some turn, and turns name no others.
 
-    In each turn that has contests, these give a gradient to at least one player that trains in it.
+    In each turn, every player that trains in it gets a gradient from the contests of the turn or the tensors that the
+    game makes, or from the `example_objective` of the config.
     """
     game = build_playable_game(config)
     trained = {name for turn in game.turns for name in turn.players}
     trainable = set(game.players) - game.frozen_players
     assert trained == trainable, f"players {trainable} can train, but turns train {trained}"
     for turn in game.turns:
-        if not game.contests_of(turn):
-            continue
+        for player in game.players.values():
+            player.zero_grad(set_to_none=True)
         with game.only_trainable(turn.players):
-            total = _objective(game, make_round(game, random_batch(game.data), turn))
-            total.backward()
-        touched = any(_has_gradient(game.players[name]) for name in turn.players)
-        assert touched, f"the contests of the turn {turn.name!r} reach none of its players"
+            game_round = make_round(game, random_batch(game.data), turn)
+            total = config.example_objective(game_round)
+            total = _everything(game, game_round) if total is None else total
+            if total.requires_grad:
+                total.backward()
+        idle = [
+            name for name in turn.players if game.trainable_parameters([name]) and not _has_gradient(game.players[name])
+        ]
+        assert not idle, (
+            f"{', '.join(idle)}: nothing in the turn {turn.name!r} depends on the network. Make a tensor with it, "
+            "name it in a contest, or override `example_objective` of the config if terms call it"
+        )
 
 
 def names_are_known(config: GameConfig) -> None:
@@ -155,8 +208,17 @@ def names_are_known(config: GameConfig) -> None:
     named |= {*(game.sampling_inputs or ()), *(name for pair in game.translations for name in pair)}
     named |= set() if game.label is None else {game.label}
     assert named <= set(game.names), f"unknown: {named - set(game.names)}"
-    assert game.discriminators <= set(game.players)
     assert game.label is None or game.label_spec() is not None, f"{game.label!r} is no class label"
+
+
+def heads_are_scored(config: GameConfig) -> None:
+    """Where discriminators have two heads of logits, a loss is a finite scalar in every turn that it joins."""
+    game = build_playable_game(config, heads=2)
+    loss = LossTerm("stub", ("losses", 0), FakeLoss())
+    for turn in game.turns:
+        if loss.joins(game, turn):
+            value = loss.value(make_round(game, random_batch(game.data), turn), turn)
+            assert bool(value.isfinite()), f"the loss in the turn {turn.name!r} is {float(value)}"
 
 
 def missing_data_is_named(config: GameConfig) -> None:
@@ -165,7 +227,8 @@ def missing_data_is_named(config: GameConfig) -> None:
     try:
         config.build({})
     except BadInput as problem:
-        assert all(name in str(problem) for name in inputs)
+        unnamed = [name for name in inputs if name not in str(problem)]
+        assert not unnamed, f"the error does not name {', '.join(unnamed)}: call `super().__init__(data)` first"
         return
     assert not inputs, "data without the game's inputs was accepted"
 
@@ -178,6 +241,7 @@ CHECKS = {
         "shared rounds lose no gradient": shared_rounds_lose_no_gradient,
         "turns move exactly whom they name": turns_train_their_players,
         "contests and pictures name known tensors": names_are_known,
+        "heads are scored": heads_are_scored,
         "missing data is named": missing_data_is_named,
     }
 }

@@ -11,10 +11,10 @@ from typing import Any
 from ganframe.config.component import Component
 from ganframe.errors import BadInput
 from ganframe.plugins.discovery import installed
-from ganframe.testing import components, data, games, networks, terms
+from ganframe.testing import components, data, games, networks, terms, turns
 from ganframe.testing.fakes import example_config
 
-MODULES = (components, networks, terms, games, data)
+MODULES = (components, networks, terms, games, data, turns)
 
 
 @dataclass(frozen=True)

@@ -2,59 +2,99 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
-from ganframe.config.tensor_specs import TensorSpec
+from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.discriminator_output import DiscriminatorOutput
-from ganframe.testing.fakes import BATCH, CLASSES, LABEL, RANDOMNESS
+from ganframe.game.samples import Sample, map_parts, sample_parts
+from ganframe.testing.fakes import BATCH, LABEL, RANDOMNESS, random_sample
 
+IMAGE, VECTOR = TensorSpec((3, 32, 32)), TensorSpec((8,))
 SHAPES = ((3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 16, 16), (3, 128, 128), (3, 256, 256), (2,), (8,), (1, 1024))
 """Shapes of samples, in the order in which they are tried; a network is checked with the first that it accepts."""
+PAIRS = ((IMAGE, VECTOR), (IMAGE, IMAGE), (VECTOR, IMAGE), (VECTOR, VECTOR))
+"""Samples of two tensors that are tried after these: of a discriminator, or source and output of a generator."""
+
+
+def _build_arguments(
+    config: GeneratorConfig | DiscriminatorConfig, condition: TensorSpec | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the arguments of `build` that are tried: those of `example_specs`, or of `SHAPES` and `PAIRS`."""
+    given = config.example_specs()
+    if given is not None:
+        yield {"condition": None, **given}
+        return
+    samples: list[SampleSpec] = [*map(TensorSpec, SHAPES), *PAIRS]
+    for sample in samples:
+        if isinstance(config, DiscriminatorConfig):
+            yield {"sample": sample, "condition": condition}
+        elif config.starts_from == "sample":
+            source, output = sample if isinstance(sample, tuple) else (sample, sample)
+            yield {"output": output, "source": source, "condition": condition}
+        elif not isinstance(sample, tuple):
+            yield {"output": sample, "source": None, "condition": condition}
 
 
 def build_for_first_fit(
     config: GeneratorConfig | DiscriminatorConfig, condition: TensorSpec | None
-) -> tuple[nn.Module, TensorSpec]:
-    """Build the network for the first of `SHAPES` that it accepts, and return it with the spec of its samples.
+) -> tuple[nn.Module, Mapping[str, Any]]:
+    """Build the network for the first specs that it accepts, and return it with the arguments of its `build`.
+
+    Args:
+        config: The config of the network.
+        condition: The spec of the condition, unless `example_specs` of the config gives another.
 
     Raises:
-        AssertionError: When the network accepts none of `SHAPES`.
+        AssertionError: When the network accepts none of them.
     """
     problems: list[str] = []
-    for shape in SHAPES:
-        spec = TensorSpec(shape)
+    for arguments in _build_arguments(config, condition):
         torch.manual_seed(0)
         try:
-            if isinstance(config, DiscriminatorConfig):
-                return config.build(sample=spec, condition=condition), spec
-            source = spec if config.starts_from == "sample" else None
-            return config.build(output=spec, source=source, condition=condition), spec
+            build: Any = config.build
+            return build(**arguments), arguments
         except BadInput as problem:
             problems.append(str(problem))
-    raise AssertionError(f"the network accepts none of the sample shapes {SHAPES}: {problems[-1]}")
+    raise AssertionError(
+        f"the network accepts none of the specs that the kit tries; return its own from `example_specs` of the config. "
+        f"The last refusal: {problems[-1]}"
+    )
 
 
 class _NetworkCase:
-    """A network built from a config, with a batch of inputs for it."""
+    """A network built from a config, with a batch of inputs for it.
+
+    Attributes:
+        network: The network.
+        arguments: The arguments of its `build`.
+        source: Its first argument: latents or samples.
+        condition: Its other arguments: the condition if it takes one.
+    """
 
     def __init__(self, config: GeneratorConfig | DiscriminatorConfig, batch: int = BATCH) -> None:
-        condition = LABEL if config.conditional else None
-        self.network, self.spec = build_for_first_fit(config, condition)
-        shape = self.spec.shape
-        if isinstance(config, GeneratorConfig) and config.starts_from == "latent":
-            latent: Any = self.network.latent_shape
-            assert isinstance(latent, tuple), "a generator that starts from a latent needs a tuple `latent_shape`"
-            self.source = RANDOMNESS.normal("latent", (batch, *latent))
-        else:
-            self.source = RANDOMNESS.uniform("sample", (batch, *shape)) * 2 - 1
-        self.condition: tuple[Tensor, ...] = (torch.arange(batch) % CLASSES,) if config.conditional else ()
+        self.network, self.arguments = build_for_first_fit(config, LABEL if config.conditional else None)
+        source: SampleSpec | None = self.arguments["sample" if isinstance(config, DiscriminatorConfig) else "source"]
+        self.source: Any = self._latents(config, batch) if source is None else random_sample("sample", source, batch)
+        condition: SampleSpec | None = self.arguments["condition"]
+        self.condition: tuple[Sample, ...] = ()
+        if condition is not None:
+            self.condition = (random_sample("condition", condition, batch),)
 
-    def __call__(self, source: Tensor | None = None) -> Any:
+    def _latents(self, config: Any, batch: int) -> Any:
+        known = config.latent_specs()
+        latent: Any = getattr(self.network, "latent_shape", known["latent"].shape if "latent" in known else None)
+        assert isinstance(latent, tuple), (
+            "a generator that starts from a latent needs a tuple `latent_shape`, or `latent_specs` of its config"
+        )
+        return RANDOMNESS.normal("latent", (batch, *latent))
+
+    def __call__(self, source: Any = None) -> Any:
         torch.manual_seed(1)  # for dropout, which some networks keep active while sampling
         return self.network(self.source if source is None else source, *self.condition)
 
@@ -63,15 +103,26 @@ def _logits(output: DiscriminatorOutput) -> Tensor:
     return output.logits
 
 
+def _made(output: Any) -> list[Tensor]:
+    """Return the tensors that a generator made: its sample, and what it makes beside it."""
+    made: Any = list(output.values()) if isinstance(output, Mapping) else output
+    return [part for each in made for part in sample_parts(each)] if isinstance(made, (tuple, list)) else [made]
+
+
 def right_shape(config: GeneratorConfig) -> None:
-    """Samples have the requested shape and the dtype float32, also in a batch of one example."""
-    case = _NetworkCase(config)
-    output = case()
-    assert output.shape == (BATCH, *case.spec.shape)
-    assert output.dtype == torch.float32
-    single = _NetworkCase(config, batch=1)
-    single.network.eval()
-    assert single().shape == (1, *case.spec.shape)
+    """Samples have the requested shape and the dtype float32, also in a batch of one example.
+
+    A generator may return several tensors, as a tuple or by name. All have the batch axis first, and one is the sample.
+    """
+    for size in (BATCH, 1):
+        case = _NetworkCase(config, batch=size)
+        if size == 1:
+            case.network.eval()
+        made, expected = _made(case()), (size, *case.arguments["output"].shape)
+        shapes = [tuple(each.shape) for each in made]
+        assert expected in shapes, f"the network was asked for {expected} and made {shapes}"
+        assert all(shape[:1] == (size,) for shape in shapes), f"of {size} examples, the network made {shapes}"
+        assert made[shapes.index(expected)].dtype == torch.float32, "samples must be float32"
 
 
 def latents_are_told(config: GeneratorConfig) -> None:
@@ -87,31 +138,32 @@ def latents_are_told(config: GeneratorConfig) -> None:
 def every_parameter_learns(config: GeneratorConfig) -> None:
     """Every trainable parameter gets a gradient from the samples."""
     case = _NetworkCase(config)
-    output = case()
-    (output * RANDOMNESS.normal("weights", tuple(output.shape))).sum().backward()
+    made = [each for each in _made(case()) if each.requires_grad]
+    assert made, "what the network makes does not depend on its parameters"
+    weighted = [(each * RANDOMNESS.normal("weights", tuple(each.shape))).sum() for each in made]
+    torch.stack(weighted).sum().backward()
     _assert_gradients(case.network)
 
 
 def _assert_gradients(network: nn.Module) -> None:
     parameters = network.named_parameters()
     missing = [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None]
-    assert not missing, f"no gradient: {', '.join(missing)}"
+    assert not missing, (
+        f"no gradient: {', '.join(missing)}. Leave them out, freeze them (`requires_grad_(False)`), or where only a "
+        "term calls them, let the test expect this failure and say so: `conformance(package, {check: reason})`"
+    )
 
 
 def seed_fixes_initialisation(config: GeneratorConfig | DiscriminatorConfig) -> None:
     """Networks built from the same seed have the same initial parameters; another seed gives different ones."""
     first, second = _NetworkCase(config).network.state_dict(), _NetworkCase(config).network.state_dict()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert not different, f"not fixed by torch's global seed: {', '.join(different)}"
+    arguments, build = _NetworkCase(config).arguments, cast(Any, config.build)
     torch.manual_seed(99)
-    condition = LABEL if config.conditional else None
-    spec = _NetworkCase(config).spec
-    torch.manual_seed(99)
-    if isinstance(config, DiscriminatorConfig):
-        other = config.build(sample=spec, condition=condition)
-    else:
-        source = spec if config.starts_from == "sample" else None
-        other = config.build(output=spec, source=source, condition=condition)
-    assert any(not torch.equal(first[name], tensor) for name, tensor in other.state_dict().items())
+    other: nn.Module = build(**arguments)
+    changed = any(not torch.equal(first[name], tensor) for name, tensor in other.state_dict().items())
+    assert changed, "another seed gives the same parameters: draw them from torch's global random state"
 
 
 def state_round_trip(config: GeneratorConfig | DiscriminatorConfig) -> None:
@@ -123,11 +175,15 @@ def state_round_trip(config: GeneratorConfig | DiscriminatorConfig) -> None:
     other.network.load_state_dict(case.network.state_dict())
     case.network.eval()
     other.network.eval()
-    assert torch.equal(_tensor(case()), _tensor(other()))
+    assert torch.equal(_tensor(case()), _tensor(other())), (
+        "the outputs differ, so the state dict is not all: register tensors as parameters or buffers"
+    )
 
 
 def _tensor(output: Any) -> Tensor:
-    return _logits(output) if isinstance(output, DiscriminatorOutput) else output
+    """Return the numbers of an output in one row for each example."""
+    made = [_logits(output)] if isinstance(output, DiscriminatorOutput) else _made(output)
+    return torch.cat([each.reshape(len(each), -1).float() for each in made], dim=1)
 
 
 def deterministic_in_eval(config: GeneratorConfig | DiscriminatorConfig) -> None:
@@ -135,23 +191,28 @@ def deterministic_in_eval(config: GeneratorConfig | DiscriminatorConfig) -> None
     case = _NetworkCase(config)
     case.network.eval()
     before = {name: tensor.clone() for name, tensor in case.network.state_dict().items()}
-    assert torch.equal(_tensor(case()), _tensor(case()))
-    assert all(torch.equal(before[name], tensor) for name, tensor in case.network.state_dict().items())
+    assert torch.equal(_tensor(case()), _tensor(case())), (
+        "two passes differ: draw nothing in eval mode, or from torch's seed"
+    )
+    changed = [name for name, tensor in case.network.state_dict().items() if not torch.equal(before[name], tensor)]
+    assert not changed, f"a forward pass in eval mode changes {', '.join(changed)}: update them only while training"
 
 
 def labels_if_conditional(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Other labels change the output of a conditional network; an unconditional network works without labels."""
-    if not config.conditional:
-        _NetworkCase(config)()
-        return
+    """Another condition changes the output of a conditional network; an unconditional network works without one."""
     case = _NetworkCase(config)
+    if not case.condition:
+        case()
+        return
     case.network.eval()
     with torch.no_grad():
         for parameter in case.network.parameters():
             parameter.add_(RANDOMNESS.normal("nudge", tuple(parameter.shape)) * 0.1)  # an embedding may start at 0
     before = _tensor(case())
-    case.condition = ((case.condition[0] + 1) % CLASSES,)
-    assert not torch.equal(before, _tensor(case())), "the label makes no difference"
+    case.condition = (map_parts(case.condition[0], lambda part: part.roll(1, 0)),)
+    assert not torch.equal(before, _tensor(case())), (
+        "the condition makes no difference: use it, or set `conditional = False`"
+    )
 
 
 def compiles(config: GeneratorConfig | DiscriminatorConfig) -> None:
@@ -176,7 +237,8 @@ def bf16_agrees(config: GeneratorConfig | DiscriminatorConfig) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             found = _tensor(case()).float()
     scale = expected.norm() + 1e-3 * expected.numel() ** 0.5
-    assert float((found - expected).norm() / scale) < 0.05
+    difference = float((found - expected).norm() / scale)
+    assert difference < 0.05, f"bf16 differs by {difference:.1%}: compute what needs it in float32, outside of autocast"
 
 
 def leading_batch_axis(config: DiscriminatorConfig) -> None:
@@ -188,8 +250,12 @@ def leading_batch_axis(config: DiscriminatorConfig) -> None:
         case = _NetworkCase(config, batch=size)
         case.network.eval()
         output: DiscriminatorOutput = case()
-        tensors = [output.logits, *output.features, *([] if output.class_logits is None else [output.class_logits])]
-        assert all(len(tensor) == size for tensor in tensors)
+        names = getattr(case.network, "head_names", ())
+        assert len(output.heads) == len(names), f"{len(output.heads)} heads, but `head_names` is {names}"
+        for each in (output, *output.heads):
+            tensors = [each.logits, *each.features, *([] if each.class_logits is None else [each.class_logits])]
+            rows = [len(tensor) for tensor in tensors]
+            assert set(rows) == {size}, f"of {size} samples, the logits, features and class logits have {rows} rows"
         has_class_logits = output.class_logits is not None
         assert ("features" in config.provides) == bool(output.features), "`provides` is wrong about features"
         assert ("class_logits" in config.provides) == has_class_logits, "`provides` is wrong about class_logits"
@@ -198,9 +264,10 @@ def leading_batch_axis(config: DiscriminatorConfig) -> None:
 def input_untouched(config: DiscriminatorConfig) -> None:
     """A forward pass does not change the sample in place."""
     case = _NetworkCase(config)
-    before = case.source.clone()
+    before = map_parts(case.source, Tensor.clone)
     case()
-    assert torch.equal(before, case.source)
+    same = all(torch.equal(*pair) for pair in zip(sample_parts(before), sample_parts(case.source), strict=True))
+    assert same, "the network writes into its sample: use operations that make a new tensor"
 
 
 def double_backward(config: DiscriminatorConfig) -> None:
@@ -211,12 +278,14 @@ def double_backward(config: DiscriminatorConfig) -> None:
     if not config.supports_double_backward:
         return
     case = _NetworkCase(config)
-    sample = case.source.requires_grad_()
+    samples = [part.requires_grad_() for part in sample_parts(case.source) if part.is_floating_point()]
     output: DiscriminatorOutput = case()
-    (gradient,) = torch.autograd.grad(output.logits.sum(), sample, create_graph=True)
-    gradient.square().sum().backward()
-    gradients = [parameter.grad for parameter in case.network.parameters() if parameter.grad is not None]
-    assert any(bool(grad.any()) for grad in gradients), "no parameter is reached"
+    gradients = torch.autograd.grad(output.logits.sum(), samples, create_graph=True, materialize_grads=True)
+    torch.stack([gradient.square().sum() for gradient in gradients]).sum().backward()
+    reached = [parameter.grad for parameter in case.network.parameters() if parameter.grad is not None]
+    assert any(bool(grad.any()) for grad in reached), (
+        "no parameter is reached: use operations with second derivatives, or set `supports_double_backward = False`"
+    )
 
 
 def batch_order_does_not_matter(config: DiscriminatorConfig) -> None:
@@ -235,9 +304,15 @@ def batch_order_does_not_matter(config: DiscriminatorConfig) -> None:
     with torch.no_grad():
         output = _logits(case())
         case.network.load_state_dict(before)
-        case.condition = tuple(condition.flip(0) for condition in case.condition)
-        flipped = _logits(case(case.source.flip(0)))
-    torch.testing.assert_close(output, flipped.flip(0), rtol=1e-4, atol=1e-5)
+        case.condition = tuple(map_parts(condition, _flipped) for condition in case.condition)
+        flipped = _logits(case(map_parts(case.source, _flipped)))
+    torch.testing.assert_close(
+        output, flipped.flip(0), rtol=1e-4, atol=1e-5, msg=lambda text: f"set `batch_coupled = True`? {text}"
+    )
+
+
+def _flipped(part: Tensor) -> Tensor:
+    return part.flip(0)
 
 
 def frozen_features(config: EncoderConfig) -> None:
@@ -247,16 +322,18 @@ def frozen_features(config: EncoderConfig) -> None:
     """
     network = config.build()
     assert not network.training, "an encoder must be in eval mode"
-    for shape in ((3, 64, 64), (1, 28, 28)):
-        sample = (RANDOMNESS.uniform("sample", (BATCH, *shape)) * 2 - 1).requires_grad_()
+    for spec in config.example_specs():
+        sample = (RANDOMNESS.uniform("sample", (BATCH, *spec.shape)) * 2 - 1).requires_grad_()
         features: tuple[Tensor, ...] = network(sample)
         assert isinstance(features, tuple), "an encoder must return a tuple of activations"
-        assert features
-        assert all(len(feature) == BATCH and bool(feature.isfinite().all()) for feature in features)
-        assert all(torch.equal(*pair) for pair in zip(features, network(sample), strict=True))
+        assert features, "an encoder must return at least one activation"
+        assert all(len(feature) == BATCH for feature in features), "activations must have the batch axis first"
+        assert all(bool(feature.isfinite().all()) for feature in features), "activations must be finite"
+        same = all(torch.equal(*pair) for pair in zip(features, network(sample), strict=True))
+        assert same, "activations must be the same for the same samples"
         torch.stack([feature.square().sum() for feature in features]).sum().backward()
-        assert sample.grad is not None
-        assert bool(sample.grad.any())
+        reached = sample.grad is not None and bool(sample.grad.any())
+        assert reached, "the samples must get a gradient: do not use `torch.no_grad` in `forward`"
     assert not any(parameter.requires_grad for parameter in network.parameters()), "an encoder must be frozen"
 
 

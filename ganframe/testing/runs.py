@@ -5,45 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import Tensor
-from torch.nn.functional import softplus
-from typing_extensions import override
+from typing import Any
 
 from ganframe.api import train
 from ganframe.config.component_kinds import LoggerConfig
 from ganframe.config.experiment import Checkpoint, Experiment, Train
 from ganframe.config.hook_markers import hookimpl
-from ganframe.config.terms import LossConfig
 from ganframe.errors import RunFailed
-from ganframe.game.protocols import Loss
-from ganframe.game.separable_loss import SeparableLoss
 from ganframe.plugins.discovery import installed
 from ganframe.runs.checkpoint_files import list_checkpoints, load
 from ganframe.runs.folder import RunFolder
-from ganframe.testing.fakes import FakeData, FakeGameConfig
+from ganframe.testing.fakes import FakeData, FakeGameConfig, FakeLoss
 
 STEPS = 4
 BATCH = 8
-
-
-class _Logistic(SeparableLoss):
-    def real_loss(self, logits: Tensor) -> Tensor:
-        return softplus(-logits)
-
-    def fake_loss(self, logits: Tensor) -> Tensor:
-        return softplus(logits)
-
-
-class FakeLoss(LossConfig):
-    """A stand-in for a loss: binary cross entropy, non-saturating for the generator."""
-
-    type: Literal["stub"] = "stub"
-
-    @override
-    def build(self) -> Loss:
-        return _Logistic()
 
 
 class Interrupted(RunFailed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -18,6 +19,8 @@ from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.testing.fakes import BATCH, CLASSES, RANDOMNESS, FakeGame, make_round, random_batch, with_built_players
 
+UNEQUAL = "two builds of the term from one seed give different values; draw from `game_round.randomness` only"
+
 
 def _output(logits: Tensor) -> DiscriminatorOutput:
     labels = torch.arange(len(logits)) % CLASSES
@@ -25,9 +28,14 @@ def _output(logits: Tensor) -> DiscriminatorOutput:
     return DiscriminatorOutput(logits, (logits[:, None],), class_logits, logits[:, None], labels)
 
 
-def _scores(config: LossConfig) -> tuple[Any, Any]:
+def _scores(config: LossConfig) -> list[Callable[[Tensor, Tensor], Tensor]]:
+    """Return the loss of discriminators and that of generators, as functions of the logits of reals and of fakes."""
     loss = config.build()
-    return loss.discriminator, loss.generator
+
+    def of_logits(score: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda real, fake: score(*(config.example_output(side) or _output(side) for side in (real, fake)))
+
+    return [of_logits(loss.discriminator), of_logits(loss.generator)]
 
 
 def finite_at_extremes(config: LossConfig) -> None:
@@ -36,11 +44,13 @@ def finite_at_extremes(config: LossConfig) -> None:
         for real, fake in ((size, size), (size, -size), (-size, size), (-size, -size), (0.0, 0.0)):
             for score in _scores(config):
                 logits = [torch.full((BATCH,), value, dtype=dtype, requires_grad=True) for value in (real, fake)]
-                loss = score(*map(_output, logits))
+                loss = score(*logits)
+                assert loss.ndim == 0, "a loss must be a scalar, such as the mean over the batch"
+                assert loss.requires_grad, "a loss must depend on the logits: do not detach them or convert the loss"
                 loss.backward()
-                assert loss.ndim == 0, "a loss must be a scalar"
                 assert bool(loss.isfinite()), f"the loss at real {real}, fake {fake} in {dtype} is {float(loss)}"
-                assert all(side.grad is None or bool(side.grad.isfinite().all()) for side in logits)
+                finite = all(side.grad is None or bool(side.grad.isfinite().all()) for side in logits)
+                assert finite, f"a gradient at real {real}, fake {fake} in {dtype} is not finite: use softplus or clamp"
 
 
 def gradients_are_right(config: LossConfig) -> None:
@@ -50,14 +60,13 @@ def gradients_are_right(config: LossConfig) -> None:
             (RANDOMNESS.normal(name, (BATCH,)) * 2 + 0.05).double().requires_grad_() for name in ("real", "fake")
         )
         assert torch.autograd.gradcheck(
-            lambda real, fake, score=score: score(_output(real), _output(fake)) + 0 * (real.sum() + fake.sum()),
-            logits,
-        )
+            lambda real, fake, score=score: score(real, fake) + 0 * (real.sum() + fake.sum()), logits
+        ), "the gradient is not that of the value: do not detach parts, or override `example_output` of the config"
 
 
 def _logit_gradients(score: Any) -> tuple[Tensor, Tensor]:
     real, fake = (torch.full((BATCH,), 0.1, requires_grad=True) for _ in range(2))
-    score(_output(real), _output(fake)).backward()
+    score(real, fake).backward()
     return tuple(torch.zeros(BATCH) if side.grad is None else side.grad for side in (real, fake))  # pyright: ignore[reportReturnType]
 
 
@@ -69,8 +78,8 @@ def discriminator_pulls_apart(config: LossConfig) -> None:
     if not config.higher_is_real:
         return
     real, fake = _logit_gradients(_scores(config)[0])
-    assert bool((real < 0).all()), "real logits are not raised"
-    assert bool((fake > 0).all()), "fake logits are not lowered"
+    assert bool((real < 0).all()), "real logits are not raised; where they should not be, set `higher_is_real = False`"
+    assert bool((fake > 0).all()), "fake logits are not lowered; where they should not be, set `higher_is_real = False`"
 
 
 def generator_raises_fakes(config: LossConfig) -> None:
@@ -81,7 +90,7 @@ def generator_raises_fakes(config: LossConfig) -> None:
     if not config.higher_is_real:
         return
     _, fake = _logit_gradients(_scores(config)[1])
-    assert bool((fake < 0).all())
+    assert bool((fake < 0).all()), "fake logits are not raised; where they should not be, set `higher_is_real = False`"
 
 
 def targets_stay_in_range(config: LabelPolicyConfig) -> None:
@@ -93,9 +102,10 @@ def targets_stay_in_range(config: LabelPolicyConfig) -> None:
     for real in (True, False):
         target = torch.full((1000,), float(real))
         changed = policy.forward(target, real, RANDOMNESS.generator("policy"))
-        assert changed.shape == target.shape
-        assert bool(((changed >= 0) & (changed <= 1)).all())
-        assert torch.equal(changed, policy.forward(target, real, RANDOMNESS.generator("policy")))
+        assert changed.shape == target.shape, f"targets {tuple(target.shape)} became {tuple(changed.shape)}"
+        assert bool(((changed >= 0) & (changed <= 1)).all()), "targets leave [0, 1]: clamp them"
+        again = policy.forward(target, real, RANDOMNESS.generator("policy"))
+        assert torch.equal(changed, again), "two calls differ: draw from the generator that is given, and from no other"
         assert torch.equal(target, torch.full((1000,), float(real))), "the targets were changed in place"
 
 
@@ -103,8 +113,8 @@ class _RegularizerCase:
     """A regularizer, a stand-in game with the tensors that it reads, and a turn that it joins."""
 
     def __init__(self, config: RegularizerConfig) -> None:
-        needs = find_needs(config)
-        self.game = with_built_players(FakeGame((*needs.tensors, *needs.requires_grad_tensors)))
+        needs, self.config = find_needs(config), config
+        self.game = with_built_players(FakeGame((*needs.tensors, *needs.requires_grad_tensors), config.example_specs()))
         side = 0 if config.side == "discriminator" else 1
         chosen = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
         self.turn: Turn = chosen[0] if chosen else self.game.turns[side]
@@ -122,14 +132,76 @@ class _RegularizerCase:
         )
 
     def value(self, batch: dict[str, Tensor] | None = None) -> Tensor:
-        return self.live.forward(self.make_round(batch or random_batch(self.game.data)))
+        return self.live.forward(self.make_round(batch or self.batch()))
+
+    def batch(self) -> dict[str, Tensor]:
+        """Return a batch without the tensors that the game can make, so that gradients reach the generator."""
+        made = {"latent", "fake"} - set(self.config.example_specs())
+        return {name: value for name, value in random_batch(self.game.data).items() if name not in made}
 
 
 def finite_scalar(config: RegularizerConfig) -> None:
     """The penalty is a finite scalar."""
     value = _RegularizerCase(config).value()
-    assert value.ndim == 0
-    assert bool(value.isfinite())
+    assert value.ndim == 0, "a regularizer must be a scalar, such as the mean over the batch"
+    assert bool(value.isfinite()), f"the value is {float(value)}"
+
+
+def depends_on_something(config: RegularizerConfig) -> None:
+    """The penalty depends on a player, on a parameter of its own, or on a tensor that it reads.
+
+    A term that depends on none of them, such as one of detached tensors, trains nobody.
+    """
+    case = _RegularizerCase(config)
+    batch = case.batch()
+    for value in batch.values():
+        value.requires_grad_(value.is_floating_point())
+    assert case.value(batch).requires_grad, "the value has no gradient: do not detach what it is computed from"
+
+
+def _trained(live: object) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters of a term that train with its players, by name."""
+    parameters = dict(live.named_parameters()) if isinstance(live, torch.nn.Module) else {}
+    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+
+
+def _assert_trained(live: object) -> None:
+    missing = [name for name, parameter in _trained(live).items() if parameter.grad is None]
+    assert not missing, (
+        f"no gradient: {', '.join(missing)}. Leave them out, or freeze them with `requires_grad_(False)`"
+    )
+
+
+def regularizer_parameters_learn(config: RegularizerConfig) -> None:
+    """Every parameter of the term gets a gradient from it. Not checked where it has none."""
+    case = _RegularizerCase(config)
+    if _trained(case.live):
+        case.value().backward()
+        _assert_trained(case.live)
+
+
+def loss_parameters_learn(config: LossConfig) -> None:
+    """Every parameter of the term gets a gradient from it, in some turn. Not checked where it has none."""
+    loss: Any = config.build()
+    for score in (loss.discriminator, loss.generator) if _trained(loss) else ():
+        real, fake = (RANDOMNESS.normal(name, (BATCH,)) for name in ("real", "fake"))
+        score(*(config.example_output(side) or _output(side) for side in (real, fake))).backward()
+    _assert_trained(loss)
+
+
+def state_round_trip(config: LossConfig | RegularizerConfig) -> None:
+    """A second term that loads the state dict of the first has an equal state. Not checked where it keeps none."""
+    first, second = config.build(), config.build()
+    if not (isinstance(first, torch.nn.Module) and isinstance(second, torch.nn.Module)):
+        return
+    if isinstance(config, RegularizerConfig):  # a term may keep what it has seen, so it looks at something first
+        case = _RegularizerCase(config)
+        case.live = cast(Any, first)
+        case.value()
+    second.load_state_dict(first.state_dict())
+    loaded = second.state_dict()
+    different = [name for name, value in first.state_dict().items() if not torch.equal(value, loaded[name])]
+    assert not different, f"not restored: {', '.join(different)}"
 
 
 def zero_by_theory(config: RegularizerConfig) -> None:
@@ -151,7 +223,8 @@ def zero_by_theory(config: RegularizerConfig) -> None:
             _set_linear_discriminator(case.game, gradient_norm=0.0)
         case "discriminator gradient has norm one":
             _set_linear_discriminator(case.game, gradient_norm=1.0)
-    assert abs(float(case.value(batch).detach())) < 1e-9
+    value = float(case.value(batch).detach())
+    assert abs(value) < 1e-9, f"the value is {value} where `zero_when` says that it is 0; leave it None if it is not"
 
 
 class _LinearDiscriminator(torch.nn.Module):
@@ -184,7 +257,7 @@ def _objective(case: _RegularizerCase, *regularizers: RegularizerConfig) -> Obje
 
 
 def _total(case: _RegularizerCase, objective: Objective, turn_count: int = 0) -> float:
-    game_round = case.make_round(random_batch(case.game.data))
+    game_round = case.make_round(case.batch())
     return float(objective(game_round, case.turn, TrainingProgress(turn_count, 0, 1)).total.detach())
 
 
@@ -192,7 +265,7 @@ def linear_in_weight(config: RegularizerConfig) -> None:
     """Three times the weight gives three times the contribution to the objective."""
     case = _RegularizerCase(config)
     one, three = (_total(case, _objective(case, config.model_copy(update={"weight": weight}))) for weight in (1.0, 3.0))
-    assert abs(three - 3 * one) <= 1e-5 * max(abs(three), 1e-6)
+    assert abs(three - 3 * one) <= 1e-5 * max(abs(three), 1e-6), f"{UNEQUAL}: {three}, not 3 times {one}"
 
 
 def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
@@ -201,7 +274,7 @@ def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
     eager = _total(case, _objective(case, config.model_copy(update={"weight": 1.0, "every": 1})))
     lazy = _objective(case, config.model_copy(update={"weight": 1.0, "every": 4}))
     mean = sum(_total(case, lazy, count) for count in range(4)) / 4
-    assert abs(mean - eager) <= 1e-5 * max(abs(eager), 1e-6)
+    assert abs(mean - eager) <= 1e-5 * max(abs(eager), 1e-6), f"{UNEQUAL}: {mean}, not {eager}"
 
 
 def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
@@ -213,7 +286,8 @@ def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
             value.backward()
     frozen = set(case.game.players) - set(case.turn.players)
     parameters = [parameter for name in frozen for parameter in case.game.players[name].parameters()]
-    assert all(parameter.grad is None for parameter in parameters)
+    stray = any(parameter.grad is not None for parameter in parameters)
+    assert not stray, "a frozen player gets a gradient: leave `requires_grad` of its parameters as it is"
 
 
 def mean_over_examples(config: LossConfig) -> None:
@@ -224,8 +298,8 @@ def mean_over_examples(config: LossConfig) -> None:
     real, fake = ((RANDOMNESS.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
     halves = [slice(0, BATCH // 2), slice(BATCH // 2, BATCH)]
     for score in () if find_needs(config).batch_coupled else _scores(config):
-        whole = score(_output(real), _output(fake))
-        parts = [score(_output(real[half]), _output(fake[half])) for half in halves]
+        whole = score(real, fake)
+        parts = [score(real[half], fake[half]) for half in halves]
         assert torch.allclose(whole, torch.stack(parts).mean(), rtol=1e-9, atol=1e-9), "set `batch_coupled = True`"
 
 
@@ -236,10 +310,15 @@ CHECKS = {
         "the discriminator pulls reals and fakes apart": discriminator_pulls_apart,
         "the generator raises fake logits": generator_raises_fakes,
         "a mean over examples": mean_over_examples,
+        "parameters of its own get a gradient": loss_parameters_learn,
+        "state round trip": state_round_trip,
     },
     "label policy": {"targets stay in range and are seeded": targets_stay_in_range},
     "regularizer": {
         "finite scalar": finite_scalar,
+        "depends on what it reads": depends_on_something,
+        "parameters of its own get a gradient": regularizer_parameters_learn,
+        "state round trip": state_round_trip,
         "zero where theory says so": zero_by_theory,
         "linear in its weight": linear_in_weight,
         "a lazy interval keeps the mean": lazy_keeps_the_mean,
