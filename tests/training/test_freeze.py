@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +270,7 @@ def test_a_thaw_between_checkpoints_is_taken_again(tmp_path: Path) -> None:
 
 
 class Spoil:
-    """Makes a weight NaN once, in the middle of a step."""
+    """Once, in the middle of a step, makes a weight NaN and takes the latest checkpoint away."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -278,6 +279,7 @@ class Spoil:
     def on_turn_end(self, run: Run) -> None:
         if run.step == self.step:
             self.step = -1
+            shutil.rmtree(list_checkpoints(run.folder.checkpoints)[0])
             with torch.no_grad():
                 next(run.game.players["generator"].parameters()).fill_(float("nan"))
 
@@ -290,7 +292,7 @@ def test_a_run_that_goes_back_over_a_thaw_freezes_again(tmp_path: Path) -> None:
         train=Train(total_images=6 * BATCH, batch_size=BATCH, device="cpu", on_nonfinite="rollback"),
     )
     train(config, out=tmp_path / "run", hooks=[Spoil(3), watched])
-    # Step 4 fails, after the thaw; the checkpoint of step 2 is from before it.
+    # Step 4 fails, after the thaw, and the checkpoint of step 2 is from before it.
     assert watched.held == [HEAD, HEAD, HEAD, HEAD, *[TRUNK + HEAD] * 3]
     assert watched.counts[3] == dict.fromkeys(HEAD, 3)
 
@@ -310,9 +312,14 @@ def test_a_loaded_run_has_its_frozen_parts(tmp_path: Path) -> None:
         (["discriminator.blok.0"], (0, "part"), "has no part 'blok.0'", "discriminator.blocks.0"),
         (["generator.head", "judge"], (1, "part"), "no player 'judge'", "It has: generator, discriminator, teacher."),
         (["teacher.head"], (0, "part"), "'teacher.head' never trains", "Leave it out."),
-        (["generator"], (), "nothing is left to train in the turn 'generator', which trains generator", "Let some"),
+        (["generator"], (), "nothing is left to train in the turn 'generator'", "Let some"),
         (["generator.trunk", "generator.head"], (), "nothing is left to train in the turn 'generator'", "Let some"),
-        ([{"part": "generator", "until_images": 8}], (), "nothing is left to train in the turn", "Let some"),
+        (
+            [{"part": "generator", "until_images": 8}],
+            (),
+            "nothing is left to train in the turn 'generator'",
+            "Let some",
+        ),
     ],
 )
 def test_what_cannot_be_frozen_is_refused(freeze: Any, path: tuple[Any, ...], message: str, remedy: str) -> None:
