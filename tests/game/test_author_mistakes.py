@@ -92,7 +92,7 @@ FAKE = Contest("judge", real="real", fake="fake")
          "the contest 'judge' names the tensor 'fak', which the game does not have\n  Did you mean 'fake'? It has: "),
         ({"contests": (Contest("judge", real="rael", fake="fake"),)}, "'judge' names the tensor 'rael', which the"),
         ({"contests": (Contest("judge", "real", "fake", real_condition="real"),)},
-         "`real_condition` of the contest 'judge' is 'real', and the spec of 'judge' has no condition\n  Give both a con"),
+         "`real_condition` of the contest 'judge' is 'real', and the spec of 'judge' has no condition\n  Give both"),
         ({"contests": (Contest("judge", real="real", fake="fake", replay="replaid"),)}, "names the tensor 'replaid'"),
         ({"contests": (Contest("jugde", real="real", fake="fake"),)},
          "the contest 'jugde' names the player 'jugde', which player_specs() does not have\n  Did you mean 'judge'?"),
