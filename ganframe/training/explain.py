@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
-from ganframe.config.component_kinds import OptimizerConfig
-from ganframe.config.experiment import Experiment
+from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig, TurnConditionConfig
+from ganframe.config.experiment import Experiment, Train
+from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.tensor_specs import parts
 from ganframe.config.terms import TermConfig
-from ganframe.data.loader import BatchLoader
-from ganframe.data.open_data import open_dataset
-from ganframe.errors import within
-from ganframe.game.active_terms import ActiveTerms
+from ganframe.game.active_terms import Term
 from ganframe.game.contest import Contest
 from ganframe.game.loss_term import LossTerm
-from ganframe.game.objective import TurnObjective, play
-from ganframe.game.round import Round
-from ganframe.game.training_progress import TrainingProgress
-from ganframe.game.turn import Turn
-from ganframe.randomness import Randomness
 from ganframe.training.assembly import Assembly, assemble
 from ganframe.training.ema import describe_frozen_average
+from ganframe.training.trial_turns import take_trial_turns
 from ganframe.training.warm_start import fill_players
-
-EXAMPLES = 2
-"""The number of examples in the batch over which turns are taken to find shapes and count operations."""
-
-MAX_TURNS = 10_000
-"""The largest number of turns over which to count how often each set of terms is active."""
 
 Table = list[tuple[str, ...]]
 
@@ -66,95 +50,27 @@ def explain(experiment: Experiment) -> Explanation:
     """
     assembly = assemble(experiment, torch.device("cpu"))
     fill_players(experiment, assembly.game, assembly.game.trained_players)
-    shapes, terms_by_turn, operations = _play_turns(assembly)
-    game = assembly.game
+    trial = take_trial_turns(assembly)
     tables = {
         "players": _players(assembly),
-        "named tensors": _tensors(assembly, shapes),
-        "contests": _contests(game.contests),
+        "named tensors": _tensors(assembly, trial.shapes),
+        "contests": _contests(assembly.game.contests),
         "terms": _terms(assembly),
-        "turns": _turns(assembly, terms_by_turn),
+        "turns": _turns(assembly),
     }
+    if experiment.growth is not None:
+        tables["stages"] = _stages(experiment.growth, experiment.train)
     train = experiment.train
     steps = -(-train.total_images // assembly.images_per_step)
-    step_operations = operations / EXAMPLES * assembly.batch_size * train.gradient_accumulation_steps
+    step_operations = trial.operations * assembly.batch_size * train.gradient_accumulation_steps
     cost = (
         f"{steps:,} steps of {assembly.images_per_step} images; {_with_unit(step_operations)} operations a step, "
         f"{_with_unit(step_operations * steps)} in all (multiplications and additions of matrix products)"
     )
+    if experiment.growth is not None:
+        cost += "; if all stages were like the first"
     frozen = describe_frozen_average(train)
     return Explanation(experiment.summary, tables, cost, [] if frozen is None else [frozen])
-
-
-def _play_turns(assembly: Assembly) -> tuple[dict[str, Any], dict[str, list[str]], float]:
-    """Take every turn on two examples, without an update of the players.
-
-    Returns:
-        The shapes of tensors by name, the names of the terms by turn, and the mean number of operations of a step.
-    """
-    game, experiment = assembly.game, assembly.experiment
-    with within("data"):
-        dataset = open_dataset(experiment.data)
-    batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
-    batch = assembly.growing.resize(batch, 0)
-    shapes: dict[str, Any] = {name: _shape(value) for name, value in batch.items()}
-    terms_by_turn: dict[str, list[str]] = {}
-    operations = 0.0
-    memory = dict(game.memory)
-    for turn in game.turns:
-        active = assembly.objective.active_terms(turn, _progress(experiment, 0))
-        terms_by_turn[turn.name] = [term.name for term in active.terms]
-        for progress, share in _kinds_of_turn(assembly, turn):
-            game_round = Round(game, batch, size=EXAMPLES, device=assembly.device, randomness=Randomness(0))
-            counter = _CountOperations()
-            game_round = assembly.objective.open_round(game_round, turn, progress)
-            with game.only_trainable(turn.players), counter:
-                play(game, game_round, TurnObjective(assembly.objective, progress)).backward()
-            operations += counter.total * turn.repeats * share
-            shapes |= {name: _shape(value) for name, value in game_round.made().items()}
-    game.memory = memory
-    return shapes, terms_by_turn, operations
-
-
-def _kinds_of_turn(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgress, float]]:
-    """Return, for each set of active terms that occurs, the progress at its first turn and its share of the turns."""
-    experiment, objective = assembly.experiment, assembly.objective
-    count = min(math.lcm(*(term.config.every for term in objective.terms)), MAX_TURNS)
-    first: dict[ActiveTerms, TrainingProgress] = {}
-    times = Counter[ActiveTerms]()
-    for turn_count in range(count):
-        progress = _progress(experiment, turn_count)
-        active = objective.active_terms(turn, progress)
-        first.setdefault(active, progress)
-        times[active] += 1
-    return [(first[active], times[active] / count) for active in first if active.terms]
-
-
-def _progress(experiment: Experiment, turn_count: int) -> TrainingProgress:
-    return TrainingProgress(turn_count, 0, experiment.train.total_images)
-
-
-class _CountOperations(TorchDispatchMode):
-    """Counts the multiplications and additions of matrix products."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0.0
-        # The mode `FlopCounterMode` itself is not entered, because its hooks on modules make a gradient penalty fail.
-        self._formulas = FlopCounterMode(display=False).flop_registry
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
-        formula = self._formulas.get(getattr(func, "overloadpacket", None))
-        if formula is not None:
-            self.total += formula(*args, **(kwargs or {}), out_val=output)
-        return output
-
-
-def _shape(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_shape(part) for part in cast(tuple[Tensor, ...], value))
-    return tuple(cast(Tensor, value).shape[1:])
 
 
 def _shape_text(shape: Any) -> str:
@@ -207,7 +123,7 @@ def _contests(contests: tuple[Contest, ...]) -> Table:
 
 
 def _terms(assembly: Assembly) -> Table:
-    rows: Table = [("term", "weight", "reads", "turns")]
+    rows: Table = [("term", "weight", "when", "reads", "turns")]
     for term in assembly.objective.terms:
         if isinstance(term, LossTerm):
             names = term.config.contests or [contest.name for contest in assembly.game.contests]
@@ -215,28 +131,59 @@ def _terms(assembly: Assembly) -> Table:
         else:
             sides = [f"{side} of each contest" for side in sorted(term.needs.grad_wrt_sides)]
             reads = ", ".join([*term.needs.tensors, *sides]) or "its contests"
-        turns = ", ".join(turn.name for turn in assembly.game.turns if term.joins(assembly.game, turn))
-        rows.append((term.name, _weight(term.config), reads, turns))
+        turns = [turn.name for turn in assembly.game.turns if term.joins(assembly.game, turn)]
+        weight = _weight(term, turns, assembly.experiment.balancers)
+        rows.append((term.name, weight, _when(term.config), reads, ", ".join(turns)))
     return rows
 
 
-def _weight(config: TermConfig) -> str:
-    weight = (
-        config.weight.type_name() + " schedule" if isinstance(config.weight, ScheduleConfig) else f"{config.weight:g}"
-    )
-    return weight if config.every == 1 else f"{weight}, each {config.every}th turn"
+def _weight(term: Term, turns: list[str], balancers: Mapping[str, BalancerConfig]) -> str:
+    """Return the weight of a term, and what weighs it by its gradient in some of its turns."""
+    weight = term.config.weight
+    text = weight.type_name() + " schedule" if isinstance(weight, ScheduleConfig) else f"{weight:g}"
+    rules = [balancers[turn].type_name() for turn in turns if turn in balancers and term.name in balancers[turn].terms]
+    return ", ".join([text, *dict.fromkeys(rules)])
 
 
-def _turns(assembly: Assembly, terms_by_turn: dict[str, list[str]]) -> Table:
-    rows: Table = [("turn", "trains", "minimises", "optimizer")]
+def _when(config: TermConfig) -> str:
+    """Return when a term takes part, as text: `each 16th turn, from 20,000 images`."""
+    texts = [] if config.every == 1 else [f"each {config.every}th turn"]
+    if config.from_images:
+        texts.append(f"from {config.from_images:,} images")
+    if config.until_images is not None:
+        texts.append(f"until {config.until_images:,} images")
+    return ", ".join(texts) or "always"
+
+
+def _stages(growth: Growth, train: Train) -> Table:
+    rows: Table = [("stage", "from images", "images are smaller", "fades in over", "batch size")]
+    for number, stage in enumerate(growth.stages, start=1):
+        smaller = "no" if stage.downscale == 1 else f"{stage.downscale} times"
+        batch_size = str(stage.batch_size or train.batch_size)
+        rows.append((str(number), f"{stage.from_images:,}", smaller, f"{stage.fade_images:,} images", batch_size))
+    return rows
+
+
+def _turns(assembly: Assembly) -> Table:
+    rows: Table = [("turn", "trains", "taken", "minimises", "optimizer")]
     for turn in assembly.game.turns:
+        conditions = assembly.turn_conditions
+        taken = _condition(conditions[turn.name][0]) if turn.name in conditions else "in each step"
+        terms = " + ".join(term.name for term in assembly.objective.terms_of(turn))
         name = turn.name if turn.repeats == 1 else f"{turn.name} ({turn.repeats} times)"
         plans = [plan for plan in assembly.turn_optimizers() if plan.turn == turn.name]
         texts = [_optimizer(plan.config) for plan in plans]
         if len(plans) > 1:
             texts = [f"{', '.join(plan.parameters)}: {text}" for plan, text in zip(plans, texts, strict=True)]
-        rows.append((name, ", ".join(turn.players), " + ".join(terms_by_turn[turn.name]), "; ".join(texts)))
+        owners = ", ".join(owner for owner, parameters in assembly.parameters(turn).items() if parameters)
+        rows.append((name, owners, taken, terms, "; ".join(texts)))
     return rows
+
+
+def _condition(config: TurnConditionConfig) -> str:
+    """Return a turn condition as text, with the settings that are not at their defaults: `every (steps 5)`."""
+    given = [f"{name} {_setting(value)}" for name, value in config.model_dump(exclude_defaults=True).items()]
+    return config.type_name() + (f" ({', '.join(given)})" if given else "")
 
 
 def _optimizer(config: OptimizerConfig) -> str:

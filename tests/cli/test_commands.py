@@ -23,7 +23,7 @@ from ganframe.evaluation.pictures import GAP, draw
 from ganframe.evaluation.sample_files import save_samples
 from ganframe.plugins.discovery import installed
 from ganframe.training.assembly import assemble
-from ganframe.training.explain import _play_turns
+from ganframe.training.trial_turns import take_trial_turns
 
 CELL = 28 + GAP
 """Pixels from one digit of a grid to the next."""
@@ -517,8 +517,8 @@ def test_explain_says_shapes_weights_and_intervals(cli, digits_run):
     squeezed = re.sub(r" +", " ", outcome.out)
     assert "latent 8 " in squeezed
     assert "fake 1 x 28 x 28 " in squeezed
-    assert "non-saturating 0.001, each 4th turn contests discriminator discriminator, generator" in squeezed
-    assert "discriminator (2 times) discriminator non-saturating adam" in squeezed
+    assert "non-saturating 0.001 each 4th turn contests discriminator discriminator, generator" in squeezed
+    assert "discriminator (2 times) discriminator in each step non-saturating adam" in squeezed
 
 
 def test_explain_counts_the_operations_of_a_step(cli, digits_run):
@@ -546,7 +546,7 @@ def test_explain_counts_the_operations_of_a_step(cli, digits_run):
 def test_explain_charges_a_lazy_term_for_the_steps_that_it_joins():
     def operations(*penalties: str) -> float:
         experiment = ganframe.load_config("ring", f"regularizers=[{', '.join(penalties)}]", "train.images=256")
-        return _play_turns(assemble(experiment))[2]
+        return take_trial_turns(assemble(experiment)).operations
 
     alone, always = operations(), operations("r1")
     assert always > 1.1 * alone
