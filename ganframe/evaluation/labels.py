@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, cast
 
@@ -74,7 +75,7 @@ def parse_labels(texts: Sequence[str], spec: TensorSpec) -> list[int]:
         BadInput: When a text is neither.
     """
     names = spec.class_names or ()
-    typed = [int(text) if text not in names and text.isdecimal() and len(text) < 10 else text for text in texts]
+    typed = [int(text) if text not in names and re.fullmatch("-?[0-9]{1,9}", text) else text for text in texts]
     return [_class_number(label, spec) for label in typed]
 
 

@@ -113,6 +113,7 @@ def test_what_is_typed_is_a_name_before_it_is_a_number() -> None:
     for text, message in (
         ("cow", "there is no class 'cow'"),
         ("3", "labels run from 0 to 2"),
+        ("-1", "labels run from 0 to 2"),
         ("9" * 5000, "there is no class"),
     ):
         with pytest.raises(BadInput, match=message) as problem:
