@@ -16,6 +16,7 @@ from ganframe.config.component_kinds import (
     TurnConditionConfig,
 )
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
+from ganframe.config.growth import Growth, Stage
 from ganframe.config.hook_markers import has_hooks, hookimpl
 from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig, GeneratorInput
@@ -54,6 +55,7 @@ __all__ = [
     "GeneratorConfig",
     "GeneratorInput",
     "GeneratorTransform",
+    "Growth",
     "LabelPolicyConfig",
     "LoggerConfig",
     "LossConfig",
@@ -65,6 +67,7 @@ __all__ = [
     "Scheduled",
     "Settings",
     "Snapshot",
+    "Stage",
     "TensorSpec",
     "TermConfig",
     "Train",

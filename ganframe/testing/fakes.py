@@ -341,6 +341,13 @@ class FakeGameConfig(GameConfig):
         return _TwoPlayerGame(data)
 
 
+def grown(network: nn.Module) -> nn.Module:
+    """Let a network that grows become as large as the images of its spec, and return it."""
+    if hasattr(network, "grow"):
+        network.grow(1)  # pyright: ignore[reportCallIssue]
+    return network
+
+
 def with_built_players(game: Game) -> Game:
     """Build the players of a game from a fixed seed, and return the game.
 
@@ -348,7 +355,7 @@ def with_built_players(game: Game) -> Game:
         BadInput: When a network does not fit its player spec.
     """
     torch.manual_seed(0)
-    game.set_players({name: spec.build() for name, spec in game.player_specs().items()})
+    game.set_players({name: grown(spec.build()) for name, spec in game.player_specs().items()})
     return game
 
 

@@ -7,13 +7,14 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.config.tensor_specs import SampleSpec, TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.samples import Sample, map_parts, sample_parts
-from ganframe.testing.fakes import BATCH, LABEL, RANDOMNESS, random_sample
+from ganframe.testing.fakes import BATCH, LABEL, RANDOMNESS, grown, random_sample
 
 IMAGE, VECTOR = TensorSpec((3, 32, 32)), TensorSpec((8,))
 SHAPES = ((3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 16, 16), (3, 128, 128), (3, 256, 256), (2,), (8,), (1, 1024))
@@ -58,7 +59,7 @@ def build_for_first_fit(
         torch.manual_seed(0)
         try:
             build: Any = config.build
-            return build(**arguments), arguments
+            return grown(build(**arguments)), arguments
         except BadInput as problem:
             problems.append(str(problem))
     raise AssertionError(
@@ -337,7 +338,42 @@ def frozen_features(config: EncoderConfig) -> None:
     assert not any(parameter.requires_grad for parameter in network.parameters()), "an encoder must be frozen"
 
 
+def grows_in_stages(config: GeneratorConfig | DiscriminatorConfig) -> None:
+    """A network with a method `grow` has images of the size of each stage, and new layers that get a gradient.
+
+    It is grown to half the size and then to the full size, with its new layers faded in by a half.
+    """
+    case = _NetworkCase(config)
+    if not hasattr(case.network, "grow"):
+        return
+    build: Any = config.build
+    network = build(**case.arguments)
+    known: set[str] = set()
+    for downscale in (2, 1):
+        network.grow(downscale)
+        assert hasattr(network, "fade"), (
+            "a network that grows needs an attribute `fade`, which runs set before each step"
+        )
+        network.fade = 0.5
+        parameters = dict(network.named_parameters())
+        new = parameters.keys() - known
+        assert new, f"grow({downscale}) added no parameters"
+        known = set(parameters)
+        source: Tensor = case.source
+        if isinstance(config, DiscriminatorConfig):
+            made: Tensor = network(avg_pool2d(source, downscale), *case.condition).logits
+        else:
+            made = network(source, *case.condition)
+            *_, height, width = case.arguments["output"].shape
+            expected = (height // downscale, width // downscale)
+            assert made.shape[-2:] == expected, f"after grow({downscale}), images are {tuple(made.shape[-2:])}"
+        made.square().sum().backward()
+        missing = sorted(name for name in new if parameters[name].grad is None)
+        assert not missing, f"after grow({downscale}), no gradient reaches {', '.join(missing)}"
+
+
 _NETWORK_CHECKS = {
+    "grows in stages": grows_in_stages,
     "the seed fixes the initialisation": seed_fixes_initialisation,
     "state round trip": state_round_trip,
     "deterministic in eval mode": deterministic_in_eval,

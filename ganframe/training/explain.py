@@ -12,7 +12,7 @@ from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig, Tur
 from ganframe.config.experiment import Experiment, Train
 from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
-from ganframe.config.tensor_specs import parts
+from ganframe.config.tensor_specs import DataSpec, parts
 from ganframe.config.terms import TermConfig
 from ganframe.game.active_terms import Term
 from ganframe.game.contest import Contest
@@ -59,7 +59,7 @@ def explain(experiment: Experiment) -> Explanation:
         "turns": _turns(assembly),
     }
     if experiment.growth is not None:
-        tables["stages"] = _stages(experiment.growth, experiment.train)
+        tables["stages"] = _stages(experiment.growth, experiment.train, assembly.game.data)
     train = experiment.train
     steps = -(-train.total_images // assembly.images_per_step)
     step_operations = trial.operations * assembly.batch_size * train.gradient_accumulation_steps
@@ -68,7 +68,7 @@ def explain(experiment: Experiment) -> Explanation:
         f"{_with_unit(step_operations * steps)} in all (multiplications and additions of matrix products)"
     )
     if experiment.growth is not None:
-        cost += "; if all stages were like the first"
+        cost += "; parameters, shapes and cost are those of stage 0"
     frozen = describe_frozen_average(train)
     return Explanation(experiment.summary, tables, cost, [] if frozen is None else [frozen])
 
@@ -155,12 +155,13 @@ def _when(config: TermConfig) -> str:
     return ", ".join(texts) or "always"
 
 
-def _stages(growth: Growth, train: Train) -> Table:
-    rows: Table = [("stage", "from images", "images are smaller", "fades in over", "batch size")]
-    for number, stage in enumerate(growth.stages, start=1):
-        smaller = "no" if stage.downscale == 1 else f"{stage.downscale} times"
+def _stages(growth: Growth, train: Train, data: DataSpec) -> Table:
+    rows: Table = [("stage", "from images", "height x width", "fades in over", "batch size")]
+    sides = next(spec.shape[1:] for spec in data.values() if spec.kind == "image")
+    for number, stage in enumerate(growth.stages):
+        size = " x ".join(str(side // stage.downscale) for side in sides)
         batch_size = str(stage.batch_size or train.batch_size)
-        rows.append((str(number), f"{stage.from_images:,}", smaller, f"{stage.fade_images:,} images", batch_size))
+        rows.append((str(number), f"{stage.from_images:,}", size, f"{stage.fade_images:,} images", batch_size))
     return rows
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from ganframe.config.growth import Growth
+from ganframe.config.tensor_specs import parts
 from ganframe.errors import BadInput, RunFailed
 from ganframe.game.game import Game
 from ganframe.randomness import Randomness
@@ -32,7 +33,7 @@ class GrowingPlayers:
 
     Args:
         game: The game, with its players.
-        growth: The stages; None for players of one size.
+        growth: The stages; None for one stage of full size.
         randomness: The draws of the initial weights.
         place: Moves a player to its device.
 
@@ -65,7 +66,7 @@ class GrowingPlayers:
         Raises:
             RunFailed: When a later stage has begun already.
         """
-        stage = -1 if self._growth is None else self._growth.stage_at(images)
+        stage = 0 if self._growth is None else self._growth.stage_at(images)
         if stage < self.stage:
             raise RunFailed("players cannot shrink to an earlier stage; the run can go on with --resume")
         changed = stage > self.stage
@@ -147,10 +148,11 @@ def _faded(small: Tensor, ratio: int, fade: float) -> Tensor:
 
 
 def _check(game: Game, growth: Growth) -> None:
-    if not growing_players(game.players):
-        message = f"none of the networks can grow: {', '.join(game.players)}"
-        raise BadInput(message, path=("growth",), remedy="Use networks that have a method `grow`.")
     for name, spec in game.player_specs().items():
+        takes_images = any(len(part.shape) == IMAGE_AXES for part in parts(spec.sample))
+        if takes_images and name not in growing_players(game.players):
+            message = f"{spec.config.type_name()!r} ({name}) cannot grow: it has no method `grow`"
+            raise BadInput(message, path=("growth",), remedy="Use networks that grow, or leave `growth` out.")
         if spec.source is not None:
             raise BadInput(f"the player {name!r} starts from samples, which do not grow", path=("growth",))
     largest = growth.stages[0].downscale

@@ -336,7 +336,7 @@ def test_stages_out_of_order_are_refused(stages: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "path", "message"),
     [
-        ({"game": {"type": "adversarial", "generator": "mlp", "discriminator": "mlp"}}, ("growth",), "can grow"),
+        ({"game": {"type": "adversarial", "generator": "mlp", "discriminator": "mlp"}}, ("growth",), "cannot grow"),
         ({"data": Images(side=6)}, ("growth", "stages", 0, "downscale"), "cannot be 4 times smaller"),
         ({"train": {"total_images": 32}}, ("growth", "stages", 2, "from_images"), "the run ends at 32"),
         ({"train": {"compile": True}}, ("train", "compile"), "go together with growth"),
