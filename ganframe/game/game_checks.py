@@ -117,6 +117,8 @@ def _check_makers(game: Game) -> None:
 
 
 def _check_player_specs(game: Game) -> Mapping[str, PlayerSpec]:
+    if type(game).player_specs.__module__ == "ganframe.game.game":
+        _refuse(game, "it has no method `player_specs`", "Return the spec of each player from it.")
     with author_code(f"{type(game).__qualname__}.player_specs()", type(game).player_specs):
         specs: Any = game.player_specs()
     remedy = "Return a mapping from player names to `PlayerSpec`."

@@ -39,6 +39,19 @@ def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
                 raise BadInput(message, place=source_of(getattr(game, game.makers[name])), remedy=remedy)
 
 
+def check_given(game: Game, name: str, value: Tensor, size: int) -> None:
+    """Refuse a tensor of the data that has not one row for each of `size` examples.
+
+    Raises:
+        BadInput: With the name of the tensor.
+    """
+    if value.ndim and value.shape[0] == size:
+        return
+    message = f"the data give {_what(value, size)} for the tensor {name!r}, which {type(game).__qualname__} reads"
+    remedy = "`fetch` of a data set returns, for each name of its spec, a tensor with one row for each index."
+    raise BadInput(message, remedy=remedy)
+
+
 def _what(part: object, size: int) -> str:
     if not isinstance(part, Tensor):
         return "None" if part is None else f"no tensor but {type(part).__name__}"
