@@ -134,7 +134,6 @@ def _numbers(metric: Metric) -> Mapping[str, float]:
     raise BadInput(f"{type(metric).__qualname__}.compute returned {what}", place=source_of(metric), remedy=remedy)
 
 
-
 def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> dict[str, float]:
     """Measure a trained run.
 

@@ -94,8 +94,7 @@ def _check_latent_shape(name: str, config: GeneratorConfig, network: nn.Module) 
         return
     what = "has no `latent_shape`" if shape is None else f"has the `latent_shape` {shape!r}, which is no tuple of sizes"
     message = f"the generator {name!r} ({type(network).__qualname__}) starts from a latent, but {what}"
-    remedy = "Set it in the network to the shape of one latent, such as `self.latent_shape = (128,)`, or return its "
-    remedy += "spec from `latent_specs` of the config."
+    remedy = "Set it in the network, such as `self.latent_shape = (128,)`, or return its spec from `latent_specs`."
     raise BadInput(message, place=source_of(network), remedy=remedy)
 
 

@@ -188,6 +188,6 @@ def check_arguments(function: object, name: str, count: int, given: Sequence[str
     except TypeError:
         which = f" ({', '.join(given)})" if given else ""
         arguments = "1 argument" if count == 1 else f"{count} arguments"
-        signed = f"{name}({', '.join(signature.parameters)})"
-        message = f"{signed} is given {arguments}{which}, which its signature does not take"
+        called = f"{name}({', '.join(signature.parameters)})"
+        message = f"{called} is given {arguments}{which}, which its signature does not take"
         raise BadInput(message, place=source_of(function)) from None

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from ganframe.config.component import Component
 from ganframe.config.component_kinds import KINDS
@@ -42,7 +42,7 @@ class Registry:
             NameTaken: When the type name or an alias is registered already for the same kind.
             TypeError: When the class has no `type` literal, or is not a config of a known kind.
         """
-        given: object = cls
+        given: Any = cls
         if not (isinstance(given, type) and issubclass(given, KINDS) and cls.type_name()):
             raise TypeError(
                 f"{cls!r} is not a component config: it needs a base such as LossConfig and a `type` literal"
