@@ -81,9 +81,11 @@ def unknown_tensor(game: Game, name: str, being_made: Sequence[str]) -> UnknownN
         being_made: Names of the tensors whose makers are running; the last of them reads it.
     """
     place = source_of(getattr(game, game.makers[being_made[-1]])) if being_made else ""
-    reader = game.maker_name(being_made[-1]) if being_made else "something"
+    read = (
+        f"{game.maker_name(being_made[-1])} reads the tensor {name!r}" if being_made else f"the tensor {name!r} is read"
+    )
     if name in set(game.data):
-        message = f"{reader} reads the tensor {name!r}, which is in the specs of the data but not in its batch"
+        message = f"{read}, which is in the specs of the data, but not in the batch"
         return UnknownName(message, place=place, remedy="`fetch` of a data set returns all tensors of `spec`.")
-    message = f"{reader} reads the tensor {name!r}, which the game {type(game).__qualname__} does not have"
+    message = f"{read}, which the game {type(game).__qualname__} does not have"
     return UnknownName(message, place=place, remedy=known_names(name, game.names))

@@ -294,7 +294,7 @@ def test_what_a_round_does_not_have_is_not_in_it() -> None:
 
 def test_data_without_a_tensor_of_its_spec_is_named() -> None:
     text = stepped(data={"real": torch.zeros(2, 1)})
-    assert "Line.fake reads the tensor 'latent', which is in the specs of the data but not in its batch" in text
+    assert "Line.fake reads the tensor 'latent', which is in the specs of the data, but not in the batch" in text
 
 
 # Players.
