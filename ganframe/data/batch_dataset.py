@@ -15,7 +15,7 @@ from ganframe.data.dataset import Dataset
 from ganframe.data.sampler import EpochShuffleSampler
 from ganframe.data.unreadable_files import UnreadableFile, collect_unreadable
 from ganframe.errors import BadInput, RunFailed
-from ganframe.plugins.author_code import source_of
+from ganframe.plugins.author_code import name_of, source_of
 from ganframe.randomness import Randomness
 
 MAX_LISTED_EXAMPLES = 16
@@ -95,4 +95,4 @@ def check_batch(dataset: Dataset, batch: Any) -> None:
         return
     what = type(batch).__name__ if named is None else f"{type(named[wrong[0]]).__name__} for {wrong[0]!r}"
     remedy = "Return, for each name of `spec`, a tensor with one row for each index."
-    raise BadInput(f"{type(dataset).__qualname__}.fetch returned {what}", place=source_of(dataset), remedy=remedy)
+    raise BadInput(f"{name_of(type(dataset))}.fetch returned {what}", place=source_of(dataset), remedy=remedy)

@@ -22,7 +22,7 @@ from ganframe.evaluation.sampling import sampling_mode
 from ganframe.game.game import Game
 from ganframe.game.protocols import Metric
 from ganframe.game.round import Round
-from ganframe.plugins.author_code import build_live, source_of
+from ganframe.plugins.author_code import build_live, name_of, source_of
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import check_metrics
 
@@ -131,7 +131,7 @@ def _numbers(metric: Metric) -> Mapping[str, float]:
     else:
         what = type(results).__name__
     remedy = 'Return a mapping of floats by name, such as `{"distance": 1.5}`.'
-    raise BadInput(f"{type(metric).__qualname__}.compute returned {what}", place=source_of(metric), remedy=remedy)
+    raise BadInput(f"{name_of(type(metric))}.compute returned {what}", place=source_of(metric), remedy=remedy)
 
 
 def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> dict[str, float]:

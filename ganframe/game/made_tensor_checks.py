@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ganframe.errors import BadInput, UnknownName, known_names
-from ganframe.plugins.author_code import source_of
+from ganframe.plugins.author_code import name_of, source_of
 
 if TYPE_CHECKING:
     from ganframe.game.game import Game
@@ -47,7 +47,7 @@ def check_given(game: Game, name: str, value: Tensor, size: int) -> None:
     """
     if value.ndim and value.shape[0] == size:
         return
-    message = f"the data give {_what(value, size)} for the tensor {name!r}, which {type(game).__qualname__} reads"
+    message = f"the data give {_what(value, size)} for the tensor {name!r}, which {name_of(type(game))} reads"
     remedy = "`fetch` of a data set returns, for each name of its spec, a tensor with one row for each index."
     raise BadInput(message, remedy=remedy)
 
@@ -87,5 +87,5 @@ def unknown_tensor(game: Game, name: str, being_made: Sequence[str]) -> UnknownN
     if name in set(game.data):
         message = f"{read}, which is in the specs of the data, but not in the batch"
         return UnknownName(message, place=place, remedy="`fetch` of a data set returns all tensors of `spec`.")
-    message = f"{read}, which the game {type(game).__qualname__} does not have"
+    message = f"{read}, which the game {name_of(type(game))} does not have"
     return UnknownName(message, place=place, remedy=known_names(name, game.names))
