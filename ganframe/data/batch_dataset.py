@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
@@ -14,6 +15,7 @@ from ganframe.data.dataset import Dataset
 from ganframe.data.sampler import EpochShuffleSampler
 from ganframe.data.unreadable_files import UnreadableFile, collect_unreadable
 from ganframe.errors import BadInput, RunFailed
+from ganframe.plugins.author_code import name_of, source_of
 from ganframe.randomness import Randomness
 
 MAX_LISTED_EXAMPLES = 16
@@ -53,6 +55,7 @@ class BatchDataset(TorchDataset[FetchedBatch]):
         with collect_unreadable() as unreadable:
             try:
                 batch = self.dataset.fetch(self.sampler.batch(number), draws)
+                check_batch(self.dataset, batch)
                 if get_worker_info() is not None:
                     # When shared memory is full, this raises an error here. PyTorch would otherwise move the batch
                     # after this method: the move would fail, the batch would be lost and the run would hang.
@@ -78,3 +81,18 @@ class BatchDataset(TorchDataset[FetchedBatch]):
         listed, others = indices[:MAX_LISTED_EXAMPLES], len(indices) - MAX_LISTED_EXAMPLES
         more = f" and {others} more" if others > 0 else ""
         return f"batch {number} of {name}, the examples {', '.join(map(str, listed))}{more}"
+
+
+def check_batch(dataset: Dataset, batch: Any) -> None:
+    """Refuse what a data set returned in place of a mapping of tensors.
+
+    Raises:
+        BadInput: With the class of the data set and its place, and the name of the tensor.
+    """
+    named = cast(Mapping[str, Any], batch) if isinstance(batch, Mapping) else None
+    wrong = [name for name, value in (named or {}).items() if not isinstance(value, Tensor)]
+    if named is not None and not wrong:
+        return
+    what = type(batch).__name__ if named is None else f"{type(named[wrong[0]]).__name__} for {wrong[0]!r}"
+    remedy = "Return, for each name of `spec`, a tensor with one row for each index."
+    raise BadInput(f"{name_of(type(dataset))}.fetch returned {what}", place=source_of(dataset), remedy=remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from ganframe.evaluation.sampling import sampling_mode
 from ganframe.game.game import Game
 from ganframe.game.protocols import Metric
 from ganframe.game.round import Round
-from ganframe.plugins.author_code import build_live
+from ganframe.plugins.author_code import build_live, name_of, source_of
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import check_metrics
 
@@ -69,12 +70,16 @@ class Evaluation:
         results: dict[str, float] = {}
         counts: dict[str, int] = {}
         for config in self._metrics:
-            metric = self._build(config)
-            self._update_metric(metric, config, game, device, before_round)
             name = config.type_name()
             counts[name] = counts.get(name, 0) + 1
             name = name if counts[name] == 1 else f"{name}-{counts[name]}"
-            results |= {f"{name}/{key}": value for key, value in metric.compute().items()}
+            try:
+                metric = self._build(config)
+                self._update_metric(metric, config, game, device, before_round)
+                results |= {f"{name}/{key}": value for key, value in _numbers(metric).items()}
+            except Exception as problem:
+                problem.add_note(f"in the metric {name!r}")
+                raise
         return results
 
     def _update_metric(
@@ -108,6 +113,25 @@ class Evaluation:
         batch = next(BatchLoader(self._dataset, ROUND_SIZE, self._randomness, device).starting_at(number))
         game_round = Round(game, batch, size=ROUND_SIZE, device=device, randomness=randomness)
         return {name: game_round[name] for name in names}
+
+
+def _numbers(metric: Metric) -> Mapping[str, float]:
+    """Return what a metric measured.
+
+    Raises:
+        BadInput: When that is no mapping of numbers.
+    """
+    results: Any = metric.compute()
+    if isinstance(results, Mapping):
+        found = cast(Mapping[str, Any], results)
+        wrong = [name for name, value in found.items() if not isinstance(value, (int, float))]
+        if not wrong:
+            return found
+        what = f"{type(found[wrong[0]]).__name__} for {wrong[0]!r}"
+    else:
+        what = type(results).__name__
+    remedy = 'Return a mapping of floats by name, such as `{"distance": 1.5}`.'
+    raise BadInput(f"{name_of(type(metric))}.compute returned {what}", place=source_of(metric), remedy=remedy)
 
 
 def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from ganframe.config.tensor_specs import DataSpec, TensorSpec, parts
-from ganframe.errors import BadInput
+from ganframe.errors import BadInput, UnknownName
 from ganframe.game.contest import Contest, condition_names
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game_checks import check_names
@@ -28,6 +28,7 @@ from ganframe.game.protocols import Loss
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
+from ganframe.plugins.author_code import name_of, source_of
 
 if TYPE_CHECKING:
     from ganframe.game.objective import ObjectiveValue
@@ -134,6 +135,9 @@ class Game:
         maker = getattr(self, self.makers[name])
         try:
             made = maker(game_round)
+        except UnknownName as problem:
+            problem.place = problem.place or source_of(maker)
+            raise
         except Exception as problem:
             problem.add_note(f"in {self.maker_name(name)}, the maker of {name!r}")
             raise
@@ -144,7 +148,7 @@ class Game:
     def maker_name(self, name: str) -> str:
         """Return the class and the method that makes a tensor, for messages: `Duel.fake`."""
         maker = getattr(self, self.makers[name])
-        return getattr(maker, "__qualname__", self.makers[name])
+        return name_of(maker)
 
     def heads(self, discriminator: str) -> tuple[str, ...]:
         """Return the names of the heads of a discriminator, its `head_names`; empty for one with a single head."""

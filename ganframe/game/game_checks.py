@@ -16,7 +16,7 @@ from ganframe.game.contest import Contest
 from ganframe.game.makers import made_tensors
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.turn import Turn
-from ganframe.plugins.author_code import author_code, check_arguments, has_method, source_of
+from ganframe.plugins.author_code import author_code, check_arguments, has_method, name_of, source_of
 
 if TYPE_CHECKING:
     from ganframe.game.game import Game
@@ -35,8 +35,10 @@ def check_game(game: Game) -> None:
     players = _check_player_specs(game)
     _check_turns(game, players)
     _check_contests(game, players)
-    if not isinstance(getattr(game, "output", None), str):
-        _refuse(game, "it has no `output`", "Set it to the name of the tensor that sampling returns.")
+    output = getattr(game, "output", None)
+    if not isinstance(output, str):
+        what = "it has no `output`" if output is None else f"`output` is {output!r}"
+        _refuse(game, what, "Set it to the name of the tensor that sampling returns.")
     for setting, names in {"output": (game.output,), "pictures": game.pictures}.items():
         for name in names:
             _check_tensor(game, name, f"`{setting}`")
@@ -79,11 +81,11 @@ def check_networks(game: Game) -> None:
 
 def _check_forward(name: str, spec: PlayerSpec, network: nn.Module) -> None:
     if not has_method(network, "forward"):
-        message = f"the network of {name!r}, {type(network).__qualname__}, has no method `forward`"
+        message = f"the network of {name!r}, {name_of(type(network))}, has no method `forward`"
         raise BadInput(message, place=source_of(network))
     if isinstance(spec.config, DiscriminatorConfig):  # a game calls its generators itself, with what it likes
         given = ("the samples",) if spec.condition is None else ("the samples", "their condition")
-        check_arguments(network.forward, f"{type(network).__qualname__}.forward", len(given), given)
+        check_arguments(network.forward, f"{name_of(type(network))}.forward", len(given), given)
 
 
 def _check_latent_shape(name: str, config: GeneratorConfig, network: nn.Module) -> None:
@@ -93,9 +95,8 @@ def _check_latent_shape(name: str, config: GeneratorConfig, network: nn.Module) 
     if isinstance(shape, (tuple, list)) and all(isinstance(side, int) for side in shape):
         return
     what = "has no `latent_shape`" if shape is None else f"has the `latent_shape` {shape!r}, which is no tuple of sizes"
-    message = f"the generator {name!r} ({type(network).__qualname__}) starts from a latent, but {what}"
-    remedy = "Set it in the network to the shape of one latent, such as `self.latent_shape = (128,)`, or return its "
-    remedy += "spec from `latent_specs` of the config."
+    message = f"the generator {name!r} ({name_of(type(network))}) starts from a latent, but {what}"
+    remedy = "Set it in the network, such as `self.latent_shape = (128,)`, or return its spec from `latent_specs`."
     raise BadInput(message, place=source_of(network), remedy=remedy)
 
 
@@ -103,7 +104,7 @@ def _check_makers(game: Game) -> None:
     for cls in type(game).__mro__:
         made = [name for value in vars(cls).values() for name in made_tensors(value)]
         for name in _repeated(made):
-            _refuse(game, f"two makers of {cls.__qualname__} make the tensor {name!r}", "Rename one of them.")
+            _refuse(game, f"two makers of {name_of(cls)} make the tensor {name!r}", "Rename one of them.")
     for name, method in game.makers.items():
         maker = getattr(game, method)
         if name not in made_tensors(maker):
@@ -117,7 +118,9 @@ def _check_makers(game: Game) -> None:
 
 
 def _check_player_specs(game: Game) -> Mapping[str, PlayerSpec]:
-    with author_code(f"{type(game).__qualname__}.player_specs()", type(game).player_specs):
+    if type(game).player_specs.__module__ == "ganframe.game.game":
+        _refuse(game, "it has no method `player_specs`", "Return the spec of each player from it.")
+    with author_code(f"{name_of(type(game))}.player_specs()", type(game).player_specs):
         specs: Any = game.player_specs()
     remedy = "Return a mapping from player names to `PlayerSpec`."
     if not isinstance(specs, Mapping):
@@ -145,7 +148,7 @@ def _check_turns(game: Game, players: Collection[str]) -> None:
         if not isinstance(turn.repeats, int) or turn.repeats < 1:
             _refuse(game, f"{where} has {turn.repeats!r} repeats", "Set `repeats` to 1 or more.")
         if turn.condition is not None and not isinstance(turn.condition, TurnConditionConfig):
-            message = f"the condition of {where} is {type(turn.condition).__qualname__}, no turn condition's config"
+            message = f"the condition of {where} is {name_of(type(turn.condition))}, no turn condition's config"
             _refuse(game, message, "Give it the config, such as `EveryKthStep(steps=2)`.")
     for name in _repeated(turn.name for turn in game.turns):
         _refuse(game, f"two turns are called {name!r}", "Give each turn a name of its own.")
@@ -159,7 +162,7 @@ def _check_contests(game: Game, players: Mapping[str, PlayerSpec]) -> None:
         _check_player(players, game, contest.discriminator, where)
         config: object = players[contest.discriminator].config
         if not isinstance(config, DiscriminatorConfig):
-            message = f"{contest.discriminator!r}, the discriminator of {where}, is a {type(config).__qualname__}"
+            message = f"{contest.discriminator!r}, the discriminator of {where}, is a {name_of(type(config))}"
             _refuse(game, message, "The config of its player spec has to be a DiscriminatorConfig.")
         for side, condition in {"real": contest.real_condition, "fake": contest.fake_condition}.items():
             if (condition is None) != (players[contest.discriminator].condition is None):
@@ -210,5 +213,5 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def _refuse(game: Game, message: str, remedy: str) -> NoReturn:
-    name = type(game).__qualname__
+    name = name_of(type(game))
     raise BadInput(f"the game {name}: {message}", place=source_of(type(game)), remedy=remedy)

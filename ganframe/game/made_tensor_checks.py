@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ganframe.errors import BadInput, UnknownName, known_names
-from ganframe.plugins.author_code import source_of
+from ganframe.plugins.author_code import name_of, source_of
 
 if TYPE_CHECKING:
     from ganframe.game.game import Game
@@ -37,6 +37,19 @@ def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
                     "A maker returns a tensor with one row for each example of the batch, or a tuple of such tensors."
                 )
                 raise BadInput(message, place=source_of(getattr(game, game.makers[name])), remedy=remedy)
+
+
+def check_given(game: Game, name: str, value: Tensor, size: int) -> None:
+    """Refuse a tensor of the data that has not one row for each of `size` examples.
+
+    Raises:
+        BadInput: With the name of the tensor.
+    """
+    if value.ndim and value.shape[0] == size:
+        return
+    message = f"the data give {_what(value, size)} for the tensor {name!r}, which {name_of(type(game))} reads"
+    remedy = "`fetch` of a data set returns, for each name of its spec, a tensor with one row for each index."
+    raise BadInput(message, remedy=remedy)
 
 
 def _what(part: object, size: int) -> str:
@@ -68,9 +81,11 @@ def unknown_tensor(game: Game, name: str, being_made: Sequence[str]) -> UnknownN
         being_made: Names of the tensors whose makers are running; the last of them reads it.
     """
     place = source_of(getattr(game, game.makers[being_made[-1]])) if being_made else ""
-    reader = game.maker_name(being_made[-1]) if being_made else "something"
+    read = (
+        f"{game.maker_name(being_made[-1])} reads the tensor {name!r}" if being_made else f"the tensor {name!r} is read"
+    )
     if name in set(game.data):
-        message = f"{reader} reads the tensor {name!r}, which is in the specs of the data but not in its batch"
+        message = f"{read}, which is in the specs of the data, but not in the batch"
         return UnknownName(message, place=place, remedy="`fetch` of a data set returns all tensors of `spec`.")
-    message = f"{reader} reads the tensor {name!r}, which the game {type(game).__qualname__} does not have"
+    message = f"{read}, which the game {name_of(type(game))} does not have"
     return UnknownName(message, place=place, remedy=known_names(name, game.names))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ganframe.errors import BadInput
-from ganframe.plugins.author_code import source_of
+from ganframe.plugins.author_code import name_of, source_of
 
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
@@ -56,7 +56,7 @@ def by_name(maker: Callable[..., Any], made: Any) -> Mapping[str, Any]:
         return dict(zip(names, made, strict=True))
     if isinstance(made, Mapping) and set(made) == set(names):
         return dict(made)
-    message = f"{maker.__qualname__} returned {_describe(made)}, and not a tuple or mapping of {_listed(names)}"
+    message = f"{name_of(maker)} returned {_describe(made)}, and not a tuple or mapping of {_listed(names)}"
     raise BadInput(message, place=source_of(maker))
 
 

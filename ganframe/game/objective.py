@@ -21,7 +21,7 @@ from ganframe.game.regularizer_term import RegularizerTerm
 from ganframe.game.round import Round
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
-from ganframe.plugins.author_code import source_of
+from ganframe.plugins.author_code import name_of, source_of
 from ganframe.randomness import Randomness
 
 
@@ -197,7 +197,7 @@ def play(game: Game, game_round: Round, objective: TurnObjective) -> ObjectiveVa
     value: Any = game.play(game_round, objective)
     if not isinstance(value, ObjectiveValue):
         what, remedy = type(value).__name__, "Return `objective(game_round)`, or a value with another `total`."
-        message = f"{type(game).play.__qualname__} returned {what}"
+        message = f"{name_of(type(game).play)} returned {what}"
         raise BadInput(message, place=source_of(type(game).play), remedy=remedy)
     return value
 

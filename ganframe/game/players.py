@@ -8,6 +8,7 @@ from typing import NoReturn
 from torch import nn
 
 from ganframe.errors import UnknownName, known_names
+from ganframe.plugins.author_code import name_of
 
 
 class Players(dict[str, nn.Module]):
@@ -20,7 +21,7 @@ class Players(dict[str, nn.Module]):
 
     def __init__(self, game: object, players: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(players or {})
-        self._game = type(game).__qualname__
+        self._game = name_of(type(game))
 
     def __missing__(self, name: object) -> NoReturn:
         """Refuse a name that is no player's.

@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from ganframe.game.contest import ConditionName, Contest, Side
 from ganframe.game.discriminator_output import DeferredOutput, DiscriminatorOutput, check_output
-from ganframe.game.made_tensor_checks import makers_in_a_circle, unknown_tensor
+from ganframe.game.made_tensor_checks import check_given, makers_in_a_circle, unknown_tensor
 from ganframe.game.samples import Sample, map_parts, sample_parts
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
@@ -168,7 +168,9 @@ class Round(Mapping[str, Any]):
     def _make(self, name: str) -> Mapping[str, Any]:
         """Return a tensor by its name, with the others that its maker makes."""
         if name in self._batch:
-            return {name: self._batch[name]}
+            given = self._batch[name]
+            check_given(self.game, name, given, self.size)
+            return {name: given}
         if name not in self.game.makers:
             raise unknown_tensor(self.game, name, self._made.being_made)
         running = self._made.being_made

@@ -14,7 +14,7 @@ from ganframe.game.contest import Contest
 from ganframe.game.game import Game
 from ganframe.game.term_needs import TermNeeds
 from ganframe.game.turn import Turn
-from ganframe.plugins.author_code import source_of
+from ganframe.plugins.author_code import name_of, source_of
 
 
 def read_contests(config: TermConfig | AugmentationConfig, contests: Iterable[Contest]) -> list[Contest]:
@@ -137,6 +137,6 @@ def check_scalar(value: object, live: object, turn: Turn) -> None:
     if isinstance(value, Tensor) and value.ndim == 0:
         return
     what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-    message = f"{type(live).__qualname__} returned {what} in the turn {turn.name!r}"
+    message = f"{name_of(type(live))} returned {what} in the turn {turn.name!r}"
     remedy = "A term returns one number as a tensor, such as the mean over the batch."
     raise BadInput(message, place=source_of(live), remedy=remedy)

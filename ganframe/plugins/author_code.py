@@ -26,6 +26,11 @@ SEE_TRACEBACK = "With GANFRAME_TRACEBACK=1 in the environment, the traceback is 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
+def name_of(code: Any) -> str:
+    """Return the name of a class or method in messages, `Duel.fake`, without the functions around it."""
+    return getattr(code, "__qualname__", type(code).__name__).rpartition("<locals>.")[2]
+
+
 def source_of(code: object) -> str:
     """Return where a class, a method or the class of an object is defined, as `my-gan: /src/my_gan/game.py:12`.
 
@@ -134,7 +139,7 @@ def build_live(
         BadInput: When the config has no `build`, or it fails, or returns something else.
     """
     cls: Any = type(config)  # each kind has its own arguments of `build`
-    build, owner = cls.build, f"the {config.kind} {cls.__qualname__}"
+    build, owner = cls.build, f"the {config.kind} {name_of(cls)}"
     if any(build is vars(kind).get("build") for kind in KINDS):  # that of a kind only describes it
         remedy = "Define it: it returns the live object."
         raise BadInput(f"{owner} has no method `build`", place=source_of(cls), remedy=remedy)
@@ -145,17 +150,17 @@ def build_live(
         raise BadInput(f"`build` of {owner} returned {problem}", place=source_of(build))
     for name, count in (methods or {}).items():
         if count is not None:
-            check_arguments(getattr(live, name), f"{type(live).__qualname__}.{name}", count)
+            check_arguments(getattr(live, name), f"{name_of(type(live))}.{name}", count)
     return live
 
 
 def _misfit(live: object, returns: type, methods: Iterable[str]) -> str:
     """Return what an object is and what it should be; empty if it is that."""
     if isinstance(live, type):
-        return f"the class {live.__qualname__}, not an object of it"
-    what = "None" if live is None else with_article(type(live).__qualname__)
+        return f"the class {name_of(live)}, not an object of it"
+    what = "None" if live is None else with_article(name_of(type(live)))
     if not isinstance(live, returns):
-        return f"{what}, not {with_article(returns.__qualname__)}"
+        return f"{what}, not {with_article(name_of(returns))}"
     missing = [name for name in methods if not has_method(live, name)]
     return f"{what}, which has no method {' or '.join(f'`{name}`' for name in missing)}" if missing else ""
 
@@ -188,6 +193,6 @@ def check_arguments(function: object, name: str, count: int, given: Sequence[str
     except TypeError:
         which = f" ({', '.join(given)})" if given else ""
         arguments = "1 argument" if count == 1 else f"{count} arguments"
-        signed = f"{name}({', '.join(signature.parameters)})"
-        message = f"{signed} is given {arguments}{which}, which its signature does not take"
+        called = f"{name}({', '.join(signature.parameters)})"
+        message = f"{called} is given {arguments}{which}, which its signature does not take"
         raise BadInput(message, place=source_of(function)) from None

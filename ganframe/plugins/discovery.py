@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -122,13 +123,24 @@ class Installed:
 
 def _mark_broken(plugin: Plugin, problem: BaseException) -> Plugin:
     """Return the plugin with its error; raise BadInput instead if the environment has GANFRAME_STRICT_PLUGINS=1."""
-    error = describe(problem)
+    error = describe(problem) + _raised_in(plugin, problem)
     if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
         raise BadInput(
             f"plugin {plugin.name!r} ({plugin.package} {plugin.version}, {plugin.module}) cannot be loaded: {error}",
             remedy="Fix or uninstall it, or unset GANFRAME_STRICT_PLUGINS.",
         ) from problem
     return dataclasses.replace(plugin, error=error)
+
+
+def _raised_in(plugin: Plugin, problem: BaseException) -> str:
+    """Return the innermost line of the plugin's own module in a traceback; empty if there is none."""
+    top = plugin.module.partition(":")[0].partition(".")[0]
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(problem.__traceback__)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == top
+    ]
+    return f" ({places[-1]})" if places else ""
 
 
 def new_manager() -> pluggy.PluginManager:

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import Any, Literal, get_args, get_origin
 
 from ganframe.config.component import Component
 from ganframe.config.component_kinds import KINDS
@@ -41,10 +42,12 @@ class Registry:
             NameTaken: When the type name or an alias is registered already for the same kind.
             TypeError: When the class has no `type` literal, or is not a config of a known kind.
         """
-        if not (issubclass(cls, KINDS) and cls.type_name()):
+        given: Any = cls
+        if not (isinstance(given, type) and issubclass(given, KINDS) and cls.type_name()):
             raise TypeError(
                 f"{cls!r} is not a component config: it needs a base such as LossConfig and a `type` literal"
             )
+        _check_type(cls)
         name = cls.type_name()
         for alias in (name, *cls.aliases):
             owner = self.packages.get((cls.kind, alias))
@@ -88,3 +91,16 @@ class Registry:
         for base in KINDS:
             for name in self.types(base.kind):
                 yield self.classes[base.kind, name], self.packages[base.kind, name]
+
+
+def _check_type(cls: type[Component]) -> None:
+    """Refuse a config class whose `type` is no literal with that value.
+
+    Raises:
+        TypeError: With the name of the class.
+    """
+    field = cls.__pydantic_fields__["type"]
+    names = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    if not isinstance(field.default, str) or field.default not in names:
+        example = field.default if isinstance(field.default, str) else "my-type"
+        raise TypeError(f'`type` of {cls.__qualname__} has to be a literal: `type: Literal["{example}"] = "{example}"`')

@@ -16,9 +16,16 @@ STEPS = 8
 """The number of steps in which a condition is asked."""
 
 
-def _decisions(config: TurnConditionConfig, steps: Sequence[int]) -> list[Any]:
-    """Return what a new condition decides in some steps, each with a batch of its own."""
+def _decisions(config: TurnConditionConfig, steps: Sequence[int], seed: int = 0) -> list[Any]:
+    """Return what a new condition decides in some steps, each with a batch of its own.
+
+    Args:
+        config: The config of the condition.
+        steps: The steps.
+        seed: The seed of torch's global random state, which no decision may depend on.
+    """
     game = with_built_players(FakeGame())
+    torch.manual_seed(seed)
     config.check(game)
     condition = config.build()
     decisions: list[Any] = []
@@ -35,7 +42,7 @@ def same_rounds_same_decision(config: TurnConditionConfig) -> None:
 
     So all ranks decide alike, and a resumed run like one without an interruption.
     """
-    first, second = (_decisions(config, range(STEPS)) for _ in range(2))
+    first, second = (_decisions(config, range(STEPS), seed) for seed in (1, 2))
     assert all(isinstance(decision, bool) for decision in first), f"not True or False: {first}; return `bool(...)`"
     assert first == second, "two conditions of one config differ: draw from the randomness of the rounds, and no other"
 

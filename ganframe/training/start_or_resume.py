@@ -14,7 +14,7 @@ from ganframe.distributed.notices import print_notice
 from ganframe.distributed.process_group import fail_together, process_group
 from ganframe.distributed.shard import is_main_process, this_shard
 from ganframe.errors import BadInput, ConfigPath, within
-from ganframe.plugins.author_code import build_live, source_of
+from ganframe.plugins.author_code import build_live, name_of, source_of
 from ganframe.randomness import preserve_global_randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints
 from ganframe.runs.folder import RunFolder, default_folder
@@ -91,7 +91,7 @@ def _build_loggers(experiment: Experiment) -> list[object]:
         with within("loggers", index):
             built.append(build_live(logger))
             if not has_hooks(built[-1]):
-                message = f"`build` of the logger {type(logger).__qualname__} returned an object without hooks"
+                message = f"`build` of the logger {name_of(type(logger))} returned an object without hooks"
                 remedy = "Mark its methods, such as `on_step_end`, with `@ganframe.hookimpl`."
                 raise BadInput(message, place=source_of(built[-1]), remedy=remedy)
     return built

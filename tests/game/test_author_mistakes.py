@@ -26,7 +26,7 @@ from ganframe import BadInput, RunFailed, hookimpl
 from ganframe.config.component_kinds import AugmentationConfig, DatasetConfig, MetricConfig
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
-from ganframe.data.open_data import open_dataset
+from ganframe.data.open_data import open_dataset, read_specs
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
@@ -120,6 +120,7 @@ FAKE = Contest("judge", real="real", fake="fake")
          "or freeze it"),
         ({"turns": (JUDGING, Turn("making", ("judge",)))}, "the player 'maker' is in no turn, so it"),
         ({"output": "fak"}, "`output` names the tensor 'fak', which the game does not have\n  Did you mean 'fake'?"),
+        ({"output": ("fake",)}, "`output` is ('fake',)\n  Set it to the name of the tensor that sampling returns."),
         ({"output": None}, "it has no `output`\n  Set it to the name of the tensor that sampling returns."),
         ({"pictures": ("fakes",)}, "`pictures` names the tensor 'fakes', which the game does not have"),
         ({"pictures": "fake"}, "`pictures` is 'fake'\n  Set it to a tuple of names, such as `pictures = (\"real\",)`."),
@@ -294,7 +295,7 @@ def test_what_a_round_does_not_have_is_not_in_it() -> None:
 
 def test_data_without_a_tensor_of_its_spec_is_named() -> None:
     text = stepped(data={"real": torch.zeros(2, 1)})
-    assert "Line.fake reads the tensor 'latent', which is in the specs of the data but not in its batch" in text
+    assert "Line.fake reads the tensor 'latent', which is in the specs of the data, but not in the batch" in text
 
 
 # Players.
@@ -436,7 +437,9 @@ def test_latents_for_who_there_is_not_are_refused() -> None:
     def fake(self: Game, game_round: Any) -> Any:
         return self.players["maker"](draw_latents(game_round))
 
-    assert "the game Mistaken has no player 'generator'\n  It has: maker, judge." in stepped(game_of(fake=maker(fake)))
+    assert ": losses.0: the game Mistaken has no player 'generator'\n  It has: maker, judge." in stepped(
+        game_of(fake=maker(fake))
+    )
 
 
 # Terms and other parts.
@@ -598,9 +601,22 @@ class NoData(DatasetConfig):
 def test_data_without_specs_or_without_a_method_is_refused() -> None:
     text = refused(LineConfig(), data=NoData())
     assert "data: `spec` of the dataset NoData returned {'real': (1,), 'latent': (1,)}\n  Return a `TensorSpec`" in text
+    for shape in ([1], "1", (-1,), (0,)):
+        specs: Any = {"real": TensorSpec(shape)}  # pyright: ignore[reportArgumentType]
+        assert "SpecsOf returned {'real': TensorSpec(shape=" in message(
+            lambda specs=specs: read_specs(SpecsOf(specs=specs))
+        )
     assert "`build` of the dataset NoData returned a list, which has no method `fetch`" in message(
         lambda: open_dataset(NoData())
     )
+
+
+class SpecsOf(DatasetConfig):
+    type: Literal["specs-of"] = "specs-of"
+    specs: Any = None
+
+    def spec(self) -> Any:
+        return self.specs
 
 
 class NoGame(LineConfig):
@@ -704,3 +720,82 @@ def test_after_the_first_look_at_a_turn_nothing_is_looked_at() -> None:
     looked.look(trainer.game.turns[0], active, [value], {})
     nothing: Any = None
     looked.look(trainer.game.turns[0], nothing, nothing, nothing)
+
+
+# On the command line.
+
+DUEL = """
+from typing import Literal
+
+from ganframe import hookimpl
+from ganframe_adversarial import AdversarialGame
+
+
+class Duel(AdversarialGame):
+    'A duel.'
+
+    type: Literal["duel"] = "duel"
+
+    def build(self, data):
+        from ganframe.game import tensor
+        from ganframe_adversarial.game import Adversarial
+
+        class Live(Adversarial):
+            @tensor
+            def fake(self, game_round):
+                MISTAKE
+
+        return Live(self, data)
+
+
+@hookimpl
+def register_components(register):
+    register(Duel)
+"""
+
+CONFIG = """
+game: {type: duel, generator: {type: mlp, hidden: [4]}, discriminator: {type: mlp, hidden: [4]}}
+losses: [non-saturating]
+data: ring
+train: {total_images: 16, batch_size: 8, device: cpu}
+"""
+
+
+@pytest.fixture
+def duel(fake_plugin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Installs a package with a game whose maker has a mistake, and writes a config of it."""
+    monkeypatch.setenv("GANFRAME_LOAD_PLUGINS", "duel,adversarial,mlp,minimax,gaussians")
+
+    def install(mistake: str) -> Path:
+        fake_plugin("duel", DUEL.replace("MISTAKE", mistake), distribution="my-duel")
+        config = tmp_path / "config.yaml"
+        config.write_text(CONFIG)
+        return config
+
+    return install
+
+
+def test_an_exception_of_an_author_is_one_sentence_with_its_place(cli: Any, duel: Any, tmp_path: Path) -> None:
+    outcome = cli("train", duel('return game_round["latent"] / self.width'), "--out", tmp_path / "run")
+    file = tmp_path / "site" / "duel" / "__init__.py"
+    line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "self.width" in text)
+    assert outcome.code == 1
+    assert outcome.err == (
+        f"error: my-duel: {file}:{line}: AttributeError: 'Live' object has no attribute 'width'; in "
+        "Live.fake, the maker of 'fake'; in the term 'non-saturating' of the turn 'discriminator'\n"
+        "  With GANFRAME_TRACEBACK=1 in the environment, the traceback is shown.\n"
+    )
+
+
+def test_the_traceback_is_shown_on_demand(cli: Any, duel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANFRAME_TRACEBACK", "1")
+    with pytest.raises(AttributeError, match="no attribute 'width'"):
+        cli("train", duel("return self.width"), "--out", tmp_path / "run")
+
+
+def test_a_mistake_that_is_known_is_bad_input(cli: Any, duel: Any, tmp_path: Path) -> None:
+    outcome = cli("explain", duel('return game_round["latnet"]'))
+    assert outcome.code == 2
+    assert "losses.0: Live.fake reads the tensor 'latnet', which the game Live does not" in outcome.err
+    assert ": my-duel: " in outcome.err
+    assert "Did you mean 'latent'?" in outcome.err

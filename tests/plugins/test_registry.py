@@ -127,3 +127,37 @@ def test_what_is_installed_names_its_type_and_says_what_it_is():
     for cls, package in installed().registry:
         assert cls.type_name() == cls.type_name().lower()
         assert cls.summary().endswith((".", "!", "?")), f"{package}: {cls.__name__}"
+
+
+class Mutable(LossConfig):
+    """Any text."""
+
+    type: str = "mutable"
+
+
+class Other(LossConfig):
+    """A default that the literal does not allow."""
+
+    type: Literal["one"] = "other"  # pyright: ignore[reportAssignmentType]
+
+
+class WithoutDefault(LossConfig):
+    """No default."""
+
+    type: Literal["without"]
+
+
+class Listed(LossConfig):
+    """A list."""
+
+    type: list[str] = ["listed"]  # noqa: RUF012
+
+
+@pytest.mark.parametrize(
+    ("cls", "example"), [(Mutable, "mutable"), (Other, "other"), (WithoutDefault, "my-type"), (Listed, "my-type")]
+)
+def test_a_type_that_is_no_literal_with_its_value_is_refused(registry, cls, example):
+    with pytest.raises(TypeError) as raised:
+        registry.add(cls, "c")
+    literal = f'`type: Literal["{example}"] = "{example}"`'
+    assert str(raised.value) == f"`type` of {cls.__name__} has to be a literal: {literal}"
