@@ -169,7 +169,7 @@ class Game:
             # A condition that the game makes may have to fit its other tensors; only a game that names it says not.
             found = ((name, self.data[name]) for name in conditions if name in self.data)
             return next(((name, spec) for name, spec in found if spec.kind == "label"), None)
-        if self.label in self.data:
+        if self.label in self.data and self.label not in self.makers:
             spec = self.data[self.label]
             return (self.label, spec) if spec.kind == "label" else None
         specs = (spec for player, spec in self.player_specs().items() if player not in self.discriminators)

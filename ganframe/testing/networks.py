@@ -351,9 +351,7 @@ def grows_in_stages(config: GeneratorConfig | DiscriminatorConfig) -> None:
     known: set[str] = set()
     for downscale in (2, 1):
         network.grow(downscale)
-        assert hasattr(network, "fade"), (
-            "a network that grows needs an attribute `fade`, which runs set before each step"
-        )
+        assert hasattr(network, "fade"), "a network that grows needs an attribute `fade`, which is set before each step"
         network.fade = 0.5
         parameters = dict(network.named_parameters())
         new = parameters.keys() - known

@@ -676,7 +676,8 @@ def test_a_run_that_fails_ends_with_one_message(cli, fake_plugin, digits_run, tm
     )
     outcome = cli("train", digits_run / "config.yaml", "--out", tmp_path / "run")
     assert outcome.code == 1
-    assert outcome.err == "error: plugin 'toy' failed in on_step_end: ZeroDivisionError: nothing left\n"
+    message = r"error: plugin 'toy' failed in on_step_end: ZeroDivisionError: nothing left \(.*toy\.py:5\)\n"
+    assert re.fullmatch(message, outcome.err), outcome.err
 
 
 def test_a_disk_that_refuses_ends_with_one_message(cli, digits_run, tmp_path, monkeypatch):
