@@ -429,9 +429,9 @@ def test_only_workers_of_this_run_are_looked_at_when_one_has_died(monkeypatch: p
     fetched = fetch(source(Dying(leave)), 1, 1, pin_memory=False)
     next(fetched)
     other.kill()
+    other.join()
     with pytest.raises(RunFailed, match=r"a loader worker died \(process \d+ ended with code 3\)"):
         list(fetched)
-    other.join()
 
 
 def test_a_thread_keeps_its_hands_off_signals() -> None:

@@ -176,10 +176,12 @@ class Seen(MetricConfig):
     samples: int = 150
     asks: bool = False
     given: ClassVar[list[Tensor]] = []
+    fakes: ClassVar[list[Tensor]] = []
+    latents: ClassVar[list[Tensor]] = []
     asked: ClassVar[list[int]] = []
 
     def tensors(self) -> tuple[str, ...]:
-        return ("real", "fake")
+        return ("real", "fake", "latent")
 
     def build(self, data: DatasetConfig) -> Any:
         return Filled(self)
@@ -191,6 +193,8 @@ class Filled:
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         self.config.given.append(tensors["real"])
+        self.config.fakes.append(tensors["fake"])
+        self.config.latents.append(tensors["latent"])
         if self.config.asks and self.config.asked:
             signal.raise_signal(self.config.asked.pop())
 
@@ -231,7 +235,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(installed(), "registry", registry)
     monkeypatch.setattr("os.fsync", lambda _file: None)
     monkeypatch.setattr("ganframe.evaluation.report._curves", lambda _log: "")  # they take longer than all else
-    for kept in (Numbers.opened, Seen.given, Seen.asked, Silent.told):
+    for kept in (Numbers.opened, Seen.given, Seen.fakes, Seen.latents, Seen.asked, Silent.told):
         kept.clear()
     yield
 
@@ -537,6 +541,24 @@ def test_what_is_measured_is_held_out_where_something_is(tmp_path: Path, held: b
     assert bool((given == -1).all()) is held
     assert bool((given >= 0).all()) is not held
     assert Numbers.opened == opened
+
+
+def test_averages_are_measured(tmp_path: Path) -> None:
+    ran(
+        described(8, metrics=[Seen(samples=1)], measure_every=4, train={"ema": Ema(half_life_images=4)}),
+        tmp_path / "run",
+    )
+    # The generator's number is -1, then -2; its average begins with the first and moves by half.
+    ratios = [(fake / latent).mean() for fake, latent in zip(Seen.fakes, Seen.latents, strict=True)]
+    assert [round(float(ratio), 5) for ratio in ratios] == [-1.0, -1.5, -1.5][: len(ratios)]
+
+
+def test_measurements_of_another_seed_draw_others(tmp_path: Path) -> None:
+    for seed in (0, 0, 5):
+        ran(described(4, metrics=[Seen(samples=1)], seed=seed), tmp_path / f"run {len(Seen.latents)}")
+    first, again, other = Seen.latents
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_without_metrics_held_out_data_are_not_opened(tmp_path: Path) -> None:
