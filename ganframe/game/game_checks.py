@@ -89,13 +89,11 @@ def _check_forward(name: str, spec: PlayerSpec, network: nn.Module) -> None:
 
 
 def _check_latent_shape(name: str, config: GeneratorConfig, network: nn.Module) -> None:
-    shape: Any = getattr(network, "latent_shape", None)
-    if shape is None and config.latent_specs():
-        return
+    # A game that draws latents without `draw_latents` needs no shape, so a missing one is named where it is read.
+    shape: Any = getattr(network, "latent_shape", ())
     if isinstance(shape, (tuple, list)) and all(isinstance(side, int) for side in shape):
         return
-    what = "has no `latent_shape`" if shape is None else f"has the `latent_shape` {shape!r}, which is no tuple of sizes"
-    message = f"the generator {name!r} ({name_of(type(network))}) starts from a latent, but {what}"
+    message = f"the generator {name!r} ({name_of(type(network))}) has the `latent_shape` {shape!r}, no tuple of sizes"
     remedy = "Set it in the network, such as `self.latent_shape = (128,)`, or return its spec from `latent_specs`."
     raise BadInput(message, place=source_of(network), remedy=remedy)
 

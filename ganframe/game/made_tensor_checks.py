@@ -45,8 +45,8 @@ def check_given(game: Game, name: str, value: Tensor, size: int) -> None:
     Raises:
         BadInput: With the name of the tensor.
     """
-    if value.ndim and value.shape[0] == size:
-        return
+    if not isinstance(value, Tensor) or (value.ndim and value.shape[0] == size):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return  # what is no tensor was refused when it was fetched
     message = f"the data give {_what(value, size)} for the tensor {name!r}, which {name_of(type(game))} reads"
     remedy = "`fetch` of a data set returns, for each name of its spec, a tensor with one row for each index."
     raise BadInput(message, remedy=remedy)

@@ -199,9 +199,19 @@ def state_round_trip(config: LossConfig | RegularizerConfig) -> None:
         case.live = cast(Any, first)
         case.value()
     second.load_state_dict(first.state_dict())
-    loaded = second.state_dict()
-    different = [name for name, value in first.state_dict().items() if not torch.equal(value, loaded[name])]
+    saved, loaded = first.state_dict(), second.state_dict()
+    different = [name for name, value in saved.items() if not _equal(value, loaded[name])]
     assert not different, f"not restored: {', '.join(different)}"
+
+
+def _equal(value: Any, other: Any) -> bool:
+    """Return whether two states are equal: tensors, or the nested state of a term that keeps one of its own."""
+    if isinstance(value, Tensor):
+        return torch.equal(value, other)
+    if isinstance(value, dict):
+        pairs = cast(dict[str, Any], value)
+        return pairs.keys() == other.keys() and all(_equal(each, other[name]) for name, each in pairs.items())
+    return value == other
 
 
 def zero_by_theory(config: RegularizerConfig) -> None:

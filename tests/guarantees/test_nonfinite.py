@@ -169,7 +169,12 @@ OTHERS = sorted({*AT_ONCE, *LATER} - {"loss", "average of generator"})
 def assert_finite_throughout(run: Path, rollbacks: int) -> None:
     """No step is missing, and no checkpoint holds a number that is not finite."""
     assert [line["step"] for line in scalars(run)] == list(range(1, 21))
-    assert latest_state(run)[1]["progress"] == {"images": 160, "rollbacks": rollbacks, "looked": True}
+    assert latest_state(run)[1]["progress"] == {
+        "images": 160,
+        "turn_counts": {"discriminator": 20, "generator": 20},
+        "rollbacks": rollbacks,
+        "looked": True,
+    }
     for checkpoint in list_checkpoints(run / "checkpoints"):
         leaves = flat(load(checkpoint)[1]).values()
         assert all(bool(each.isfinite().all()) for each in leaves if isinstance(each, Tensor))

@@ -12,7 +12,9 @@ from typing_extensions import override
 
 from ganframe.config.component_kinds import KINDS
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
+from ganframe.config.growth import Growth, Stage
 from ganframe.config.settings import Settings
+from ganframe.config.weights import Freeze, WeightSource
 from ganframe.plugins.discovery import installed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,10 @@ SECTIONS = {
     "evaluate": Evaluate,
     "snapshot": Snapshot,
     "checkpoint": Checkpoint,
+    "growth": Growth,
+    "growthstages": Stage,
+    "init_from": WeightSource,
+    "freeze": Freeze,
 }
 """The configs of the page of the experiment, by the ids of their headings."""
 

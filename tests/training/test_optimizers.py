@@ -625,7 +625,7 @@ def test_a_number_that_is_not_finite_is_named_by_its_parameter_whatever_its_grou
 def test_the_table_of_turns_has_players_groups_and_clipping() -> None:
     def column(**optimizers: Any) -> list[str]:
         assembly = begin(game=BOTH, optimizers=optimizers).run.assembly
-        return [row[3] for row in _turns(assembly, {"judging": [], "making": []})[1:]]
+        return [row[4] for row in _turns(assembly)[1:]]
 
     assert column() == ["sgd", "sgd"]
     groups = {"scale": {"lr": 2e-5, "betas": (0, 0.5)}, "shift": {"lr": Linear(start=1, end=0)}}

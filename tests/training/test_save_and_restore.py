@@ -952,7 +952,12 @@ def test_a_new_folder_has_the_config_the_data_and_the_versions(experiment: Exper
     assert [path.name for path in folder.path.parent.iterdir()] == ["run"]
     assert folder.experiment() == experiment
     assert folder.data() == SPEC
-    assert json.loads((folder.path / "data.json").read_text())["label"] == {"shape": [], "classes": 3}
+    assert json.loads((folder.path / "data.json").read_text())["label"] == {
+        "shape": [],
+        "classes": 3,
+        "class_names": None,
+        "sample_rate": None,
+    }
     versions = folder.environment()
     assert cast(Any, versions)["libraries"]["torch"] == torch.__version__
     assert RunFolder.open(folder.path) == folder

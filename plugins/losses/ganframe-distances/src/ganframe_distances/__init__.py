@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 from typing_extensions import override
 
-from ganframe.config import Component, RegularizerConfig, Scheduled, hookimpl
+from ganframe.config import Component, DataSpec, RegularizerConfig, Scheduled, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
     from ganframe.game import Regularizer
@@ -160,6 +160,10 @@ class LatentReconstruction(RegularizerConfig):
     """Name of the tensor that the encoder reconstructs from them."""
     norm: Literal["l1", "l2"] = "l1"
     """The absolute or the squared difference."""
+
+    @override
+    def example_specs(self) -> DataSpec:
+        return {self.latent: TensorSpec((3,)), self.reconstruction: TensorSpec((3,))}
 
     @override
     def tensors(self) -> tuple[str, ...]:
