@@ -198,8 +198,11 @@ def state_round_trip(config: LossConfig | RegularizerConfig) -> None:
         case = _RegularizerCase(config)
         case.live = cast(Any, first)
         case.value()
-    second.load_state_dict(first.state_dict())
-    saved, loaded = first.state_dict(), second.state_dict()
+    saved = first.state_dict()
+    if not saved:
+        return
+    second.load_state_dict(saved)
+    loaded = second.state_dict()
     different = [name for name, value in saved.items() if not _equal(value, loaded[name])]
     assert not different, f"not restored: {', '.join(different)}"
 
@@ -225,8 +228,8 @@ def zero_by_theory(config: RegularizerConfig) -> None:
         case None:
             return
         case "tensors are equal":
-            real = batch["real"]
-            batch = {name: real if tensor.shape == real.shape else tensor for name, tensor in batch.items()}
+            one = batch[(*config.tensors(), "real")[0]]
+            batch = {name: one if tensor.shape == one.shape else tensor for name, tensor in batch.items()}
         case "samples are equal":
             batch = {name: tensor[:1].expand_as(tensor) for name, tensor in batch.items()}
         case "discriminator is constant":

@@ -676,8 +676,9 @@ def test_a_run_that_fails_ends_with_one_message(cli, fake_plugin, digits_run, tm
     )
     outcome = cli("train", digits_run / "config.yaml", "--out", tmp_path / "run")
     assert outcome.code == 1
-    message = r"error: plugin 'toy' failed in on_step_end: ZeroDivisionError: nothing left \(.*toy\.py:5\)\n"
-    assert re.fullmatch(message, outcome.err), outcome.err
+    message = "error: plugin 'toy' failed in on_step_end: ZeroDivisionError: nothing left (toy: "
+    assert outcome.err.startswith(message)
+    assert outcome.err.count("\n") == 1
 
 
 def test_a_disk_that_refuses_ends_with_one_message(cli, digits_run, tmp_path, monkeypatch):

@@ -351,6 +351,13 @@ class NoForward(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
 
 
+class WrongLatent(nn.Linear):
+    latent_shape = "three"
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -363,8 +370,8 @@ class NoForward(nn.Module):
          "maker: `build` of the generator Bare returned the class Maker, not an object of it"),
         ({"maker": PlayerSpec(Bare(network=ValueError("no such width")), ("maker",), POINT)},
          "maker: `build` of the generator Bare failed: ValueError: no such width\n  With GANFRAME_TRACEBACK=1"),
-        ({"maker": PlayerSpec(Bare(network=nn.Linear(1, 1)), ("maker",), POINT)},
-         "the generator 'maker' (Linear) starts from a latent, but has no `latent_shape`\n  Set it in the network"),
+        ({"maker": PlayerSpec(Bare(network=WrongLatent()), ("maker",), POINT)},
+         "the generator 'maker' (WrongLatent) has the `latent_shape` 'three', no tuple of sizes\n  Set it in the network"),
         ({"judge": PlayerSpec(BareJudge(network=NoForward()), ("judge",), POINT)},
          "the network of 'judge', NoForward, has no method `forward`"),
         ({"judge": PlayerSpec(JudgeConfig(), ("judge",), POINT, None, POINT)},

@@ -372,7 +372,7 @@ def test_a_data_set_that_fails_is_named_with_its_examples(how: str, what: str, w
 
 @pytest.mark.timeout(120)
 def test_a_batch_that_cannot_be_sent_does_not_hang_the_run() -> None:
-    with pytest.raises(RunFailed, match="the data set failed at batch"):
+    with pytest.raises(BadInput, match=r"Failing.fetch returned list for 'real'"):
         exhaust(BatchLoader(Failing("gives no tensors"), 5, SEED, CPU, workers=1).starting_at(0))
 
 
