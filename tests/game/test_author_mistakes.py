@@ -371,7 +371,7 @@ class WrongLatent(nn.Linear):
         ({"maker": PlayerSpec(Bare(network=ValueError("no such width")), ("maker",), POINT)},
          "maker: `build` of the generator Bare failed: ValueError: no such width\n  With GANFRAME_TRACEBACK=1"),
         ({"maker": PlayerSpec(Bare(network=WrongLatent()), ("maker",), POINT)},
-         "the generator 'maker' (WrongLatent) has the `latent_shape` 'three', no tuple of sizes\n  Set it in the network"),
+         "the generator 'maker' (WrongLatent) has the `latent_shape` 'three', no tuple of sizes\n  Set it in"),
         ({"judge": PlayerSpec(BareJudge(network=NoForward()), ("judge",), POINT)},
          "the network of 'judge', NoForward, has no method `forward`"),
         ({"judge": PlayerSpec(JudgeConfig(), ("judge",), POINT, None, POINT)},
