@@ -9,7 +9,7 @@ from typing import Literal
 from ganframe.errors import BadInput
 
 TensorKind = Literal["label", "image", "sound", "series", "points", "vector", "other"]
-"""What a tensor is of, as its pictures and files show it."""
+"""The kind of content of a tensor, which decides how it is drawn and saved."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TensorSpec:
 
     @property
     def kind(self) -> TensorKind:
-        """What the tensor is of, as far as the spec tells: two numbers are `points` of the plane."""
+        """The kind of content, as far as the spec tells: two numbers are `points` of the plane."""
         if self.classes is not None:
             return "label" if self.shape == () else "other"
         if len(self.shape) == 3:

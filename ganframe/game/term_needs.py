@@ -1,4 +1,4 @@
-"""What a term needs from the game, with what the terms that it wraps need."""
+"""The needs of a term from the game, with those of the terms that it wraps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganframe.game.contest import Side
 
 @dataclass(frozen=True)
 class TermNeeds:
-    """What a term and all terms nested in it need; the attributes are named like the declarations in their configs.
+    """The needs of a term and all terms nested in it; the attributes are named like the declarations in their configs.
 
     Attributes:
         tensors: Names of the tensors that are read.

@@ -20,7 +20,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 class PackageKind(StrEnum):
-    """What a new package supplies, as the option `--kind` names it."""
+    """The kind of component that a new package supplies, as the option `--kind` names it."""
 
     DEFAULT = "default"
     GAME = "game"

@@ -32,7 +32,7 @@ MAX_TURNS = 10_000
 
 @dataclass
 class TrialTurns:
-    """What was seen while each turn of a game was taken on two examples.
+    """Shapes and operations, found by taking each turn of a game on two examples.
 
     Attributes:
         shapes: The shape of each tensor that was made, by name and without the batch axis; a tuple of shapes for a

@@ -31,7 +31,7 @@ from ganframe.testing.fakes import FakeDiscriminator, FakeGenerator
 
 
 def failure(check: Callable[[Any], None], config: object) -> str:
-    """What a check says of a component that does not pass it."""
+    """The message of a check for a component that does not pass it."""
     with pytest.raises((AssertionError, BadInput)) as raised:
         check(config)
     return str(raised.value)

@@ -691,7 +691,7 @@ def test_a_disk_that_refuses_ends_with_one_message(cli, digits_run, tmp_path, mo
 
 
 class TestPictures:
-    """What `sample` and snapshots draw."""
+    """The tensors that `sample` and snapshots draw."""
 
     def test_a_grid_has_each_pixel_in_its_place(self, tmp_path):
         images = torch.linspace(-1, 1, 6 * 28 * 28).reshape(6, 1, 28, 28)

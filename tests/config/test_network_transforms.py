@@ -37,7 +37,6 @@ class Negated(DiscriminatorTransform):
     type: Literal["negated"] = "negated"
 
     def change(self, network: nn.Module, *, sample: Any, condition: Any) -> nn.Module:
-        """See base class."""
         return _Negated(network)
 
 
@@ -58,7 +57,6 @@ class Frozen(GeneratorTransform):
     type: Literal["frozen"] = "frozen"
 
     def change(self, network: nn.Module, *, output: Any, source: Any, condition: Any) -> nn.Module:
-        """See base class."""
         return network
 
 
@@ -108,11 +106,9 @@ class Slope(RegularizerConfig):
     type: Literal["slope"] = "slope"
 
     def requires_grad_tensors(self) -> tuple[str, ...]:
-        """See base class."""
         return ("latent",)
 
     def build(self) -> Any:
-        """See base class."""
         return _Slope()
 
 
@@ -129,7 +125,6 @@ class Likelihood(RegularizerConfig):
     requires_methods = frozenset({"log_prob"})
 
     def build(self) -> Any:
-        """See base class."""
         return nn.Identity()
 
 
@@ -174,7 +169,6 @@ def test_a_tensor_that_is_not_there_cannot_be_a_leaf() -> None:
         """By a tensor that no game has."""
 
         def requires_grad_tensors(self) -> tuple[str, ...]:
-            """See base class."""
             return ("style",)
 
     with pytest.raises(BadInput, match="reads the tensor 'style', which the game does not have"):
@@ -192,10 +186,9 @@ class Dimmed(DiscriminatorTransform):
 
     type: Literal["dimmed"] = "dimmed"
     factor: Scheduled = 1.0
-    """What the logits are multiplied by."""
+    """Factor of the logits."""
 
     def change(self, network: nn.Module, *, sample: Any, condition: Any) -> nn.Module:
-        """See base class."""
         return _Dimmed(network, initial_value(self.factor))
 
 
@@ -221,7 +214,6 @@ class InPlace(DiscriminatorTransform):
     type: Literal["in-place"] = "in-place"
 
     def change(self, network: nn.Module, *, sample: Any, condition: Any) -> nn.Module:
-        """See base class."""
         return network
 
 
@@ -247,7 +239,6 @@ class Blindfolded(InPlace):
     type: Literal["blindfolded"] = "blindfolded"  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def inner_condition(self, condition: Any) -> Any:
-        """See base class."""
         return None
 
 

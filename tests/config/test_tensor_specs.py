@@ -1,4 +1,4 @@
-"""What specs tell of tensors, before any is made."""
+"""Specs of tensors, before any tensor is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one of several ranks sends, and what it makes of what the others send, with the others played by the test."""
+"""The exchanges of one of several ranks: what it sends and computes, with the other ranks played by the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an author of a plugin can get wrong, one mistake at a time: the message names it, its place and a remedy."""
+"""Mistakes of plugin authors, one at a time: the message names the mistake, its place and a remedy."""
 
 from __future__ import annotations
 

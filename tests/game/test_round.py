@@ -1,4 +1,4 @@
-"""What a round makes and who discriminates what, and which players train; each number worked out by hand."""
+"""Tensors and discriminator outputs of a round, and the players that train; each number worked out by hand."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint(
     run: Path,
     tmp_path: Path,
 ) -> None:
-    """What it is resumed to and what is sampled are those of the checkpoint before; then the damaged one is aside."""
+    """The run resumes and samples from the checkpoint before; then the damaged one is set aside."""
     whole = undisturbed("batch norm")
     latest, earlier = list_checkpoints(run / "checkpoints")
     damage(latest)

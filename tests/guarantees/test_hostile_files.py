@@ -248,7 +248,7 @@ def test_what_grows_is_refused_before_it_does(text: str, tmp_path: Path, figures
 
 @pytest.fixture(scope="module")
 def plain_memory(tmp_path_factory: pytest.TempPathFactory) -> float:
-    """What refusing a small config takes, in MiB."""
+    """The memory that refusing a small config takes, in MiB."""
     config = tmp_path_factory.mktemp("plain") / "config.yaml"
     config.write_text("seed: x\n")
     return measured([sys.executable, "-m", "ganframe", "explain", str(config)])[2]
@@ -374,7 +374,7 @@ MARKUP = (
 
 
 class Page(HTMLParser):
-    """What a page has beside its text.
+    """The parts of a page other than its text.
 
     Attributes:
         parts: Names of elements and attributes, values of attributes, comments and declarations.

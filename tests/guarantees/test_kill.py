@@ -33,7 +33,7 @@ QUIET: dict[str, Any] = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "stdout"
 
 
 def command(config: Path, out: Path) -> tuple[str, ...]:
-    """What starts the run, or goes on with it where there is one."""
+    """The command that starts the run, or resumes it where there is one."""
     return ("train", str(config), "--out", str(out), *(["--resume"] if out.is_dir() else []))
 
 

@@ -34,7 +34,7 @@ PATIENCE = 30
 
 
 def arguments(whole: Undisturbed, run: Path) -> tuple[str, ...]:
-    """What starts the run, or goes on with it; but for its end, it is saved when it is asked to stop and never else."""
+    """The command that starts or resumes the run, which is saved at its end and when it is asked to stop, only."""
     more = ("--resume", "--allow-changes", "checkpoint") if run.is_dir() else ()
     return ("train", str(whole.config), "--out", str(run), "--set", "checkpoint.every_images=1_000_000", *more)
 
@@ -101,7 +101,7 @@ def test_in_the_middle_of(
     tmp_path: Path,
     figures: Figures,
 ) -> None:
-    """Whatever the run is at, what was under way is completed, or done again from its beginning after the resume."""
+    """At any point of the run, work under way is completed, or done again from its beginning after the resume."""
     whole, run, seen = undisturbed("plain"), tmp_path / "run", tmp_path / "seen"
     often = "checkpoint.every_images=16" if place in ("save", "rename") else "checkpoint.every_images=1_000_000"
     often = (*arguments(whole, run), "--set", often, "--set", "snapshot.every_images=80")

@@ -1,4 +1,4 @@
-"""Whatever fits together trains: random terms, policies, augmentations and transforms over every installed game.
+"""All parts that fit together train: random terms, policies, augmentations and transforms over every installed game.
 
 A draw that does not fit must be refused as bad input. One that fits takes three steps, compiled or not, and the same
 three steps when it is stopped after two and resumed, bit for bit.

@@ -1,4 +1,4 @@
-"""What must hold on every device; `make gpu` runs the CUDA half."""
+"""Properties that hold on every device; `make gpu` runs the CUDA half."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_the_implementation_makes_no_difference_to_a_training(tmp_path: Path) ->
 
 
 def outcome(network: str, implementation: str, file: Path) -> dict[str, torch.Tensor]:
-    """What the network makes, its slope, and the gradient of a penalty on that, in a process of its own."""
+    """The output of the network, its slope, and the gradient of a penalty on that, in a process of its own."""
     environment = {**os.environ, "GANFRAME_KERNELS": implementation, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     script = SCRIPT.format(network=network)
     subprocess.run([sys.executable, "-c", script, str(file)], check=True, env=environment)

@@ -150,7 +150,7 @@ class WithoutDefault(LossConfig):
 class Listed(LossConfig):
     """A list."""
 
-    type: list[str] = ["listed"]  # noqa: RUF012
+    type: list[str] = ["listed"]  # noqa: RUF012  the mistake that is tested
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ COMMON = ["README.md", "pyproject.toml", "tests/test_conformance.py"]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a package of a kind has.
+    """The contents of a package of a kind.
 
     Attributes:
         modules: Its modules beside `__init__.py`.

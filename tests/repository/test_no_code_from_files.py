@@ -9,9 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "shelve", "yaml"}
-"""What is not imported."""
+"""Modules that are not imported."""
 BUILTINS = {"__import__", "compile", "eval", "exec"}
-"""What is not called."""
+"""Functions that are not called."""
 FUNCTIONS = {
     "export.load",
     "fromfile",
@@ -30,7 +30,7 @@ FUNCTIONS = {
     "torch.load",
     "unpack_archive",
 }
-"""What is not called, by the last parts of the name: they unpickle, import or start what a file names."""
+"""Functions that are not called, by the last parts of the name: they unpickle, import or start what a file names."""
 
 ALLOWED = {
     ("ganframe/__init__.py", "import_module"): "names of its own, so that importing it stays light",

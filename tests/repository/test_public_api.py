@@ -1,4 +1,4 @@
-"""What `ganframe` offers is what `ganframe.__all__` says, and what plugin authors import is there."""
+"""`ganframe.__all__` lists the public names of `ganframe`, and the names that plugin authors import exist."""
 
 from __future__ import annotations
 

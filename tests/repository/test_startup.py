@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 import pytest
 
 HEAVY = ("torch", "torchvision", "matplotlib", "PIL", "scipy", "transformers", "tensorboard", "wandb", "datasets")
-"""What only commands that work on a run may import."""
+"""Modules that only commands that work on a run may import."""
 
 PROBE = f"""
 import json, sys
@@ -21,7 +21,7 @@ def heavy():
 
 
 def probe(code: str, **environment: str) -> list[str] | dict[str, list[str]]:
-    """What a fresh interpreter prints last, as JSON, after running this code."""
+    """The last line, parsed as JSON, that a fresh interpreter prints after running this code."""
     found = subprocess.run(
         [sys.executable, "-c", PROBE + code],
         env={**os.environ, **environment},

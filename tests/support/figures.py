@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Figures:
-    """What the tests of one module measured.
+    """The figures that the tests of one module measured.
 
     Args:
         values: The figures so far, by what they say: "runs killed, all of them resumed bit for bit".

@@ -121,7 +121,7 @@ def lines(log: Path) -> list[dict[str, float]]:
 
 
 def scalars(run: Path) -> list[dict[str, float]]:
-    """What a run logged of its steps."""
+    """The lines that a run logged of its steps."""
     return lines(run / "scalars.jsonl")
 
 

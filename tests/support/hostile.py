@@ -412,4 +412,4 @@ SPECS: dict[str, bytes] = {
     "without reals": b"{}",
     "a pickle": pickle.dumps(1),
 }
-"""What a run says of its data, not as a run writes it."""
+"""Files `data.json` that no run writes."""

@@ -19,9 +19,9 @@ from PIL import Image
 Colour = tuple[float, float, float]
 
 BROKEN = None
-"""What a file is that cannot be read."""
+"""Files that cannot be read."""
 EITHER = "either"
-"""What a file is of which a part was changed at random."""
+"""Files of which a part was changed at random."""
 
 Expected = Colour | None | str
 

@@ -335,7 +335,7 @@ def weights(trainer: Trainer) -> tuple[float, float]:
 
 
 def live(trainer: Trainer, index: int = -1) -> Any:
-    """What was built of a term."""
+    """The live object of a term."""
     return trainer.objective.terms[index].live
 
 

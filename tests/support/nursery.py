@@ -32,7 +32,7 @@ from ganframe.training.run_state import Run
 
 @dataclass(frozen=True)
 class Job:
-    """What a child does, and where something happens to it.
+    """The work of a child, and where something happens to it.
 
     Attributes:
         arguments: Those of `ganframe`.
@@ -56,7 +56,6 @@ class FadingIn(GeneratorTransform):
     type: Literal["fading-in"] = "fading-in"
 
     def change(self, network: nn.Module, **_: object) -> nn.Module:
-        """See base class."""
         return Fading(network)
 
 

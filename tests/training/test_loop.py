@@ -259,7 +259,7 @@ def described(images: int = 20, batch: int = 4, *, metrics: Sequence[Seen] = (),
 
 
 class Diary:
-    """What happened, in order, with the images seen by then."""
+    """Events in order, with the images seen by then."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, int]] = []

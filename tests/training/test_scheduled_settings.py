@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 
 class Watch:
-    """What a live object's attribute was in each step."""
+    """The value of a live object's attribute in each step."""
 
     def __init__(self, live: str, name: str) -> None:
         self.live, self.name, self.seen = live, name, list[float]()
@@ -93,7 +93,6 @@ class Deaf(AugmentationConfig):
     """How much."""
 
     def build(self) -> nn.Module:
-        """See base class."""
         return nn.Identity()
 
 
@@ -139,7 +138,6 @@ class ListeningConfig(AugmentationConfig):
     type: Literal["listening"] = "listening"
 
     def build(self) -> nn.Module:
-        """See base class."""
         BUILT.append(Listening())
         return BUILT[-1]
 

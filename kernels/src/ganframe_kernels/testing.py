@@ -353,7 +353,7 @@ def main() -> None:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     for line in compile_ahead(module.CASES, architectures, dtypes):
-        print(line)  # noqa: T201
+        print(line)  # noqa: T201  the output of `python -m ganframe_kernels.testing`
 
 
 if __name__ == "__main__":

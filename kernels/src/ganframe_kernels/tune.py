@@ -157,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start nothing new after this many minutes")
     options = parser.parse_args(arguments)
     if not torch.cuda.is_available():
-        print("no CUDA device: there is nothing to tune", file=sys.stderr)  # noqa: T201
+        print("no CUDA device: there is nothing to tune", file=sys.stderr)  # noqa: T201  of a command
         return 2
     deadline = time.monotonic() + 60 * options.minutes
     device = torch.device("cuda")
@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
             break
         found = tune(case, getattr(torch, dtype), layout, device, partial(_medians, device))
         text = f"{case.op}: {case.name}, {dtype}, {layout}: {found.configurations} {list(found.implementations)}"
-        print(text, flush=True)  # noqa: T201
+        print(text, flush=True)  # noqa: T201  of a command
         join(options.json, found)
     return 0
 

@@ -105,7 +105,7 @@ _asked: Asked | None = None
 @contextmanager
 def using(tables: Tables) -> Generator[None]:
     """Use these tables in this context."""
-    global _tables  # noqa: PLW0603
+    global _tables  # noqa: PLW0603  the tables in use belong to the process
     before, _tables = _tables, tables
     try:
         yield
@@ -116,7 +116,7 @@ def using(tables: Tables) -> Generator[None]:
 @contextmanager
 def recording() -> Generator[Asked]:
     """Record what operations look up in this context."""
-    global _asked  # noqa: PLW0603
+    global _asked  # noqa: PLW0603  one recording at a time in a process
     before, _asked = _asked, Asked()
     try:
         yield _asked
