@@ -81,6 +81,14 @@ def fake_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fak
     installed.cache_clear()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _unregister_types() -> Iterator[None]:
+    """Takes back the types that the tests of a module registered, so that no other module finds them installed."""
+    registry = installed().registry.copy()
+    yield
+    installed().registry = registry
+
+
 @pytest.fixture
 def fresh_plugins() -> Iterator[None]:
     """Looks the plugins up anew in this test, and again after it."""

@@ -75,6 +75,16 @@ def test_zero_steps_are_the_game_itself_bit_for_bit(game: Any, more: dict[str, A
     assert all(torch.equal(plain[name], unrolled[name]) for name in plain)
 
 
+def test_without_a_due_term_in_the_discriminators_turn_there_is_nothing_to_unroll(tmp_path: Path) -> None:
+    losses = [{"type": "wasserstein", "from_images": 1000}]
+    for steps in (0, 3):
+        game = {"type": "unrolled", "of": PLAIN, "steps": steps}
+        more = {"losses": losses, "regularizers": ["minibatch-diversity"]}
+        train(experiment(game, **more), out=tmp_path / str(steps))
+    ahead = weights(tmp_path / "3")
+    assert all(torch.equal(value, ahead[name]) for name, value in weights(tmp_path / "0").items())
+
+
 def test_the_discriminators_of_a_cycle_are_unrolled_and_its_pools_stay_as_they_are(tmp_path: Path) -> None:
     for steps in (0, 2):
         game = {"type": "unrolled", "of": CYCLE, "steps": steps}

@@ -57,7 +57,10 @@ class Unrolled(Game):
                 if self.is_discriminator_turn(turn):
                     ahead = game_round.with_discriminator_weights(weights)
                     loss = super().play(ahead, lambda ahead, turn=turn: objective(ahead, turn)).total
-                    weights = self._after_step(weights, turn.players, loss)
+                    # No term of a discriminator's turn may be due in this step: a step of its optimizer would change
+                    # nothing either.
+                    if loss.requires_grad:
+                        weights = self._after_step(weights, turn.players, loss)
         # The unrolled steps are not taken: a pool of past fakes stays as it was.
         self.memory = memory
         return super().play(game_round.with_discriminator_weights(weights), objective)
