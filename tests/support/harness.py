@@ -95,6 +95,37 @@ loggers: [{type: jsonl, every: 1}]
         loss="least-squares",
         more="",
     ),
+    "growing": """
+game: pair
+losses: [non-saturating]
+regularizers: [{type: r1, every: 3}]
+data: random-images
+growth:
+  stages:
+    - {from_images: 0, downscale: 4, batch_size: 8}
+    - {from_images: 80, downscale: 2, fade_images: 32}
+    - {from_images: 160, downscale: 1, fade_images: 32, batch_size: 4}
+train: {images: 240, batch_size: 8, device: cpu, ema: {half_life_images: 100, ramp_up: 0.5}}
+snapshot: {every_images: 64, count: 4}
+checkpoint: {every_images: 16, keep: 2}
+loggers: [{type: jsonl, every: 1}]
+""",
+    "balanced": _IMAGES.format(
+        generator=_MLP,
+        discriminator="{type: mlp, hidden: [16]}",
+        loss="hinge",
+        more="regularizers: [{type: feature-matching}]\n"
+        "balancers: {generator: {type: gradient-balancer, at: fake, terms: [hinge, feature-matching]}}",
+    ),
+    "conditional turns": _IMAGES.format(
+        generator=_MLP,
+        discriminator="{type: mlp, hidden: [16], dropout: 0.2}",
+        loss="non-saturating",
+        more="regularizers: [{type: r1, every: 3, from_images: 40}]\n"
+        "turn_conditions:\n"
+        "  discriminator: {type: discriminator-accuracy, at_most: 0.9}\n"
+        "  generator: {type: probability, p: 0.6}",
+    ),
 }
 """A small run for each kind of state that a run may have."""
 

@@ -20,6 +20,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
+import growing_pair
 import torch
 from torch import Tensor, nn
 
@@ -237,6 +238,7 @@ def _serve(folder: Path) -> None:
     import matplotlib.backends.backend_svg  # noqa: F401
 
     installed().registry.add(FadingIn, "ganframe")
+    growing_pair.register()
     file = (folder / "status").open("r+b")
     status = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
     for line in sys.stdin:
