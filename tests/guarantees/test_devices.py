@@ -1,7 +1,7 @@
 """A run on several processes, on one machine or many, takes the same steps as on one, whatever their number.
 
-For every loss, penalty and label policy that is installed, for ADA's controller, clipping and unrolling, two steps on 2
-and on 4 gloo ranks are compared with two steps of one process over the whole batch, in float64: weights, buffers,
+For every loss, penalty and label policy that is installed, for ADA's controller, clipping, unrolling, balancers, turns
+under conditions, frozen parts and growing networks, two steps on 2 and on 4 gloo ranks are compared with two steps of one process over the whole batch, in float64: weights, buffers,
 running statistics and pools of past fakes, on every rank; with sharded parameters too. Whole runs are started with
 torchrun, end when a rank is killed, and go on with another number of ranks.
 """
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import growing_pair
 import pytest
 import sharing
 import torch
@@ -125,14 +126,50 @@ def clipped(*, shard: bool = False) -> dict[str, Any]:
     return {**plain, "optimizers": dict.fromkeys(("discriminator", "generator.generator"), settings)}
 
 
+def balanced(balancer: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An experiment in which the adversarial term and feature matching are weighed by their gradients."""
+    return {**case("regularizer", "feature-matching"), "balancers": {"generator": balancer}, **more}
+
+
+def special_cases() -> dict[str, dict[str, Any]]:
+    """Experiments for what is no component of a term: balancers, conditions, frozen parts, growth, averages."""
+    plain = case("loss", "non-saturating")
+    half_life = {"type": "linear", "start": 20, "end": 5}
+    adaptive = {"type": "adaptive-weight", "terms": ["non-saturating"], "reference_terms": ["feature-matching"]}
+    accuracy = {"type": "discriminator-accuracy"}
+    stages = [{"from_images": 0, "downscale": 2}, {"from_images": SIZE, "downscale": 1, "fade_images": 4 * SIZE}]
+    return {
+        "moving averages": {
+            **plain,
+            "train": {**plain["train"], "ema": {"half_life_images": half_life, "ramp_up": 0.5}},
+        },
+        "gradient balancer": balanced(
+            {"type": "gradient-balancer", "at": "fake", "terms": ["non-saturating", "feature-matching"]}
+        ),
+        "adaptive weight": balanced({**adaptive, "at": "generator.layers.1.weight"}),
+        "adaptive weight over accumulated rounds": balanced(
+            {**adaptive, "at": "generator.layers.1.weight"},
+            train={**plain["train"], "gradient_accumulation_steps": 2},
+        ),
+        "turns under conditions": {
+            **plain,
+            "turn_conditions": {
+                # Each is met in one of the two steps.
+                "discriminator": {**accuracy, "at_most": 0.2},
+                "generator": {"type": "probability", "p": 0.8},
+            },
+        },
+        "frozen part": {**plain, "freeze": ["discriminator.hidden.0"]},
+        "growing": {**plain, "game": "pair", "data": "random-images", "growth": {"stages": stages}},
+    }
+
+
 def cases() -> dict[str, dict[str, Any]]:
+    growing_pair.register()
     clipping = {"clipped": clipped(), "clipped, sharded": clipped(shard=True)}
     sharded = {f"{name}, sharded": case("regularizer", name, shard=True) for name in SHARDED}
     wanted = [*_types("loss", "regularizer", "label policy"), ("augmentation", "ada"), ("game", "unrolled")]
-    averaged = case("loss", "non-saturating")
-    schedule = {"type": "linear", "start": 20, "end": 5}
-    averaged["train"] = {**averaged["train"], "ema": {"half_life_images": schedule, "ramp_up": 0.5}}
-    return {name: case(kind, name) for kind, name in wanted} | sharded | clipping | {"moving averages": averaged}
+    return {name: case(kind, name) for kind, name in wanted} | sharded | clipping | special_cases()
 
 
 def _types(*kinds: str) -> list[tuple[str, str]]:
@@ -186,7 +223,7 @@ def test_gradients_are_those_of_one_process(name: str, ranks: int, ended: Callab
         errors += [_difference(shared[key], alone[key]) for key in alone]
     assert max(errors) < 1e-6
     figures.worst("largest difference of a gradient from that of one process", max(errors))
-    figures.count(f"losses, penalties, label policies, ADA and unrolling on {ranks} ranks")
+    figures.count(f"losses, penalties, label policies and other cases on {ranks} ranks")
 
 
 def _difference(mine: Tensor, theirs: Tensor) -> float:

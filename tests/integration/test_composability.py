@@ -1,4 +1,5 @@
-"""All parts that fit together train: random terms, policies, augmentations and transforms over every installed game.
+"""All parts that fit together train: random terms, policies, augmentations and transforms over every installed game, with
+random balancers, conditions of turns, frozen players, optimizers, averages and stages of growth.
 
 A draw that does not fit must be refused as bad input. One that fits takes three steps, compiled or not, and the same
 three steps when it is stopped after two and resumed, bit for bit.
@@ -10,6 +11,7 @@ import random
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import growing_pair
 import pytest
 import torch
 from torch import Tensor
@@ -48,11 +50,26 @@ GAMES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "sgan": [
         (
             {"generator": DIGITS, "discriminator": {"type": "sgan", "channels": 4}},
-            {"type": "partly-labelled", "of": "digits", "labels": 100},
+            {"type": "partly-labelled", "data": "digits", "num_labelled": 100},
         )
     ],
+    "pair": [({}, "random-images")],
 }
 """Small players and data for every installed game; a game that is made of another takes one of these."""
+
+TURNS = {"cycle": ("discriminators", "generators"), "moment-matching": ("generator",)}
+CONTESTS = {"cycle": ("d_a", "d_b"), "moment-matching": ()}
+OUTPUTS = {"cycle": "fake_b"}
+PLAYERS = {"cycle": ("g_ab", "d_a"), "moment-matching": ("generator",)}
+"""Names of the game's parts where they are not those of an ordinary game."""
+
+STAGES = [
+    {"from_images": 0, "downscale": 4},
+    {"from_images": BATCH, "downscale": 2, "fade_images": BATCH},
+    {"from_images": 2 * BATCH, "downscale": 1, "fade_images": BATCH},
+]
+
+EMA = {"type": "linear", "start": 0, "end": 8}
 
 OFTEN = {"loss": (1, 2), "regularizer": (0, 3), "label policy": (0, 1), "augmentation": (0, 1)}
 
@@ -64,11 +81,15 @@ class _Draw:
         self.random = random.Random(seed)
         games = sorted(name for kind, name in installed().registry.classes if kind == "game")
         self.game, self.data = self._game(self.random.choice(games))
-        self.names = _names(self.game["type"] if "of" not in self.game else self.game["of"]["type"])
+        self.inner = self.game["type"] if "of" not in self.game else self.game["of"]["type"]
+        self.names = _names(self.inner)
 
     def experiment(self) -> dict[str, Any]:
         alone = self.game["type"] == "moment-matching"
+        accumulated = self.random.choice([1, 1, 2])
+        contests = CONTESTS.get(self.inner, ("discriminator",))
         losses = [] if alone else [self._component("loss") for _ in self._count("loss")]
+        augmentations = [self._component("augmentation") for _ in self._count("augmentation")]
         for loss in losses:
             loss["labels"] = [self._component("label policy") for _ in self._count("label policy")]
         terms = [
@@ -79,23 +100,56 @@ class _Draw:
         for term in terms:
             term["weight"] = self.random.choice([0.1, 1.0, {"type": "linear", "start": 1.0, "end": 0.1}])
             term["every"] = self.random.choice([1, 1, 1, 2])
-        return {
+            if self._sometimes():
+                term["from_images"] = self.random.choice([BATCH, 2 * BATCH])
+            if self._sometimes():
+                term["until_images"] = self.random.choice([BATCH, 2 * BATCH, STEPS * BATCH])
+        for part in (*terms, *augmentations):
+            if contests and self._sometimes():
+                part["contests"] = [self.random.choice(contests)]
+        return self._more(terms) | {
             "game": self.game,
             "losses": losses,
             "regularizers": terms[len(losses) :],
-            "augmentations": [self._component("augmentation") for _ in self._count("augmentation")],
+            "augmentations": augmentations,
             "data": self.data,
             "train": {
-                "images": STEPS * BATCH,
+                "images": STEPS * BATCH * accumulated,
                 "batch_size": BATCH,
                 "device": "cpu",
                 "compile": self.random.random() < 0.5,
                 "precision": self.random.choice(["fp32", "fp32", "bf16"]),
-                "ema": self.random.choice([None, {"half_life_images": 8}]),
+                "ema": self.random.choice([None, {"half_life_images": 8}, {"half_life_images": EMA, "ramp_up": 0.5}]),
+                "gradient_accumulation_steps": accumulated,
             },
             "checkpoint": {"every_images": BATCH, "keep": 1},
             "snapshot": {"count": 2},
         }
+
+    def _sometimes(self) -> bool:
+        return self.random.random() < 0.15
+
+    def _more(self, terms: list[dict[str, Any]]) -> dict[str, Any]:
+        """The parts of an experiment that most runs do without, each of them sometimes."""
+        turns, output = TURNS.get(self.inner, ("discriminator", "generator")), OUTPUTS.get(self.inner, "fake")
+        player = self.random.choice(PLAYERS.get(self.inner, ("generator", "discriminator")))
+        more: dict[str, Any] = {"growth": {"stages": STAGES}} if self.inner == "pair" else {}
+        if self._sometimes():
+            more["turn_conditions"] = {self.random.choice(turns): self._component("turn condition")}
+        if self._sometimes():
+            more["balancers"] = {turns[-1]: self._balancer([term["type"] for term in terms], output)}
+        if self._sometimes():
+            more["freeze"] = [{"part": player, "until_images": BATCH}]
+        if self._sometimes():
+            adam = {"type": "adam", "lr": {"type": "linear", "start": 0.001, "end": 0}, "clip_gradient_norm": 0.5}
+            more["optimizers"] = {self.random.choice([player, self.random.choice(turns)]): adam}
+        return more
+
+    def _balancer(self, terms: list[str], output: str) -> dict[str, Any]:
+        cls: Any = self.random.choice(_types("balancer"))
+        self.random.shuffle(terms)
+        groups = {"terms": terms[:1], "reference_terms": terms[1:]} if "reference_terms" in cls.model_fields else {}
+        return {"type": cls.type_name(), "at": output, "terms": terms} | groups
 
     def _count(self, kind: str) -> range:
         return range(self.random.randint(*OFTEN[kind]))
@@ -161,6 +215,11 @@ class _Stop:
     def on_step_end(self, step: int) -> None:
         if step == STEPS - 1:
             raise RunFailed("stopped on purpose")
+
+
+@pytest.fixture(autouse=True)
+def _pair() -> None:
+    growing_pair.register()
 
 
 def test_every_installed_game_is_drawn_from() -> None:

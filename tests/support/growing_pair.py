@@ -67,7 +67,7 @@ class GrowingDiscriminator(nn.Module):
         hidden = sample
         for number, block in enumerate(reversed(self.blocks)):
             fade = self.fade if number == 0 else 1.0
-            hidden = avg_pool2d(torch.lerp(hidden, block(hidden).tanh(), fade), 2)
+            hidden = avg_pool2d((1 - fade) * hidden + fade * block(hidden).tanh(), 2)
         return DiscriminatorOutput(self.score(hidden.mean((1, 2, 3))[:, None]).flatten())
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import growing_pair
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from ganframe.randomness import Randomness
 from ganframe.runs.folder import RunFolder
 from ganframe.training.assembly import Assembly, assemble, generator_players
 from ganframe.training.ema import make_averages
+from ganframe.training.parameter_changes import change_parameters
 from ganframe.training.plugin_hooks import RunHooks
 from ganframe.training.run_state import Run
 from ganframe.training.step import Trainer
@@ -70,13 +72,19 @@ def weights(case: dict[str, Any], folder: Path) -> dict[str, Tensor]:
         averages=averages,
         hooks=RunHooks(*assembly.listeners()),
     )
-    part = this_shard()
-    size = experiment.train.batch_size // part.world_size
-    batches = BatchLoader(Doubled(experiment.data.build()), size, Randomness(0).at("data"), assembly.device, 0, part)
-    trainer = Trainer(run, batches)
+    trainer = _trainer(run)
     for _ in range(STEPS):
         trainer.step()
+        if change_parameters(run, run.images):
+            trainer = _trainer(run)
     return _state(assembly) | (averages.state_dict() if averages else {})
+
+
+def _trainer(run: Run) -> Trainer:
+    part = this_shard()
+    size = run.assembly.batch_size // part.world_size
+    data = Doubled(run.experiment.data.build())
+    return Trainer(run, BatchLoader(data, size, Randomness(0).at("data"), run.assembly.device, 0, part))
 
 
 def _state(assembly: Assembly) -> dict[str, Tensor]:
@@ -96,6 +104,7 @@ def _state(assembly: Assembly) -> dict[str, Tensor]:
 
 
 def main() -> None:
+    growing_pair.register()
     cases, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
