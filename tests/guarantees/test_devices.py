@@ -1,9 +1,10 @@
 """A run on several processes, on one machine or many, takes the same steps as on one, whatever their number.
 
 For every loss, penalty and label policy that is installed, for ADA's controller, clipping, unrolling, balancers, turns
-under conditions, frozen parts and growing networks, two steps on 2 and on 4 gloo ranks are compared with two steps of one process over the whole batch, in float64: weights, buffers,
-running statistics and pools of past fakes, on every rank; with sharded parameters too. Whole runs are started with
-torchrun, end when a rank is killed, and go on with another number of ranks.
+under conditions, frozen parts and growing networks, two steps on 2 and on 4 gloo ranks are compared with two steps of
+one process over the whole batch, in float64: weights, buffers, running statistics and pools of past fakes, on every
+rank; with sharded parameters too. Whole runs are started with torchrun, end when a rank is killed, and go on with
+another number of ranks.
 """
 
 from __future__ import annotations

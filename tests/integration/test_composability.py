@@ -1,5 +1,5 @@
-"""All parts that fit together train: random terms, policies, augmentations and transforms over every installed game, with
-random balancers, conditions of turns, frozen players, optimizers, averages and stages of growth.
+"""All parts that fit together train: random terms, policies, augmentations and transforms over every installed game,
+with random balancers, conditions of turns, frozen players, optimizers, averages and stages of growth.
 
 A draw that does not fit must be refused as bad input. One that fits takes three steps, compiled or not, and the same
 three steps when it is stopped after two and resumed, bit for bit.
