@@ -90,8 +90,8 @@ def _chosen_classes(loaded_run: LoadedRun, label: list[str]) -> list[int]:
 
 def _print_classes(loaded_run: LoadedRun, labels: list[int] | None) -> None:
     """Say which number is which class, on stderr."""
+    from ganframe.config.tensor_specs import describe_classes
     from ganframe.distributed.notices import print_notice
-    from ganframe.evaluation.labels import describe_classes
 
     label_spec = loaded_run.label_spec()
     if labels is not None and label_spec is not None:

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 class Dataset(Protocol):
-    """A source of named tensors. It has to be picklable, because each loader worker gets a copy."""
+    """A source of named tensors. It has to be picklable, because each loader worker gets a copy.
+
+    A data set that leaves anything of its source out has one more method, `left_out()`. It returns the names of what
+    was left out, by the reason: `{"files of other types": ["notes.txt"]}`. `ganframe explain`, the start of a run and
+    the report say it, with the number of examples.
+    """
 
     def __len__(self) -> int:
         """Return the number of examples."""

@@ -68,6 +68,7 @@ def write_report(folder: RunFolder) -> Path:
         ("Diagnostics", _diagnostics(log)),
         ("Curves", _curves(log)),
         ("Samples over time", _samples_over_time(pictures)),
+        ("Data", _data(folder)),
         ("Config", f"<pre>{html.escape(config)}</pre>"),
         ("Environment", _table(folder.environment())),
     ]
@@ -128,6 +129,11 @@ def _smaller_jpeg(path: Path, side: int) -> bytes:
     except (SyntaxError, OSError, ValueError) as problem:
         raise BadInput(f"this picture cannot be read: {problem}", place=str(path)) from None
     return stream.getvalue()
+
+
+def _data(folder: RunFolder) -> str:
+    summary = folder.data_summary()
+    return "" if summary is None else _table(dict(summary.lines(folder.data() or {}) + summary.left_out_lines()))
 
 
 def _metrics(lines: Sequence[Mapping[str, float]]) -> str:

@@ -14,6 +14,9 @@ from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.tensor_specs import DataSpec, parts
 from ganframe.config.terms import TermConfig
+from ganframe.data.open_data import open_dataset
+from ganframe.data.summary import summarize
+from ganframe.errors import within
 from ganframe.game.active_terms import Term
 from ganframe.game.contest import Contest
 from ganframe.game.loss_term import LossTerm
@@ -50,8 +53,12 @@ def explain(experiment: Experiment) -> Explanation:
     """
     assembly = assemble(experiment, torch.device("cpu"))
     fill_players(experiment, assembly.game, assembly.game.trained_players)
-    trial = take_trial_turns(assembly)
-    tables = {
+    with within("data"):
+        dataset = open_dataset(experiment.data)
+        summary = summarize(dataset)
+    trial = take_trial_turns(assembly, dataset)
+    tables: dict[str, Table] = {
+        "data": [("data", ""), *summary.lines(assembly.game.data), *summary.left_out_lines()],
         "players": _players(assembly),
         "named tensors": _tensors(assembly, trial.shapes),
         "contests": _contests(assembly.game.contests),

@@ -9,6 +9,7 @@ from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
 from ganframe.config.settings import synonyms
 from ganframe.data.open_data import open_dataset
+from ganframe.data.summary import summarize
 from ganframe.distributed.collectives import broadcast_text
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.process_group import fail_together, process_group
@@ -68,6 +69,7 @@ def train_experiment(
                 check_compiler()
             with within("data"):
                 dataset = open_dataset(experiment.data)
+                summary = summarize(dataset)
             callbacks = make_callbacks(experiment, dataset)
             loggers = _build_loggers(experiment) if is_main_process() else []
         with fail_together():
@@ -81,6 +83,10 @@ def train_experiment(
                     folder.adopt(experiment, assembly.game.data)
                     for change in folder.change_environment():
                         print_notice("this run goes on under other versions", change)
+            if is_main_process():
+                folder.save_data_summary(summary)
+            for title, names in summary.left_out_lines():
+                print_notice(title, names)
             run_loop(run, dataset, callbacks)
     return folder
 

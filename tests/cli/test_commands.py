@@ -484,9 +484,10 @@ def test_explain_every_preset(cli, preset):
     summary, *_ = outcome.out.splitlines()
     assert summary == experiment.summary
     tables = {title: rows for title, *rows in (block.splitlines() for block in outcome.out.split("\n\n")[1:])}
-    assert list(tables) == ["players", "named tensors", "contests", "terms", "turns", "cost"]
+    assert list(tables) == ["data", "players", "named tensors", "contests", "terms", "turns", "cost"]
     assembly = assemble(experiment)
     game = assembly.game
+    assert tables["data"][1].split() == ["examples", f"{len(experiment.data.build()):,}"]
     assert first_words(tables["players"]) == list(game.players)
     for row, (name, player) in zip(tables["players"][1:], game.players.items(), strict=True):
         count = sum(each.numel() for each in player.parameters())
@@ -546,7 +547,7 @@ def test_explain_counts_the_operations_of_a_step(cli, digits_run):
 def test_explain_charges_a_lazy_term_for_the_steps_that_it_joins():
     def operations(*penalties: str) -> float:
         experiment = ganframe.load_config("ring", f"regularizers=[{', '.join(penalties)}]", "train.images=256")
-        return take_trial_turns(assemble(experiment)).operations
+        return take_trial_turns(assemble(experiment), experiment.data.build()).operations
 
     alone, always = operations(), operations("r1")
     assert always > 1.1 * alone

@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 
 from ganframe import BadInput, Experiment, train
-from ganframe.config.tensor_specs import TensorSpec
+from ganframe.config.tensor_specs import TensorSpec, describe_classes
+from ganframe.data import ImageReader, as_float
 from ganframe.evaluation.export import export
 from ganframe.evaluation.interpolation import interpolate
-from ganframe.evaluation.labels import class_numbers, describe_classes, parse_labels
+from ganframe.evaluation.labels import class_numbers, parse_labels
 from ganframe.evaluation.loaded_run import LoadedRun, load
 from ganframe.evaluation.sample_files import folder_names
-from ganframe.evaluation.translation import read_image, translate
+from ganframe.evaluation.translation import translate
 from ganframe.plugins.discovery import installed
 
 SPEC = TensorSpec((), 3, shifts.NAMES)
@@ -280,7 +281,7 @@ def test_what_cannot_be_translated_is_said(trained: LoadedRun, tmp_path: Path, m
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes(b"")
-    for folder, message in (("empty", "no images"), ("none", "no such folder"), ("broken", "no image of this folder")):
+    for folder, message in (("empty", "no images"), ("none", "no such folder"), ("broken", "no image can be read")):
         with pytest.raises(BadInput, match=message) as problem:
             translate(trained, tmp_path / folder, tmp_path / "out")
         assert problem.value.place == str(tmp_path / folder)
@@ -296,20 +297,24 @@ def test_what_cannot_be_translated_is_said(trained: LoadedRun, tmp_path: Path, m
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "empty"]
 
 
+def read(file: Path, channels: int, height: int, width: int) -> torch.Tensor:
+    return as_float(torch.from_numpy(ImageReader((height, width), channels, crop=True).read(file)))
+
+
 def test_an_image_is_cut_to_the_proportions_of_those_in_training(tmp_path: Path) -> None:
     picture = np.zeros((4, 12), dtype=np.uint8)
     picture[:, 3:9] = 255  # the middle, 4 x 6
     Image.fromarray(picture).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png", TensorSpec((1, 4, 6))).eq(1).all()
+    assert read(tmp_path / "a.png", 1, 4, 6).eq(1).all()
     transparent = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     transparent.save(tmp_path / "b.png")
-    assert read_image(tmp_path / "b.png", TensorSpec((3, 4, 4))).eq(1).all()
+    assert read(tmp_path / "b.png", 3, 4, 4).eq(1).all()
     Image.fromarray(np.full((4, 4), 257 * 128, dtype=np.uint16)).save(tmp_path / "c.png")
-    assert read_image(tmp_path / "c.png", TensorSpec((1, 4, 4))).mul(127.5).add(127.5).round().eq(128).all()
+    assert read(tmp_path / "c.png", 1, 4, 4).mul(127.5).add(127.5).round().eq(128).all()
     red_on_green = np.zeros((2, 2, 3), dtype=np.uint8)
     red_on_green[0, :, 0] = red_on_green[1, :, 1] = 255
     Image.fromarray(red_on_green).save(tmp_path / "d.png")
-    image = read_image(tmp_path / "d.png", TensorSpec((3, 2, 2)))
+    image = read(tmp_path / "d.png", 3, 2, 2)
     assert image.tolist() == [[[1, 1], [-1, -1]], [[-1, -1], [1, 1]], [[-1, -1], [-1, -1]]]
 
 

@@ -71,7 +71,7 @@ class ImageFolder(_Images):
         files = find_images(self.path, "path")
         spec = {"real": self.image}
         if self.with_labels:
-            names = tuple(find_classes(self.path, files))
+            names = tuple(find_classes(self.path, files.images))
             with within("with_labels"):
                 spec["label"] = TensorSpec((), classes=len(names), class_names=names)
         return spec
@@ -99,9 +99,9 @@ class PairedFolders(_Images):
 
     def spec(self) -> DataSpec:
         """Return the specs of `source` and `target`."""
-        from ganframe_folders.files import find_pairs
+        from ganframe_folders.files import find_images, match_pairs
 
-        find_pairs(self.source, self.target)
+        match_pairs(find_images(self.source, "source"), find_images(self.target, "target"))
         return {"source": self.image, "target": self.image}
 
     @override

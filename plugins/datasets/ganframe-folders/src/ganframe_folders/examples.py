@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganframe.data import BadInput, UnreadableLimit, as_float, report_unreadable
-from ganframe_folders.images import Reader, Unreadable
+from ganframe.data import BadInput, ImageReader, UnreadableImage, UnreadableLimit, as_float, report_unreadable
 
 
 class Examples:
@@ -25,7 +24,7 @@ class Examples:
         limit: The number of files that may be unreadable.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], reader: Reader, limit: UnreadableLimit) -> None:
+    def __init__(self, files: Sequence[tuple[Path, ...]], reader: ImageReader, limit: UnreadableLimit) -> None:
         self.files, self.reader, self.limit = files, reader, limit
 
     def __len__(self) -> int:
@@ -51,11 +50,11 @@ class Examples:
     def _first_readable(self, index: int) -> tuple[list[np.ndarray], int]:
         """Return the first example from an index on that can be read, and its index."""
         tries = min(self.limit.max_files + 1, len(self))
-        broken: list[Unreadable] = []
+        broken: list[UnreadableImage] = []
         for position in ((index + ahead) % len(self) for ahead in range(tries)):
             try:
                 return [self.reader.read(file) for file in self.files[position]], position
-            except Unreadable as problem:
+            except UnreadableImage as problem:
                 report_unreadable(problem.file, problem.reason, self.limit)
                 broken.append(problem)
         more = f", and none of the {tries - 1} behind it can be read" if tries > 1 else ""
