@@ -210,7 +210,7 @@ def test_samples_are_files_by_their_kind(tmp_path: Path) -> None:
         assert (file.getframerate(), file.getnframes()) == (RATE, 2048)
     others = (torch.rand(1, 3), torch.rand(1, 2, 9), torch.rand(1, 2, 4, 4), torch.rand(1))
     for number, samples in enumerate(others):
-        save_samples(samples, tmp_path / str(number))
+        save_samples([samples], tmp_path / str(number))
         with np.load(tmp_path / str(number) / "000000.npz") as arrays:
             assert arrays["sample"].tolist() == samples[0].tolist()
 
