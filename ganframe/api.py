@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ganframe.config.experiment import Experiment
 from ganframe.evaluation.callbacks import make_evaluation_callbacks
+from ganframe.files import user_path
 from ganframe.runs.folder import RunFolder
 from ganframe.training.start_or_resume import train_experiment
 
@@ -41,7 +42,7 @@ def train(
     """
     return train_experiment(
         experiment,
-        out=Path(out) if out else None,
+        out=user_path(out) if out else None,
         resume=resume,
         allow_changes=allow_changes,
         name=name,

@@ -1,4 +1,4 @@
-"""Atomic writes, and reading of the JSON files of run folders.
+"""Paths that users give, atomic writes, and reading of the JSON files of run folders.
 
 A run folder may come from anybody, so content that a run would not write raises `BadInput`.
 """
@@ -15,6 +15,17 @@ from pydantic import TypeAdapter, ValidationError
 from ganframe.errors import BadInput, writing
 
 T = TypeVar("T")
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user gave: `~` is the home folder and `~NAME` that of a user, as in a shell.
+
+    A path whose beginning `~NAME` is that of no user stays as it is.
+
+    Args:
+        path: The path.
+    """
+    return Path(os.path.expanduser(path))  # not `Path.expanduser`, which raises for no user and forgets a `./` before
 
 
 def write_atomically(path: Path, content: bytes) -> None:

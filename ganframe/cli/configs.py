@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ganframe.cli.options import ConfigArgument, SetOption
+from ganframe.cli.options import ConfigArgument, SetOption, path_option
 from ganframe.cli.output import console, new_path, print_line, print_table
 
 
@@ -45,7 +45,7 @@ def explain(config: ConfigArgument, overrides: SetOption = []) -> None:
 
 def schema(
     out: Annotated[
-        Path | None, typer.Option(help="A file, new or an older schema; the terminal when left out.")
+        Path | None, path_option(help="A file, new or an older schema; the terminal when left out.")
     ] = None,
 ) -> None:
     """Print the JSON schema of configs, for editors to read.

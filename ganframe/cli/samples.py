@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganframe.cli.options import DeviceOption, RunArgument, SeedOption
+from ganframe.cli.options import DeviceOption, RunArgument, SeedOption, path_option
 from ganframe.cli.output import new_path, progress, print_line, track
 from ganframe.errors import BadInput
 
@@ -27,7 +27,7 @@ def sample(
         list[str], typer.Option(help="Name or number of a class to draw; repeat for several. Every class by default.")
     ] = [],
     out: Annotated[
-        Path | None, typer.Option(help="A .png picture, an .npz file, or a folder for one file a sample.")
+        Path | None, path_option(help="A .png picture, an .npz file, or a folder for one file a sample.")
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -68,8 +68,8 @@ def sample(
 
 def translate(
     run: RunArgument,
-    source: Annotated[Path, typer.Option("--input", help="An image, or a folder with images.")],
-    target: Annotated[Path, typer.Option("--output", help="A new folder for the translations.")],
+    source: Annotated[Path, path_option("--input", help="An image, or a folder with images.")],
+    target: Annotated[Path, path_option("--output", help="A new folder for the translations.")],
     to: Annotated[str | None, typer.Option(help="Tensor to make, where the game has several translations.")] = None,
     label: Annotated[str | None, typer.Option(help="Name or number of the class to translate to.")] = None,
     seed: SeedOption = 0,
@@ -123,7 +123,7 @@ def interpolate(
     steps: Annotated[int, typer.Option(min=2, help="Samples from one to the other.")] = 10,
     seed: SeedOption = 0,
     label: Annotated[list[str], typer.Option(help="Name or number of the class of rows; repeat for several.")] = [],
-    out: Annotated[Path | None, typer.Option(help="The .png file.")] = None,
+    out: Annotated[Path | None, path_option(help="The .png file.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Draw samples at even steps between pairs of latents."""

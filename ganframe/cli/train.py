@@ -10,15 +10,16 @@ from typing import Annotated
 
 import typer
 
-from ganframe.cli.options import ConfigArgument, SetOption
+from ganframe.cli.options import ConfigArgument, SetOption, path_option
 from ganframe.cli.output import console, print_line
 from ganframe.errors import BadInput, Interrupted
+from ganframe.files import user_path
 
 
 def train(
     config: ConfigArgument,
     overrides: SetOption = [],
-    out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
+    out: Annotated[Path | None, path_option(help="The run folder; runs/NAME-TIME when left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the run.")] = False,
     allow_changes: Annotated[
         list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
@@ -30,9 +31,10 @@ def train(
     """
     if allow_changes and not resume:
         raise BadInput("--allow-changes needs --resume", remedy="Add --resume.")
-    if resume and (Path(config) / "config.yaml").is_file():
-        out = out or Path(config)
-        config = str(Path(config) / "config.yaml")
+    path = user_path(config)
+    if resume and (path / "config.yaml").is_file():
+        out = out or path
+        config = str(path / "config.yaml")
     from ganframe.config.presets import load
 
     with _join_processes() as failing_together:
@@ -48,7 +50,7 @@ def train(
                     out=out,
                     resume=resume,
                     allow_changes=allow_changes,
-                    name=Path(config).stem,
+                    name=path.stem,
                     hooks=[ProgressBar(console)],
                 )
         except KeyboardInterrupt:

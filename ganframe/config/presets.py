@@ -11,6 +11,7 @@ from ganframe.config.error_positions import read_document
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import Loaded, load_experiment
 from ganframe.errors import BadInput
+from ganframe.files import user_path
 
 
 def find_config(name: str) -> Path:
@@ -22,8 +23,8 @@ def find_config(name: str) -> Path:
     Raises:
         BadInput: When there is neither such a file nor such a preset. The error suggests a preset with a similar name.
     """
-    path = Path(name)
-    if path.is_file():
+    path = user_path(name)
+    if path.exists() and not path.is_dir():  # a file, or a pipe such as /dev/stdin
         return path
     presets = installed_components.find_installed().presets
     if name in presets:

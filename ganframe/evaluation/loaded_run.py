@@ -17,6 +17,7 @@ from ganframe.data.open_data import open_dataset
 from ganframe.errors import BadInput, within
 from ganframe.evaluation.labels import Labels, class_numbers, free_label
 from ganframe.evaluation.sampling import sampling_mode, sampling_round, sampling_rounds
+from ganframe.files import user_path
 from ganframe.game.game import Game
 from ganframe.game.samples import joined, map_parts
 from ganframe.game.training_progress import TrainingProgress
@@ -238,7 +239,7 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
     Raises:
         BadInput: When the folder holds no run, no checkpoint of it can be read, or this machine has no such device.
     """
-    folder = RunFolder.open(Path(run))
+    folder = RunFolder.open(user_path(run))
     experiment = folder.experiment()
     try:
         torch_device = choose_device(device)

@@ -705,7 +705,7 @@ class TestPictures:
         image[:, 0] = 1.0
         draw({"samples": image}, tmp_path / "red.png")
         assert Image.open(tmp_path / "red.png").getpixel((0, 0)) == (255, 0, 0)
-        save_samples(image, tmp_path / "each")
+        save_samples([image], tmp_path / "each")
         assert Image.open(tmp_path / "each" / "000000.png").getpixel((0, 0)) == (255, 0, 0)
 
     def test_tensors_of_an_example_stand_side_by_side(self, tmp_path):
