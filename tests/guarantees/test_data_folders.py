@@ -69,7 +69,8 @@ class Maker:
         if mode == "I;16":
             image = Image.fromarray(np.full(size, LEVEL * 257, dtype=np.uint16))
         else:
-            image = Image.new("RGB", size, (LEVEL,) * 3).convert(mode)
+            image = Image.new("RGB", size, (LEVEL,) * 3)
+            image = image.convert(mode, dither=Image.Dither.NONE, palette=Image.Palette.ADAPTIVE)
         for suffix, kind in self.moments.sample(sorted(FORMATS.items()), len(FORMATS)):
             stream = io.BytesIO()
             try:
@@ -160,8 +161,7 @@ def test_all_that_a_folder_holds_is_an_example_or_said_to_be_left_out(count: int
         broken = maker.left_out["files that cannot be read (the next in order stands in for each)"]
         if broken < expected:
             pixels = (data.fetch(range(expected), Randomness(seed))["real"] + 1) * 127.5
-            # 1 bit has black and white alone, and dithers them.
-            assert ((pixels - LEVEL).abs().le(8) | pixels.ge(250) | pixels.le(5)).all(), seed
+            assert ((pixels - LEVEL).abs().le(8) | pixels.ge(250)).all(), seed  # an image of 1 bit is white
         examples += expected
         figures.count("folders of images made at random")
     figures.count("examples in them, each found", examples)
