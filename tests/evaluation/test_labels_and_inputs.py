@@ -260,12 +260,44 @@ def test_a_folder_is_translated_without_the_data(cli: Any, folder: Path, tmp_pat
     outcome = cli("translate", folder, "--input", source, "--output", out, "--to", "same", "--label", "cat")
     assert (outcome.code, outcome.out) == (0, f"{out}\n")
     assert f"left out: {source / 'broken.png'}: this is not a readable image" in outcome.err
+    assert "left out: 1 files of other types: notes.txt\n" in outcome.err
+    assert "left out: 1 hidden: .hidden\n" in outcome.err
     found = {path.relative_to(out).as_posix(): np.asarray(Image.open(path)) for path in out.rglob("*.png")}
     assert {name: (pixels.shape, int(pixels.mean())) for name, pixels in found.items()} == {
         "a.png.png": ((4, 6), 0),
         "a.bmp.png": ((4, 6), 51),
         "sub/b.png": ((4, 6), 255),
     }
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "CMYK"])
+@pytest.mark.parametrize("size", [(1, 1), (6, 4), (300, 7), (5, 200)])
+def test_a_single_image_of_any_mode_and_size_is_translated(
+    cli: Any, folder: Path, tmp_path: Path, mode: str, size: tuple[int, int]
+) -> None:
+    file = tmp_path / f"one.{'tif' if mode == 'CMYK' else 'png'}"
+    Image.new("RGB", size, "white").convert(mode).save(file)
+    out = tmp_path / "out"
+    outcome = cli("translate", folder, "--input", file, "--output", out, "--to", "same")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"{out}\n", "")
+    (translated,) = out.iterdir()
+    assert translated.name == "one.png"
+    assert np.asarray(Image.open(translated)).tolist() == [[255] * 6] * 4
+
+
+@pytest.mark.usefixtures("no_data")
+def test_no_translation_overwrites_another(trained: LoadedRun, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for level, name in enumerate(("1.png", "1.bmp", "1.bmp.png", "2.png")):
+        Image.new("L", (6, 4), 10 * level).save(tmp_path / "in" / name)
+    done = list[tuple[int, int]]()
+    count = translate(
+        trained, tmp_path / "in", tmp_path / "out", to="same", batch_size=3, progress=lambda *each: done.append(each)
+    )
+    found = {path.name: int(np.asarray(Image.open(path)).mean()) for path in (tmp_path / "out").iterdir()}
+    assert found == {"1.png.png": 0, "1.bmp.png": 10, "1.bmp.png.png": 20, "2.png.png": 30}
+    assert (count, done) == (4, [(3, 4), (4, 4)])
 
 
 @pytest.mark.usefixtures("no_data")
