@@ -69,7 +69,11 @@ def progress(what: str) -> Generator[Callable[[int, int], None]]:
         what: What is counted, in the plural.
     """
     shown = Console(stderr=True)
-    columns = (TextColumn("{task.completed:,} of {task.total:,} {task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.completed:,} of {task.total:,} {task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=shown, disable=not shown.is_terminal, transient=True) as bar:
         task = bar.add_task(what, total=0)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganframe.cli.options import DeviceOption, RunArgument, SeedOption, path_option
-from ganframe.cli.output import new_path, progress, print_line, track
+from ganframe.cli.output import new_path, print_line, progress, track
 from ganframe.errors import BadInput
 
 MAX_PICTURE_VALUES = 2**29

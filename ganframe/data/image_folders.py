@@ -55,7 +55,9 @@ def list_images(folder: Path) -> ImageListing:
         remedy = f"Images are files that end in {', '.join(IMAGE_SUFFIXES)}."
         raise BadInput("there are no images in this folder", place=str(folder), remedy=remedy)
     images = sorted(walk.images, key=lambda file: file.relative_to(folder).parts)
-    return ImageListing(folder, tuple(images), {reason: tuple(sorted(names)) for reason, names in walk.left_out.items()})
+    return ImageListing(
+        folder, tuple(images), {reason: tuple(sorted(names)) for reason, names in walk.left_out.items()}
+    )
 
 
 class _Walk:

@@ -30,7 +30,6 @@ from ganframe.training.ema import AveragedPlayers
 from ganframe.training.frozen_players import check_digests
 from ganframe.training.scheduled_settings import ScheduledSettings
 
-
 MAX_BATCH = 64
 """The largest number of samples in one forward pass, unless the caller asks for more."""
 

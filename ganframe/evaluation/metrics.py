@@ -110,13 +110,13 @@ class Evaluation:
                 before_round()
                 own = self._play_round(loader, first // self._round_size + shard.rank, config.tensors(), game)
                 gathered = {name: gather(tensor) for name, tensor in own.items()}
-                for start in range(first, min(first + self._round_size * shard.world_size, config.samples), self._round_size):
+                for start in range(
+                    first, min(first + self._round_size * shard.world_size, config.samples), self._round_size
+                ):
                     rows = slice(start - first, min(start + self._round_size, config.samples) - first)
                     metric.update({name: tensor[rows] for name, tensor in gathered.items()})
 
-    def _play_round(
-        self, loader: BatchLoader, number: int, names: tuple[str, ...], game: Game
-    ) -> Mapping[str, Tensor]:
+    def _play_round(self, loader: BatchLoader, number: int, names: tuple[str, ...], game: Game) -> Mapping[str, Tensor]:
         """Return the named tensors of round `number` of a measurement."""
         randomness = self._randomness.at(number)
         randomness.seed_torch("sampling", loader.device)

@@ -83,7 +83,11 @@ def test_every_path_of_a_command_is_expanded() -> None:
     """No command leaves an option or argument that is a path to typer, which takes `~` as it stands."""
     commands = [*app.registered_commands, *plugins_app.registered_commands]
     hints = [each for command in commands for each in get_type_hints(command.callback, include_extras=True).values()]
-    paths = [each for each in hints if get_origin(each) is Annotated and Path in (each.__origin__, *get_args(each.__origin__))]
+    paths = [
+        each
+        for each in hints
+        if get_origin(each) is Annotated and Path in (each.__origin__, *get_args(each.__origin__))
+    ]
     assert len(paths) >= 12
     for each in paths:
         assert each.__metadata__[0].parser is user_path, each

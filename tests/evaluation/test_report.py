@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ganframe.evaluation.diagnostics import diagnose
 from ganframe import Experiment, train
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.summary import DataSummary, LeftOut
+from ganframe.evaluation.diagnostics import diagnose
 from ganframe.evaluation.report import _curves, _metrics, write_report
 from ganframe.runs.folder import DATA_SPEC, RunFolder
 from ganframe.runs.logs import read_log

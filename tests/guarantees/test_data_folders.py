@@ -24,12 +24,36 @@ from ganframe.data import Randomness
 from ganframe.data.summary import summarize
 
 FORMATS = {
-    **{".png": "PNG", ".PNG": "PNG", ".jpg": "JPEG", ".jfif": "JPEG", ".JPE": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"},
-    **{".gif": "GIF", ".webp": "WEBP", ".avif": "AVIF", ".tif": "TIFF", ".tiff": "TIFF", ".ppm": "PPM", ".pgm": "PPM"},
+    ".png": "PNG",
+    ".PNG": "PNG",
+    ".jpg": "JPEG",
+    ".jfif": "JPEG",
+    ".JPE": "JPEG",
+    ".jpeg": "JPEG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
 }
 OTHERS = (".txt", ".csv", ".mp4", "", ".png~", ".json", ".npz", ".heic")
 MODES = ("RGB", "L", "RGBA", "P", "1", "CMYK", "LA", "I;16")
-ODD = ("plain", "two words", "line\nbreak", "bell\a", "\x1b[31mred", "dash-", "-lead", "[markup]", "ü", "\udcff\udcfe", "'\"")
+ODD = (
+    "plain",
+    "two words",
+    "line\nbreak",
+    "bell\a",
+    "\x1b[31mred",
+    "dash-",
+    "-lead",
+    "[markup]",
+    "ü",
+    "\udcff\udcfe",
+    "'\"",
+)
 LEVEL = 201
 """The level of grey of every image, which is 201 x 257 in 16 bits."""
 

@@ -109,7 +109,9 @@ def test_domains(tmp_path):
     assert torch.equal(first["real_b"], again["real_b"])
 
 
-@pytest.mark.parametrize("suffix", [".PNG", ".jfif", ".jpe", ".avif", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"])
+@pytest.mark.parametrize(
+    "suffix", [".PNG", ".jfif", ".jpe", ".avif", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"]
+)
 def test_formats(tmp_path, suffix):
     formats = {".jfif": "JPEG", ".jpe": "JPEG"}
     save(tmp_path / f"x{suffix}", (255, 255, 255), format=formats.get(suffix))
