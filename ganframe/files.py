@@ -25,7 +25,8 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     Args:
         path: The path.
     """
-    return Path(os.path.expanduser(path))  # not `Path.expanduser`, which raises for no user and forgets a `./` before
+    # `Path.expanduser` raises an error where there is no such user, and takes `./~` for `~`.
+    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def write_atomically(path: Path, content: bytes) -> None:

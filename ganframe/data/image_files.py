@@ -86,8 +86,8 @@ class ImageReader:
             file: The file.
 
         Raises:
-            UnreadableImage: When the file is not an image, is broken or truncated, or has pixels without a known range: of
-                floating point, of 32 bits, or of 16 bits that are all below 256.
+            UnreadableImage: When the file is not an image, is broken or truncated, or has pixels whose range is
+                unknown: of floating point, of 32 bits, or of 16 bits that are all below 256.
         """
         with _opened(file) as image:
             _check_sixteen_bits(image)

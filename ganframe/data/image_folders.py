@@ -75,7 +75,7 @@ class _Walk:
 
     def visit_all(self) -> None:
         """Sort every entry into images and what is left out."""
-        waiting = [(self.folder, frozenset({_identity(os.stat(self.folder))}))]
+        waiting = [(self.folder, frozenset({_identity(self.folder.stat())}))]
         while waiting:
             folder, around = waiting.pop()
             try:

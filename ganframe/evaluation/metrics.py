@@ -103,17 +103,15 @@ class Evaluation:
 
         The ranks share out the rounds, and every rank updates its metric with the tensors of all ranks.
         """
-        shard = this_shard()
+        shard, size = this_shard(), self._round_size
         loader = BatchLoader(self._dataset, self._round_size, self._randomness, device)
         with sampling_mode(game, self._randomness, device):
-            for first in range(0, config.samples, self._round_size * shard.world_size):
+            for first in range(0, config.samples, size * shard.world_size):
                 before_round()
-                own = self._play_round(loader, first // self._round_size + shard.rank, config.tensors(), game)
+                own = self._play_round(loader, first // size + shard.rank, config.tensors(), game)
                 gathered = {name: gather(tensor) for name, tensor in own.items()}
-                for start in range(
-                    first, min(first + self._round_size * shard.world_size, config.samples), self._round_size
-                ):
-                    rows = slice(start - first, min(start + self._round_size, config.samples) - first)
+                for start in range(first, min(first + size * shard.world_size, config.samples), size):
+                    rows = slice(start - first, min(start + size, config.samples) - first)
                     metric.update({name: tensor[rows] for name, tensor in gathered.items()})
 
     def _play_round(self, loader: BatchLoader, number: int, names: tuple[str, ...], game: Game) -> Mapping[str, Tensor]:

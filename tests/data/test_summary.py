@@ -45,13 +45,13 @@ def test_what_was_left_out_is_counted_and_the_first_are_named() -> None:
 
 @pytest.mark.parametrize("wrong", [None, 3, ["a"], {"odd": 3}, {"odd": "a"}, {3: ["a"]}, {"odd": [3]}])
 def test_anything_but_names_by_reason_is_refused_with_its_place(wrong: Any) -> None:
-    with pytest.raises(BadInput, match="Says.left_out returned .* and not lists of names by reason") as problem:
+    with pytest.raises(BadInput, match=r"Says\.left_out returned .* and not lists of names by reason") as problem:
         summarize(Says(lambda: wrong))
     assert "test_summary.py" in problem.value.place
 
 
 def test_a_method_that_fails_is_named() -> None:
-    with pytest.raises(BadInput, match="Says.left_out failed: ZeroDivisionError"):
+    with pytest.raises(BadInput, match=r"Says\.left_out failed: ZeroDivisionError"):
         summarize(Says(lambda: 1 / 0))
 
 

@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_finished_is_not_left(tmp_path: Path) -> None:
         yield torch.zeros(2, 3)
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(RunFailed, match="all.npz: cannot be written: No space left on device"):
+    with pytest.raises(RunFailed, match=r"all\.npz: cannot be written: No space left on device"):
         save_arrays(full(), 4, tmp_path / "all.npz")
     assert list(tmp_path.iterdir()) == []
 

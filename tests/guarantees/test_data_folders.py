@@ -1,5 +1,5 @@
-"""Nothing in a folder of images is dropped, renumbered or changed without a word: the examples that are said to be there,
-and what is said to be left out, are all that the folder holds.
+"""Nothing in a folder of images is dropped, renumbered or changed without a word: the examples that are said to be
+there, and what is said to be left out, are all that the folder holds.
 
 Folders are made at random, of images of every format, other files, hidden ones, broken ones, links to files and folders
 and back to folders around them, pipes and empty folders, under names with spaces, line breaks, control characters and

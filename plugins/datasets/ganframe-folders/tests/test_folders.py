@@ -289,8 +289,8 @@ def test_sixteen_bits(tmp_path, value, expected, suffix, channels):
 
 def test_pixels_of_32_bits_are_refused(tmp_path):
     Image.fromarray(np.full((8, 8), 200, dtype=np.int32)).save(tmp_path / "x.tif")
-    with open(tmp_path / "x.tif", "rb") as file:
-        assert Image.open(file).mode == "I"
+    with Image.open(tmp_path / "x.tif") as image:
+        assert image.mode == "I"
     assert "no known range; save the image with 8 or 16 bits" in refused(ImageFolder(path=tmp_path).build).message
 
 

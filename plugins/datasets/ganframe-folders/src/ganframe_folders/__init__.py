@@ -57,8 +57,8 @@ class ImageFolder(_Images):
     path: Path
     """The folder, absolute or relative to the working directory."""
     with_labels: bool = False
-    """Also give `label`: the number of the image's subfolder, counted from 0 in the order of their names as text. The name of
-    the subfolder is that of the class."""
+    """Also give `label`: the number of the image's subfolder, counted from 0 in the order of their names as text. The
+    name of the subfolder is that of the class."""
 
     @classmethod
     @override
