@@ -28,7 +28,7 @@ class Contest:
         real: Name of the tensor that the discriminator should call real.
         fake: Name of the tensor that the discriminator should call fake.
         real_condition: Name of the tensor that the discriminator is given as condition of `real`; several names for a
-            tuple of tensors; None for none.
+            tuple of tensors; None for no condition.
         fake_condition: Name or names of the condition of `fake`.
         replay: Name of a tensor with past fakes, which replaces `fake` in turns that train discriminators; None to use
             `fake` in every turn.
