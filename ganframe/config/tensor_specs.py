@@ -17,8 +17,8 @@ class TensorSpec:
     """The shape and meaning of one example of a named tensor, without the batch axis.
 
     Attributes:
-        shape: `(C, H, W)` for an image in [-1, 1], `(C, T)` for a sound in [-1, 1] or a series of T values in each of C
-            channels, `(D,)` for a vector, `()` for a class label.
+        shape: Image: `(C, H, W)`, values in [-1, 1]. Sound: `(C, T)`, values in [-1, 1]. Series of T values in each of
+            C channels: `(C, T)`. Vector: `(D,)`. Class label: `()`.
         classes: Number of classes of a class label, which is from 0 to `classes - 1`; None for any other tensor.
         class_names: The name of each class of a class label, from class 0 on; None if classes have no names.
         sample_rate: Samples per second of a sound; None for any other tensor.

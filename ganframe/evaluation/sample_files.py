@@ -63,7 +63,7 @@ def save_image(image: Tensor, path: Path) -> None:
 
 
 def folder_names(labels: Sequence[int], spec: TensorSpec) -> dict[int, str]:
-    """Return the folder name of each class: the class's name, changed where a file system may refuse it."""
+    """Return the folder name of each class: the class's name, without what a file system may refuse."""
     names: dict[int, str] = {}
     for label in sorted(set(labels)):
         safe = re.sub(r'[/\\:*?"<>|]', "-", spec.class_name(label)).lstrip(".").rstrip(". ")

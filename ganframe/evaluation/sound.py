@@ -21,8 +21,8 @@ RANGE_DB = 80.0
 def sample_rates(data: DataSpec, tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """Return the samples per second of those tensors that are sounds, by name.
 
-    A tensor `(B, C, T)` that a game makes counts as a sound in two cases: when the data has a sound of the same shape,
-    or when the data has no tensor of the same shape but a sound with the same number of channels.
+    A tensor `(B, C, T)` that a game makes counts as a sound if the data has a sound of the same shape. If the data has
+    no tensor of that shape, a sound with the same number of channels suffices.
 
     Args:
         data: The specs of the tensors of the data, by name.

@@ -34,7 +34,7 @@ class Contest:
             `fake` in every turn.
         generators: Names of the players that make `fake`. Losses score the contest in the turns that train one of
             them. None means every player that is not a discriminator.
-        weight: Factor of this contest where a loss sums over contests.
+        weight: Factor of this contest when a loss sums over contests.
         name: Name of the contest in configs and logs; the name of the discriminator when empty.
     """
 

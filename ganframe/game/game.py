@@ -1,8 +1,8 @@
 """Games: named tensors and how each is made, contests and turns.
 
 The terms of the objective (losses and regularizers) are functions of the named tensors. A plugin defines a game as a
-subclass of `Game`, which sets `inputs`, `contests`, `turns`, `output` and `pictures`, returns its networks from
-`player_specs()`, and has one method marked `@tensor` for each tensor that the game makes.
+subclass of `Game`. The subclass sets `inputs`, `contests`, `turns`, `output` and `pictures`, and describes its networks
+in `player_specs()`. It has one method marked `@tensor` for each tensor that the game makes.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ class LossTerm:
         """Refuse a game that does not fit the loss.
 
         Raises:
-            BadInput: When the game lacks a turn, a contest or a discriminator output that the loss needs, or when the
-                config has label policies for a loss that takes no targets. The error names the setting.
+            BadInput: When the game lacks a turn, a contest or a discriminator output that the loss needs. Also when the
+                config has label policies, but the loss takes no targets. The error names the setting.
         """
         check_turns(game, self.config, self.path)
         check_contests(game, self.config, self.path)

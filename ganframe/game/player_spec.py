@@ -41,7 +41,7 @@ class PlayerSpec:
         """Refuse a network that does not take the kinds of input that the game gives.
 
         Raises:
-            BadInput: When the network is given a condition but takes none, or several conditions but takes one, or when
+            BadInput: When the network takes no condition but is given one, or takes one but is given several. Also when
                 a generator takes a latent but is given a sample, or the reverse.
         """
         name = self.config.type_name()

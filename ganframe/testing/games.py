@@ -173,8 +173,8 @@ def _everything(game: Game, game_round: Round) -> Tensor:
 def turns_train_their_players(config: GameConfig) -> None:
     """Every player that is not frozen trains in some turn, and turns name no other players.
 
-    In each turn, every player that trains in it gets a gradient from the contests of the turn or the tensors that the
-    game makes, or from the `example_objective` of the config.
+    In each turn, every player that trains gets a gradient. It comes from the contests of the turn and the tensors that
+    the game makes, or from the `example_objective` of the config.
     """
     game = build_playable_game(config)
     trained = {name for turn in game.turns for name in turn.players}

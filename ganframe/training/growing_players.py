@@ -27,9 +27,9 @@ IMAGE_AXES = 3
 class GrowingPlayers:
     """Lets the players of a game grow with the stages of a run.
 
-    A player grows if its network has a method `grow(downscale)`, which adds the layers of a stage, and an attribute
-    `fade`, the share of the newest layers in the output, in [0, 1]. The number of images seen alone decides the stage,
-    so checkpoints do not save it.
+    A player grows if its network has a method `grow(downscale)`, which adds the layers of a stage. The network also has
+    an attribute `fade`, the share of the newest layers in the output, in [0, 1]. The number of images seen alone
+    decides the stage, so checkpoints do not save it.
 
     Args:
         game: The game, with its players.
