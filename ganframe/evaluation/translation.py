@@ -45,7 +45,7 @@ def translate(
         loaded: The run, of a game with `translations`.
         source: The folder with the images, in it or in subfolders.
         target: The folder of the translations.
-        to: Name of the tensor that is the translation; the game's first when None.
+        to: Name of the tensor that is the translation; the game's first translation when None.
         label: Number or name of the class to translate to, in a game whose translations are made for a label.
         seed: The seed of all random draws.
         batch_size: Number of images in one forward pass.
@@ -119,11 +119,12 @@ def _batches(images: Iterator[tuple[Path, Tensor]], size: int) -> Iterator[list[
 def read_image(file: Path, spec: TensorSpec) -> Tensor:
     """Return the image of a file, `(C, H, W)` in [-1, 1].
 
-    It is rotated as its EXIF data says; transparent parts become white.
+    The image is rotated as its EXIF data says; transparent parts become white.
 
     Args:
         file: The file.
-        spec: The spec of the image, of 1 or 3 channels. The image is cut to its proportions, around the middle.
+        spec: The spec of the image, of 1 or 3 channels. The image is cut to the proportions of the spec, around the
+            middle.
 
     Raises:
         BadInput: When the file is no image, or may be a decompression bomb.

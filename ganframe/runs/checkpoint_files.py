@@ -137,7 +137,7 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
-    """Turn errors of loading a checkpoint that does not fit the run into `BadInput`, while inside.
+    """Turn errors inside the `with` block, from a checkpoint that does not fit the run, into `BadInput`.
 
     Args:
         folder: The run's folder of checkpoints.

@@ -71,9 +71,9 @@ def _logit_gradients(score: Any) -> tuple[Tensor, Tensor]:
 
 
 def discriminator_pulls_apart(config: LossConfig) -> None:
-    """From equal logits, a gradient step on the discriminator's loss raises those of reals and lowers those of fakes.
+    """Starting from equal logits, a gradient step on the discriminator's loss raises reals' logits and lowers fakes'.
 
-    Not checked where `higher_is_real` is False.
+    Not checked if `higher_is_real` is False.
     """
     if not config.higher_is_real:
         return
@@ -85,7 +85,7 @@ def discriminator_pulls_apart(config: LossConfig) -> None:
 def generator_raises_fakes(config: LossConfig) -> None:
     """A gradient step on the generator's loss raises the logits of fakes.
 
-    Not checked where `higher_is_real` is False.
+    Not checked if `higher_is_real` is False.
     """
     if not config.higher_is_real:
         return
@@ -173,7 +173,7 @@ def _assert_trained(live: object) -> None:
 
 
 def regularizer_parameters_learn(config: RegularizerConfig) -> None:
-    """Every parameter of the term gets a gradient from it. Not checked where it has none."""
+    """Every parameter of the term gets a gradient from it. Not checked if it has no parameters."""
     case = _RegularizerCase(config)
     if _trained(case.live):
         case.value().backward()
@@ -181,7 +181,7 @@ def regularizer_parameters_learn(config: RegularizerConfig) -> None:
 
 
 def loss_parameters_learn(config: LossConfig) -> None:
-    """Every parameter of the term gets a gradient from it, in some turn. Not checked where it has none."""
+    """Every parameter of the term gets a gradient from it, in some turn. Not checked if it has none."""
     loss: Any = config.build()
     for score in (loss.discriminator, loss.generator) if _trained(loss) else ():
         real, fake = (RANDOMNESS.normal(name, (BATCH,)) for name in ("real", "fake"))
@@ -190,7 +190,7 @@ def loss_parameters_learn(config: LossConfig) -> None:
 
 
 def state_round_trip(config: LossConfig | RegularizerConfig) -> None:
-    """A second term that loads the state dict of the first has an equal state. Not checked where it keeps none."""
+    """A second term that loads the state dict of the first has an equal state. Not checked if it has none."""
     first, second = config.build(), config.build()
     if not (isinstance(first, torch.nn.Module) and isinstance(second, torch.nn.Module)):
         return
@@ -220,7 +220,7 @@ def _equal(value: Any, other: Any) -> bool:
 def zero_by_theory(config: RegularizerConfig) -> None:
     """The penalty is 0 in the case that its config class names in `zero_when`, such as a constant discriminator.
 
-    Not checked where `zero_when` is None.
+    Not checked if `zero_when` is None.
     """
     case = _RegularizerCase(config)
     batch = random_batch(case.game.data)
@@ -306,7 +306,7 @@ def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
 def mean_over_examples(config: LossConfig) -> None:
     """The loss of a batch is the mean of the losses of its two halves.
 
-    Not checked where `batch_coupled` is True.
+    Not checked if `batch_coupled` is True.
     """
     real, fake = ((RANDOMNESS.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
     halves = [slice(0, BATCH // 2), slice(BATCH // 2, BATCH)]

@@ -33,7 +33,7 @@ class Explanation:
         summary: The summary of the config.
         tables: The tables by title; the first row of each is its header.
         cost: The cost of a step and of the run, in one sentence.
-        warnings: What the config says but can hardly mean, each in one sentence.
+        warnings: Settings that are probably mistakes, each in one sentence.
     """
 
     summary: str
@@ -43,7 +43,7 @@ class Explanation:
 
 
 def explain(experiment: Experiment) -> Explanation:
-    """Build the live objects of a config, take each turn on two examples without an update, and describe both.
+    """Build the live objects of a config, take each turn on two examples without an update, and describe them.
 
     Raises:
         BadInput: When the parts of the config do not fit together.
@@ -138,7 +138,7 @@ def _terms(assembly: Assembly) -> Table:
 
 
 def _weight(term: Term, turns: list[str], balancers: Mapping[str, BalancerConfig]) -> str:
-    """Return the weight of a term, and what weighs it by its gradient in some of its turns."""
+    """Return the weight of a term as text, with the balancers that change it in some of its turns."""
     weight = term.config.weight
     text = weight.type_name() + " schedule" if isinstance(weight, ScheduleConfig) else f"{weight:g}"
     rules = [balancers[turn].type_name() for turn in turns if turn in balancers and term.name in balancers[turn].terms]

@@ -192,7 +192,7 @@ class Trainer:
         }
 
     def _open_turn(self, turn: Turn, repeat: int, batches: Sequence[Batch]) -> list[Round]:
-        """Return a round of a turn's own for each accumulated batch."""
+        """Return, for each accumulated batch, a round for this turn alone."""
         return [self._open(batch, turn.name, repeat, index) for index, batch in enumerate(batches)]
 
     def _open(self, batch: Mapping[str, Tensor], *counters: str | int) -> Round:
