@@ -218,8 +218,10 @@ class _Stop:
 
 
 @pytest.fixture(autouse=True)
-def _pair() -> None:
+def _pair(monkeypatch: pytest.MonkeyPatch) -> None:
     growing_pair.register()
+    # Drawing the curves of a report takes longer than three steps.
+    monkeypatch.setattr("ganframe.evaluation.report._curves", lambda _log: "")
 
 
 def test_every_installed_game_is_drawn_from() -> None:
