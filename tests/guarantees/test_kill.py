@@ -2,8 +2,8 @@
 averages, regularizers, augmentations and pictures are bit-identical, and the logs have neither holes nor duplicates.
 
 Runs of nine kinds (plain, lazy R1 with LeCam, path length and ADA, spectral norm, batch norm, CycleGAN with its image
-pool, a fade-in that a hook drives, growing networks, a balancer, turns under conditions) are killed at random moments and in the middle of every kind of write, resumed, and
-compared with a run of the same config that nobody disturbed.
+pool, a fade-in that a hook drives, growing networks, a balancer, turns under conditions) are killed at random moments
+and in the middle of every kind of write, resumed, and compared with a run of the same config that nobody disturbed.
 """
 
 from __future__ import annotations
