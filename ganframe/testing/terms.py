@@ -151,9 +151,9 @@ class _RegularizerCase:
                 raise
             names = ", ".join(map(repr, self.guessed))
             raise AssertionError(
-                f"the term fails with images as {names} ({describe(problem)}). If it reads anything else there, return "
-                f"its spec from `example_specs` of the config: {{{self.guessed[0]!r}: TensorSpec((), classes={CLASSES})}}"
-                " are class labels"
+                f"the term fails with images as {names} ({describe(problem)}). If it reads anything else there, let "
+                f"`example_specs` of the config tell so: {{{self.guessed[0]!r}: TensorSpec((), classes={CLASSES})}} "
+                "are class labels"
             ) from problem
 
     def batch(self) -> dict[str, Tensor]:

@@ -469,7 +469,7 @@ def test_a_term_of_labels_of_another_name_passes_where_it_tells_them_and_is_told
     for check in (terms.finite_scalar, terms.linear_in_weight):
         message = failure(check, OfTarget(tells=False))
         assert message.startswith("the term fails with images as 'target' (RuntimeError: ")
-        assert message.endswith("of the config: {'target': TensorSpec((), classes=4)} are class labels")
+        assert message.endswith("of the config tell so: {'target': TensorSpec((), classes=4)} are class labels")
 
 
 def test_a_failure_of_a_term_whose_tensors_are_told_is_left_as_it_is() -> None:
