@@ -46,7 +46,11 @@ class BadInput(Exception):
 
 @contextmanager
 def within(*prefix: str | int) -> Generator[None, None, None]:
-    """Put `prefix` before the path of a `BadInput` that is raised inside the `with` block."""
+    """Put `prefix` before the path of a `BadInput` that is raised inside the `with` block.
+
+    Args:
+        prefix: The place of a nested config, as keys: `"of"`, or `"label_policies", 0`.
+    """
     try:
         yield
     except BadInput as problem:

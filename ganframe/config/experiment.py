@@ -164,9 +164,9 @@ class Experiment(Settings):
     """How long and how fast to train."""
     evaluate: Evaluate | None = None
     """Metrics; none when left out."""
-    snapshot: Snapshot = Snapshot()
+    snapshot: Snapshot = Field(default=Snapshot())
     """Pictures of samples while training."""
-    checkpoint: Checkpoint = Checkpoint()
+    checkpoint: Checkpoint = Field(default=Checkpoint())
     """When to save the state of the run."""
     loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)
     """Receivers of scalars and pictures."""

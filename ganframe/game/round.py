@@ -72,6 +72,12 @@ class Round(Mapping[str, Any]):
         made: The tensors that another turn over the same batch has made; None if there is no other turn.
 
     Attributes:
+        game: The game.
+        size: Number of examples in the batch of this rank, B: every tensor has so many rows.
+        device: The device of the tensors, on which a maker or term makes its own.
+        randomness: The source of random draws, which follow from the seed, the step and the turn. A maker or term draws
+            from it and from nothing else.
+        turn: The turn; None outside training.
         logits: The detached logits that the discriminators returned in this turn so far. The key is a pair: the
             contest's name, and the side. For the logits of a single head, the name is the contest's name, a space and
             the head's name.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
+from ganframe.errors import BadInput, describe
 from ganframe.game.contest import Side
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
@@ -114,7 +116,9 @@ class _RegularizerCase:
 
     def __init__(self, config: RegularizerConfig) -> None:
         needs, self.config = find_needs(config), config
-        self.game = with_built_players(FakeGame((*needs.tensors, *needs.requires_grad_tensors), config.example_specs()))
+        names, specs = (*needs.tensors, *needs.requires_grad_tensors), config.example_specs()
+        self.game = with_built_players(FakeGame(names, specs))
+        self.guessed = sorted({*names} - specs.keys() - {"label"})
         side = 0 if config.side == "discriminator" else 1
         chosen = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
         self.turn: Turn = chosen[0] if chosen else self.game.turns[side]
@@ -132,7 +136,25 @@ class _RegularizerCase:
         )
 
     def value(self, batch: dict[str, Tensor] | None = None) -> Tensor:
-        return self.live.forward(self.make_round(batch or self.batch()))
+        with self.naming_the_remedy():
+            return self.live.forward(self.make_round(batch or self.batch()))
+
+    @contextmanager
+    def naming_the_remedy(self) -> Generator[None, None, None]:
+        """Say that tensors may be no images, where the term fails and its config does not tell what they are."""
+        try:
+            yield
+        except (AssertionError, BadInput):
+            raise
+        except Exception as problem:
+            if not self.guessed:
+                raise
+            names = ", ".join(map(repr, self.guessed))
+            raise AssertionError(
+                f"the term fails with images as {names} ({describe(problem)}). If it reads anything else there, let "
+                f"`example_specs` of the config tell so: {{{self.guessed[0]!r}: TensorSpec((), classes={CLASSES})}} "
+                "are class labels"
+            ) from problem
 
     def batch(self) -> dict[str, Tensor]:
         """Return a batch without the tensors that the game can make, so that gradients reach the generator."""
@@ -271,7 +293,8 @@ def _objective(case: _RegularizerCase, *regularizers: RegularizerConfig) -> Obje
 
 def _total(case: _RegularizerCase, objective: Objective, turn_count: int = 0) -> float:
     game_round = case.make_round(case.batch())
-    return float(objective(game_round, case.turn, TrainingProgress(turn_count, 0, 1)).total.detach())
+    with case.naming_the_remedy():
+        return float(objective(game_round, case.turn, TrainingProgress(turn_count, 0, 1)).total.detach())
 
 
 def linear_in_weight(config: RegularizerConfig) -> None:
