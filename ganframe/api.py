@@ -28,8 +28,8 @@ def train(
         out: The run folder; `runs/NAME-TIME/` when None. An existing run is never overwritten.
         resume: Resume the run in `out` from its last checkpoint. A run that is interrupted by SIGINT or SIGTERM saves
             a checkpoint at the end of its step.
-        allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run; `train`
-            stands for all settings under it.
+        allow_changes: Dotted paths of the settings in which the config may differ from that of the resumed run. The
+            path `train` allows all settings under `train`.
         name: The NAME in the default run folder `runs/NAME-TIME/`.
         hooks: Objects whose methods marked with `ganframe.hookimpl` are called during this run.
 

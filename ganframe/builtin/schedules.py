@@ -24,7 +24,7 @@ class _Ramp(ScheduleConfig):
     after_images: int = Field(default=0, ge=0)
     """Images seen when the ramp begins."""
     duration_images: int | None = Field(default=None, ge=1)
-    """Number of images that the ramp takes; left out, it takes until the end of the run."""
+    """Number of images seen during the ramp. When left out, the ramp lasts until the end of the run."""
 
     @classmethod
     @override
@@ -70,7 +70,7 @@ class Step(Settings):
     after_images: int = Field(ge=0)
     """Images seen when the value begins to hold."""
     value: float
-    """The value from then on."""
+    """The value from `after_images` on."""
 
 
 class Piecewise(ScheduleConfig):

@@ -1,7 +1,8 @@
 """The entry point of the command line. Importing it does not import torch; the commands that need torch import it.
 
-Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated. An exception in the code of a plugin is one
-sentence too, with its place there; with GANFRAME_TRACEBACK=1 in the environment, it is a traceback.
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated. An exception in the code of a plugin is
+reported as one sentence too, with the place in that code. With GANFRAME_TRACEBACK=1 in the environment, its traceback
+is printed instead.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-"""Error numbers of failed writes. Such an OSError may lack the file name; it is reported, without a traceback."""
+"""Error numbers of failed writes. An OSError with one of them is reported without a traceback, even if it names no
+file."""
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from ganframe.errors import Interrupted, RunFailed, Terminated
 
 
 class SignalReceived(BaseException):
-    """A signal that came outside of a training run; not an `Exception`, so that no plugin catches it by accident."""
+    """A signal that came outside a training run. It is no `Exception`, so that no plugin catches it by accident."""
 
     def __init__(self, problem: RunFailed) -> None:
         self.problem = problem

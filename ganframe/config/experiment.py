@@ -29,9 +29,9 @@ class Ema(Settings):
 
     half_life_images: Annotated[Scheduled, Bounds(ge=0)]
     """Number of images seen after which the share of past weights in the average has halved: a number above 0, or a
-    schedule. Where a schedule is 0, the average has the latest weights."""
+    schedule. While a schedule is 0, the average equals the latest weights."""
     ramp_up: float | None = Field(default=None, gt=0)
-    """Largest half-life, as a share of the images seen so far (StyleGAN2 has 0.05): early in the run, where weights
+    """Largest half-life, as a share of the images seen so far (StyleGAN2 has 0.05): early in the run, when weights
     change fast, the average is over a shorter past. No limit when left out."""
 
     @field_validator("half_life_images")
@@ -72,8 +72,8 @@ class Train(Settings):
     total_images: PositiveInt
     """Number of real examples in the whole run. The run ends with the step that reaches this number."""
     batch_size: PositiveInt = 64
-    """Number of examples in one forward pass, over all devices, which share them equally. So the number of devices
-    changes no result."""
+    """Number of examples in one forward pass, of all devices together. Each device has an equal share, and the number
+    of devices changes no result."""
     gradient_accumulation_steps: PositiveInt = 1
     """Number of forward and backward passes whose gradients are averaged for one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
@@ -144,15 +144,17 @@ class Experiment(Settings):
     data: DatasetConfig
     """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
-    """The optimizer of each turn, by the turn's name; `adam` by default. `TURN.PLAYER` gives a player of the turn an
-    optimizer of its own, and `PLAYER`, where no turn has that name, gives it one in each turn that trains it."""
+    """The optimizer of each turn, by the turn's name; `adam` by default. The key `TURN.PLAYER` gives a player a
+    separate optimizer in that turn. The key `PLAYER` gives it one in each turn that trains it, unless a turn has the
+    same name."""
     turn_conditions: dict[str, TurnConditionConfig] = Field(default_factory=dict[str, TurnConditionConfig])
-    """When a turn is taken, by the turn's name; in every step, or as the game says, when left out."""
+    """The condition under which a turn is taken, by the turn's name. When left out, the game's condition applies;
+    without one, the turn is taken in every step."""
     balancers: dict[str, BalancerConfig] = Field(default_factory=dict[str, BalancerConfig])
-    """Rules that weigh the terms of a turn by their gradients, by the turn's name."""
+    """Rules that weigh the terms of a turn by their gradients. The key is the turn's name."""
     init_from: dict[str, WeightSource] = Field(default_factory=dict[str, WeightSource])
     """The first weights of players, or of parts of them such as `generator.trunk`, from another run or a file. They are
-    read once, when a new run starts; those of frozen players whenever the run is resumed or loaded, too."""
+    read once, when a new run starts. Those of frozen players are read again whenever the run is resumed or loaded."""
     freeze: tuple[FreezeOrName, ...] = ()
     """Players, or parts of them such as `discriminator.blocks.0`, that do not train. They stay in eval mode, so that
     running statistics do not move."""
@@ -162,9 +164,9 @@ class Experiment(Settings):
     """How long and how fast to train."""
     evaluate: Evaluate | None = None
     """Metrics; none when left out."""
-    snapshot: Snapshot = Snapshot()
+    snapshot: Snapshot = Field(default=Snapshot())
     """Pictures of samples while training."""
-    checkpoint: Checkpoint = Checkpoint()
+    checkpoint: Checkpoint = Field(default=Checkpoint())
     """When to save the state of the run."""
     loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)
     """Receivers of scalars and pictures."""

@@ -84,10 +84,11 @@ class BatchDataset(TorchDataset[FetchedBatch]):
 
 
 def check_batch(dataset: Dataset, batch: Any) -> None:
-    """Refuse what a data set returned in place of a mapping of tensors.
+    """Refuse a batch that is no mapping of tensors.
 
     Raises:
-        BadInput: With the class of the data set and its place, and the name of the tensor.
+        BadInput: When `batch` is no such mapping. The error names the data set's class, the place of that class, and
+            the tensor.
     """
     named = cast(Mapping[str, Any], batch) if isinstance(batch, Mapping) else None
     wrong = [name for name, value in (named or {}).items() if not isinstance(value, Tensor)]

@@ -59,16 +59,21 @@ class DataSummary:
         Args:
             specs: The specs of the data set.
         """
-        classes = [
-            (f"classes of {name}", describe_classes(range(spec.classes), spec))
-            for name, spec in specs.items()
-            if spec.classes is not None and spec.class_names is not None
-        ]
+        classes = [(f"classes of {name}", text) for name, text in named_classes(specs).items()]
         return [("examples", f"{self.examples:,}"), *classes]
 
     def left_out_lines(self) -> list[tuple[str, str]]:
         """Return titles and texts: for each reason how many were left out, and the first names."""
         return [(f"left out: {each.count:,} {reason}", str(each)) for reason, each in self.left_out.items()]
+
+
+def named_classes(specs: DataSpec) -> dict[str, str]:
+    """Return, for each label whose classes have names, which number is which class."""
+    return {
+        name: describe_classes(range(spec.classes), spec)
+        for name, spec in specs.items()
+        if spec.classes is not None and spec.class_names is not None
+    }
 
 
 def summarize(dataset: Dataset) -> DataSummary:

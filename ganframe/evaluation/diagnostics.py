@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,6 +15,9 @@ FOOLED_ACCURACY = 0.2
 
 VANISHED_NORM = 1e-6
 """The gradients of a turn have vanished when their mean norm is below this."""
+
+BOUND_SHARE = 0.5
+"""A weight that a balancer finds is at a bound when more than this share of the logged steps have the same weight."""
 
 
 @dataclass(frozen=True)
@@ -72,4 +76,24 @@ def diagnose(log: Sequence[Mapping[str, float]]) -> list[Finding]:
                     "The players of this turn hardly move. With the minimax loss, take non-saturating instead.",
                 )
             )
+    for name in names:
+        turn, found, term = name.partition("/weight of ")
+        if not found:
+            continue
+        weight, share = _most_common([line[name] for line in recent if name in line])
+        if share > BOUND_SHARE:
+            findings.append(
+                Finding(
+                    f"Weight at a bound (turn {turn}: {term} has weight {weight:g} in {share:.0%} of the last steps)",
+                    "Weights that follow from gradients are not equal by chance, so the balancer is at its `max`: the "
+                    "term has almost no gradient where the balancer looks. Name another place in `at`, let the term "
+                    "begin later with `from_images`, or change `max`.",
+                )
+            )
     return findings
+
+
+def _most_common(values: Sequence[float]) -> tuple[float, float]:
+    """Return the value that most others equal, and the share of them that do so, in [0, 1]."""
+    ((value, count),) = Counter(values).most_common(1)
+    return value, (count - 1) / max(len(values) - 1, 1)

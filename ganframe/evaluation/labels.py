@@ -69,7 +69,7 @@ def parse_labels(texts: Sequence[str], spec: TensorSpec) -> list[int]:
         spec: The spec of the label.
 
     Raises:
-        BadInput: When a text is neither.
+        BadInput: When a text is neither the name nor the number of a class.
     """
     names = spec.class_names or ()
     typed = [int(text) if text not in names and re.fullmatch("-?[0-9]{1,9}", text) else text for text in texts]
@@ -77,6 +77,9 @@ def parse_labels(texts: Sequence[str], spec: TensorSpec) -> list[int]:
 
 
 def free_label(game: Game) -> tuple[str, TensorSpec] | None:
-    """Return the name and the spec of the labels of samples, if these are drawn from latents and fit any label."""
+    """Return the name and the spec of the label of samples; None if it cannot be chosen freely for each sample.
+
+    It can be chosen if the samples are drawn from latents and the label is one of the data.
+    """
     label = game.label_spec()
     return label if label is not None and label[0] in game.data and "latent" in game.makers else None

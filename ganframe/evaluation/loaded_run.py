@@ -40,8 +40,8 @@ class LoadedRun:
     Attributes:
         folder: The run folder.
         experiment: The config of the run.
-        game: The game with its trained players, in eval mode; averaged ones (EMA) where the run averaged them. Its
-            `progress`, and settings that follow a schedule, are those of the checkpoint.
+        game: The game with its trained players, in eval mode. They have their averaged weights (EMA) if the run kept
+            averages. The game's `progress`, and settings that follow a schedule, are those of the checkpoint.
         device: The device that the players are on.
         step: The number of steps done when the loaded checkpoint was saved.
     """
@@ -63,7 +63,7 @@ class LoadedRun:
 
     @property
     def players(self) -> dict[str, nn.Module]:
-        """The networks by player; all but the discriminators are averaged ones (EMA) where the run averaged them."""
+        """The networks by player; all but the discriminators have averaged weights (EMA) if the run kept averages."""
         return self.game.players
 
     def sample(
@@ -83,7 +83,7 @@ class LoadedRun:
             labels: The number or the name of one class for each sample, if the game is conditional. When None, the
                 samples cycle through the classes, or take the labels of the data that the generator starts from.
             inputs: Named tensors `(count, ...)` to use instead of random ones: `{"source": images}`, `{"latent": z}`. A
-                game may say which tensors these can be.
+                game may limit which tensors can be given.
             batch_size: Number of samples in one forward pass; that of training, but at most 64, when None.
 
         Returns:
@@ -104,7 +104,7 @@ class LoadedRun:
         return self.tensors(count, (output,), seed=seed, labels=labels, inputs=inputs, batch_size=batch_size)[output]
 
     def balanced_labels(self, count: int) -> list[int] | None:
-        """Return the labels of samples for which none are given; None where they are not free to choose."""
+        """Return the labels that samples get when none are given; None if labels cannot be chosen freely."""
         label = free_label(self.game)
         if label is None:
             return None
@@ -132,7 +132,7 @@ class LoadedRun:
             batch_size: Number of examples in one forward pass; that of training, but at most 64, when None.
 
         Returns:
-            For each name a float tensor `(count, ...)` on the CPU, or a tuple of them where the game makes a tuple.
+            For each name a float tensor `(count, ...)` on the CPU, or a tuple of them if the game makes a tuple.
 
         Raises:
             BadInput: When labels, inputs or names do not fit the game, labels or inputs are not one for each example,

@@ -1,4 +1,4 @@
-"""Measurement of a game: every metric over rounds of held-out data, or of the training data where none is held out."""
+"""Measurement of a game: every metric over rounds of held-out data, or of the training data if none is held out."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _numbers(metric: Metric) -> Mapping[str, float]:
     """Return what a metric measured.
 
     Raises:
-        BadInput: When that is no mapping of numbers.
+        BadInput: When the metric did not return a mapping of numbers.
     """
     results: Any = metric.compute()
     if isinstance(results, Mapping):

@@ -40,7 +40,7 @@ def translate(
         loaded: The run, of a game with `translations`.
         source: An image file, or a folder with images, in it or in subfolders.
         target: The folder of the translations.
-        to: Name of the tensor that is the translation; the game's first when None.
+        to: Name of the tensor that is the translation; the game's first translation when None.
         label: Number or name of the class to translate to, in a game whose translations are made for a label.
         seed: The seed of all random draws.
         batch_size: Number of images in one forward pass.

@@ -154,7 +154,7 @@ def read_progress(folder: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
-    """Turn errors of loading a checkpoint that does not fit the run into `BadInput`, while inside.
+    """Turn errors inside the `with` block, from a checkpoint that does not fit the run, into `BadInput`.
 
     Args:
         folder: The run's folder of checkpoints.

@@ -50,7 +50,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, data: DataSpec) -> RunFolder:
-        """Create the folder of a new run, with its config, data spec and environment; if that fails, none is left.
+        """Create the folder of a new run, with its config, data spec and environment; if that fails, no folder is left.
 
         Args:
             path: The folder, which must not exist.
@@ -101,8 +101,9 @@ class RunFolder:
         """Open the folder of an existing run.
 
         Raises:
-            BadInput: When there is no run, or the folder contains a link to the outside or anything else than files and
-                folders. A run may come from anybody, and its files are read, shown in reports and overwritten.
+            BadInput: When there is no run, or when the folder contains a link to the outside or anything that is
+                neither file nor folder. A run may come from anybody, and its files are read, shown in reports and
+                overwritten.
         """
         if not (path / "config.yaml").is_file():
             raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
@@ -126,7 +127,7 @@ class RunFolder:
     def change_environment(self) -> list[str]:
         """Save the present versions of software if they differ from the saved ones.
 
-        The saved ones are then kept as `environment-before-N.json`.
+        The old ones are then kept as `environment-before-N.json`.
 
         Returns:
             The differences, such as "torch 2.8.0 instead of 2.7.1".
@@ -214,7 +215,7 @@ class RunFolder:
 
 
 def default_folder(name: str) -> Path:
-    """Return the path `runs/NAME-TIME/`, with a number added if that exists already."""
+    """Return the path `runs/NAME-TIME/`, with a number added if that folder exists already."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name) or "run"
     stamp = time.strftime("%Y%m%d-%H%M%S")
     candidates = (Path("runs") / f"{safe}-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))

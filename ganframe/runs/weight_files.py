@@ -19,12 +19,12 @@ MAX_NAMED_TENSORS = 3
 def read_weights(file: Path, prefix: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Read the tensors under a prefix from a file of weights.
 
-    Nothing but the header is read of a file whose tensors have other names or shapes, however large it is.
+    If the tensors of a file have other names or shapes, only its header is read, however large the file is.
 
     Args:
         file: The file.
         prefix: The part of the file, without the last dot; empty for the whole file.
-        expected: Tensors with the names, without the prefix, and the shapes that the file has to have.
+        expected: Tensors with the shapes that the file must have, by name without the prefix.
 
     Returns:
         The tensors by name, without the prefix.
@@ -58,7 +58,7 @@ def check_names_and_shapes(
         place: The file or folder of the weights, for the message.
 
     Raises:
-        BadInput: When they differ; the message names some of those that do.
+        BadInput: When names or shapes differ; the message lists some of them.
     """
     others = [
         f"{name} is {shapes[name]}, and not {tuple(tensor.shape)}"
@@ -96,10 +96,10 @@ def check_numbers(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor],
 
 
 def refuse_differences(names: Mapping[str, Iterable[Any]], place: str) -> None:
-    """Refuse weights of which there are any in these lists of what is wrong.
+    """Refuse weights if any of these lists of wrong tensors has an entry.
 
     Raises:
-        BadInput: With the first names of each list.
+        BadInput: When there is an entry. The message has the first names of each list.
     """
     found = [f"{what}: {_listed(wrong)}" for what, each in names.items() if (wrong := list(each))]
     if found:

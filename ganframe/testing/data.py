@@ -98,7 +98,7 @@ def differentiable(config: AugmentationConfig) -> None:
 def samples_independent(config: AugmentationConfig) -> None:
     """A change of the first sample does not change the results for the other samples of the batch.
 
-    Not checked where `batch_coupled` is True.
+    Not checked if `batch_coupled` is True.
     """
     if config.batch_coupled:
         return

@@ -12,10 +12,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ganframe.config.experiment import Ema, Train
 
 FROZEN_SHARE = 0.9
-"""An average cannot move when this share of it, or more, is still the weights of the first step at the end of a run."""
+"""An average counts as frozen when, at the end of a run, the first weights still make up this share of it or more."""
 
 DECAYS = 1000
-"""The number of points of a run at which the decay is read to find that share."""
+"""The number of points of a run at which the decay is read to compute that share."""
 
 
 class AveragedPlayers:
@@ -26,14 +26,14 @@ class AveragedPlayers:
     the buffers of the last sort, its own and those of its submodules, in a class attribute:
     `not_averaged = ("vector", "child.vector")`.
 
-    The first update takes the players as they are.
+    The first update copies the players.
 
     Args:
         players: The networks to average, by name.
         decay: Weight of the old average in an update, in [0, 1).
 
     Attributes:
-        decay: The same; it may change from update to update.
+        decay: The weight of the old average in the next update; it may change from update to update.
     """
 
     def __init__(self, players: Mapping[str, nn.Module], decay: float) -> None:
@@ -58,7 +58,7 @@ class AveragedPlayers:
                     averaged.copy_(latest)
 
     def grow(self, downscale: int) -> None:
-        """Let the averages of players that have grown grow too; what is new in them begins with the latest weights.
+        """Grow the averages of the players that have grown; new tensors begin with the latest weights.
 
         Args:
             downscale: The argument of the players' `grow`.
@@ -154,7 +154,7 @@ class DecaySchedule:
 
 
 def describe_frozen_average(train: Train) -> str | None:
-    """Return a sentence about averages that cannot move over the run; None when there are none, or they can."""
+    """Return a warning that the averages cannot move over the run; None if they can, or if there are none."""
     if train.ema is None:
         return None
     total, points = train.total_images, min(DECAYS, train.total_images)

@@ -107,7 +107,7 @@ def _end(run: Run, callbacks: Sequence[Callback]) -> None:
 
 
 def _new_trainer(before: Trainer, dataset: Dataset) -> Trainer:
-    """Return a trainer that takes over where the run stands now, and end the processes of the one before."""
+    """Return a trainer that continues from the run's present state, and end the processes of the one before."""
     before.close()
     return Trainer(before.run, _batch_loader(before.run, dataset))
 

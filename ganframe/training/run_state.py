@@ -32,7 +32,7 @@ class Run:
         experiment: The config.
         folder: The run folder.
         assembly: The live objects of the config: the game with its players, the objective, the augmentations.
-        optimizers: The optimizers by name: the turn's name, or `TURN.PLAYER` for a player with one of its own.
+        optimizers: The optimizers by name: the turn's name, or `TURN.PLAYER` for a player with a separate one.
         averages: The moving averages (EMA) of the players; None when the config asks for none.
         hooks: Calls the hooks of the plugins, loggers and components of this run.
         step: The number of steps taken so far.
@@ -60,7 +60,7 @@ class Run:
     reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
 
     def report(self, name: str, value: Tensor) -> None:
-        """Add a scalar to those of this step, which loggers are given; to be called in the hook `on_turn_end`.
+        """Add a scalar to those that loggers get for this step. Call this in the hook `on_turn_end`.
 
         Args:
             name: The name in the logs, as `component/scalar`: `ada/p`.
@@ -97,14 +97,15 @@ class Run:
         """Return how far the run is.
 
         Args:
-            turn_count: How often the turn was taken before, where the progress is that of a turn.
+            turn_count: How often the turn was taken before, if the progress is that of a turn.
         """
         return TrainingProgress(turn_count, self.images, self.experiment.train.total_images)
 
     def sampling_game(self) -> Game:
         """Return the game for drawing samples: with the averages of players if there are any, else with the players.
 
-        Scheduled settings and the progress are those of this point of the run, as in a run that is loaded from it.
+        Scheduled settings and the progress are those of this point of the run, as in a run that is loaded from a
+        checkpoint of it.
         """
         progress = self.progress()
         self.schedules.apply(progress.images, progress.total)

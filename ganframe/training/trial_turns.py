@@ -12,8 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganframe.config.experiment import Experiment
-from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
+from ganframe.data.open_data import open_dataset
+from ganframe.data.summary import DataSummary, summarize
+from ganframe.errors import within
 from ganframe.game.active_terms import ActiveTerms
 from ganframe.game.objective import TurnObjective, play
 from ganframe.game.round import Round
@@ -38,25 +40,26 @@ class TrialTurns:
             tuple of tensors.
         operations: The mean number of operations of a step for one example: multiplications and additions of matrix
             products.
+        data: What there is in the data set.
     """
 
     shapes: dict[str, Any]
     operations: float
+    data: DataSummary
 
 
-def take_trial_turns(assembly: Assembly, dataset: Dataset) -> TrialTurns:
+def take_trial_turns(assembly: Assembly) -> TrialTurns:
     """Take every turn on two examples, without an update of the players.
 
     A turn is taken once for each set of terms that is active in it at some time of the run.
-
-    Args:
-        assembly: The live objects of the config.
-        dataset: The data set that gives the examples.
     """
     game = assembly.game
+    with within("data"):
+        dataset = open_dataset(assembly.experiment.data)
+        summary = summarize(dataset)
     batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
     batch = assembly.growing.resize(batch, 0)
-    found = TrialTurns({name: _shape(value) for name, value in batch.items()}, 0.0)
+    found = TrialTurns({name: _shape(value) for name, value in batch.items()}, 0.0, summary)
     memory = dict(game.memory)
     for turn in game.turns:
         for progress, share in _kinds_of_turn(assembly, turn):

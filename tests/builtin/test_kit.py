@@ -442,6 +442,49 @@ def test_a_term_of_tokens_passes_where_it_tells_their_spec() -> None:
     run_all(terms.CHECKS["regularizer"], Term(live=OfTokens, spec=TensorSpec((7,), classes=5)))
 
 
+class OfTarget(Term):
+    """Reads class labels of another name than `label`."""
+
+    type: Literal["of-target"] = "of-target"  # pyright: ignore[reportIncompatibleVariableOverride]
+    requires_outputs = frozenset({"class_logits"})
+    tells: bool = True
+
+    def tensors(self) -> tuple[str, ...]:
+        return ("label", "target")
+
+    def example_specs(self) -> DataSpec:
+        return {"target": TensorSpec((), classes=4)} if self.tells else {}
+
+    def build(self) -> Any:
+        class Classes:
+            def forward(self, game_round: Round) -> Tensor:
+                output = game_round.discriminator_output(game_round.contests[0], "fake")
+                return nn.functional.cross_entropy(output.class_logits, game_round["target"])
+
+        return Classes()
+
+
+def test_a_term_of_labels_of_another_name_passes_where_it_tells_them_and_is_told_to() -> None:
+    run_all(terms.CHECKS["regularizer"], OfTarget())
+    for check in (terms.finite_scalar, terms.linear_in_weight):
+        message = failure(check, OfTarget(tells=False))
+        assert message.startswith("the term fails with images as 'target' (RuntimeError: ")
+        assert message.endswith("of the config tell so: {'target': TensorSpec((), classes=4)} are class labels")
+
+
+def test_a_failure_of_a_term_whose_tensors_are_told_is_left_as_it_is() -> None:
+    class Broken(OfTokens):
+        def forward(self, game_round: Round) -> Tensor:
+            raise ZeroDivisionError
+
+    class Told(Term):
+        def tensors(self) -> tuple[str, ...]:
+            return ("tokens",)
+
+    with pytest.raises(ZeroDivisionError):
+        terms.finite_scalar(Told(live=Broken, spec=TensorSpec((7,), classes=5)))
+
+
 class OfFeatures(LossConfig):
     """Compares features that are maps."""
 

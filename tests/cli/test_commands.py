@@ -484,10 +484,13 @@ def test_explain_every_preset(cli, preset):
     summary, *_ = outcome.out.splitlines()
     assert summary == experiment.summary
     tables = {title: rows for title, *rows in (block.splitlines() for block in outcome.out.split("\n\n")[1:])}
-    assert list(tables) == ["data", "players", "named tensors", "contests", "terms", "turns", "cost"]
     assembly = assemble(experiment)
     game = assembly.game
-    assert tables["data"][1].split() == ["examples", f"{len(experiment.data.build()):,}"]
+    augmentations = ["augmentations"] if experiment.augmentations else []
+    classes = ["classes"] if any(spec.class_names for spec in game.data.values()) else []
+    titles = ["data", *classes, "players", "named tensors", "contests", "terms", "turns", *augmentations, "cost"]
+    assert list(tables) == titles
+    assert tables["data"][1].split()[:2] == [experiment.data.type_name(), f"{len(experiment.data.build()):,}"]
     assert first_words(tables["players"]) == list(game.players)
     for row, (name, player) in zip(tables["players"][1:], game.players.items(), strict=True):
         count = sum(each.numel() for each in player.parameters())
@@ -519,7 +522,7 @@ def test_explain_says_shapes_weights_and_intervals(cli, digits_run):
     assert "latent 8 " in squeezed
     assert "fake 1 x 28 x 28 " in squeezed
     assert "non-saturating 0.001 each 4th turn contests discriminator discriminator, generator" in squeezed
-    assert "discriminator (2 times) discriminator in each step non-saturating adam" in squeezed
+    assert "discriminator (2 times) discriminator in each step non-saturating adam (lr 0.0002)" in squeezed
 
 
 def test_explain_counts_the_operations_of_a_step(cli, digits_run):
@@ -547,7 +550,7 @@ def test_explain_counts_the_operations_of_a_step(cli, digits_run):
 def test_explain_charges_a_lazy_term_for_the_steps_that_it_joins():
     def operations(*penalties: str) -> float:
         experiment = ganframe.load_config("ring", f"regularizers=[{', '.join(penalties)}]", "train.images=256")
-        return take_trial_turns(assemble(experiment), experiment.data.build()).operations
+        return take_trial_turns(assemble(experiment)).operations
 
     alone, always = operations(), operations("r1")
     assert always > 1.1 * alone

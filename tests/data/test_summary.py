@@ -83,16 +83,22 @@ def test_a_folder_is_described_where_a_user_looks(cli: Any, tmp_path: Path, monk
     (tmp_path / "pictures" / "notes[1].txt").write_text("no image")
     (tmp_path / "config.yaml").write_text(CONFIG)
 
-    explained = cli("explain", "config.yaml").out.strip().split("\n\n")[0].splitlines()
-    assert explained[0] == "data"
-    assert [line.split(maxsplit=1)[0] for line in explained[2:]] == ["examples", "classes", "left", "left"]
-    assert explained[3].endswith("0 is 10, 1 is 2")
+    blocks = (block.splitlines() for block in cli("explain", "config.yaml").out.strip().split("\n\n"))
+    explained = {title: [row.split() for row in rows] for title, _, *rows in blocks}
+    assert explained["data"][0][:2] == ["image-folder", "2"]
+    assert explained["classes"] == ["label 0 is 10, 1 is 2".split()]
+    assert explained["left out"] == [
+        "1 files of other types notes[1].txt".split(),
+        "1 folders without images empty".split(),
+    ]
 
     started = cli("train", "config.yaml", "--out", "run")
     assert started.code == 0
     assert started.out.startswith("examples: 2\nclasses of label: 0 is 10, 1 is 2\n")
-    left_out = "left out: 1 files of other types: notes[1].txt\nleft out: 1 folders without images: empty\n"
-    assert started.err == left_out
+    assert started.err.splitlines() == [
+        "left out: 1 files of other types: notes[1].txt",
+        "left out: 1 folders without images: empty",
+    ]
 
     (tmp_path / "pictures" / "notes[1].txt").unlink()
     (tmp_path / "pictures" / "more.md").write_text("no image")

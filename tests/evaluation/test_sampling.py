@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from ranks import pretend_rank
+from slope_judge import Judge, JudgeConfig
 from torch import Tensor, nn
 
 from ganframe import BadInput, train
@@ -22,7 +23,7 @@ from ganframe.builtin.loggers import Jsonl
 from ganframe.builtin.optimizers import SGD
 from ganframe.config.component_kinds import DatasetConfig, GameConfig, MetricConfig
 from ganframe.config.experiment import Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.networks import GeneratorConfig
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.data.tensor_data import TensorData
@@ -33,7 +34,6 @@ from ganframe.evaluation.loaded_run import LoadedRun, load
 from ganframe.evaluation.metrics import Evaluation, measure_run
 from ganframe.evaluation.sampling import SamplingBatch, balanced_labels, sampling_mode, sampling_round
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
@@ -73,23 +73,6 @@ class FactorConfig(GeneratorConfig):
 
     def build(self, **_fit: Any) -> nn.Module:
         return Factor()
-
-
-class Judge(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.ones(()))
-
-    def forward(self, sample: Tensor, condition: Tensor) -> DiscriminatorOutput:
-        return DiscriminatorOutput(sample.flatten(1).mean(1) * self.slope)
-
-
-class JudgeConfig(DiscriminatorConfig):
-    type: Literal["by-hand-row"] = "by-hand-row"
-    conditional = True
-
-    def build(self, **_fit: Any) -> nn.Module:
-        return Judge()
 
 
 LABELLED = Contest("discriminator", real="real", fake="fake", real_condition="label", fake_condition="label")

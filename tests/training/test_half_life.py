@@ -33,6 +33,21 @@ def moved(**settings: Any) -> tuple[list[float], list[float]]:
     return live, averaged
 
 
+def test_the_images_of_all_accumulated_batches_count() -> None:
+    settings = {"half_life_images": Linear(start=0, end=8, duration_images=16)}
+    batches = [batch(*pair) for pair in PAIRS[:6]]
+    trainer = begin(batches, decay=0.0, train={"ema": Ema(**settings), "gradient_accumulation_steps": 2})
+    assert trainer.run.averages is not None
+    live, averaged = list[float](), list[float]()
+    for _ in range(3):
+        trainer.step()
+        live.append(weights(trainer)[1])
+        averaged.append(trainer.run.averages.players["maker"].weight.item())
+    # A step has four images. The half-life is 0, 2 and 4 images in the three steps.
+    second = 0.5 ** (4 / 2) * live[0] + (1 - 0.5 ** (4 / 2)) * live[1]
+    assert averaged == pytest.approx([live[0], second, 0.5 * second + 0.5 * live[2]])
+
+
 def by_hand(live: list[float], half_lives: list[float]) -> list[float]:
     """The average, whose share of the past halves in each half-life; a step has two images."""
     averaged = live[:1]

@@ -13,20 +13,20 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 from ranks import pretend_rank
+from slope_judge import JudgeConfig
 from torch import Tensor, nn
 
 from ganframe import BadInput, RunFailed, hookimpl, train
 from ganframe.builtin.optimizers import SGD, Adam
 from ganframe.config.component_kinds import DatasetConfig, GameConfig, LoggerConfig, MetricConfig, OptimizerConfig
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.networks import GeneratorConfig
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.data.tensor_data import TensorData
 from ganframe.distributed.shard import Shard
 from ganframe.errors import Terminated
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
@@ -67,22 +67,6 @@ class FactorConfig(GeneratorConfig):
 
     def build(self, **_fit: Any) -> nn.Module:
         return Factor()
-
-
-class Judge(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.ones(()))
-
-    def forward(self, sample: Tensor) -> DiscriminatorOutput:
-        return DiscriminatorOutput(sample.flatten(1).mean(1) * self.slope)
-
-
-class JudgeConfig(DiscriminatorConfig):
-    type: Literal["by-hand"] = "by-hand"
-
-    def build(self, **_fit: Any) -> nn.Module:
-        return Judge()
 
 
 class Toy(Game):

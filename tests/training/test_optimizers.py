@@ -627,9 +627,9 @@ def test_the_table_of_turns_has_players_groups_and_clipping() -> None:
         assembly = begin(game=BOTH, optimizers=optimizers).run.assembly
         return [row[4] for row in _turns(assembly)[1:]]
 
-    assert column() == ["sgd", "sgd"]
+    assert column() == ["sgd (lr 0.1)", "sgd (lr 0.05)"]
     groups = {"scale": {"lr": 2e-5, "betas": (0, 0.5)}, "shift": {"lr": Linear(start=1, end=0)}}
     assert column(**{"judging.maker": Adam(clip_gradient_norm=0.5)}, making=Adam(groups=groups)) == [
-        "judge: sgd; maker: adam (gradient norm at most 0.5)",
-        "adam (scale: lr 2e-05 and betas 0/0.5, shift: lr linear schedule)",
+        "judge: sgd (lr 0.1); maker: adam (lr 0.0002, gradient norm at most 0.5)",
+        "adam (lr 0.0002, scale: lr 2e-05 and betas 0/0.5, shift: lr linear 1 to 0 over the run)",
     ]

@@ -91,7 +91,7 @@ class Adaptive(Pipeline):
 
     @torch.no_grad()
     def _observe(self, logits: Tensor, reals: int) -> None:
-        """Add sign(r_t - target) * reals / images to p after each interval, without reading from the device."""
+        """After each interval, add sign(r_t - target) * reals / images to p, without reading from the device."""
         self.signs += logits.sign().sum()
         self.logits += logits.numel()
         self.reals += reals

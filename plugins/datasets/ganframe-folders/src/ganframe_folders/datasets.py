@@ -25,7 +25,7 @@ def open_folder(config: ImageFolder) -> Images:
     """Open the images of a folder.
 
     Raises:
-        BadInput: When there are none, or too many files are not images.
+        BadInput: When the folder has no images, or too many files are not images.
     """
     listing = find_images(config.path, "path")
     (examples,), left_out = _open(config, [listing], [[(file,) for file in listing.images]])
@@ -93,7 +93,7 @@ class _FromFolders:
 
 
 class Images(_FromFolders):
-    """Images, with labels where there are any.
+    """Images, with labels if there are any.
 
     Args:
         examples: The image files.
@@ -111,7 +111,7 @@ class Images(_FromFolders):
         return len(self.examples)
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """Return `real` `(B, C, H, W)`, and `label` `(B,)` where there are labels."""
+        """Return `real` `(B, C, H, W)`, and `label` `(B,)` if there are labels."""
         (real,), read = self.examples.read(indices)
         batch = {"real": _mirrored(real, randomness, "flip") if self.flip else real}
         return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(read)]}
@@ -143,7 +143,7 @@ class Pairs(_FromFolders):
 
 
 class Domains(_FromFolders):
-    """Images of two domains: each of A with one of B that is drawn at random.
+    """Images of two domains: each image of A with an image of B that is drawn at random.
 
     Args:
         a: Files of domain A.

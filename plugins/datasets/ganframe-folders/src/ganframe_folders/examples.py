@@ -15,12 +15,12 @@ from ganframe.data import BadInput, ImageReader, UnreadableImage, UnreadableLimi
 class Examples:
     """Examples of one image file or of several that belong together.
 
-    An example that cannot be read is replaced by the next one in order that can: the result depends on the files
-    alone, and neighbours in order often have the same class.
+    An example that cannot be read is replaced by the next readable one in order. The result depends on the files alone,
+    and neighbours in order often have the same class.
 
     Args:
         files: The files of each example.
-        reader: How a file becomes pixels.
+        reader: Converts a file to pixels.
         limit: The number of files that may be unreadable.
     """
 
@@ -41,14 +41,15 @@ class Examples:
             Images `(B, C, H, W)` in [-1, 1] for each file of an example, and the indices of the examples read.
 
         Raises:
-            BadInput: When more examples in a row cannot be read than files of the whole data set may be unreadable.
+            BadInput: When too many examples in a row cannot be read: more than the number of files that may be
+                unreadable.
         """
         found = [self._first_readable(index) for index in indices]
         images = zip(*(pixels for pixels, _ in found), strict=True)
         return [as_float(torch.from_numpy(np.stack(pixels))) for pixels in images], [index for _, index in found]
 
     def _first_readable(self, index: int) -> tuple[list[np.ndarray], int]:
-        """Return the first example from an index on that can be read, and its index."""
+        """Return the first readable example from an index on, and the index of that example."""
         tries = min(self.limit.max_files + 1, len(self))
         broken: list[UnreadableImage] = []
         for position in ((index + ahead) % len(self) for ahead in range(tries)):

@@ -15,10 +15,10 @@ def find_images(folder: Path, setting: str) -> ImageListing:
 
     Args:
         folder: The folder.
-        setting: The setting that names it, for messages.
+        setting: The setting that names the folder, for messages.
 
     Raises:
-        BadInput: When it is missing, cannot be read, is not a folder, or has no images.
+        BadInput: When the folder is missing, cannot be read, is not a folder, or has no images.
     """
     with within(setting):
         return list_images(folder)
