@@ -77,8 +77,8 @@ class Train(Settings):
     gradient_accumulation_steps: PositiveInt = 1
     """Number of forward and backward passes whose gradients are averaged for one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 on devices with native bf16, else
-    fp32."""
+    """Autocast precision of forward passes; parameters stay in fp32, and losses and penalties see the logits in fp32.
+    `auto` is bf16 on devices with native bf16, else fp32."""
     compile: bool = False
     """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those
     with a gradient penalty, run uncompiled: with a penalty that has `every: 16`, that is one turn in sixteen."""
