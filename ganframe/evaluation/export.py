@@ -29,13 +29,14 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
 
     Raises:
         BadInput: When there is no such player, the file exists, its name has another ending, or it is to hold a program
-            but sampling does not use the player.
+            but sampling does not use the player. Also when a weight of the run is not finite.
         RunFailed: When the file cannot be written.
     """
     if player not in loaded.players:
         raise BadInput(f"the game has no player {player!r}", remedy=f"It has: {', '.join(loaded.players)}.")
     if path.exists():
         raise BadInput("this file exists already", place=str(path), remedy="Choose another --out.")
+    loaded.check_finite()
     network = loaded.players[player]
     if path.suffix == ".safetensors":
         state = {name: tensor.cpu().clone().contiguous() for name, tensor in network.state_dict().items()}

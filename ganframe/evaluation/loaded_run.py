@@ -23,6 +23,7 @@ from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
+from ganframe.runs.weight_files import listed, not_finite
 from ganframe.training.assembly import Assembly, assemble, choose_device, generator_players
 from ganframe.training.components import nested_components
 from ganframe.training.ema import AveragedPlayers
@@ -62,6 +63,25 @@ class LoadedRun:
         """The networks by player; all but the discriminators are averaged ones (EMA) where the run averaged them."""
         return self.game.players
 
+    def check_finite(self) -> None:
+        """Refuse weights with a number that is infinite or NaN, which no run saves; they are looked at once.
+
+        Whatever uses the players calls this first. `load` does not, so that such weights can be examined.
+
+        Raises:
+            BadInput: When there is one; the message names the players and the tensors.
+        """
+        if self._not_finite:
+            message = f"weights of this run are not finite: {self._not_finite}"
+            remedy = "Remove this checkpoint, and the one before it is used."
+            raise BadInput(message, place=str(self.folder.checkpoints / f"{self.step:09d}"), remedy=remedy)
+
+    @functools.cached_property
+    def _not_finite(self) -> str:
+        """The players and tensors that are not finite, as text; empty when all are."""
+        found = {name: not_finite(player.state_dict()) for name, player in self.players.items()}
+        return "; ".join(f"the player {name!r} ({listed(tensors)})" for name, tensors in found.items() if tensors)
+
     def sample(
         self,
         count: int,
@@ -87,7 +107,7 @@ class LoadedRun:
 
         Raises:
             BadInput: When labels or inputs do not fit the game or are not one for each sample, `count` is less than 1,
-                or the data cannot be read.
+                the data cannot be read, or a weight is not finite.
         """
         label, allowed = self.label_spec(), self.game.sampling_inputs
         for name in inputs or {}:
@@ -132,8 +152,9 @@ class LoadedRun:
 
         Raises:
             BadInput: When labels, inputs or names do not fit the game, labels or inputs are not one for each example,
-                `count` is less than 1, or the data cannot be read.
+                `count` is less than 1, the data cannot be read, or a weight is not finite.
         """
+        self.check_finite()
         inputs = self._check_inputs(count, names, labels, inputs or {})
         if batch_size < 1:
             raise BadInput(f"a batch of {batch_size} samples cannot be drawn")

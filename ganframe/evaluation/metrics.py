@@ -147,9 +147,11 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
         The results, each named `TYPE/RESULT`, as in `label-agreement/agreement`.
 
     Raises:
-        BadInput: When there is no such run or metric, or the game lacks a tensor that a metric reads.
+        BadInput: When there is no such run or metric, the game lacks a tensor that a metric reads, or a weight of the
+            run is not finite.
     """
     loaded = load(run, device=device)
+    loaded.check_finite()
     experiment = loaded.experiment
     if metrics:
         changed = experiment.dump() | {"evaluate": {"metrics": list(metrics)}}
