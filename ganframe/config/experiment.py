@@ -124,6 +124,9 @@ class Checkpoint(Settings):
 
     every_images: PositiveInt | None = None
     """Number of images seen between checkpoints; a tenth of the run when left out."""
+    every_minutes: float | None = Field(default=10, gt=0)
+    """Longest time between checkpoints, in minutes, beside those by images; null for any time. It does not change what a
+    run learns."""
     keep: PositiveInt = 2
     """Number of checkpoints that are kept, the latest ones."""
 
