@@ -14,11 +14,11 @@ from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.tensor_specs import DataSpec, parts
 from ganframe.config.terms import TermConfig
+from ganframe.config.without_effect import describe_without_effect
 from ganframe.game.active_terms import Term
 from ganframe.game.contest import Contest
 from ganframe.game.loss_term import LossTerm
 from ganframe.training.assembly import Assembly, assemble
-from ganframe.training.ema import describe_frozen_average
 from ganframe.training.trial_turns import take_trial_turns
 from ganframe.training.warm_start import fill_players
 
@@ -69,8 +69,7 @@ def explain(experiment: Experiment) -> Explanation:
     )
     if experiment.growth is not None:
         cost += "; parameters, shapes and cost are those of stage 0"
-    frozen = describe_frozen_average(train)
-    return Explanation(experiment.summary, tables, cost, [] if frozen is None else [frozen])
+    return Explanation(experiment.summary, tables, cost, describe_without_effect(experiment, assembly.run_length()))
 
 
 def _shape_text(shape: Any) -> str:

@@ -44,7 +44,7 @@ PATIENCE = 30
 def arguments(whole: Undisturbed, run: Path) -> tuple[str, ...]:
     """The command that starts or resumes the run, which is saved at its end and when it is asked to stop, only."""
     more = ("--resume", "--allow-changes", "checkpoint") if run.is_dir() else ()
-    return ("train", str(whole.config), "--out", str(run), "--set", "checkpoint.every_images=1_000_000", *more)
+    return ("train", str(whole.config), "--out", str(run), "--set", "checkpoint.every_images=320", *more)
 
 
 def assert_ended(ended: object, number: int) -> None:
@@ -113,7 +113,7 @@ def test_in_the_middle_of(
 ) -> None:
     """At any point of the run, work under way is completed, or done again from its beginning after the resume."""
     whole, run, seen = undisturbed("plain"), tmp_path / "run", tmp_path / "seen"
-    often = "checkpoint.every_images=16" if place in ("save", "rename") else "checkpoint.every_images=1_000_000"
+    often = "checkpoint.every_images=16" if place in ("save", "rename") else "checkpoint.every_images=320"
     often = (*arguments(whole, run), "--set", often, "--set", "snapshot.every_images=80")
     ended = nursery.run(Job(often, seen=str(seen), place=place, number=visit, what=f"signal {int(number)}"))
     assert_ended(ended, number)
