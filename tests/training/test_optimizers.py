@@ -465,16 +465,28 @@ def test_ranks_clip_the_mean_of_their_gradients(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("config", [SGD(), Adam()])
-def test_new_parameters_in_mid_run_are_refused_at_once(config: OptimizerConfig) -> None:
+@pytest.mark.parametrize("when", ["turn", "step"])
+def test_new_parameters_in_mid_run_are_refused_at_once(config: OptimizerConfig, when: str) -> None:
+    def grow(run: Run) -> None:
+        run.optimizers["making"].add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+
     class Grows:
         @hookimpl
         def on_turn_end(self, run: Run) -> None:
-            run.optimizers["making"].add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+            if when == "turn":
+                grow(run)
+
+        @hookimpl
+        def on_step_end(self, run: Run) -> None:
+            grow(run)
 
     trainer = begin([batch(REAL, LATENT)], [Grows()], optimizers={"making": config})
     with pytest.raises(RunFailed, match="the optimizer 'making' takes no new parameters in mid-run") as raised:
         trainer.step()
     assert "`growth`" in str(raised.value)
+    assert str(raised.value).startswith("plugin '")
+    assert f".Grows' failed in on_{when}_end: RuntimeError" in str(raised.value)
+    assert "test_optimizers.py:" in str(raised.value)
     assert len(trainer.run.optimizers["making"].param_groups) == 1
 
 
