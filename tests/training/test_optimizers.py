@@ -38,6 +38,7 @@ from ganframe.runs.folder import RunFolder
 from ganframe.training import gradient_clipping, save_and_restore
 from ganframe.training.explain import _turns  # pyright: ignore[reportPrivateUsage]
 from ganframe.training.gradient_clipping import clip_gradient_norm
+from ganframe.training.plugin_hooks import RunHooks
 from ganframe.training.run_state import Run
 from ganframe.training.step import Trainer
 
@@ -480,7 +481,8 @@ def test_new_parameters_in_mid_run_are_refused_at_once(config: OptimizerConfig, 
         def on_step_end(self, run: Run) -> None:
             grow(run)
 
-    trainer = begin([batch(REAL, LATENT)], [Grows()], optimizers={"making": config})
+    trainer = begin([batch(REAL, LATENT)], optimizers={"making": config})
+    trainer.run.hooks = RunHooks(Grows())
     with pytest.raises(RunFailed, match="the optimizer 'making' takes no new parameters in mid-run") as raised:
         trainer.step()
     assert "`growth`" in str(raised.value)
