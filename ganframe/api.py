@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from ganframe.arguments import as_path, check_names, check_type
 from ganframe.config.experiment import Experiment
 from ganframe.distributed.standard_streams import forgiving_streams
 from ganframe.evaluation.callbacks import make_evaluation_callbacks
@@ -39,13 +40,19 @@ def train(
         The run folder.
 
     Raises:
-        BadInput: When the config, the data, the folder or the checkpoint cannot be used.
+        BadInput: When the config, the data, the folder, the checkpoint or an argument cannot be used.
         RunFailed: When the run cannot go on, such as after a loss that is not finite.
     """
+    check_type("experiment", experiment, Experiment, "an Experiment, as `load_config` returns it")
+    folder = None if out is None else as_path("out", out)
+    check_type("resume", resume, bool, "True or False")
+    check_names("allow_changes", allow_changes, "a list of settings")
+    check_type("name", name, str, "a text")
+    check_type("hooks", hooks, (list, tuple), "a list of objects")
     with forgiving_streams():
         return train_experiment(
             experiment,
-            out=Path(out) if out else None,
+            out=folder,
             resume=resume,
             allow_changes=allow_changes,
             name=name,

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from ganframe.cli.app import app
 from ganframe.cli.signals import SignalReceived, raise_on_signals
-from ganframe.distributed.standard_streams import forgiving_streams, open_closed_streams
+from ganframe.distributed.standard_streams import forgiving_streams, prepare_streams
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
@@ -27,7 +27,7 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 def main() -> None:
     """Run the command line."""
-    open_closed_streams()
+    prepare_streams()
     try:
         with raise_on_signals():
             installed().add_commands(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Generator
@@ -84,10 +85,11 @@ def _forgiving(stream: TextIO | None, name: str, other: TextIO | None) -> TextIO
     return cast(TextIO, ForgivingStream(stream, name, other))
 
 
-def open_closed_streams() -> None:
-    """Open the null device as stdin, stdout and stderr where they are closed, as after `>&-`.
+def prepare_streams() -> None:
+    """Open the null device as stdin, stdout and stderr where they are closed, as after `>&-`, and print any text.
 
-    The next file that is opened would else become one of them, and be written by whoever prints.
+    The next file that is opened would else become one of them, and be written by whoever prints. What the encoding of
+    stdout lacks, such as a file name that is no UTF-8, is printed as an escape.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -97,3 +99,5 @@ def open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

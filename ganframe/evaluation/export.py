@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from ganframe.arguments import as_path, check_type
 from ganframe.config.schedules import fix_schedules
 from ganframe.errors import BadInput
 from ganframe.evaluation.loaded_run import LoadedRun
@@ -32,6 +33,9 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
             but sampling does not use the player. Also when a weight of the run is not finite.
         RunFailed: When the file cannot be written.
     """
+    check_type("loaded", loaded, LoadedRun, "a loaded run, as `load` returns it")
+    check_type("player", player, str, "the name of a player")
+    path = as_path("path", path)
     if player not in loaded.players:
         raise BadInput(f"the game has no player {player!r}", remedy=f"It has: {', '.join(loaded.players)}.")
     if path.exists():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ganframe.arguments import as_path, check_names, check_type, check_whole_number, shown
 from ganframe.config.experiment import Experiment
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.dataset import Dataset
@@ -109,6 +111,8 @@ class LoadedRun:
             BadInput: When labels or inputs do not fit the game or are not one for each sample, `count` is less than 1,
                 the data cannot be read, or a weight is not finite.
         """
+        _check_count(count)
+        check_type("inputs", inputs, (Mapping, NoneType), "a mapping of tensors by name")
         label, allowed = self.label_spec(), self.game.sampling_inputs
         for name in inputs or {}:
             if allowed is not None and name in self.game.names and name not in (*allowed, *(label or ())[:1]):
@@ -121,10 +125,10 @@ class LoadedRun:
 
     def balanced_labels(self, count: int) -> list[int] | None:
         """Return the labels of samples for which none are given; None where they are not free to choose."""
+        _check_count(count)
         label = free_label(self.game)
         if label is None:
             return None
-        _check_count(count)
         return [index % (label[1].classes or 1) for index in range(count)]
 
     def tensors(
@@ -154,6 +158,10 @@ class LoadedRun:
             BadInput: When labels, inputs or names do not fit the game, labels or inputs are not one for each example,
                 `count` is less than 1, the data cannot be read, or a weight is not finite.
         """
+        check_whole_number("seed", seed)
+        check_whole_number("batch_size", batch_size)
+        check_names("names", names)
+        check_type("inputs", inputs, (Mapping, NoneType), "a mapping of tensors by name")
         self.check_finite()
         inputs = self._check_inputs(count, names, labels, inputs or {})
         if batch_size < 1:
@@ -177,7 +185,7 @@ class LoadedRun:
         _check_count(count)
         for name in (*names, *inputs):
             if name not in self.game.names:
-                raise BadInput(f"the game has no tensor {name!r}", remedy=f"It has: {', '.join(self.game.names)}.")
+                raise BadInput(f"the game has no tensor {shown(name)}", remedy=f"It has: {', '.join(self.game.names)}.")
         given: dict[str, Any] = dict(inputs)
         label = self.label_spec()
         if labels is not None:
@@ -199,6 +207,8 @@ class LoadedRun:
             tensor = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError):
             raise BadInput(f"{name!r} is no tensor, but {type(value).__name__}") from None
+        if tensor.is_complex() or tensor.layout != torch.strided:
+            raise BadInput(f"{name!r} is no dense tensor of real numbers")
         shape = self._shape_of(name) if spec is None else spec.shape
         if tensor.ndim == 0 or tensor.shape[1:] != shape:
             found = "a single number" if tensor.ndim == 0 else f"the shape {tuple(tensor.shape[1:])}"
@@ -220,7 +230,8 @@ class LoadedRun:
 
 
 def _check_count(count: int) -> None:
-    if not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+    check_whole_number("count", count)
+    if count < 1:
         raise BadInput(f"{count} samples cannot be drawn")
 
 
@@ -244,7 +255,8 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
     Raises:
         BadInput: When the folder holds no run, no checkpoint of it can be read, or this machine has no such device.
     """
-    folder = RunFolder.open(Path(run))
+    folder = RunFolder.open(as_path("run", run))
+    check_type("device", device, str, "the name of a device, such as 'cpu'")
     experiment = folder.experiment()
     try:
         torch_device = choose_device(device)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 
+from ganframe.arguments import check_type
 from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig, TurnConditionConfig
 from ganframe.config.experiment import Experiment, Train
 from ganframe.config.growth import Growth
@@ -48,6 +49,7 @@ def explain(experiment: Experiment) -> Explanation:
     Raises:
         BadInput: When the parts of the config do not fit together.
     """
+    check_type("experiment", experiment, Experiment, "an Experiment, as `load_config` returns it")
     assembly = assemble(experiment, torch.device("cpu"))
     fill_players(experiment, assembly.game, assembly.game.trained_players)
     trial = take_trial_turns(assembly)
