@@ -24,7 +24,6 @@ from ganframe.config.settings import RunLength, Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 from ganframe.config.weights import FreezeOrName, WeightSource
 
-
 FROZEN_SHARE = 0.9
 """An average cannot move when this share of it, or more, is still the weights of the first step at the end of a run."""
 
@@ -153,8 +152,8 @@ class Checkpoint(Settings):
     every_images: PositiveInt | None = None
     """Number of images seen between checkpoints; a tenth of the run when left out."""
     every_minutes: float | None = Field(default=10, gt=0)
-    """Longest time between checkpoints, in minutes, beside those by images; null for any time. It does not change what a
-    run learns."""
+    """Longest time between checkpoints, in minutes, beside those by images; null for any time. It does not change what
+    a run learns."""
     keep: PositiveInt = 2
     """Number of checkpoints that are kept, the latest ones."""
 

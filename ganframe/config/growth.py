@@ -23,7 +23,6 @@ class Stage(Settings):
     batch_size: PositiveInt | None = None
     """Examples in one forward pass of the stage; that of `train` when left out."""
 
-
     def idle(self, length: RunLength) -> Mapping[str, str]:
         """Return `from_images` if the stage never begins."""
         if self.from_images < length.images:

@@ -101,7 +101,7 @@ def _flat_discriminators(log: Sequence[Mapping[str, float]]) -> Iterator[Finding
             if all(abs(value - flat) < FLAT_WITHIN * flat for value in values):
                 yield Finding(
                     f"Discriminator that learns nothing ({name}: {text} from the first line of the log to the last)",
-                    "It says the same of every sample. A gradient penalty that is too strong does this: the right weight "
-                    "grows with the number of pixels, so for small images take a tenth of it, and again (r1: 10 for "
-                    "256 x 256, 0.1 and less for 28 x 28). Without a penalty, raise its learning rate.",
+                    "It says the same of every sample. A gradient penalty that is too strong does this: the right "
+                    "weight grows with the number of pixels, so for small images take a tenth of it, and again "
+                    "(r1: 10 for 256 x 256, 0.1 and less for 28 x 28). Without a penalty, raise its learning rate.",
                 )

@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ganframe.config.experiment import Ema, Train
 
+
 class AveragedPlayers:
     """Exponential moving averages (EMA) of the parameters and buffers of players.
 

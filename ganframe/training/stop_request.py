@@ -19,7 +19,8 @@ class EvaluationAborted(Exception):
 class StopRequest:
     """Records the first SIGINT, SIGTERM or SIGHUP while its context is entered; a second one ends the run at once.
 
-    But SIGHUP never is the second: when a terminal is closed, both the kernel and the shell may send it. Only the main thread can handle signals. In any other thread nothing is recorded.
+    But SIGHUP never is the second: when a terminal is closed, both the kernel and the shell may send it. Only
+    the main thread can handle signals. In any other thread nothing is recorded.
     """
 
     def __init__(self) -> None:

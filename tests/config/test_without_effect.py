@@ -51,7 +51,7 @@ def found(**changes: Any) -> list[str]:
 )
 def test_what_has_no_effect_is_named_with_its_place(changes: dict[str, Any], place: str) -> None:
     (sentence,) = found(**changes)
-    assert sentence.startswith(f"{place} is ") or sentence.startswith(f"{place} lies beyond the end of the run, 100, ")
+    assert sentence.startswith((f"{place} is ", f"{place} lies beyond the end of the run, 100, "))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,15 @@ from ganframe.game.loss_term import LossTerm
 from ganframe.game.regularizer_term import RegularizerTerm
 from ganframe.game.round import Round
 from ganframe.plugins.discovery import installed
-from ganframe.testing.fakes import BATCH, CLASSES, FakeGame, example_config, make_round, random_batch, with_built_players
+from ganframe.testing.fakes import (
+    BATCH,
+    CLASSES,
+    FakeGame,
+    example_config,
+    make_round,
+    random_batch,
+    with_built_players,
+)
 
 LOSSES = sorted((cls for cls, _ in installed().registry if issubclass(cls, LossConfig)), key=lambda cls: cls.__name__)
 REGULARIZERS = sorted(

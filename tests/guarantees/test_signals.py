@@ -1,6 +1,6 @@
 """SIGTERM and Ctrl-C end a run with a checkpoint of its last step, within seconds and with the exit codes 143 and 130;
-resumed, it sees every batch once and ends as if it had never stopped. A second signal ends it at once. A terminal that is
-closed (SIGHUP) acts as SIGTERM, except under nohup; a stdout or stderr that breaks or was closed costs a run nothing.
+resumed, it sees every batch once and ends as if it had never stopped. A second signal ends it at once. A terminal that
+is closed (SIGHUP) acts as SIGTERM, except under nohup; a stdout or stderr that breaks or was closed costs a run nothing.
 
 Runs are signalled at random moments and, by themselves, in the middle of start-up, steps, measurements, pictures and
 checkpoints; afterwards the order of the data is compared batch by batch, and the state bit by bit.
@@ -9,14 +9,12 @@ checkpoints; afterwards the order of the data is compared batch by batch, and th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -224,13 +222,11 @@ def test_a_terminal_that_is_closed(undisturbed: Callable[[str], Undisturbed], tm
     whole, run = undisturbed("plain"), tmp_path / "run"
     ours, theirs = os.openpty()
     with subprocess.Popen(
-        [*real_command(whole, run), "--set", "train.images=1_000_000"],
+        ["setsid", "--ctty", *real_command(whole, run), "--set", "train.images=1_000_000"],
         env=ONE_THREAD,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
         os.close(theirs)
         os.set_blocking(ours, False)
@@ -246,18 +242,19 @@ def test_a_terminal_that_is_closed(undisturbed: Callable[[str], Undisturbed], tm
 
 
 @slow
-def test_under_nohup_a_run_goes_on(
-    undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures
-) -> None:
+def test_under_nohup_a_run_goes_on(undisturbed: Callable[[str], Undisturbed], tmp_path: Path, figures: Figures) -> None:
     whole, run = undisturbed("plain"), tmp_path / "run"
     with subprocess.Popen(
-        real_command(whole, run),
+        ["nohup", *real_command(whole, run)],
         env=ONE_THREAD,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     ) as process:
+        while not scalars_so_far(run):  # `nohup` itself does not ignore it from the start
+            time.sleep(0.01)
+            assert process.poll() is None
         while process.poll() is None:
             process.send_signal(signal.SIGHUP)
             time.sleep(0.05)

@@ -33,11 +33,23 @@ class Lazy(dict[str, Any]):
 
 WRONG: list[Callable[[], Any]] = [
     *(lambda value=value: value for value in (None, True, False, -1, 0, 1, 2, 3, 1.5, float("nan"), float("inf"), 1j)),
-    *(lambda value=value: value for value in ("", "a", "fake", "latent", "\0", "x" * 5000, "cuda:99", "meta", "a=b", "=")),
+    *(
+        lambda value=value: value
+        for value in ("", "a", "fake", "latent", "\0", "x" * 5000, "cuda:99", "meta", "a=b", "=")
+    ),
     *(lambda value=value: value for value in (b"", b"a\xff", "\udcff", Path("\0"), Path("/"), Path("/nowhere/at/all"))),
-    *(lambda value=value: value for value in ([], [0, 1, 2], [[0], [1]], ["a"], [None], [1.5, 2.5, 0.5], ["0"], [Odd()])),
-    *(lambda value=value: value for value in ((), ("fake",), ("latent", "fake"), (1, 2), {}, {"a": 1}, {1: 2}, {"latent": 5})),
-    *(lambda value=value: value for value in (set(), {"a"}, {1}, range(3), Lazy(latent=None), object(), Odd(), len, int)),
+    *(
+        lambda value=value: value
+        for value in ([], [0, 1, 2], [[0], [1]], ["a"], [None], [1.5, 2.5, 0.5], ["0"], [Odd()])
+    ),
+    *(
+        lambda value=value: value
+        for value in ((), ("fake",), ("latent", "fake"), (1, 2), {}, {"a": 1}, {1: 2}, {"latent": 5})
+    ),
+    *(
+        lambda value=value: value
+        for value in (set(), {"a"}, {1}, range(3), Lazy(latent=None), object(), Odd(), len, int)
+    ),
     lambda: torch.tensor(1),
     lambda: torch.tensor([0.5, 1.5, 2.5]),
     lambda: torch.tensor([0, 1, 99]),
@@ -57,6 +69,10 @@ WRONG: list[Callable[[], Any]] = [
     lambda: itertools.repeat(0),
 ]
 """Makers of arguments, most of which are wrong wherever they are given."""
+
+
+def configured(name: Any, override: Any) -> Any:
+    return load_config(name, override)
 
 
 def calls(run: Path, free: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
@@ -81,7 +97,7 @@ def calls(run: Path, free: Path) -> dict[str, tuple[Callable[..., Any], dict[str
         ),
         "load": (load, {"run": run, "device": "cpu"}),
         "measure_run": (measure_run, {"run": free, "metrics": [], "seed": 0, "device": "cpu"}),
-        "load_config": (lambda name, override: load_config(name, override), {"name": str(run), "override": "seed=1"}),
+        "load_config": (configured, {"name": str(run / "config.yaml"), "override": "seed=1"}),
         "RunFolder.open": (RunFolder.open, {"path": run}),
         "explain": (explain, {"experiment": experiment}),
         "train": (
