@@ -1,6 +1,6 @@
 """SIGTERM and Ctrl-C end a run with a checkpoint of its last step, within seconds and with the exit codes 143 and 130;
 resumed, it sees every batch once and ends as if it had never stopped. A second signal ends it at once. A terminal that
-is closed (SIGHUP) acts as SIGTERM, except under nohup; a stdout or stderr that breaks or was closed costs a run nothing.
+is closed (SIGHUP) acts as SIGTERM, except under nohup; a stdout or stderr that breaks or was closed costs nothing.
 
 Runs are signalled at random moments and, by themselves, in the middle of start-up, steps, measurements, pictures and
 checkpoints; afterwards the order of the data is compared batch by batch, and the state bit by bit.
