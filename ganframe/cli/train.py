@@ -12,6 +12,7 @@ import typer
 
 from ganframe.cli.options import ConfigArgument, SetOption
 from ganframe.cli.output import console, print_line
+from ganframe.distributed.standard_streams import forgiving_streams
 from ganframe.errors import BadInput, Interrupted
 
 
@@ -35,7 +36,7 @@ def train(
         config = str(Path(config) / "config.yaml")
     from ganframe.config.presets import load
 
-    with _join_processes() as failing_together:
+    with forgiving_streams(), _join_processes() as failing_together:
         with failing_together:
             loaded = load(config, overrides)
         from ganframe.api import train as run_training
