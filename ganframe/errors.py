@@ -94,7 +94,7 @@ class Interrupted(RunFailed):
 
 
 class Terminated(RunFailed):
-    """A run ended by SIGTERM, which schedulers send before they take a machine back."""
+    """A run ended by SIGTERM, which schedulers send before they take a machine back, or by SIGHUP."""
 
     exit_code = 143
 

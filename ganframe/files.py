@@ -1,4 +1,4 @@
-"""Paths that users give, atomic writes, and reading of the JSON files of run folders.
+"""Atomic writes, and reading of the JSON files of run folders.
 
 A run folder may come from anybody, so content that a run would not write raises `BadInput`.
 """
@@ -15,18 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 from ganframe.errors import BadInput, writing
 
 T = TypeVar("T")
-
-
-def user_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path that a user gave: `~` is the home folder and `~NAME` that of a user, as in a shell.
-
-    A path whose beginning `~NAME` is that of no user stays as it is.
-
-    Args:
-        path: The path.
-    """
-    # `Path.expanduser` raises an error where there is no such user, and takes `./~` for `~`.
-    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ganframe.config.schedules import ScheduleConfig
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 
 
 class _Ramp(ScheduleConfig):
@@ -34,6 +34,12 @@ class _Ramp(ScheduleConfig):
     @override
     def extremes(self) -> tuple[float, float]:
         return min(self.start, self.end), max(self.start, self.end)
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `after_images` if the ramp never begins."""
+        if self.after_images < length.images or self.start == self.end:
+            return {}
+        return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the ramp never begins"}
 
     def progress(self, images: int, total: int) -> float:
         """Return the share of the ramp, in [0, 1], that is over once `images` of `total` real examples were seen."""
@@ -71,6 +77,12 @@ class Step(Settings):
     """Images seen when the value begins to hold."""
     value: float
     """The value from `after_images` on."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `after_images` if the value never holds."""
+        if self.after_images < length.images:
+            return {}
+        return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the value never holds"}
 
 
 class Piecewise(ScheduleConfig):

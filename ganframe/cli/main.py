@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from ganframe.cli.app import app
 from ganframe.cli.signals import SignalReceived, raise_on_signals
+from ganframe.distributed.standard_streams import forgiving_streams, prepare_streams
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
@@ -28,6 +29,7 @@ file."""
 
 def main() -> None:
     """Run the command line."""
+    prepare_streams()
     try:
         with raise_on_signals():
             installed().add_commands(app)
@@ -55,5 +57,6 @@ def _os_error(problem: OSError) -> str:
 
 
 def _exit_with_error(message: str, code: int) -> NoReturn:
-    Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+    with forgiving_streams():
+        Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
     sys.exit(code)

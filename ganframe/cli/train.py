@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from ganframe.arguments import user_path
 from ganframe.cli.options import ConfigArgument, SetOption, path_option
 from ganframe.cli.output import console, print_line
+from ganframe.distributed.standard_streams import forgiving_streams
 from ganframe.errors import BadInput, Interrupted
-from ganframe.files import user_path
 
 
 def train(
@@ -37,7 +38,7 @@ def train(
         config = str(path / "config.yaml")
     from ganframe.config.presets import load
 
-    with _join_processes() as failing_together:
+    with forgiving_streams(), _join_processes() as failing_together:
         with failing_together:
             loaded = load(config, overrides)
         from ganframe.api import train as run_training

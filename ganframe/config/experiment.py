@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,9 +20,15 @@ from ganframe.config.component_kinds import (
 )
 from ganframe.config.growth import Growth
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 from ganframe.config.weights import FreezeOrName, WeightSource
+
+FROZEN_SHARE = 0.9
+"""An average cannot move when this share of it, or more, is still the weights of the first step at the end of a run."""
+
+DECAYS = 1000
+"""The number of points of a run at which the decay is read to find that share."""
 
 
 class Ema(Settings):
@@ -42,6 +49,18 @@ class Ema(Settings):
                 "a half-life of 0 averages nothing; leave `ema` out, or give a schedule that begins with 0"
             )
         return half_life
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `half_life_images` if the average cannot move."""
+        total, points = length.images, min(DECAYS, length.images)
+        share = math.prod(self.decay(total * point // points, total / points, total) for point in range(points))
+        if share < FROZEN_SHARE:
+            return {}
+        reason = (
+            f"is so long that {share:.0%} of the average is still the weights of the first step at the end of the run, "
+            f"after {total:,} images; pictures, metrics and samples show those"
+        )
+        return {"half_life_images": reason}
 
     def decay(self, images: int, step_images: float, total: int) -> float:
         """Return the weight of the old average in the update of a step, in [0, 1).
@@ -77,8 +96,8 @@ class Train(Settings):
     gradient_accumulation_steps: PositiveInt = 1
     """Number of forward and backward passes whose gradients are averaged for one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 on devices with native bf16, else
-    fp32."""
+    """Autocast precision of forward passes; parameters stay in fp32, and losses and penalties see the logits in fp32.
+    `auto` is bf16 on devices with native bf16, else fp32."""
     compile: bool = False
     """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those
     with a gradient penalty, run uncompiled: with a penalty that has `every: 16`, that is one turn in sixteen."""
@@ -109,6 +128,10 @@ class Evaluate(Settings):
     every_images: PositiveInt | None = None
     """Number of images seen between measurements. When left out, metrics are measured only at the end of the run."""
 
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `every_images` if it is longer than the run."""
+        return _longer_than_the_run(self.every_images, length, "measurement")
+
 
 class Snapshot(Settings):
     """Pictures of samples while training."""
@@ -118,14 +141,31 @@ class Snapshot(Settings):
     count: PositiveInt = 100
     """Number of examples in a picture."""
 
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `every_images` if it is longer than the run."""
+        return _longer_than_the_run(self.every_images, length, "picture")
+
 
 class Checkpoint(Settings):
     """When to save the state of the run."""
 
     every_images: PositiveInt | None = None
     """Number of images seen between checkpoints; a tenth of the run when left out."""
+    every_minutes: float | None = Field(default=10, gt=0)
+    """Longest time between checkpoints, in minutes, beside those by images; null for any time. It does not change what
+    a run learns."""
     keep: PositiveInt = 2
     """Number of checkpoints that are kept, the latest ones."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `every_images` if it is longer than the run."""
+        return _longer_than_the_run(self.every_images, length, "checkpoint by images")
+
+
+def _longer_than_the_run(every_images: int | None, length: RunLength, what: str) -> Mapping[str, str]:
+    if every_images is None or every_images <= length.images:
+        return {}
+    return {"every_images": f"is longer than the run, {length.images:,}, so the only {what} is that of the end"}
 
 
 class Experiment(Settings):

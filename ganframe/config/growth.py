@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 
 
 class Stage(Settings):
@@ -21,6 +22,12 @@ class Stage(Settings):
     """Number of real examples over which the layers of the stage fade in."""
     batch_size: PositiveInt | None = None
     """Number of examples in one forward pass of the stage; the `batch_size` of `train` when left out."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `from_images` if the stage never begins."""
+        if self.from_images < length.images:
+            return {}
+        return {"from_images": f"lies beyond the end of the run, {length.images:,}, so the stage never begins"}
 
 
 class Growth(Settings):

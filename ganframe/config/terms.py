@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ganframe.game.discriminator_output import DiscriminatorOutput
     from ganframe.game.game import Game
 from ganframe.config.component import Component
-from ganframe.config.schedules import Scheduled, value_at
+from ganframe.config.schedules import ScheduleConfig, Scheduled, value_at
+from ganframe.config.settings import RunLength
 
 ZeroCase = Literal[
     "tensors are equal", "samples are equal", "discriminator is constant", "discriminator gradient has norm one"
@@ -68,6 +69,16 @@ class TermConfig(Component):
         if self.until_images is not None and self.until_images <= self.from_images:
             raise ValueError(f"the term ends at {self.until_images} images, before it begins at {self.from_images}")
         return self
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return settings because of which the term never takes part."""
+        found: dict[str, str] = {}
+        extremes = self.weight.extremes() if isinstance(self.weight, ScheduleConfig) else (self.weight, self.weight)
+        if extremes == (0, 0):
+            found["weight"] = "is 0, so the term never takes part"
+        if self.from_images >= length.images:
+            found["from_images"] = f"lies beyond the end of the run, {length.images:,}, so the term never takes part"
+        return found
 
     def is_active(self, turn_count: int, images: int, total: int) -> bool:
         """Return whether the term takes part in a turn.

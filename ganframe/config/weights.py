@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, PositiveInt, model_validator
 
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 
 
 class WeightSource(Settings):
@@ -50,6 +51,12 @@ class Freeze(Settings):
     """The name of a player, or of a player and a module of its network: `discriminator.blocks.0`."""
     until_images: PositiveInt | None = None
     """Number of real examples seen when the part begins to train. When left out, it never trains."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `until_images` if the part never begins to train."""
+        if self.until_images is None or self.until_images < length.images:
+            return {}
+        return {"until_images": f"lies beyond the end of the run, {length.images:,}, so the part never trains"}
 
 
 def _from_name(value: object) -> object:

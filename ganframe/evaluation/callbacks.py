@@ -129,11 +129,12 @@ class Measure(Callback):
         return run.assembly.growing.is_full_size and is_due(self._every_images, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Measure the metrics and call the hook `on_evaluation` with the results.
+        """Call the hook `on_evaluation_start`, measure the metrics, and call `on_evaluation` with the results.
 
         Raises:
             EvaluationAborted: When the run was asked to stop.
         """
+        run.hooks.call("on_evaluation_start", run=run, step=run.step)
         results = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
         run.hooks.call("on_evaluation", run=run, step=run.step, results=results)
 

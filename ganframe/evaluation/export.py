@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from ganframe.arguments import as_path, check_type
 from ganframe.config.schedules import fix_schedules
 from ganframe.errors import BadInput
 from ganframe.evaluation.loaded_run import LoadedRun
@@ -28,14 +29,18 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
             program that runs with PyTorch alone, at any batch size.
 
     Raises:
-        BadInput: When there is no such player, the file exists, its name ends in neither `.safetensors` nor `.pt2`, or
-            a `.pt2` program is asked for a player that sampling does not use.
+        BadInput: When there is no such player, the file exists, its name ends in neither `.safetensors` nor `.pt2`, a
+            `.pt2` program is asked for a player that sampling does not use, or a weight of the run is not finite.
         RunFailed: When the file cannot be written.
     """
+    check_type("loaded", loaded, LoadedRun, "a loaded run, as `load` returns it")
+    check_type("player", player, str, "the name of a player")
+    path = as_path("path", path)
     if player not in loaded.players:
         raise BadInput(f"the game has no player {player!r}", remedy=f"It has: {', '.join(loaded.players)}.")
     if path.exists():
         raise BadInput("this file exists already", place=str(path), remedy="Choose another --out.")
+    loaded.check_finite()
     network = loaded.players[player]
     if path.suffix == ".safetensors":
         state = {name: tensor.cpu().clone().contiguous() for name, tensor in network.state_dict().items()}

@@ -10,6 +10,7 @@ from typing import Any, SupportsIndex, cast
 import torch
 from torch import Tensor
 
+from ganframe.arguments import shown
 from ganframe.config.tensor_specs import MAX_LISTED_CLASSES, TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.game import Game
@@ -32,7 +33,7 @@ def class_numbers(labels: Labels | Any, spec: TensorSpec) -> Tensor:
     if hasattr(given, "tolist"):  # a tensor or an array
         given = given.tolist()
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise BadInput(f"labels are a list with one class for each sample, not {given!r}")
+        raise BadInput(f"labels are a list with one class for each sample, not {shown(given)}")
     return torch.tensor([_class_number(label, spec) for label in cast(Sequence[object], given)], dtype=torch.int64)
 
 
@@ -41,13 +42,13 @@ def _class_number(label: object, spec: TensorSpec) -> int:
     if isinstance(label, str):
         if label in names:
             return names.index(label)
-        raise BadInput(f"there is no class {label!r}", remedy=_classes(spec))
+        raise BadInput(f"there is no class {shown(label)}", remedy=_classes(spec))
     if isinstance(label, bool):
         raise BadInput(f"{label} is no label", remedy=_classes(spec))
     try:
         number = operator.index(cast(SupportsIndex, label))
     except (TypeError, ValueError):
-        raise BadInput(f"{label!r} is no label", remedy=_classes(spec)) from None
+        raise BadInput(f"{shown(label)} is no label", remedy=_classes(spec)) from None
     if not 0 <= number < classes:
         raise BadInput(f"labels run from 0 to {classes - 1}, and {number} is none of them", remedy=_classes(spec))
     return number

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ganframe.arguments import as_path, check_whole_number
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.image_files import ImageReader, UnreadableImage
 from ganframe.data.image_folders import list_images
@@ -53,6 +54,10 @@ def translate(
         BadInput: When the game does not translate images, has no such translation or label, or no image can be read.
         RunFailed: When a file cannot be written.
     """
+    source, target = as_path("source", source), as_path("target", target)
+    check_whole_number("batch_size", batch_size)
+    if batch_size < 1:
+        raise BadInput(f"a batch of {batch_size} images cannot be translated")
     name, output = _choose_pair(loaded, to)
     spec = loaded.game.data[name]
     files, folder = _find_images(source)

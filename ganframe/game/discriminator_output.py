@@ -22,9 +22,11 @@ class DiscriminatorOutput:
     """The output of a discriminator for a batch of samples.
 
     Attributes:
-        logits: Raw outputs: `(B,)`, or `(B, 1, h, w)` with one logit for each patch. Larger means more real.
-        features: Intermediate activations, from the first layer to the last; empty if the network returns none.
-        class_logits: `(B, classes)`; None if the network does not classify.
+        logits: Raw outputs: `(B,)`, or `(B, 1, h, w)` with one logit for each patch. Larger means more real. A round
+            gives them in float32 or better, whatever the precision of the network.
+        features: Intermediate activations, from the first layer to the last; empty if the network returns none. They
+            keep the dtype of the network, because copies of them all would take more memory than the network.
+        class_logits: `(B, classes)`; None if the network does not classify. In float32 or better, as the logits.
         sample: The samples that were scored, before augmentation. Set by the round.
         condition: The condition of each sample, one tensor `(B, ...)` or a tuple of tensors; None for an unconditional
             discriminator. Set by the round.
@@ -60,6 +62,13 @@ class DiscriminatorOutput:
         """Set the samples and their condition, in this output and in that of each head."""
         for output in (self, *self.heads):
             output.sample, output.condition = sample, condition
+
+    def widen(self) -> None:
+        """Convert logits and class logits of less than 32 bits to float32, also of each head."""
+        for output in (self, *self.heads):
+            output.logits = at_least_float32(output.logits)
+            if output.class_logits is not None:
+                output.class_logits = at_least_float32(output.class_logits)
 
     def with_target(self, target: Tensor) -> DiscriminatorOutput:
         """Return the output with a target `(B,)`, which each head has too."""
@@ -122,6 +131,11 @@ class DeferredOutput(DiscriminatorOutput):
     def heads(self) -> tuple[DiscriminatorOutput, ...]:
         """The output of each head."""
         return self._output.heads
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return `values` in float32 where their dtype has fewer bits, else as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def split_heads(output: DiscriminatorOutput, count: int) -> Sequence[DiscriminatorOutput]:

@@ -261,6 +261,8 @@ class Round(Mapping[str, Any]):
     def discriminate(self, discriminator: str, sample: Sample, condition: Sample | None = None) -> DiscriminatorOutput:
         """Return a discriminator's output for any samples, to which the augmentations are applied first.
 
+        Logits and class logits are float32 or better, so that losses and penalties never compute in bf16.
+
         Args:
             discriminator: Name of the player.
             sample: The samples: one tensor `(B, ...)`, or a tuple of tensors if each sample consists of several.
@@ -284,6 +286,7 @@ class Round(Mapping[str, Any]):
             problem.add_note(f"in the discriminator {discriminator!r}, {source_of(type(player).forward)}")
             raise
         check_output(output, discriminator, player, self.game.heads(discriminator), len(sample_parts(sample)[0]))
+        output.widen()
         output.describe(sample, condition)
         return output
 

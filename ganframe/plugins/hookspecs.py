@@ -52,6 +52,11 @@ def on_step_end(run: Run, step: int, scalars: Mapping[str, float]) -> None:
 
 
 @hookspec
+def on_evaluation_start(run: Run, step: int) -> None:
+    """Called before the metrics are measured, which may take much longer than a step."""
+
+
+@hookspec
 def on_evaluation(run: Run, step: int, results: Mapping[str, float]) -> None:
     """Called after the metrics were measured. `results` has every number, by the name `metric/name`."""
 

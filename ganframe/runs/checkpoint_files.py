@@ -72,7 +72,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
     files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / _folder_name(step)
-    draft = folder / f".{target.name}.draft"
+    draft, replaced = folder / f".{target.name}.draft", folder / f".{target.name}.replaced.draft"
     with writing(folder):
         folder.mkdir(exist_ok=True)  # without parents: a run whose folder has vanished must fail
         for left_by_a_kill in folder.glob(".*.draft"):
@@ -82,10 +82,15 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
             for name, content in files.items():
                 write_synced(draft / name, content)
             _sync_folder(draft)
-            _remove(target)
+            # Two renames take less time than removing does, in which a kill would leave no checkpoint of this step.
+            if target.exists():
+                target.rename(replaced)
             draft.rename(target)
+            _remove(replaced)
         except BaseException:
             _remove(draft)  # the disk may be full
+            if replaced.exists() and not target.exists():
+                replaced.rename(target)
             raise
         _sync_folder(folder)
         for old in list_checkpoints(folder)[keep:]:

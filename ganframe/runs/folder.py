@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter
 
+from ganframe.arguments import as_path
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import load_experiment
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
@@ -105,6 +106,7 @@ class RunFolder:
                 neither file nor folder. A run may come from anybody, and its files are read, shown in reports and
                 overwritten.
         """
+        path = as_path("run", path)
         if not (path / "config.yaml").is_file():
             raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
         root = path.resolve()

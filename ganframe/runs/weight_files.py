@@ -92,7 +92,12 @@ def check_numbers(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor],
         if weights[name].dtype != tensor.dtype
     ]
     refuse_differences({"of another type": others}, place)
-    refuse_differences({"not finite": [name for name in expected if not _is_finite(weights[name])]}, place)
+    refuse_differences({"not finite": not_finite({name: weights[name] for name in expected})}, place)
+
+
+def not_finite(weights: Mapping[str, Any]) -> list[str]:
+    """Return the names of the tensors in which some number is infinite or NaN."""
+    return [name for name, value in weights.items() if isinstance(value, Tensor) and not _is_finite(value)]
 
 
 def refuse_differences(names: Mapping[str, Iterable[Any]], place: str) -> None:
@@ -101,12 +106,13 @@ def refuse_differences(names: Mapping[str, Iterable[Any]], place: str) -> None:
     Raises:
         BadInput: When there is an entry. The message has the first names of each list.
     """
-    found = [f"{what}: {_listed(wrong)}" for what, each in names.items() if (wrong := list(each))]
+    found = [f"{what}: {listed(wrong)}" for what, each in names.items() if (wrong := list(each))]
     if found:
         raise BadInput(f"the weights do not fit; {'; '.join(found)}", place=place)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED_TENSORS} more" if len(names) > MAX_NAMED_TENSORS else ""
     return ", ".join(names[:MAX_NAMED_TENSORS]) + more
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ganframe.config.component import Component
 from ganframe.config.component_kinds import AugmentationConfig, OptimizerConfig, TurnConditionConfig
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
+from ganframe.config.settings import RunLength
 from ganframe.config.tensor_specs import DataSpec
 from ganframe.data.open_data import read_specs
 from ganframe.distributed.process_group import local_device
@@ -83,6 +85,12 @@ class Assembly:
     def images_per_step(self) -> int:
         """The number of real examples that a step draws, on all ranks together."""
         return self.batches_per_step * self.batch_size
+
+    def run_length(self) -> RunLength:
+        """Return how long the run is; of a run with growth, as long as it would be with the present batch size."""
+        images = self.experiment.train.total_images
+        repeats = max(turn.repeats for turn in self.game.turns)
+        return RunLength(images, math.ceil(images / self.images_per_step) * repeats)
 
     @property
     def batch_size(self) -> int:
@@ -364,7 +372,7 @@ def choose_device(name: str) -> torch.device:
     name = local_device(name)
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # fails on `meta`, which holds no numbers
     except (RuntimeError, AssertionError):
         raise BadInput(f"no device {name!r} here", path=("train", "device"), remedy="Set it to cpu or auto.") from None
     return device

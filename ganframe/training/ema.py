@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,12 +9,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ganframe.config.experiment import Ema, Train
-
-FROZEN_SHARE = 0.9
-"""An average counts as frozen when, at the end of a run, the first weights still make up this share of it or more."""
-
-DECAYS = 1000
-"""The number of points of a run at which the decay is read to compute that share."""
 
 
 class AveragedPlayers:
@@ -151,17 +144,3 @@ class DecaySchedule:
     def at(self, images: int, total: int) -> float:
         """Return the decay of the step before which `images` of `total` real examples were seen."""
         return self._ema.decay(images, self._step_images(), total)
-
-
-def describe_frozen_average(train: Train) -> str | None:
-    """Return a warning that the averages cannot move over the run; None if they can, or if there are none."""
-    if train.ema is None:
-        return None
-    total, points = train.total_images, min(DECAYS, train.total_images)
-    share = math.prod(train.ema.decay(total * point // points, total / points, total) for point in range(points))
-    if share < FROZEN_SHARE:
-        return None
-    return (
-        f"train.ema.half_life_images is so long that {share:.0%} of the average is still the weights of the first step "
-        f"at the end of the run, after {total:,} images; pictures, metrics and samples show those"
-    )

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 
+from ganframe.arguments import check_type
 from ganframe.config.component import Component
 from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig
 from ganframe.config.experiment import Experiment, Train
@@ -15,12 +16,12 @@ from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.tensor_specs import DataSpec, parts
 from ganframe.config.terms import TermConfig
+from ganframe.config.without_effect import describe_without_effect
 from ganframe.data.summary import DataSummary, named_classes
 from ganframe.game.active_terms import Term
 from ganframe.game.contest import Contest
 from ganframe.game.loss_term import LossTerm
 from ganframe.training.assembly import Assembly, assemble, augmentations_by_discriminator
-from ganframe.training.ema import describe_frozen_average
 from ganframe.training.trial_turns import take_trial_turns
 from ganframe.training.warm_start import fill_players
 
@@ -50,6 +51,7 @@ def explain(experiment: Experiment) -> Explanation:
     Raises:
         BadInput: When the parts of the config do not fit together.
     """
+    check_type("experiment", experiment, Experiment, "an Experiment, as `load_config` returns it")
     assembly = assemble(experiment, torch.device("cpu"))
     fill_players(experiment, assembly.game, assembly.game.trained_players)
     trial = take_trial_turns(assembly)
@@ -77,8 +79,7 @@ def explain(experiment: Experiment) -> Explanation:
     )
     if experiment.growth is not None:
         cost += "; parameters, shapes and cost are those of stage 0"
-    frozen = describe_frozen_average(train)
-    return Explanation(experiment.summary, tables, cost, [] if frozen is None else [frozen])
+    return Explanation(experiment.summary, tables, cost, describe_without_effect(experiment, assembly.run_length()))
 
 
 def _shape_text(shape: Any) -> str:

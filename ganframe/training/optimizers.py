@@ -11,7 +11,7 @@ from torch import nn
 
 from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.config.network_transforms import built_from
-from ganframe.errors import BadInput, RunFailed, within
+from ganframe.errors import BadInput, within
 from ganframe.game.game import Game
 from ganframe.game.protocols import Optimizer
 from ganframe.game.training_progress import TrainingProgress
@@ -210,6 +210,8 @@ def _refuse_growth(optimizer: Any, name: str) -> None:
     """Make `add_param_group` fail from now on, because a checkpoint could not tell whose the new parameters are."""
 
     def refuse(param_group: object) -> NoReturn:
-        raise RunFailed(f"the optimizer {name!r} takes no new parameters in mid-run; a game adds them by `growth`")
+        # Not as `RunFailed`, so that the hook in which it is raised is named.
+        message = f"the optimizer {name!r} takes no new parameters in mid-run; a game adds them by `growth`"
+        raise RuntimeError(message)
 
     optimizer.add_param_group = refuse

@@ -8,6 +8,7 @@ from pathlib import Path
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
 from ganframe.config.settings import synonyms
+from ganframe.config.without_effect import describe_without_effect
 from ganframe.data.open_data import open_dataset
 from ganframe.data.summary import summarize
 from ganframe.distributed.collectives import broadcast_text
@@ -22,7 +23,7 @@ from ganframe.runs.folder import RunFolder, default_folder
 from ganframe.runs.logs import read_log
 from ganframe.training.assembly import Assembly, assemble, generator_players
 from ganframe.training.compilation import check_compiler, compile_players
-from ganframe.training.ema import AveragedPlayers, describe_frozen_average, make_averages
+from ganframe.training.ema import AveragedPlayers, make_averages
 from ganframe.training.loop import run_loop
 from ganframe.training.loop_callbacks import MakeCallbacks
 from ganframe.training.plugin_hooks import RunHooks
@@ -156,8 +157,8 @@ def _covers(allowed: str, path: str) -> bool:
 
 def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, listeners: Sequence[object]) -> Run:
     averages = make_averages(generator_players(assembly.game), experiment.train, assembly.images_per_step)
-    if frozen := describe_frozen_average(experiment.train):
-        print_notice("averages that cannot move", frozen)
+    for setting in describe_without_effect(experiment, assembly.run_length()):
+        print_notice("without effect", setting)
     if assembly.sharded:
         _shard(assembly, averages)
     if experiment.train.compile:

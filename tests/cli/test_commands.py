@@ -733,3 +733,11 @@ class TestPictures:
 
 def copy_of(run: Path, folder: Path) -> Path:
     return Path(shutil.copytree(run, folder / run.name))
+
+
+def test_a_file_name_that_is_no_text_is_printed_with_escapes(cli, digits_run, tmp_path):
+    out = f"{tmp_path}/\udcff.npz"
+    outcome = cli("sample", digits_run, "--count", "1", "--out", out)
+    assert outcome.code == 0
+    assert outcome.out == f"{tmp_path}/\\udcff.npz\n"
+    assert (tmp_path / "\udcff.npz").is_file()

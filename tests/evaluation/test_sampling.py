@@ -778,6 +778,32 @@ def test_gradients_vanish_below_a_millionth() -> None:
     assert [each.title for each in diagnose(log)] == ["Vanishing gradients (turn g: norm 9.0e-07)"]
 
 
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        (2 * math.log(2), True),
+        (1.36, True),
+        (1.41, True),
+        (2.0, True),
+        (0.5, True),
+        (1.35, False),
+        (1.42, False),
+        (0.693, False),
+        (0.0, False),
+    ],
+)
+def test_a_discriminator_that_says_the_same_of_all_from_the_first_line_on(loss: float, found: bool) -> None:
+    log = lines(40, **{"d/some": loss, "d/gradient norm": 0.5, "g/other": 0.5, "d/weight of some": 2.0})
+    for line in log[::20]:
+        line |= {"d/judge accuracy on real": 0.5, "d/judge accuracy on fake": 0.5}
+    assert [each.title.startswith("Discriminator that learns nothing (d/some: ") for each in diagnose(log)] == (
+        [True] if found else []
+    )
+    log[3]["d/some"] = 1.2  # it once told reals from fakes
+    assert diagnose(log) == []
+    assert diagnose(log[4:23]) == [], "too few lines"
+
+
 def test_a_finding_is_of_the_mean_of_the_last_quarter() -> None:
     log = lines(9, **{"g/gradient norm": 1.0})  # of nine lines the last two
     log[7]["g/gradient norm"], log[8]["g/gradient norm"] = 0.0, 1.8e-6

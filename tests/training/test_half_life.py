@@ -16,8 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ganframe import RunFailed, hookimpl, load_config, train
 from ganframe.builtin.schedules import Linear, Piecewise
 from ganframe.config.experiment import Ema, Train
+from ganframe.config.settings import RunLength
+from ganframe.config.without_effect import describe_without_effect
 from ganframe.runs.checkpoint_files import list_checkpoints, load
-from ganframe.training.ema import describe_frozen_average, make_averages
+from ganframe.training.ema import make_averages
 from ganframe.training.explain import explain
 
 
@@ -121,10 +123,9 @@ def test_settings_that_average_nothing_are_refused(settings: dict[str, Any], mes
     ],
 )
 def test_an_average_that_cannot_move_is_described(settings: dict[str, Any], share: str | None) -> None:
-    found = describe_frozen_average(Train(total_images=100, ema=Ema(**settings)))
-    assert (found is None) == (share is None)
-    assert found is None or f"{share} of the average is still the weights of the first step" in found
-    assert describe_frozen_average(Train(total_images=100)) is None
+    found = describe_without_effect(Train(total_images=100, ema=Ema(**settings)), RunLength(100, 10))
+    assert len(found) == (share is not None)
+    assert not found or f"half_life_images is so long that {share} of the average is still the weights" in found[0]
 
 
 CONFIG = """
@@ -177,6 +178,6 @@ def test_a_frozen_average_is_said_at_the_start_and_in_the_explanation(
     assert any("half_life_images is so long" in warning for warning in explain(long).warnings)
     assert explain(load_config(config)).warnings == []
     train(long, out=tmp_path / "run")
-    assert "averages that cannot move: train.ema.half_life_images is so long" in capsys.readouterr().err
+    assert "without effect: train.ema.half_life_images is so long" in capsys.readouterr().err
     saved = json.loads(json.dumps(long.dump()))["train"]["ema"]
     assert saved == {"half_life_images": 1e12}

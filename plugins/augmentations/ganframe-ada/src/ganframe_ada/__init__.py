@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from typing_extensions import override
 
-from ganframe.config import AugmentationConfig, BadInput, Component, LossConfig, hookimpl
+from ganframe.config import AugmentationConfig, BadInput, Component, LossConfig, RunLength, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +51,12 @@ class ADA(AugmentationConfig):
         if len(set(groups)) < len(groups):
             raise ValueError("a group is named twice")
         return groups
+
+    @override
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        if not self.adapt or self.interval <= length.turns:
+            return {}
+        return {"interval": f"is longer than the run, {length.turns:,} turns, so p never changes"}
 
     @override
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:

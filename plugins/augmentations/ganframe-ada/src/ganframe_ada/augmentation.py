@@ -50,8 +50,11 @@ class Pipeline(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """Return the augmented images, in their own dtype."""
+        """Return the augmented images, in their own dtype; the images themselves where p is 0 on a CPU."""
         first = sample_parts(sample)[0]
+        # Reading p from a GPU would wait for it. Nothing else draws from the generator, so no later draw changes.
+        if self.p.is_cpu and not self.p:
+            return sample
         # bf16 is not precise enough for coordinates.
         with torch.autocast(first.device.type, enabled=False):
             parameters = RandomParameters(len(first), self.p, generator)
