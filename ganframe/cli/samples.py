@@ -32,11 +32,12 @@ def sample(
     device: DeviceOption = "auto",
 ) -> None:
     """Draw samples from a trained run."""
+    import torch
+
     from ganframe.evaluation.loaded_run import load
     from ganframe.evaluation.pictures import can_draw, draw, label_columns
     from ganframe.evaluation.sample_files import save_arrays, save_samples
     from ganframe.evaluation.sound import sample_rates
-    from ganframe.game.samples import joined
 
     loaded_run = load(run, device=device)
     target = None if out is None else new_path(out, ".png", ".npz", "")
@@ -56,7 +57,7 @@ def sample(
             remedy = "Draw fewer, or save them to a folder or an .npz file: --out FOLDER, --out FILE.npz."
             raise BadInput(f"{count:,} samples are too many for a picture", place="--count", remedy=remedy)
         columns = None if labels is None else label_columns(len(chosen) or len(set(labels)), count)
-        draw({"samples": joined(list(batches))}, target, columns, rates)
+        draw({"samples": torch.cat(list(batches))}, target, columns, rates)
     elif target.suffix == ".npz":
         save_arrays(batches, count, target, labels)
     else:
