@@ -384,6 +384,9 @@ def test_report_of_a_run_that_logged_nothing(cli, digits_run, tmp_path):
     run = copy_of(digits_run, tmp_path)
     (run / "scalars.jsonl").unlink()
     assert cli("report", run).code == 0
+    assert "4 steps, 64 images." in "".join(Page((run / "report.html").read_text()).text)  # as its checkpoint says
+    shutil.rmtree(run / "checkpoints")
+    assert cli("report", run).code == 0
     assert "No step was logged yet." in "".join(Page((run / "report.html").read_text()).text)
 
 
