@@ -17,6 +17,7 @@ def train(
     out: Path | str | None = None,
     resume: bool = False,
     allow_changes: Collection[str] = (),
+    break_lock: bool = False,
     name: str = "run",
     hooks: Sequence[object] = (),
 ) -> RunFolder:
@@ -28,7 +29,8 @@ def train(
         resume: Resume the run in `out` from its last checkpoint. A run that is interrupted by SIGINT or SIGTERM saves
             a checkpoint at the end of its step.
         allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run; `train`
-            stands for all settings under it.
+            stands for all settings under it, and `data` for other examples of the data set, too.
+        break_lock: Resume a run whose lock belongs to a process of another machine, which is known to have ended.
         name: The NAME in the default run folder `runs/NAME-TIME/`.
         hooks: Objects whose methods marked with `ganframe.hookimpl` are called during this run.
 
@@ -44,6 +46,7 @@ def train(
         out=Path(out) if out else None,
         resume=resume,
         allow_changes=allow_changes,
+        break_lock=break_lock,
         name=name,
         hooks=hooks,
         make_callbacks=make_evaluation_callbacks,
