@@ -1008,9 +1008,12 @@ def test_a_folder_is_made_whole_or_not_at_all(
 
 def test_a_config_that_differs_is_adopted_and_the_one_before_it_kept(experiment: Experiment, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", experiment, SPEC)
+    made = {path: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    folder.adopt(experiment, SPEC)
+    assert {path: path.stat().st_mtime_ns for path in folder.path.iterdir()} == made
     folder.adopt(experiment, {"other": TensorSpec((1,))})
     assert not list(folder.path.glob("config-before-*"))
-    assert folder.data() == SPEC
+    assert folder.data() == {"other": TensorSpec((1,))}
     texts = [(folder.path / "config.yaml").read_bytes()]
     for number in (1, 2):
         changed = experiment.model_copy(update={"seed": number})
