@@ -39,7 +39,7 @@ def train_experiment(
     out: Path | None,
     resume: bool,
     allow_changes: Collection[str],
-    break_lock: bool,
+    break_lock: bool = False,
     name: str,
     hooks: Sequence[object],
     make_callbacks: MakeCallbacks,
