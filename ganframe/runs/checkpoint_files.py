@@ -192,11 +192,11 @@ def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     for _ in range(MAX_LISTINGS):
         found = _states(folder)
         loaded, problems = _load_first_whole(list(found))
-        if problems and _states(folder) != found:
+        if (problems or loaded is None) and _states(folder) != found:
             continue  # what cannot be read may have been removed or replaced meanwhile
         for problem in problems:
             print_notice("skipped a damaged checkpoint", str(problem))
-        if problems and loaded is None:
+        if found and loaded is None:
             raise BadInput("every checkpoint of this run is damaged", place=str(folder))
         return loaded
     remedy = "Try again later, or let the run keep more of them: `checkpoint.keep`."

@@ -7,14 +7,17 @@ after which the lock is gone or is taken over. Several processes begin and resum
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -141,6 +144,22 @@ def test_one_folder_that_is_named_for_several_runs_is_that_of_one(
     with pytest.raises(Exception, match="this run folder exists already"):
         RunFolder.create(tmp_path / "run", experiment, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "run"]
+
+
+def test_a_lock_of_another_machine_is_broken_by_name(
+    undisturbed: Callable[[str], Undisturbed], cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(undisturbed("plain").run, tmp_path / "run"))
+    (run / LOCK_FILE).write_text(json.dumps(asdict(this_process()) | {"host": "elsewhere"}))
+    refused = cli("train", run, "--resume")
+    assert refused.code == 2
+    assert f"process {os.getpid()} on elsewhere trains this run since" in refused.err
+    assert "add --break-lock" in refused.err
+    assert cli("sample", run, "--count", "4").code == 0
+    assert cli("train", run, "--resume", "--break-lock").code == 0
+    assert not (run / LOCK_FILE).exists()
+    refused = cli("train", run / "config.yaml", "--break-lock")
+    assert (refused.code, "--break-lock needs --resume" in refused.err) == (2, True)
 
 
 @slow
