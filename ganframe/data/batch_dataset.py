@@ -22,8 +22,8 @@ MAX_LISTED_EXAMPLES = 16
 """The largest number of examples that an error message lists."""
 
 SHARED_MEMORY_REMEDY = (
-    "Make /dev/shm larger (`docker run --shm-size=8g`), remove what other programs left there, or set `train.workers` to "
-    "fewer workers or 0, with --allow-changes train.workers."
+    "Make /dev/shm larger (`docker run --shm-size=8g`), remove what other programs left there, or set `train.workers` "
+    "to fewer workers or 0, with --allow-changes train.workers."
 )
 """How to go on when the shared memory is full."""
 

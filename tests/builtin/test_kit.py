@@ -641,6 +641,8 @@ class Shelf(TensorData):
 class ShelfConfig(DatasetConfig):
     """Names its files in one way or another."""
 
+    type: Literal["shelf"] = "shelf"
+
     def spec(self) -> DataSpec:
         return {"real": TensorSpec((2,))}
 

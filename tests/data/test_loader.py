@@ -545,7 +545,7 @@ def test_full_shared_memory_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPa
     def full(_tensor: Tensor) -> Tensor:
         raise RuntimeError("unable to write to file </torch_1_2_3>: No space left on device (28)\nmore")
 
-    monkeypatch.setattr("ganframe.data.batch_dataset.get_worker_info", lambda: object())
+    monkeypatch.setattr("ganframe.data.batch_dataset.get_worker_info", object)
     monkeypatch.setattr(Tensor, "share_memory_", full)
     data = TensorData({"real": torch.zeros(8, 2**18)})
     source = BatchDataset(data, EpochShuffleSampler(8, 4, PLACE, WHOLE_BATCH), PLACE)

@@ -1,6 +1,6 @@
 """A run that is resumed goes on with the config and the data that it was trained with: whatever was changed meanwhile
-is named, and refused unless it was allowed by name. Lines that its logs lack, or have twice or otherwise, are named with
-their steps.
+is named, and refused unless it was allowed by name. Lines that its logs lack, or have twice or otherwise, are named
+with their steps.
 
 Random settings are edited in the `config.yaml` of runs; images are added, removed, renamed and replaced, classes
 renamed and added; lines of logs are removed, repeated and changed; and the adoption of an allowed change is cut off

@@ -27,7 +27,7 @@ from figures import Figures
 from harness import PLAIN, Nursery, Undisturbed, assert_same, scalars
 from nursery import Job
 
-from ganframe import load_config
+from ganframe import BadInput, load_config
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.lock import LOCK_FILE, this_process
 from ganframe.training.start_or_resume import _create
@@ -137,11 +137,13 @@ def test_one_folder_that_is_named_for_several_runs_is_that_of_one(
 
     def late(draft: Path, path: Path) -> Path:
         monkeypatch.setattr(Path, "rename", rename)
-        RunFolder.create(tmp_path / "run", experiment, {})
+        other = threading.Thread(target=RunFolder.create, args=(path, experiment, {}))
+        other.start()
+        other.join()
         return rename(draft, path)
 
     monkeypatch.setattr(Path, "rename", late)
-    with pytest.raises(Exception, match="this run folder exists already"):
+    with pytest.raises(BadInput, match="this run folder exists already"):
         RunFolder.create(tmp_path / "run", experiment, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "run"]
 
