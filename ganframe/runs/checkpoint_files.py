@@ -27,7 +27,7 @@ from torch import Tensor
 from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput, writing
 from ganframe.files import parse_json, write_synced
-from ganframe.runs.identity import RUN_IDENTITY, RunIdentity
+from ganframe.runs.identity import RUN_IDENTITY, RunIdentity, to_json
 
 MANIFEST_FILE = "manifest.json"
 STATE_FILE = "state.json"
@@ -75,7 +75,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
             files[f"{section}.safetensors"] = save_tensors(tensors)
     files[STATE_FILE] = json.dumps({"step": step, "sections": structure}).encode()
     if identity is not None:
-        files[IDENTITY_FILE] = RUN_IDENTITY.dump_json(identity)
+        files[IDENTITY_FILE] = to_json(identity)
     files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / _folder_name(step)

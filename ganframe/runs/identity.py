@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -57,6 +57,11 @@ class AllowedChanges:
 
     step: int
     identity: RunIdentity
+
+
+def to_json(identity: RunIdentity | AllowedChanges) -> bytes:
+    """Return an identity as JSON, which may have the numbers NaN and Infinity, as a config may."""
+    return json.dumps(asdict(identity)).encode()
 
 
 RUN_IDENTITY: TypeAdapter[RunIdentity] = TypeAdapter(RunIdentity)

@@ -10,7 +10,7 @@ from ganframe.errors import BadInput
 from ganframe.files import read_json, write_atomically
 from ganframe.runs.checkpoint_files import read_identity
 from ganframe.runs.folder import RunFolder
-from ganframe.runs.identity import ALLOWED_CHANGES, AllowedChanges, RunIdentity
+from ganframe.runs.identity import ALLOWED_CHANGES, AllowedChanges, RunIdentity, to_json
 from ganframe.training.run_state import Run
 
 
@@ -62,8 +62,7 @@ def note_allowed_changes(run: Run) -> None:
     before, now = _identity_at(run.folder, run.step), RunIdentity(run.experiment.dump(), run.data)
     if not run.resumed or before is None or (before.config, before.data) == (now.config, now.data):
         return
-    content = ALLOWED_CHANGES.dump_json(AllowedChanges(run.step, now), indent=1)
-    write_atomically(run.folder.allowed_changes, content)
+    write_atomically(run.folder.allowed_changes, to_json(AllowedChanges(run.step, now)))
 
 
 def say_log_problems(run: Run) -> None:
