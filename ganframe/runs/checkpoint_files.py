@@ -1,8 +1,9 @@
 """Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
 
 A checkpoint is a folder `checkpoints/STEP/` with a `SECTION.safetensors` for the tensors of each section of the state,
-`state.json` for everything else, and `manifest.json` with the SHA-256 of each file. It is written under another name
-and renamed once complete, so a folder whose name is a number is always whole.
+`state.json` for everything else, `identity.json` for what the run was trained with, and `manifest.json` with the
+SHA-256 of each file. It is written under another name and renamed once complete, so a folder whose name is a number is
+always whole.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,14 @@ from torch import Tensor
 
 from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput, writing
-from ganframe.files import write_synced
+from ganframe.files import parse_json, write_synced
+from ganframe.runs.identity import RUN_IDENTITY, RunIdentity, to_json
 
 MANIFEST_FILE = "manifest.json"
 STATE_FILE = "state.json"
+IDENTITY_FILE = "identity.json"
+MAX_LISTINGS = 20
+"""How often a reader lists the checkpoints of a run that saves new ones meanwhile."""
 _TENSOR_REFERENCE = "$tensor"
 """In `state.json`, an object with this as its only key stands for a tensor; its value is the tensor's name."""
 
@@ -45,7 +50,7 @@ _STATE_ADAPTER: TypeAdapter[_State] = TypeAdapter(_State)
 _MANIFEST_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Path:
+def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identity: RunIdentity | None = None) -> Path:
     """Write a checkpoint, and remove all but the latest `keep` checkpoints.
 
     Args:
@@ -53,6 +58,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         step: The number of steps taken.
         sections: The state by section: trees of mappings and lists whose leaves are tensors or JSON values.
         keep: How many of the latest checkpoints to keep.
+        identity: What the run was trained with; left out when None.
 
     Returns:
         The folder of the new checkpoint.
@@ -68,6 +74,8 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         if tensors:
             files[f"{section}.safetensors"] = save_tensors(tensors)
     files[STATE_FILE] = json.dumps({"step": step, "sections": structure}).encode()
+    if identity is not None:
+        files[IDENTITY_FILE] = to_json(identity)
     files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / _folder_name(step)
@@ -158,26 +166,70 @@ def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
         raise BadInput(message, place=str(folder)) from problem
 
 
+def read_identity(folder: Path, step: int) -> RunIdentity | None:
+    """Return what the run was trained with up to a checkpoint; None where it is not known, as in version 0.1.0.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        step: The step of the checkpoint, which `load` has found whole.
+
+    Raises:
+        BadInput: When the file is not what a run writes.
+    """
+    file = folder / _folder_name(step) / IDENTITY_FILE
+    return parse_json(_read_file(file), RUN_IDENTITY, str(file)) if file.is_file() else None
+
+
 def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """Read the latest checkpoint that is not damaged, and print a notice for each damaged one that is skipped.
+
+    A run may be saving checkpoints, and removing old ones, at the same time.
 
     Returns:
         The result of `load`; None when there is no checkpoint.
 
     Raises:
-        BadInput: When there are checkpoints and all of them are damaged, or `folder` is a file.
+        BadInput: When there are checkpoints and all of them are damaged, `folder` is a file, or the run removes
+            checkpoints faster than they can be read.
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput("this should be the folder of checkpoints", place=str(folder))
-    found = list_checkpoints(folder)
-    for checkpoint in found:
-        try:
-            return load(checkpoint)
-        except BadInput as problem:
+    for _ in range(MAX_LISTINGS):
+        found = _states(folder)
+        loaded, problems = _load_first_whole(list(found))
+        if (problems or loaded is None) and _states(folder) != found:
+            continue  # what cannot be read may have been removed or replaced meanwhile
+        for problem in problems:
             print_notice("skipped a damaged checkpoint", str(problem))
-    if found:
-        raise BadInput("every checkpoint of this run is damaged", place=str(folder))
-    return None
+        if found and loaded is None:
+            raise BadInput("every checkpoint of this run is damaged", place=str(folder))
+        return loaded
+    remedy = "Try again later, or let the run keep more of them: `checkpoint.keep`."
+    raise BadInput("the run removes its checkpoints faster than they can be read", place=str(folder), remedy=remedy)
+
+
+def _states(folder: Path) -> dict[Path, tuple[int, int] | None]:
+    """Return the checkpoints, the latest first, each with what changes when it is replaced or files are removed."""
+    return {checkpoint: _state_of(checkpoint) for checkpoint in list_checkpoints(folder)}
+
+
+def _state_of(checkpoint: Path) -> tuple[int, int] | None:
+    try:
+        found = checkpoint.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _load_first_whole(checkpoints: Sequence[Path]) -> tuple[tuple[int, dict[str, Any]] | None, list[BadInput]]:
+    """Return the first checkpoint that is whole, and what is wrong with those before it."""
+    problems = list[BadInput]()
+    for checkpoint in checkpoints:
+        try:
+            return load(checkpoint), problems
+        except BadInput as problem:
+            problems.append(problem)
+    return None, problems
 
 
 def mark_damaged(folder: Path, after: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
 import shutil
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from ganframe.config.yaml import dump_yaml
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.files import read_json, write_atomically
 from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
+from ganframe.runs.lock import Owner, write_lock
 
 
 def _check_sizes(spec: TensorSpec) -> TensorSpec:
@@ -35,6 +38,10 @@ DATA_SPEC: TypeAdapter[dict[str, TensorSpec]] = TypeAdapter(
 )
 
 
+class FolderTaken(BadInput):
+    """The path of a new run at which there is something already."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder with the files of a run.
@@ -46,22 +53,24 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment, data: DataSpec) -> RunFolder:
+    def create(cls, path: Path, experiment: Experiment, data: DataSpec, owner: Owner | None = None) -> RunFolder:
         """Create the folder of a new run, with its config, data spec and environment; if that fails, no folder is left.
 
         Args:
             path: The folder, which must not exist.
             experiment: The config.
             data: The specs of the data's tensors, saved so that the networks can be built without the data.
+            owner: The process that has the lock of the run from the start; the run is not locked when None.
 
         Raises:
-            BadInput: When the path exists, or no folder can be created there.
+            FolderTaken: When the path exists.
+            BadInput: When no folder can be created there.
             RunFailed: When a file cannot be written, such as on a full disk.
         """
         if path.exists() or path.is_symlink():
-            remedy = "Choose another --out, or add --resume to continue the run in it."
-            raise BadInput("this run folder exists already", place=str(path), remedy=remedy)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+            raise _taken(path)
+        # The number of the thread, which in the main thread is that of the process.
+        draft = path.with_name(f".{path.name}.{threading.get_native_id()}.draft")
         shutil.rmtree(draft, ignore_errors=True)  # left by a killed process with the same number
         try:
             draft.mkdir(parents=True)
@@ -74,24 +83,40 @@ class RunFolder:
             write_atomically(draft / "config.yaml", dump_yaml(experiment.dump()).encode())
             write_atomically(draft / "data.json", DATA_SPEC.dump_json(dict(data), indent=1))
             write_atomically(draft / "environment.json", json.dumps(environment(), indent=1).encode())
+            if owner is not None:
+                write_lock(draft, owner)
             with writing(path):
-                draft.rename(path)
+                _rename_to_new(draft, path)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return cls(path)
 
     def adopt(self, experiment: Experiment, data: DataSpec) -> None:
-        """Replace the saved config and data spec if this config differs from the saved one.
+        """Replace the saved config and data spec where these differ from the saved ones.
 
-        The old config is kept as `config-before-N.yaml`.
+        The old config is kept as `config-before-N.yaml`. The new one is written last: until then, the run has its old
+        config.
         """
-        if not self.experiment().differences(experiment):
-            return
-        number = len(list(self.path.glob("config-before-*.yaml"))) + 1
-        write_atomically(self.path / f"config-before-{number}.yaml", (self.path / "config.yaml").read_bytes())
-        write_atomically(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
-        write_atomically(self.path / "data.json", DATA_SPEC.dump_json(dict(data), indent=1))
+        config, changed = self.path / "config.yaml", bool(self.experiment().differences(experiment))
+        if changed:
+            write_atomically(self._next("config-before-{}.yaml"), config.read_bytes())
+        specs = DATA_SPEC.dump_json(dict(data), indent=1)
+        if changed or not self._has_data(data):
+            write_atomically(self.path / "data.json", specs)
+        if changed:
+            write_atomically(config, dump_yaml(experiment.dump()).encode())
+
+    def _has_data(self, data: DataSpec) -> bool:
+        try:
+            return self.data() == dict(data)
+        except BadInput:
+            return False
+
+    def _next(self, pattern: str) -> Path:
+        """Return the path of the pattern with the first number from 1 on that no file has."""
+        paths = (self.path / pattern.format(number) for number in itertools.count(1))
+        return next(path for path in paths if not path.exists())
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -133,8 +158,7 @@ class RunFolder:
         before, now = self.environment(), environment()
         changes = version_changes(before, now)
         if changes:
-            number = len(list(self.path.glob("environment-before-*.json"))) + 1
-            write_atomically(self.path / f"environment-before-{number}.json", json.dumps(before, indent=1).encode())
+            write_atomically(self._next("environment-before-{}.json"), json.dumps(before, indent=1).encode())
             write_atomically(self.path / "environment.json", json.dumps(now, indent=1).encode())
         return changes
 
@@ -160,6 +184,20 @@ class RunFolder:
         except BadInput as problem:
             raise BadInput(problem.message, place=str(file)) from None  # that of a spec has no place
 
+    def check_data(self) -> None:
+        """Refuse a run whose `data.json` is missing or malformed.
+
+        Raises:
+            BadInput: With how to write it anew.
+        """
+        try:
+            missing, problem = self.data() is None, "this file of the run is missing"
+        except BadInput as found:
+            missing, problem = True, found.message
+        if missing:
+            remedy = "Put it back, or add --allow-changes data to write it anew for the data that there are now."
+            raise BadInput(problem, place=str(self.path / "data.json"), remedy=remedy)
+
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
@@ -181,6 +219,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def allowed_changes(self) -> Path:
+        """What the run goes on with since a change of its config or data was allowed."""
+        return self.path / "allowed-changes.json"
+
+    @property
     def scalars(self) -> Path:
         """The log of training scalars, one line of JSON for each step that is logged."""
         return self.path / "scalars.jsonl"
@@ -193,6 +236,25 @@ class RunFolder:
     def quarantine(self, rank: int = 0) -> Path:
         """Return the path of the list of data files that one rank could not read: JSON Lines, one line a file."""
         return self.path / (f"quarantine-{rank}.jsonl" if rank else "quarantine.jsonl")
+
+
+def _rename_to_new(draft: Path, path: Path) -> None:
+    """Rename a folder; refuse a path at which there is something by now."""
+    try:
+        draft.rename(path)
+    except OSError as problem:
+        if problem.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise _taken(path) from None
+        raise
+
+
+def _taken(path: Path) -> FolderTaken:
+    if (path / "config.yaml").is_file():
+        remedy = "Choose another --out, or add --resume to continue the run in it."
+        return FolderTaken("this run folder exists already", place=str(path), remedy=remedy)
+    what = "folder" if path.is_dir() else "path"
+    remedy = "Choose another --out: a run makes its folder itself. There is no run in this one."
+    return FolderTaken(f"this {what} exists already", place=str(path), remedy=remedy)
 
 
 def default_folder(name: str) -> Path:
