@@ -1,4 +1,4 @@
-"""Checks of the arguments of public functions, for messages that name the argument."""
+"""Checks of the arguments of public functions, for messages that name the argument; and paths that users give."""
 
 from __future__ import annotations
 
@@ -50,14 +50,26 @@ def check_names(name: str, value: object, what: str = "a list of names") -> None
         raise BadInput(f"`{name}` is {what}, not {shown(value)}")
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user gave: `~` is the home folder and `~NAME` that of a user, as in a shell.
+
+    A path whose beginning `~NAME` is that of no user stays as it is.
+
+    Args:
+        path: The path.
+    """
+    # `Path.expanduser` raises an error where there is no such user, and takes `./~` for `~`.
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def as_path(name: str, value: object) -> Path:
-    """Return an argument as a path, at which there may be anything or nothing.
+    """Return an argument as a path with `~` expanded, at which there may be anything or nothing.
 
     Raises:
         BadInput: When it is no path, or none that can be looked at; names the argument.
     """
     check_type(name, value, (str, Path), "a path")
-    path = Path(cast(str, value))
+    path = user_path(cast(str, value))
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ganframe.cli.options import ConfigArgument, SetOption
+from ganframe.cli.options import ConfigArgument, SetOption, path_option
 from ganframe.cli.output import console, new_path, print_line, print_table
 
 
@@ -45,9 +43,7 @@ def explain(config: ConfigArgument, overrides: SetOption = []) -> None:
 
 
 def schema(
-    out: Annotated[
-        Path | None, typer.Option(help="A file, new or an older schema; the terminal when left out.")
-    ] = None,
+    out: Annotated[Path | None, path_option(help="A file, new or an older schema; the terminal when left out.")] = None,
 ) -> None:
     """Print the JSON schema of configs, for editors to read.
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ganframe.arguments import user_path
+
+
+def path_option(*names: str, help: str) -> Any:
+    """Return an option that takes a path, in which `~` is expanded: a shell does not do that in `--out=~/runs`."""
+    return typer.Option(*names, parser=user_path, metavar="PATH", help=help)
+
+
 ConfigArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
-RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
+RunArgument = Annotated[Path, typer.Argument(parser=user_path, metavar="RUN", help="A run folder.")]
 SetOption = Annotated[list[str], typer.Option("--set", help="Override: a.b=c, with a YAML value. Repeatable.")]
 SeedOption = Annotated[int, typer.Option(help="The same seed gives the same samples.")]
 DeviceOption = Annotated[str, typer.Option(help="A torch device, or auto.")]

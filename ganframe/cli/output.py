@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ganframe.errors import BadInput
+
+Batch = TypeVar("Batch", bound=Sized)
 
 # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
 console = Console(highlight=False, emoji=False)
@@ -55,3 +60,37 @@ def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Non
     for row in rows:
         table.add_row(*map(escape, row))
     (console if console.is_terminal else wide_console).print(table)
+
+
+@contextmanager
+def progress(what: str) -> Generator[Callable[[int, int], None]]:
+    """Yield a function that shows how many of all things are done, on stderr if that is a terminal.
+
+    Args:
+        what: What is counted, in the plural.
+    """
+    shown = Console(stderr=True)
+    columns = (
+        TextColumn("{task.completed:,} of {task.total:,} {task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=shown, disable=not shown.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=0)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def track(batches: Iterable[Batch], count: int, what: str) -> Iterator[Batch]:
+    """Yield batches, and show how many of `count` examples are done.
+
+    Args:
+        batches: Batches, each with a length.
+        count: Number of examples in all batches.
+        what: What is counted, in the plural.
+    """
+    with progress(what) as show:
+        done = 0
+        for batch in batches:
+            yield batch
+            done += len(batch)
+            show(done, count)

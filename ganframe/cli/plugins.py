@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ganframe.cli.options import path_option
 from ganframe.cli.output import console, print_line
 from ganframe.errors import RunFailed
 from ganframe.plugins.discovery import installed
@@ -43,7 +44,7 @@ def plugins(context: typer.Context) -> None:
 
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package: my-gan.")],
-    out: Annotated[Path, typer.Option(help="The folder in which to make it.")] = Path(),
+    out: Annotated[Path, path_option(help="The folder in which to make it.")] = Path(),
     kind: Annotated[
         PackageKind, typer.Option(help="What the package supplies; by default a generator, a discriminator and a loss.")
     ] = PackageKind.DEFAULT,

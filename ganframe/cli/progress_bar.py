@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
@@ -38,7 +39,10 @@ class ProgressBar:
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:
-        """Show the bar."""
+        """Say what there is in the data, and show the bar."""
+        summary = run.folder.data_summary()
+        for title, text in [] if summary is None else summary.lines(run.assembly.game.data):
+            self._console.print(escape(f"{title}: {text}"), soft_wrap=True)
         self._last_update = self._start = time.monotonic()
         self._start_images = run.images
         total = run.experiment.train.total_images

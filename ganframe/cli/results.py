@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ganframe.cli.options import DeviceOption, RunArgument, SeedOption
+from ganframe.cli.options import DeviceOption, RunArgument, SeedOption, path_option
 from ganframe.cli.output import new_path, print_line
 
 
@@ -37,7 +37,7 @@ def report(run: RunArgument) -> None:
 def export(
     run: RunArgument,
     player: Annotated[str, typer.Option(help="Which network.")] = "generator",
-    out: Annotated[Path | None, typer.Option(help="A .safetensors or .pt2 file.")] = None,
+    out: Annotated[Path | None, path_option(help="A .safetensors or .pt2 file.")] = None,
 ) -> None:
     """Export a network as weights or as a program.
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganframe.cli.options import DeviceOption, RunArgument, SeedOption
-from ganframe.cli.output import new_path, print_line
+from ganframe.cli.options import DeviceOption, RunArgument, SeedOption, path_option
+from ganframe.cli.output import new_path, print_line, progress, track
 from ganframe.errors import BadInput
+
+MAX_PICTURE_VALUES = 2**29
+"""The largest number of values of all samples of a picture, which are in memory together: 2 GiB."""
 
 if TYPE_CHECKING:
     from ganframe.evaluation.loaded_run import LoadedRun
@@ -23,11 +27,13 @@ def sample(
         list[str], typer.Option(help="Name or number of a class to draw; repeat for several. Every class by default.")
     ] = [],
     out: Annotated[
-        Path | None, typer.Option(help="A .png picture, an .npz file, or a folder for one file a sample.")
+        Path | None, path_option(help="A .png picture, an .npz file, or a folder for one file a sample.")
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Draw samples from a trained run."""
+    import torch
+
     from ganframe.evaluation.loaded_run import load
     from ganframe.evaluation.pictures import can_draw, draw, label_columns
     from ganframe.evaluation.sample_files import save_arrays, save_samples
@@ -37,39 +43,53 @@ def sample(
     target = None if out is None else new_path(out, ".png", ".npz", "")
     chosen = _chosen_classes(loaded_run, label)
     labels = [chosen[index % len(chosen)] for index in range(count)] if chosen else loaded_run.balanced_labels(count)
-    samples = {"samples": loaded_run.sample(count, seed=seed, labels=labels)}
-    label_spec, rates = loaded_run.label_spec(), sample_rates(loaded_run.game.data, samples)
+    name, label_spec = loaded_run.game.output, loaded_run.label_spec()
+    drawn = (batch[name] for batch in loaded_run.batches(count, (name,), seed=seed, labels=labels))
+    first = next(drawn)
+    rates = sample_rates(loaded_run.game.data, {"samples": first})
+    fits_in_picture = first[0].numel() * count <= MAX_PICTURE_VALUES
     if target is None:
-        target = new_path(run / f"samples-seed{seed}{'.png' if can_draw(samples) else '.npz'}")
+        is_picture = fits_in_picture and can_draw({"samples": first})
+        target = new_path(run / f"samples-seed{seed}{'.png' if is_picture else '.npz'}")
+    batches = track(itertools.chain([first], drawn), count, "samples")
     if target.suffix == ".png":
+        if not fits_in_picture:
+            remedy = "Draw fewer, or save them to a folder or an .npz file: --out FOLDER, --out FILE.npz."
+            raise BadInput(f"{count:,} samples are too many for a picture", place="--count", remedy=remedy)
         columns = None if labels is None else label_columns(len(chosen) or len(set(labels)), count)
-        draw(samples, target, columns, rates)
+        draw({"samples": torch.cat(list(batches))}, target, columns, rates)
     elif target.suffix == ".npz":
-        save_arrays(samples["samples"], target, labels)
+        save_arrays(batches, count, target, labels)
     else:
         spec, rate = label_spec[1] if label_spec else None, rates.get("samples")
-        save_samples(samples["samples"], target, labels=labels, label_spec=spec, sample_rate=rate)
+        save_samples(batches, target, labels=labels, label_spec=spec, sample_rate=rate)
     _print_classes(loaded_run, labels)
     print_line(str(target))
 
 
 def translate(
     run: RunArgument,
-    source: Annotated[Path, typer.Option("--input", help="The folder with the images.")],
-    target: Annotated[Path, typer.Option("--output", help="A new folder for the translations.")],
+    source: Annotated[Path, path_option("--input", help="An image, or a folder with images.")],
+    target: Annotated[Path, path_option("--output", help="A new folder for the translations.")],
     to: Annotated[str | None, typer.Option(help="Tensor to make, where the game has several translations.")] = None,
     label: Annotated[str | None, typer.Option(help="Name or number of the class to translate to.")] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """Translate the images of a folder with a trained run."""
+    """Translate images with a trained run.
+
+    Neither targets nor the training data are needed.
+    """
     from ganframe.evaluation.loaded_run import load
-    from ganframe.evaluation.translation import translate as translate_folder
+    from ganframe.evaluation.translation import translate as translate_images
 
     loaded_run = load(run, device=device)
     chosen = _chosen_classes(loaded_run, [] if label is None else [label])
     new_path(target, option="--output")
-    translate_folder(loaded_run, source, target, to=to, label=chosen[0] if chosen else None, seed=seed)
+    with progress("images") as show:
+        translate_images(
+            loaded_run, source, target, to=to, label=chosen[0] if chosen else None, seed=seed, progress=show
+        )
     print_line(str(target))
 
 
@@ -90,8 +110,8 @@ def _chosen_classes(loaded_run: LoadedRun, label: list[str]) -> list[int]:
 
 def _print_classes(loaded_run: LoadedRun, labels: list[int] | None) -> None:
     """Print to stderr which number stands for which class."""
+    from ganframe.config.tensor_specs import describe_classes
     from ganframe.distributed.notices import print_notice
-    from ganframe.evaluation.labels import describe_classes
 
     label_spec = loaded_run.label_spec()
     if labels is not None and label_spec is not None:
@@ -104,7 +124,7 @@ def interpolate(
     steps: Annotated[int, typer.Option(min=2, help="Samples from one to the other.")] = 10,
     seed: SeedOption = 0,
     label: Annotated[list[str], typer.Option(help="Name or number of the class of rows; repeat for several.")] = [],
-    out: Annotated[Path | None, typer.Option(help="The .png file.")] = None,
+    out: Annotated[Path | None, path_option(help="The .png file.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Draw samples at even steps between pairs of latents."""

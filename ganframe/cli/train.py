@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ganframe.cli.options import ConfigArgument, SetOption
+from ganframe.arguments import user_path
+from ganframe.cli.options import ConfigArgument, SetOption, path_option
 from ganframe.cli.output import console, print_line
 from ganframe.distributed.standard_streams import forgiving_streams
 from ganframe.errors import BadInput, Interrupted
@@ -19,7 +20,7 @@ from ganframe.errors import BadInput, Interrupted
 def train(
     config: ConfigArgument,
     overrides: SetOption = [],
-    out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
+    out: Annotated[Path | None, path_option(help="The run folder; runs/NAME-TIME when left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the run.")] = False,
     allow_changes: Annotated[
         list[str],
@@ -36,9 +37,10 @@ def train(
     for option, given in (("--allow-changes", allow_changes), ("--break-lock", break_lock)):
         if given and not resume:
             raise BadInput(f"{option} needs --resume", remedy="Add --resume.")
-    if resume and (Path(config) / "config.yaml").is_file():
-        out = out or Path(config)
-        config = str(Path(config) / "config.yaml")
+    path = user_path(config)
+    if resume and (path / "config.yaml").is_file():
+        out = out or path
+        config = str(path / "config.yaml")
     from ganframe.config.presets import load
 
     with forgiving_streams(), _join_processes() as failing_together:
@@ -55,7 +57,7 @@ def train(
                     resume=resume,
                     allow_changes=allow_changes,
                     break_lock=break_lock,
-                    name=Path(config).stem,
+                    name=path.stem,
                     hooks=[ProgressBar(console)],
                 )
         except KeyboardInterrupt:

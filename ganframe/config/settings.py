@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from pathlib import Path
+from types import UnionType
+from typing import Any, ClassVar, Self, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
+from ganframe.arguments import user_path
 from ganframe.config.validation_errors import error_detail
 
 
@@ -27,7 +30,10 @@ class RunLength:
 
 
 class Settings(BaseModel):
-    """A frozen pydantic model that refuses unknown keys. The docstrings of its fields are the manual for users."""
+    """A frozen pydantic model that refuses unknown keys. The docstrings of its fields are the manual for users.
+
+    In a setting of type `Path`, `~` stands for the home folder.
+    """
 
     # `defer_build`: commands that validate no config, such as `--help`, do not wait until pydantic has built schemas.
     model_config = ConfigDict(
@@ -55,13 +61,13 @@ class Settings(BaseModel):
         """Replace former names by present ones. Refuse unknown keys, and suggest the setting that was meant."""
         if not isinstance(value, Mapping):
             return handler(value)
-        given = cast(Mapping[Any, Any], value)
         fields = cls.__pydantic_fields__
+        given = {key: _as_path(each, cls._annotation(key)) for key, each in cast(Mapping[Any, Any], value).items()}
         settings = {cls.renamed.get(key, key): each for key, each in given.items()}
         written = {cls.renamed[key]: key for key in given if key in cls.renamed}
         details = [*_unknown_keys(given, cls), *_repeated_keys(given, cls)]
         if not details and not written:
-            return handler(value)
+            return handler(given)
         meant = {_close(str(key), cls) for key in settings if key not in fields}
         try:
             validated = handler({key: each for key, each in settings.items() if key in fields})
@@ -77,8 +83,31 @@ class Settings(BaseModel):
         raise ValidationError.from_exception_data(cls._own_name(), details)
 
     @classmethod
+    def _annotation(cls, key: object) -> Any:
+        """Return the type of the setting of a present or former name; None where there is none."""
+        found = cls.__pydantic_fields__.get(cls.renamed.get(str(key), str(key)))
+        return None if found is None else found.annotation
+
+    @classmethod
     def _own_name(cls) -> str:
         return cls.__name__.lower()
+
+
+def _as_path(value: Any, annotation: Any) -> Any:
+    """Return the value of a setting that is a path, or may be one, with `~` expanded; any other value as it is.
+
+    A number is a path too, as it is written in the config: `012`.
+    """
+    if annotation is Path:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(getattr(value, "text", value))
+        return user_path(value) if isinstance(value, (str, Path)) else value
+    options, origin = get_args(annotation), get_origin(annotation)
+    if origin in (Union, UnionType) and not {str, int, float} & {*options}:
+        return _as_path(value, Path) if Path in options else value
+    if origin in (list, tuple) and isinstance(value, (list, tuple)):
+        return [_as_path(each, options[0]) for each in cast(Sequence[Any], value)] if Path in options else value
+    return value
 
 
 _present_names: dict[str, set[str]] = {}

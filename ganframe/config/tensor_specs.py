@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,9 @@ from ganframe.errors import BadInput
 
 TensorKind = Literal["label", "image", "sound", "series", "points", "vector", "other"]
 """The kind of content of a tensor, which decides how it is drawn and saved."""
+
+MAX_LISTED_CLASSES = 20
+"""The largest number of classes that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,10 @@ DataSpec = Mapping[str, TensorSpec]
 def parts(sample: SampleSpec) -> tuple[TensorSpec, ...]:
     """Return the specs of the tensors of a sample, as a tuple even if there is only one."""
     return sample if isinstance(sample, tuple) else (sample,)
+
+
+def describe_classes(numbers: Sequence[int], spec: TensorSpec) -> str:
+    """Return the number and the name of each of these classes once, as in `0 is cat, 3 is dog`."""
+    chosen = sorted(set(numbers))
+    listed = ", ".join(f"{number} is {spec.class_name(number)}" for number in chosen[:MAX_LISTED_CLASSES])
+    return listed + (f" and {len(chosen) - MAX_LISTED_CLASSES:,} more" if len(chosen) > MAX_LISTED_CLASSES else "")

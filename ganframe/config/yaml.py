@@ -11,6 +11,8 @@ from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTr
 from ruamel.yaml.error import MarkedYAMLError, StreamMark
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.scalarfloat import ScalarFloat
+from ruamel.yaml.scalarint import ScalarInt
 
 from ganframe.errors import BadInput
 
@@ -28,6 +30,13 @@ _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge", "timestamp")}
 
 
+def _keep_text(value: Any, node: Node) -> Any:
+    """Keep how a number is written, for a setting that is a path: a folder may be named 012 or 1e3."""
+    if isinstance(value, (ScalarInt, ScalarFloat)):
+        value.text = node.value  # pyright: ignore[reportAttributeAccessIssue]
+    return value
+
+
 class _Constructor(RoundTripConstructor):
     """A constructor that reads a date as text, as YAML 1.2 does, and refuses integers that are slow to print."""
 
@@ -35,10 +44,18 @@ class _Constructor(RoundTripConstructor):
         value = self.construct_yaml_int(node)
         if value.bit_length() > LONGEST_NUMBER:
             raise ConstructorError(None, None, f"a whole number has at most {LONGEST_NUMBER} bits", node.start_mark)
-        return value
+        if type(value) is int and str(value) != node.value:
+            value = ScalarInt(value)  # which can have an attribute
+        return _keep_text(value, node)
+
+    def _fraction(self, node: Node) -> Any:
+        return _keep_text(self.construct_yaml_float(node), node)
 
 
 _Constructor.add_constructor(f"{_TAG}int", _Constructor._whole)  # pyright: ignore[reportPrivateUsage]
+
+
+_Constructor.add_constructor(f"{_TAG}float", _Constructor._fraction)  # pyright: ignore[reportPrivateUsage]
 
 
 _Constructor.add_constructor(f"{_TAG}timestamp", RoundTripConstructor.construct_yaml_str)

@@ -4,6 +4,8 @@ A plugin imports from here everything that a data set needs.
 """
 
 from ganframe.data.dataset import Dataset
+from ganframe.data.image_files import ImageReader, UnreadableImage, check_image_headers
+from ganframe.data.image_folders import ImageListing, list_images
 from ganframe.data.loader import BatchLoader
 from ganframe.data.npz_files import read_arrays
 from ganframe.data.tensor_data import TensorData, as_float
@@ -15,10 +17,15 @@ __all__ = [
     "BadInput",
     "BatchLoader",
     "Dataset",
+    "ImageListing",
+    "ImageReader",
     "Randomness",
     "TensorData",
+    "UnreadableImage",
     "UnreadableLimit",
     "as_float",
+    "check_image_headers",
+    "list_images",
     "read_arrays",
     "report_unreadable",
 ]

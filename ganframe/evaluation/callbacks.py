@@ -16,10 +16,10 @@ from ganframe.evaluation.labels import free_label
 from ganframe.evaluation.metrics import Evaluation
 from ganframe.evaluation.pictures import can_draw, draw, label_columns
 from ganframe.evaluation.report import write_report
-from ganframe.evaluation.sampling import sampling_mode, sampling_round
+from ganframe.evaluation.sampling import sampling_mode, sampling_rounds
 from ganframe.evaluation.sound import sample_rates, wav_file
 from ganframe.files import write_atomically
-from ganframe.game.samples import Sample, sample_parts
+from ganframe.game.samples import Sample, joined, sample_parts
 from ganframe.randomness import Randomness
 from ganframe.training.loop_callbacks import Callback, is_due
 from ganframe.training.run_state import Run
@@ -44,7 +44,13 @@ def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[
         with within("data"):
             held_out = experiment.data.held_out()
             evaluation_data = dataset if held_out is None else open_dataset(held_out)
-        evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, experiment.seed, evaluation_data)
+        evaluation = Evaluation(
+            experiment.evaluate.metrics,
+            experiment.data,
+            experiment.seed,
+            evaluation_data,
+            experiment.train.batch_size,
+        )
         callbacks.append(Measure(evaluation, experiment.evaluate.every_images or experiment.train.total_images))
     return [*callbacks, WriteReport()]
 
@@ -73,8 +79,10 @@ class DrawSamples(Callback):
         randomness = Randomness(run.experiment.seed).at("snapshot")
         with sampling_mode(game, randomness, run.device):
             count = run.experiment.snapshot.count
-            game_round = sampling_round(game, lambda: self._dataset, count, randomness, run.device)
-            tensors = _by_part({name: game_round[name] for name in game.pictures})
+            size = run.assembly.batch_size
+            rounds = sampling_rounds(game, lambda: self._dataset, count, size, randomness, run.device)
+            batches = [{name: game_round[name] for name in game.pictures} for game_round in rounds]
+        tensors = _by_part({name: joined([batch[name] for batch in batches]) for name in game.pictures})
         if not is_main_process() or not tensors:
             return
         if not can_draw(tensors):

@@ -11,15 +11,12 @@ import torch
 from torch import Tensor
 
 from ganframe.arguments import shown
-from ganframe.config.tensor_specs import TensorSpec
+from ganframe.config.tensor_specs import MAX_LISTED_CLASSES, TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.game import Game
 
 Labels = Tensor | Sequence[int | str]
 """One class for each sample: its number or its name."""
-
-MAX_LISTED_CLASSES = 20
-"""The largest number of classes that a message lists."""
 
 
 def class_numbers(labels: Labels | Any, spec: TensorSpec) -> Tensor:
@@ -87,10 +84,3 @@ def free_label(game: Game) -> tuple[str, TensorSpec] | None:
     """
     label = game.label_spec()
     return label if label is not None and label[0] in game.data and "latent" in game.makers else None
-
-
-def describe_classes(numbers: Sequence[int], spec: TensorSpec) -> str:
-    """Return the number and the name of each of these classes once, as in `0 is cat, 3 is dog`."""
-    chosen = sorted(set(numbers))
-    listed = ", ".join(f"{number} is {spec.class_name(number)}" for number in chosen[:MAX_LISTED_CLASSES])
-    return listed + (f" and {len(chosen) - MAX_LISTED_CLASSES:,} more" if len(chosen) > MAX_LISTED_CLASSES else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -18,9 +18,9 @@ from ganframe.data.dataset import Dataset
 from ganframe.data.open_data import open_dataset
 from ganframe.errors import BadInput, within
 from ganframe.evaluation.labels import Labels, class_numbers, free_label
-from ganframe.evaluation.sampling import sampling_mode, sampling_round
+from ganframe.evaluation.sampling import sampling_mode, sampling_round, sampling_rounds
 from ganframe.game.game import Game
-from ganframe.game.samples import Sample, map_parts, sample_parts
+from ganframe.game.samples import joined, map_parts
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
@@ -31,6 +31,9 @@ from ganframe.training.components import nested_components
 from ganframe.training.ema import AveragedPlayers
 from ganframe.training.frozen_players import check_digests
 from ganframe.training.scheduled_settings import ScheduledSettings
+
+MAX_BATCH = 64
+"""The largest number of samples in one forward pass, unless the caller asks for more."""
 
 
 class LoadedRun:
@@ -91,7 +94,7 @@ class LoadedRun:
         seed: int = 0,
         labels: Labels | None = None,
         inputs: Mapping[str, Tensor] | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> Tensor:
         """Draw samples.
 
@@ -102,7 +105,7 @@ class LoadedRun:
                 samples cycle through the classes, or take the labels of the data that the generator starts from.
             inputs: Named tensors `(count, ...)` to use instead of random ones: `{"source": images}`, `{"latent": z}`. A
                 game may limit which tensors can be given.
-            batch_size: Number of samples in one forward pass.
+            batch_size: Number of samples in one forward pass; that of training, but at most 64, when None.
 
         Returns:
             A float tensor `(count, ...)` on the CPU; images are `(count, C, H, W)` in [-1, 1].
@@ -139,7 +142,7 @@ class LoadedRun:
         seed: int = 0,
         labels: Labels | None = None,
         inputs: Mapping[str, Tensor] | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> dict[str, Any]:
         """Return named tensors of the game for a number of examples, such as `source` and `fake`.
 
@@ -149,7 +152,7 @@ class LoadedRun:
             seed: The seed of all random draws; the same seed and batch size give the same tensors.
             labels: The number or the name of one class for each example, if the game is conditional.
             inputs: Named tensors `(count, ...)` to use instead of random ones.
-            batch_size: Number of examples in one forward pass.
+            batch_size: Number of examples in one forward pass; that of training, but at most 64, when None.
 
         Returns:
             For each name a float tensor `(count, ...)` on the CPU, or a tuple of them if the game makes a tuple.
@@ -158,25 +161,43 @@ class LoadedRun:
             BadInput: When labels, inputs or names do not fit the game, labels or inputs are not one for each example,
                 `count` is less than 1, the data cannot be read, or a weight is not finite.
         """
+        batches = list(self.batches(count, names, seed=seed, labels=labels, inputs=inputs, batch_size=batch_size))
+        return {name: joined([batch[name] for batch in batches]) for name in names}
+
+    def batches(
+        self,
+        count: int,
+        names: Sequence[str],
+        *,
+        seed: int = 0,
+        labels: Labels | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Return the tensors of `tensors` batch by batch, each drawn when it is asked for: any number fits in memory.
+
+        Arguments and errors are those of `tensors`; what does not fit is refused at once.
+        """
         check_whole_number("seed", seed)
-        check_whole_number("batch_size", batch_size)
+        if batch_size is not None:
+            check_whole_number("batch_size", batch_size)
         check_names("names", names)
         check_type("inputs", inputs, (Mapping, NoneType), "a mapping of tensors by name")
         self.check_finite()
         inputs = self._check_inputs(count, names, labels, inputs or {})
-        if batch_size < 1:
-            raise BadInput(f"a batch of {batch_size} samples cannot be drawn")
-        batches: list[dict[str, Sample]] = []
-        randomness = Randomness(seed).at("sample")
+        size = min(MAX_BATCH, self.experiment.train.batch_size) if batch_size is None else batch_size
+        if size < 1:
+            raise BadInput(f"a batch of {size} samples cannot be drawn")
+        return self._draw(count, names, Randomness(seed).at("sample"), inputs, size)
+
+    def _draw(
+        self, count: int, names: Sequence[str], randomness: Randomness, inputs: Mapping[str, Tensor], batch_size: int
+    ) -> Iterator[dict[str, Any]]:
         with sampling_mode(self.game, randomness, self.device):
-            for start in range(0, count, batch_size):
-                given = {name: tensor[start : start + batch_size] for name, tensor in inputs.items()}
-                size = min(batch_size, count - start)
-                game_round = sampling_round(
-                    self.game, lambda: self.dataset, size, randomness.at(start), self.device, given
-                )
-                batches.append({name: map_parts(game_round[name], _on_cpu) for name in names})
-        return {name: _joined([batch[name] for batch in batches]) for name in names}
+            for game_round in sampling_rounds(
+                self.game, lambda: self.dataset, count, batch_size, randomness, self.device, inputs
+            ):
+                yield {name: map_parts(game_round[name], _on_cpu) for name in names}
 
     def _check_inputs(
         self, count: int, names: Sequence[str], labels: Labels | None, inputs: Mapping[str, Tensor]
@@ -237,12 +258,6 @@ def _check_count(count: int) -> None:
 
 def _on_cpu(tensor: Tensor) -> Tensor:
     return tensor.float().cpu()
-
-
-def _joined(batches: Sequence[Sample]) -> Sample:
-    """Return the examples of all batches, one after the other."""
-    parts = [torch.cat(part) for part in zip(*map(sample_parts, batches), strict=True)]
-    return tuple(parts) if isinstance(batches[0], tuple) else parts[0]
 
 
 def load(run: Path | str, *, device: str = "auto") -> LoadedRun:

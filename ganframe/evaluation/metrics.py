@@ -27,8 +27,8 @@ from ganframe.plugins.author_code import build_live, name_of, source_of
 from ganframe.randomness import Randomness
 from ganframe.training.assembly import check_metrics
 
-ROUND_SIZE = 100
-"""Number of examples in one round of an evaluation."""
+MAX_ROUND_SIZE = 100
+"""The largest number of examples in one round of an evaluation."""
 
 
 class Evaluation:
@@ -39,15 +39,24 @@ class Evaluation:
         data: The config of the training data; each metric is built for it.
         seed: The seed of all random draws.
         dataset: The data set that gives the inputs of the game: held-out data, or else the training data.
+        batch_size: Number of examples in one forward pass of the training; a round has no more, and at most 100.
 
     Raises:
         BadInput: When a metric cannot be built for the data.
     """
 
-    def __init__(self, metrics: tuple[MetricConfig, ...], data: DatasetConfig, seed: int, dataset: Dataset) -> None:
+    def __init__(
+        self,
+        metrics: tuple[MetricConfig, ...],
+        data: DatasetConfig,
+        seed: int,
+        dataset: Dataset,
+        batch_size: int = MAX_ROUND_SIZE,
+    ) -> None:
         self._metrics = metrics
         self._data = data
         self._dataset = dataset
+        self._round_size = min(batch_size, MAX_ROUND_SIZE)
         for index, metric in enumerate(metrics):
             with within("evaluate", "metrics", index):
                 self._build(metric)
@@ -95,24 +104,23 @@ class Evaluation:
 
         The ranks share out the rounds, and every rank updates its metric with the tensors of all ranks.
         """
-        shard = this_shard()
+        shard, size = this_shard(), self._round_size
+        loader = BatchLoader(self._dataset, self._round_size, self._randomness, device)
         with sampling_mode(game, self._randomness, device):
-            for first in range(0, config.samples, ROUND_SIZE * shard.world_size):
+            for first in range(0, config.samples, size * shard.world_size):
                 before_round()
-                own = self._play_round(first // ROUND_SIZE + shard.rank, config.tensors(), game, device)
+                own = self._play_round(loader, first // size + shard.rank, config.tensors(), game)
                 gathered = {name: gather(tensor) for name, tensor in own.items()}
-                for start in range(first, min(first + ROUND_SIZE * shard.world_size, config.samples), ROUND_SIZE):
-                    rows = slice(start - first, min(start + ROUND_SIZE, config.samples) - first)
+                for start in range(first, min(first + size * shard.world_size, config.samples), size):
+                    rows = slice(start - first, min(start + size, config.samples) - first)
                     metric.update({name: tensor[rows] for name, tensor in gathered.items()})
 
-    def _play_round(
-        self, number: int, names: tuple[str, ...], game: Game, device: torch.device
-    ) -> Mapping[str, Tensor]:
+    def _play_round(self, loader: BatchLoader, number: int, names: tuple[str, ...], game: Game) -> Mapping[str, Tensor]:
         """Return the named tensors of round `number` of a measurement."""
         randomness = self._randomness.at(number)
-        randomness.seed_torch("sampling", device)
-        batch = next(BatchLoader(self._dataset, ROUND_SIZE, self._randomness, device).starting_at(number))
-        game_round = Round(game, batch, size=ROUND_SIZE, device=device, randomness=randomness)
+        randomness.seed_torch("sampling", loader.device)
+        batch = next(loader.starting_at(number))
+        game_round = Round(game, batch, size=self._round_size, device=loader.device, randomness=randomness)
         return {name: game_round[name] for name in names}
 
 
@@ -163,5 +171,6 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
             check_metrics(experiment, loaded.game)
     if experiment.evaluate is None:
         raise BadInput("this run's config has no metrics", place=str(run), remedy="Name one: --metric TYPE.")
-    evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, seed, loaded.dataset)
+    batch_size = experiment.train.batch_size
+    evaluation = Evaluation(experiment.evaluate.metrics, experiment.data, seed, loaded.dataset, batch_size)
     return evaluation.measure(loaded.game, loaded.device)

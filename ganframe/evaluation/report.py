@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ganframe.errors import BadInput
 from ganframe.evaluation.diagnostics import diagnose
 from ganframe.files import write_atomically
+from ganframe.runs.checkpoint_files import read_progress
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.logs import read_log
 
@@ -68,6 +69,7 @@ def write_report(folder: RunFolder) -> Path:
         ("Diagnostics", _diagnostics(log)),
         ("Curves", _curves(log)),
         ("Samples over time", _samples_over_time(pictures)),
+        ("Data", _data(folder)),
         ("Config", f"<pre>{html.escape(config)}</pre>"),
         ("Environment", _table(folder.environment())),
     ]
@@ -75,7 +77,7 @@ def write_report(folder: RunFolder) -> Path:
     body = "".join(f"<h2>{title}</h2>\n{content}\n" for title, content in sections if content)
     page = (
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{name}</title>"
-        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n{_progress(log)}\n{body}</body></html>\n"
+        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n{_progress(log, folder)}\n{body}</body></html>\n"
     )
     write_atomically(folder.report, page.encode(errors="backslashreplace"))
     return folder.report
@@ -88,12 +90,15 @@ def _read_text(file: Path) -> str:
         raise BadInput("this is not UTF-8 text", place=str(file)) from None
 
 
-def _progress(log: Sequence[Mapping[str, float]]) -> str:
-    if not log:
+def _progress(log: Sequence[Mapping[str, float]], folder: RunFolder) -> str:
+    """Return how far the run is: by its latest checkpoint, unless a later step was logged."""
+    saved = read_progress(folder.checkpoints)
+    if not log and saved is None:
         return "<p>No step was logged yet.</p>"
-    last = log[-1]
-    speed = f"{last.get('images per second', 0):,.0f}"
-    return f"<p>{last['step']:,.0f} steps, {last['images']:,.0f} images, {speed} images a second.</p>"
+    logged = (log[-1]["step"], log[-1]["images"]) if log else (0, 0)
+    steps, images = max(logged, saved or (0, 0))
+    speed = f", {log[-1].get('images per second', 0):,.0f} images a second" if log else ""
+    return f"<p>{steps:,.0f} steps, {images:,.0f} images{speed}.</p>"
 
 
 def _last_samples(folder: RunFolder) -> str:
@@ -128,6 +133,11 @@ def _smaller_jpeg(path: Path, side: int) -> bytes:
     except (SyntaxError, OSError, ValueError) as problem:
         raise BadInput(f"this picture cannot be read: {problem}", place=str(path)) from None
     return stream.getvalue()
+
+
+def _data(folder: RunFolder) -> str:
+    summary = folder.data_summary()
+    return "" if summary is None else _table(dict(summary.lines(folder.data() or {}) + summary.left_out_lines()))
 
 
 def _metrics(lines: Sequence[Mapping[str, float]]) -> str:

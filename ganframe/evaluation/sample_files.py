@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from einops import rearrange
@@ -16,11 +19,10 @@ from ganframe.config.tensor_specs import TensorSpec
 from ganframe.errors import writing
 from ganframe.evaluation.pictures import tensor_kind
 from ganframe.evaluation.sound import wav_file
-from ganframe.files import write_atomically
 
 
 def save_samples(
-    samples: Tensor,
+    batches: Iterable[Tensor],
     folder: Path,
     *,
     labels: Sequence[int] | None = None,
@@ -33,7 +35,7 @@ def save_samples(
     one array `sample`.
 
     Args:
-        samples: `(B, ...)`; images and sounds in [-1, 1].
+        batches: The samples, as batches `(B, ...)`, of which one at a time is kept; images and sounds in [-1, 1].
         folder: The folder of the files; with labels, each class has a subfolder.
         labels: The class of each sample; None if samples have no classes.
         label_spec: The spec of the label, whose class names become the names of folders.
@@ -43,7 +45,7 @@ def save_samples(
         RunFailed: When a file cannot be written.
     """
     names = {} if labels is None else folder_names(labels, label_spec or TensorSpec((), max(labels) + 1))
-    for index, sample in enumerate(samples):
+    for index, sample in enumerate(chain.from_iterable(batches)):
         target = folder if labels is None else folder / names[labels[index]]
         suffix, content = _encoded(sample, sample_rate)
         with writing(target):
@@ -73,14 +75,41 @@ def folder_names(labels: Sequence[int], spec: TensorSpec) -> dict[int, str]:
     return names
 
 
-def save_arrays(samples: Tensor, path: Path, labels: Sequence[int] | None = None) -> None:
+def save_arrays(batches: Iterable[Tensor], count: int, path: Path, labels: Sequence[int] | None = None) -> None:
     """Save all samples to one `.npz` file, as the array `samples`, with their classes as the array `labels`.
 
+    Args:
+        batches: The samples, as batches `(B, ...)`, of which one at a time is kept.
+        count: The number of all samples.
+        path: The file.
+        labels: The class of each sample; None for none.
+
     Raises:
-        RunFailed: When the file cannot be written.
+        RunFailed: When the file cannot be written; none is left then.
     """
-    arrays = {"samples": samples.numpy()} | ({} if labels is None else {"labels": np.asarray(labels)})
-    write_atomically(path, _npz(arrays))
+    draft = path.with_name(f".{path.name}.draft")
+    with writing(path):
+        try:
+            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+                with archive.open("samples.npy", "w", force_zip64=True) as file:
+                    _write_array(batches, count, file)
+                if labels is not None:
+                    with archive.open("labels.npy", "w") as file:
+                        np.lib.format.write_array(file, np.asarray(labels))
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _write_array(batches: Iterable[Tensor], count: int, file: IO[bytes]) -> None:
+    """Write batches as one array in the format of NumPy: a header, then the numbers in order."""
+    for number, batch in enumerate(batches):
+        array = np.ascontiguousarray(batch.numpy())
+        if number == 0:
+            described = np.lib.format.dtype_to_descr(array.dtype)
+            header = {"descr": described, "fortran_order": False, "shape": (count, *array.shape[1:])}
+            np.lib.format.write_array_header_2_0(file, header)
+        file.write(array.tobytes())
 
 
 def _encoded(sample: Tensor, sample_rate: int | None) -> tuple[str, bytes]:

@@ -30,6 +30,7 @@ class SamplingBatch(Mapping[str, Tensor]):
         randomness: The source of the draws that choose examples of the data.
         device: The device that the tensors are moved to.
         given: Tensors `(size, ...)` that replace tensors of the data, or tensors that the game makes.
+        first: The number of examples in the batches before this one; balanced labels go on from there.
     """
 
     def __init__(
@@ -40,13 +41,14 @@ class SamplingBatch(Mapping[str, Tensor]):
         randomness: Randomness,
         device: torch.device,
         given: Mapping[str, Tensor],
+        first: int = 0,
     ) -> None:
         self._spec = game.data
         self._given = {name: tensor.to(device) for name, tensor in given.items()}
         self._data_batch: dict[str, Tensor] | None = None
         self._dataset, self._randomness = dataset, randomness
         self._labels_are_free = all(spec.source is None for spec in game.player_specs().values())
-        self._size, self._device = size, device
+        self._size, self._device, self._first = size, device, first
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the tensor of this name, `(size, ...)`.
@@ -63,7 +65,7 @@ class SamplingBatch(Mapping[str, Tensor]):
         # Balanced labels can replace those of the data, unless they must match samples of the data: samples that a
         # generator starts from, or that this batch has read already.
         if self._labels_are_free and self._data_batch is None and spec.classes is not None and spec.shape == ():
-            return balanced_labels(spec, self._size, self._device)
+            return balanced_labels(spec, self._size, self._device, self._first)
         if self._data_batch is None:
             batches = BatchLoader(self._dataset(), self._size, self._randomness, self._device)
             self._data_batch = next(batches.starting_at(0))
@@ -82,9 +84,9 @@ class SamplingBatch(Mapping[str, Tensor]):
         return len({**self._spec, **self._given})
 
 
-def balanced_labels(spec: TensorSpec, size: int, device: torch.device) -> Tensor:
-    """Return `size` labels that cycle through the classes of the spec: 0, 1, 2 and so on."""
-    return torch.arange(size, device=device) % (spec.classes or 1)
+def balanced_labels(spec: TensorSpec, size: int, device: torch.device, first: int = 0) -> Tensor:
+    """Return `size` labels that cycle through the classes of the spec, `first` and those after it."""
+    return torch.arange(first, first + size, device=device) % (spec.classes or 1)
 
 
 def sampling_round(
@@ -94,10 +96,37 @@ def sampling_round(
     randomness: Randomness,
     device: torch.device,
     given: Mapping[str, Tensor] | None = None,
+    first: int = 0,
 ) -> Round:
     """Return a round outside training, whose batch is a `SamplingBatch` with these arguments."""
-    batch = SamplingBatch(game, dataset, size, randomness, device, given or {})
+    batch = SamplingBatch(game, dataset, size, randomness, device, given or {}, first)
     return Round(game, batch, size=size, device=device, randomness=randomness)
+
+
+def sampling_rounds(
+    game: Game,
+    dataset: Callable[[], Dataset],
+    count: int,
+    batch_size: int,
+    randomness: Randomness,
+    device: torch.device,
+    given: Mapping[str, Tensor] | None = None,
+) -> Iterator[Round]:
+    """Yield rounds outside training that have `count` examples together, at most `batch_size` in each.
+
+    Args:
+        game: The game.
+        dataset: Opens the data set.
+        count: Number of examples.
+        batch_size: Number of examples in one forward pass.
+        randomness: The source of all draws.
+        device: The device that the tensors are moved to.
+        given: Tensors `(count, ...)` to use instead of those of the data or those that the game makes.
+    """
+    for first in range(0, count, batch_size):
+        size = min(batch_size, count - first)
+        part = {name: tensor[first : first + size] for name, tensor in (given or {}).items()}
+        yield sampling_round(game, dataset, size, randomness.at(first), device, part, first)
 
 
 @contextmanager

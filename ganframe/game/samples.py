@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 Sample = Tensor | tuple[Tensor, ...]
@@ -18,6 +19,12 @@ def sample_parts(sample: Sample) -> tuple[Tensor, ...]:
 def map_parts(sample: Sample, function: Callable[[Tensor], Tensor]) -> Sample:
     """Apply a function to each tensor of a sample."""
     return tuple(map(function, sample)) if isinstance(sample, tuple) else function(sample)
+
+
+def joined(batches: Sequence[Sample]) -> Sample:
+    """Return the examples of all batches, one after the other."""
+    parts = [torch.cat(part) for part in zip(*map(sample_parts, batches), strict=True)]
+    return tuple(parts) if isinstance(batches[0], tuple) else parts[0]
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:

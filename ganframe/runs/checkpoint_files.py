@@ -8,6 +8,7 @@ always whole.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -146,6 +147,22 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
     if checkpoint.name != _folder_name(state.step):
         raise BadInput(f"this is the checkpoint of step {state.step}", place=str(checkpoint))
     return state.step, sections
+
+
+def read_progress(folder: Path) -> tuple[int, int] | None:
+    """Return how far a run was at its latest checkpoint whose state can be read, without reading tensors.
+
+    Args:
+        folder: The run's folder of checkpoints.
+
+    Returns:
+        The number of steps and of images; None when there is no such checkpoint.
+    """
+    for checkpoint in list_checkpoints(folder):
+        with contextlib.suppress(ValueError, TypeError, KeyError, BadInput):
+            state = _STATE_ADAPTER.validate_json(_read_file(checkpoint / STATE_FILE))
+            return state.step, int(state.sections["progress"]["images"])
+    return None
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from ganframe.config.experiment import Experiment
 from ganframe.config.load import load_experiment
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.yaml import dump_yaml
+from ganframe.data.summary import DataSummary
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.files import read_json, write_atomically
 from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
@@ -36,6 +37,9 @@ def _check_sizes(spec: TensorSpec) -> TensorSpec:
 DATA_SPEC: TypeAdapter[dict[str, TensorSpec]] = TypeAdapter(
     dict[str, Annotated[TensorSpec, AfterValidator(_check_sizes)]]
 )
+
+
+DATA_SUMMARY: TypeAdapter[DataSummary] = TypeAdapter(DataSummary)
 
 
 class FolderTaken(BadInput):
@@ -197,6 +201,23 @@ class RunFolder:
         if missing:
             remedy = "Put it back, or add --allow-changes data to write it anew for the data that there are now."
             raise BadInput(problem, place=str(self.path / "data.json"), remedy=remedy)
+
+    def save_data_summary(self, summary: DataSummary) -> None:
+        """Save what there is in the training data, for the report.
+
+        Raises:
+            RunFailed: When the file cannot be written.
+        """
+        write_atomically(self.path / "data-summary.json", DATA_SUMMARY.dump_json(summary, indent=1))
+
+    def data_summary(self) -> DataSummary | None:
+        """Return what there is in the training data; None when the run has not saved it.
+
+        Raises:
+            BadInput: When `data-summary.json` is malformed.
+        """
+        file = self.path / "data-summary.json"
+        return read_json(file, DATA_SUMMARY) if file.is_file() else None
 
     @property
     def checkpoints(self) -> Path:

@@ -13,6 +13,7 @@ from ganframe.config.component_kinds import AugmentationConfig, DatasetConfig, M
 from ganframe.data.identity import file_names
 from ganframe.data.loader import BatchLoader, Shard
 from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.summary import summarize
 from ganframe.game.protocols import Metric
 from ganframe.testing.fakes import BATCH, CPU, RANDOMNESS, FakeData
 
@@ -37,6 +38,11 @@ def examples_match_the_spec(config: DatasetConfig) -> None:
             assert bool(tensor.isfinite().all()), f"{name!r} is not finite"
             in_range = spec[name].kind not in ("image", "sound") or float(tensor.abs().max()) <= 1
             assert in_range, f"{name!r} leaves [-1, 1], the range of images and sounds: scale it"
+
+
+def left_out_is_named(config: DatasetConfig) -> None:
+    """A method `left_out`, if there is one, returns lists of names by the reason for which they were left out."""
+    summarize(config.build())
 
 
 def picklable(config: DatasetConfig) -> None:
@@ -178,6 +184,7 @@ def halves_merge(config: MetricConfig) -> None:
 CHECKS = {
     "dataset": {
         "examples match the spec": examples_match_the_spec,
+        "what is left out is named": left_out_is_named,
         "picklable for workers": picklable,
         "seeded order": seeded_order,
         "files are named": files_are_named,

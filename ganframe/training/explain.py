@@ -17,6 +17,7 @@ from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.tensor_specs import DataSpec, parts
 from ganframe.config.terms import TermConfig
 from ganframe.config.without_effect import describe_without_effect
+from ganframe.data.summary import DataSummary, named_classes
 from ganframe.game.active_terms import Term
 from ganframe.game.contest import Contest
 from ganframe.game.loss_term import LossTerm
@@ -56,7 +57,8 @@ def explain(experiment: Experiment) -> Explanation:
     trial = take_trial_turns(assembly)
     train = experiment.train
     tables = {
-        "data": _data(experiment, trial.examples),
+        "data": _data(experiment, trial.data.examples),
+        **_contents(trial.data, assembly.game.data),
         "players": _players(assembly),
         "named tensors": _tensors(assembly, trial.shapes),
         "contests": _contests(assembly.game.contests),
@@ -89,6 +91,14 @@ def _shape_text(shape: Any) -> str:
 def _data(experiment: Experiment, examples: int) -> Table:
     epochs = experiment.train.total_images / examples
     return [("data set", "examples", "epochs"), (experiment.data.type_name(), f"{examples:,}", f"{epochs:,.1f}")]
+
+
+def _contents(summary: DataSummary, specs: DataSpec) -> dict[str, Table]:
+    """Return tables of which number is which class, and of what was left out of the data; no table that is empty."""
+    classes: Table = [("tensor", "classes"), *named_classes(specs).items()]
+    left_out: Table = [("count", "what", "names")]
+    left_out += [(f"{each.count:,}", reason, str(each)) for reason, each in summary.left_out.items()]
+    return {title: rows for title, rows in (("classes", classes), ("left out", left_out)) if len(rows) > 1}
 
 
 def _players(assembly: Assembly) -> Table:

@@ -11,6 +11,7 @@ from ganframe.config.hook_markers import has_hooks
 from ganframe.config.without_effect import describe_without_effect
 from ganframe.data.identity import DataIdentity, identify
 from ganframe.data.open_data import open_dataset
+from ganframe.data.summary import summarize
 from ganframe.distributed.collectives import broadcast_text
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.process_group import fail_together, process_group
@@ -79,6 +80,7 @@ def train_experiment(
             with within("data"):
                 dataset = open_dataset(experiment.data)
                 data = identify(dataset, assembly.game.data)
+                summary = summarize(dataset)
             callbacks = make_callbacks(experiment, dataset)
             loggers = _build_loggers(experiment) if is_main_process() else []
         with fail_together():
@@ -98,6 +100,10 @@ def train_experiment(
                     for change in folder.change_environment():
                         print_notice("this run goes on under other versions", change)
                     say_log_problems(run)
+            if is_main_process():
+                folder.save_data_summary(summary)
+            for title, names in summary.left_out_lines():
+                print_notice(title, names)
             run_loop(run, dataset, callbacks)
     return folder
 

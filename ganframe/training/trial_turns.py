@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganframe.config.experiment import Experiment
 from ganframe.data.loader import BatchLoader
 from ganframe.data.open_data import open_dataset
+from ganframe.data.summary import DataSummary, summarize
 from ganframe.errors import within
 from ganframe.game.active_terms import ActiveTerms
 from ganframe.game.objective import TurnObjective, play
@@ -39,12 +40,12 @@ class TrialTurns:
             tuple of tensors.
         operations: The mean number of operations of a step for one example: multiplications and additions of matrix
             products.
-        examples: The number of examples of the data set.
+        data: What there is in the data set.
     """
 
     shapes: dict[str, Any]
     operations: float
-    examples: int
+    data: DataSummary
 
 
 def take_trial_turns(assembly: Assembly) -> TrialTurns:
@@ -55,9 +56,10 @@ def take_trial_turns(assembly: Assembly) -> TrialTurns:
     game = assembly.game
     with within("data"):
         dataset = open_dataset(assembly.experiment.data)
+        summary = summarize(dataset)
     batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
     batch = assembly.growing.resize(batch, 0)
-    found = TrialTurns({name: _shape(value) for name, value in batch.items()}, 0.0, len(dataset))
+    found = TrialTurns({name: _shape(value) for name, value in batch.items()}, 0.0, summary)
     memory = dict(game.memory)
     for turn in game.turns:
         for progress, share in _kinds_of_turn(assembly, turn):

@@ -46,11 +46,11 @@ def _fill(network: nn.Module, part: str, source: WeightSource) -> None:
     if not expected:
         raise BadInput(f"{part!r} has no weights")
     if source.file is not None:
-        place = source.file.expanduser()
+        place = source.file
         weights = read_weights(place, (source.prefix or "").rstrip("."), expected)
     else:
         assert source.run is not None
-        place = source.run.expanduser()
+        place = source.run
         weights = _read_run(place, source.player or part, averages=source.averages)
         shapes = {name: tuple(value.shape) for name, value in weights.items()}
         check_names_and_shapes(shapes, expected, place=str(place))

@@ -484,12 +484,13 @@ def test_explain_every_preset(cli, preset):
     summary, *_ = outcome.out.splitlines()
     assert summary == experiment.summary
     tables = {title: rows for title, *rows in (block.splitlines() for block in outcome.out.split("\n\n")[1:])}
-    augmentations = ["augmentations"] if experiment.augmentations else []
-    titles = ["data", "players", "named tensors", "contests", "terms", "turns", *augmentations, "cost"]
-    assert list(tables) == titles
-    assert tables["data"][1].split()[:2] == [experiment.data.type_name(), f"{len(experiment.data.build()):,}"]
     assembly = assemble(experiment)
     game = assembly.game
+    augmentations = ["augmentations"] if experiment.augmentations else []
+    classes = ["classes"] if any(spec.class_names for spec in game.data.values()) else []
+    titles = ["data", *classes, "players", "named tensors", "contests", "terms", "turns", *augmentations, "cost"]
+    assert list(tables) == titles
+    assert tables["data"][1].split()[:2] == [experiment.data.type_name(), f"{len(experiment.data.build()):,}"]
     assert first_words(tables["players"]) == list(game.players)
     for row, (name, player) in zip(tables["players"][1:], game.players.items(), strict=True):
         count = sum(each.numel() for each in player.parameters())
@@ -707,7 +708,7 @@ class TestPictures:
         image[:, 0] = 1.0
         draw({"samples": image}, tmp_path / "red.png")
         assert Image.open(tmp_path / "red.png").getpixel((0, 0)) == (255, 0, 0)
-        save_samples(image, tmp_path / "each")
+        save_samples([image], tmp_path / "each")
         assert Image.open(tmp_path / "each" / "000000.png").getpixel((0, 0)) == (255, 0, 0)
 
     def test_tensors_of_an_example_stand_side_by_side(self, tmp_path):

@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 
 from ganframe import BadInput, Experiment, train
-from ganframe.config.tensor_specs import TensorSpec
+from ganframe.config.tensor_specs import TensorSpec, describe_classes
+from ganframe.data import ImageReader, as_float
 from ganframe.evaluation.export import export
 from ganframe.evaluation.interpolation import interpolate
-from ganframe.evaluation.labels import class_numbers, describe_classes, parse_labels
+from ganframe.evaluation.labels import class_numbers, parse_labels
 from ganframe.evaluation.loaded_run import LoadedRun, load
 from ganframe.evaluation.sample_files import folder_names
-from ganframe.evaluation.translation import read_image, translate
+from ganframe.evaluation.translation import translate
 from ganframe.plugins.discovery import installed
 
 SPEC = TensorSpec((), 3, shifts.NAMES)
@@ -258,13 +259,45 @@ def test_a_folder_is_translated_without_the_data(cli: Any, folder: Path, tmp_pat
     out = tmp_path / "out"
     outcome = cli("translate", folder, "--input", source, "--output", out, "--to", "same", "--label", "cat")
     assert (outcome.code, outcome.out) == (0, f"{out}\n")
-    assert f"left out: {source / 'broken.png'}: the image cannot be read" in outcome.err
+    assert f"left out: {source / 'broken.png'}: this is not a readable image" in outcome.err
+    assert "left out: 1 files of other types: notes.txt\n" in outcome.err
+    assert "left out: 1 hidden: .hidden\n" in outcome.err
     found = {path.relative_to(out).as_posix(): np.asarray(Image.open(path)) for path in out.rglob("*.png")}
     assert {name: (pixels.shape, int(pixels.mean())) for name, pixels in found.items()} == {
         "a.png.png": ((4, 6), 0),
         "a.bmp.png": ((4, 6), 51),
         "sub/b.png": ((4, 6), 255),
     }
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "CMYK"])
+@pytest.mark.parametrize("size", [(1, 1), (6, 4), (300, 7), (5, 200)])
+def test_a_single_image_of_any_mode_and_size_is_translated(
+    cli: Any, folder: Path, tmp_path: Path, mode: str, size: tuple[int, int]
+) -> None:
+    file = tmp_path / f"one.{'tif' if mode == 'CMYK' else 'png'}"
+    Image.new("RGB", size, "white").convert(mode).save(file)
+    out = tmp_path / "out"
+    outcome = cli("translate", folder, "--input", file, "--output", out, "--to", "same")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"{out}\n", "")
+    (translated,) = out.iterdir()
+    assert translated.name == "one.png"
+    assert np.asarray(Image.open(translated)).tolist() == [[255] * 6] * 4
+
+
+@pytest.mark.usefixtures("no_data")
+def test_no_translation_overwrites_another(trained: LoadedRun, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for level, name in enumerate(("1.png", "1.bmp", "1.bmp.png", "2.png")):
+        Image.new("L", (6, 4), 10 * level).save(tmp_path / "in" / name)
+    done = list[tuple[int, int]]()
+    count = translate(
+        trained, tmp_path / "in", tmp_path / "out", to="same", batch_size=3, progress=lambda *each: done.append(each)
+    )
+    found = {path.name: int(np.asarray(Image.open(path)).mean()) for path in (tmp_path / "out").iterdir()}
+    assert found == {"1.png.png": 0, "1.bmp.png": 10, "1.bmp.png.png": 20, "2.png.png": 30}
+    assert (count, done) == (4, [(3, 4), (4, 4)])
 
 
 @pytest.mark.usefixtures("no_data")
@@ -280,7 +313,7 @@ def test_what_cannot_be_translated_is_said(trained: LoadedRun, tmp_path: Path, m
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes(b"")
-    for folder, message in (("empty", "no images"), ("none", "no such folder"), ("broken", "no image of this folder")):
+    for folder, message in (("empty", "no images"), ("none", "no such folder"), ("broken", "no image can be read")):
         with pytest.raises(BadInput, match=message) as problem:
             translate(trained, tmp_path / folder, tmp_path / "out")
         assert problem.value.place == str(tmp_path / folder)
@@ -296,20 +329,24 @@ def test_what_cannot_be_translated_is_said(trained: LoadedRun, tmp_path: Path, m
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "empty"]
 
 
+def read(file: Path, channels: int, height: int, width: int) -> torch.Tensor:
+    return as_float(torch.from_numpy(ImageReader((height, width), channels, crop=True).read(file)))
+
+
 def test_an_image_is_cut_to_the_proportions_of_those_in_training(tmp_path: Path) -> None:
     picture = np.zeros((4, 12), dtype=np.uint8)
     picture[:, 3:9] = 255  # the middle, 4 x 6
     Image.fromarray(picture).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png", TensorSpec((1, 4, 6))).eq(1).all()
+    assert read(tmp_path / "a.png", 1, 4, 6).eq(1).all()
     transparent = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     transparent.save(tmp_path / "b.png")
-    assert read_image(tmp_path / "b.png", TensorSpec((3, 4, 4))).eq(1).all()
+    assert read(tmp_path / "b.png", 3, 4, 4).eq(1).all()
     Image.fromarray(np.full((4, 4), 257 * 128, dtype=np.uint16)).save(tmp_path / "c.png")
-    assert read_image(tmp_path / "c.png", TensorSpec((1, 4, 4))).mul(127.5).add(127.5).round().eq(128).all()
+    assert read(tmp_path / "c.png", 1, 4, 4).mul(127.5).add(127.5).round().eq(128).all()
     red_on_green = np.zeros((2, 2, 3), dtype=np.uint8)
     red_on_green[0, :, 0] = red_on_green[1, :, 1] = 255
     Image.fromarray(red_on_green).save(tmp_path / "d.png")
-    image = read_image(tmp_path / "d.png", TensorSpec((3, 2, 2)))
+    image = read(tmp_path / "d.png", 3, 2, 2)
     assert image.tolist() == [[[1, 1], [-1, -1]], [[-1, -1], [1, 1]], [[-1, -1], [-1, -1]]]
 
 

@@ -202,15 +202,15 @@ def test_a_series_has_a_curve_for_each_of_its_first_channels(tmp_path: Path, mon
 
 
 def test_samples_are_files_by_their_kind(tmp_path: Path) -> None:
-    save_samples(levels(-1.0, 1.0, height=2, width=3), tmp_path / "images", labels=[1, 0])
+    save_samples(levels(-1.0, 1.0, height=2, width=3)[:, None], tmp_path / "images", labels=[1, 0])
     assert np.asarray(Image.open(tmp_path / "images" / "1" / "000000.png")).tolist() == [[0] * 3] * 2
     assert np.asarray(Image.open(tmp_path / "images" / "0" / "000001.png")).tolist() == [[255] * 3] * 2
-    save_samples(tone(500.0)[None, None], tmp_path / "sounds", sample_rate=RATE)
+    save_samples([tone(500.0)[None, None]], tmp_path / "sounds", sample_rate=RATE)
     with wave.open(str(tmp_path / "sounds" / "000000.wav")) as file:
         assert (file.getframerate(), file.getnframes()) == (RATE, 2048)
     others = (torch.rand(1, 3), torch.rand(1, 2, 9), torch.rand(1, 2, 4, 4), torch.rand(1))
     for number, samples in enumerate(others):
-        save_samples(samples, tmp_path / str(number))
+        save_samples([samples], tmp_path / str(number))
         with np.load(tmp_path / str(number) / "000000.npz") as arrays:
             assert arrays["sample"].tolist() == samples[0].tolist()
 

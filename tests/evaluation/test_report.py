@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ganframe import Experiment, train
+from ganframe.config.tensor_specs import TensorSpec
+from ganframe.data.summary import DataSummary, LeftOut
 from ganframe.evaluation.diagnostics import diagnose
-from ganframe.evaluation.report import _curves, _metrics
+from ganframe.evaluation.report import _curves, _metrics, write_report
+from ganframe.runs.folder import DATA_SPEC, RunFolder
 from ganframe.runs.logs import read_log
 
 
@@ -100,3 +104,37 @@ def test_what_is_logged_now_and_then_counts_although_the_last_line_lacks_it() ->
         line |= {"d/judge accuracy on real": 1.0, "d/judge accuracy on fake": 1.0}
     (finding,) = diagnose(lines)
     assert finding.title.startswith("Saturated discriminator (judge: right on 100%")
+
+
+def test_the_steps_are_those_of_the_run_and_not_of_the_last_line(tmp_path: Path) -> None:
+    game = {"type": "adversarial", "generator": {"type": "mlp", "hidden": [4]}, "discriminator": "mlp"}
+    experiment = Experiment(
+        game=game,
+        losses=["non-saturating"],
+        data="ring",
+        train={"total_images": 50, "batch_size": 2, "device": "cpu"},
+        loggers=[{"type": "jsonl", "every": 10}],
+    )
+    run = train(experiment, out=tmp_path / "run")
+    assert read_log(run.scalars)[-1]["step"] == 20
+    for _ in range(2):
+        assert "<p>25 steps, 50 images, " in write_report(run).read_text()
+    # Logged after the latest checkpoint: the log is ahead.
+    with run.scalars.open("a") as file:
+        file.write(json.dumps({"step": 30, "images": 60, "images per second": 1.0}) + "\n")
+    assert "<p>30 steps, 60 images, " in write_report(run).read_text()
+
+
+def test_the_report_says_what_the_data_hold(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    (tmp_path / "config.yaml").write_text("summary: no run\n")
+    (tmp_path / "environment.json").write_text("{}")
+    assert "<h2>Data</h2>" not in write_report(run).read_text()
+    run.save_data_summary(DataSummary(1200, {"files of other types": LeftOut.of(["<b>.txt", "b", "c", "d"])}))
+    specs = {"real": TensorSpec((1, 2, 2)), "label": TensorSpec((), 2, ("ant", "<i>bee"))}
+    (tmp_path / "data.json").write_bytes(DATA_SPEC.dump_json(specs))
+    page = write_report(run).read_text()
+    assert "<tr><th>examples</th><td>1,200</td></tr>" in page
+    assert "<tr><th>classes of label</th><td>0 is ant, 1 is &lt;i&gt;bee</td></tr>" in page
+    row = "<tr><th>left out: 4 files of other types</th><td>&lt;b&gt;.txt, b, c and 1 more</td></tr>"
+    assert row in page

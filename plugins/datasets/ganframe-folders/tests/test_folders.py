@@ -1,5 +1,6 @@
 """Folders of images: the examples they give, the conversion of images, and the errors for bad input."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from ganframe.config import TensorSpec
 from ganframe.data import BadInput, BatchLoader, Randomness
+from ganframe.data.summary import LeftOut, summarize
 
 SEED = Randomness(0)
 
@@ -123,9 +125,12 @@ def test_domains(tmp_path):
     assert torch.equal(first["real_b"], again["real_b"])
 
 
-@pytest.mark.parametrize("suffix", [".PNG", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"])
+@pytest.mark.parametrize(
+    "suffix", [".PNG", ".jfif", ".jpe", ".avif", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"]
+)
 def test_formats(tmp_path, suffix):
-    save(tmp_path / f"x{suffix}", (255, 255, 255))
+    formats = {".jfif": "JPEG", ".jpe": "JPEG"}
+    save(tmp_path / f"x{suffix}", (255, 255, 255), format=formats.get(suffix))
     assert only(ImageFolder(path=tmp_path, resolution=4)).min() > 250
 
 
@@ -135,6 +140,69 @@ def test_hidden_and_other_files_are_left_out(tmp_path):
     save(tmp_path / ".hidden.png")
     (tmp_path / "notes.txt").write_text("not an image")
     assert len(ImageFolder(path=tmp_path).build()) == 1
+
+
+def test_links_to_folders_and_files_are_followed_and_none_leads_in_a_circle(tmp_path):
+    shades(tmp_path / "elsewhere" / "cats", 3)
+    shades(tmp_path / "data" / "dogs", 2)
+    (tmp_path / "data" / "cats").symlink_to(tmp_path / "elsewhere" / "cats")
+    (tmp_path / "data" / "dogs" / "one.png").symlink_to(tmp_path / "elsewhere" / "cats" / "000.png")
+    (tmp_path / "data" / "dogs" / "again").symlink_to("..")
+    (tmp_path / "data" / "self").symlink_to("self")
+    config = ImageFolder(path=tmp_path / "data", with_labels=True)
+    assert config.spec()["label"].class_names == ("cats", "dogs")
+    data = config.build()
+    assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert summarize(data).left_out == {
+        "links back to a folder around them": LeftOut(1, ("dogs/again",)),
+        "links that lead nowhere": LeftOut(1, ("self",)),
+    }
+
+
+def test_whatever_is_left_out_is_named_by_its_reason(tmp_path):
+    shades(tmp_path / "ant", 2)
+    (tmp_path / "bee" / "wings").mkdir(parents=True)
+    for name in ("ant/a.txt", "ant/b.mp4", "ant/c", "ant/d.heic", "ant/.x.png", "bee/wings/notes.md"):
+        (tmp_path / name).write_text("no image")
+    os.mkfifo(tmp_path / "ant" / "pipe.png")
+    (tmp_path / "ant" / "broken.png").write_text("no image")
+    (tmp_path / "ant" / "gone.png").symlink_to("nowhere.png")
+    data = ImageFolder(path=tmp_path, with_labels=True, max_unreadable=0.5).build()
+    summary = summarize(data)
+    assert summary.examples == 4
+    unreadable = summary.left_out.pop("files that cannot be read (the next in order stands in for each)")
+    assert unreadable.count == 2
+    assert unreadable.names[0] == f"{tmp_path / 'ant' / 'broken.png'} (this is not a readable image)"
+    assert dict(summary.left_out_lines()) == {
+        "left out: 5 files of other types": "ant/a.txt, ant/b.mp4, ant/c and 2 more",
+        "left out: 1 hidden": "ant/.x.png",
+        "left out: 1 pipes, sockets and devices": "ant/pipe.png",
+        "left out: 1 folders without images": "bee",
+    }
+
+
+def test_what_is_left_out_of_two_folders_has_their_names(tmp_path):
+    for folder in ("s", "t"):
+        shades(tmp_path / folder, 1)
+        (tmp_path / folder / "a.txt").write_text("no image")
+    pairs = PairedFolders(source=tmp_path / "s", target=tmp_path / "t").build()
+    domains = UnpairedFolders(a=tmp_path / "s", b=tmp_path / "t").build()
+    for data in (pairs, domains):
+        names = (str(tmp_path / "s" / "a.txt"), str(tmp_path / "t" / "a.txt"))
+        assert summarize(data).left_out == {"files of other types": LeftOut(2, names)}
+
+
+def test_which_number_is_which_class_is_said(tmp_path):
+    for number in range(12):
+        shades(tmp_path / str(number), 1)
+    config = ImageFolder(path=tmp_path, with_labels=True)
+    names = sorted(map(str, range(12)))
+    said = dict(summarize(config.build()).lines(config.spec()))
+    assert said == {
+        "examples": "12",
+        "classes of label": ", ".join(f"{number} is {name}" for number, name in enumerate(names)),
+    }
+    assert said["classes of label"].startswith("0 is 0, 1 is 1, 2 is 10, 3 is 11, 4 is 2, ")
 
 
 # Geometry.
@@ -233,6 +301,25 @@ def test_palette(tmp_path):
 def test_sixteen_bits(tmp_path, value, expected, suffix, channels):
     Image.fromarray(np.full((8, 8), value, dtype=np.uint16)).save(tmp_path / f"x.{suffix}")
     assert only(ImageFolder(path=tmp_path, channels=channels)).unique().tolist() == [expected]
+
+
+def test_pixels_of_32_bits_are_refused(tmp_path):
+    Image.fromarray(np.full((8, 8), 200, dtype=np.int32)).save(tmp_path / "x.tif")
+    with Image.open(tmp_path / "x.tif") as image:
+        assert image.mode == "I"
+    assert "no known range; save the image with 8 or 16 bits" in refused(ImageFolder(path=tmp_path).build).message
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_values_of_8_bits_in_16_do_not_come_out_black(tmp_path, suffix):
+    picture = np.zeros((8, 24), dtype=np.uint16)
+    picture[:, :8] = 255  # outside of the part that is cut out
+    Image.fromarray(picture).save(tmp_path / f"x.{suffix}")
+    problem = refused(lambda: ImageFolder(path=tmp_path).build().fetch([0], SEED))
+    assert "its pixels of 16 bits are all below 256, which is black; save the image with 8 bits" in problem.message
+    picture[0, 0] = 256
+    Image.fromarray(picture).save(tmp_path / f"x.{suffix}")
+    assert only(ImageFolder(path=tmp_path)).max() == 0
 
 
 def test_bilevel(tmp_path):

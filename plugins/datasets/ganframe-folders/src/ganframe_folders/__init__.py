@@ -57,8 +57,8 @@ class ImageFolder(_Images):
     path: Path
     """The folder, absolute or relative to the working directory."""
     with_labels: bool = False
-    """Also give `label`: the number of the image's subfolder, counted from 0 in order of names. The subfolder's name is
-    the name of the class."""
+    """Also give `label`: the number of the image's subfolder, counted from 0 in the order of their names as text. The
+    name of the subfolder is that of the class."""
 
     @classmethod
     @override
@@ -72,7 +72,7 @@ class ImageFolder(_Images):
         files = find_images(self.path, "path")
         spec = {"real": self.image}
         if self.with_labels:
-            names = tuple(find_classes(self.path, files))
+            names = tuple(find_classes(self.path, files.images))
             with within("with_labels"):
                 spec["label"] = TensorSpec((), classes=len(names), class_names=names)
         return spec
@@ -100,9 +100,9 @@ class PairedFolders(_Images):
 
     def spec(self) -> DataSpec:
         """Return the specs of `source` and `target`."""
-        from ganframe_folders.files import find_pairs
+        from ganframe_folders.files import find_images, match_pairs
 
-        find_pairs(self.source, self.target)
+        match_pairs(find_images(self.source, "source"), find_images(self.target, "target"))
         return {"source": self.image, "target": self.image}
 
     @override

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +10,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganframe.data import Randomness, UnreadableLimit
+from ganframe.data import ImageListing, ImageReader, Randomness, UnreadableLimit, check_image_headers
 from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
 from ganframe_folders.examples import Examples
-from ganframe_folders.files import class_name, find_classes, find_images, find_pairs
-from ganframe_folders.images import Reader, check_headers
+from ganframe_folders.files import class_name, find_classes, find_images, match_pairs
+
+Names = Mapping[str, Sequence[str]]
+"""Names of files or folders, by the reason for which they are left out."""
+
+UNREADABLE = "files that cannot be read (the next in order stands in for each)"
+"""The reason of files that are no images although their suffix says so."""
 
 
 def open_folder(config: ImageFolder) -> Images:
@@ -23,13 +28,13 @@ def open_folder(config: ImageFolder) -> Images:
     Raises:
         BadInput: When the folder has no images, or too many files are not images.
     """
-    files = find_images(config.path, "path")
-    (examples,) = _open(config, _Listed((config.path,), [(file,) for file in files]))
+    listing = find_images(config.path, "path")
+    (examples,), left_out = _open(config, [listing], [_alone(listing)])
     labels = None
     if config.with_labels:
-        numbers = {name: number for number, name in enumerate(find_classes(config.path, files))}
-        labels = torch.tensor([numbers[class_name(config.path, file)] for file in files])
-    return Images(examples, labels, config.flip)
+        numbers = {name: number for number, name in enumerate(find_classes(config.path, listing.images))}
+        labels = torch.tensor([numbers[class_name(config.path, file)] for file in listing.images])
+    return Images(examples, labels, config.flip, left_out)
 
 
 def open_pairs(config: PairedFolders) -> Pairs:
@@ -38,8 +43,10 @@ def open_pairs(config: PairedFolders) -> Pairs:
     Raises:
         BadInput: When a file has no partner, or too many are not images.
     """
-    (examples,) = _open(config, _Listed((config.source, config.target), find_pairs(config.source, config.target)))
-    return Pairs(examples, config.flip)
+    listings = [find_images(config.source, "source"), find_images(config.target, "target")]
+    pairs = _Listed((config.source, config.target), match_pairs(*listings))
+    (examples,), left_out = _open(config, listings, [pairs])
+    return Pairs(examples, config.flip, left_out)
 
 
 def open_domains(config: UnpairedFolders) -> Domains:
@@ -48,10 +55,9 @@ def open_domains(config: UnpairedFolders) -> Domains:
     Raises:
         BadInput: When a folder has none, or too many files are not images.
     """
-    folders = {"a": config.a, "b": config.b}
-    domains = (_Listed((path,), [(file,) for file in find_images(path, name)]) for name, path in folders.items())
-    a, b = _open(config, *domains)
-    return Domains(a, b, config.flip)
+    listings = [find_images(config.a, "a"), find_images(config.b, "b")]
+    (a, b), left_out = _open(config, listings, [_alone(listing) for listing in listings])
+    return Domains(a, b, config.flip, left_out)
 
 
 class _Listed(NamedTuple):
@@ -61,25 +67,56 @@ class _Listed(NamedTuple):
     files: Sequence[tuple[Path, ...]]
 
 
-def _open(config: ImageFolder | PairedFolders | UnpairedFolders, *lists: _Listed) -> list[Examples]:
+def _alone(listing: ImageListing) -> _Listed:
+    """Return examples of one file each."""
+    return _Listed((listing.folder,), [(file,) for file in listing.images])
+
+
+def _open(
+    config: ImageFolder | PairedFolders | UnpairedFolders, listings: Sequence[ImageListing], lists: Sequence[_Listed]
+) -> tuple[list[Examples], Names]:
+    """Return the examples of each list, and what was left out of all folders together."""
     files = list(chain.from_iterable(chain.from_iterable(each.files for each in lists)))
     limit = UnreadableLimit(len(files), config.max_unreadable)
-    check_headers(files, limit)
-    reader = Reader(config.size, config.channels, config.crop == "centre")
-    return [Examples(each.files, each.folders, reader, limit) for each in lists]
+    broken = check_image_headers(files, limit)
+    left_out: dict[str, list[str]] = {UNREADABLE: [str(each) for each in broken]}
+    for listing in listings:
+        for reason, names in listing.left_out.items():
+            given = names if len(listings) == 1 else [str(listing.folder / name) for name in names]
+            left_out.setdefault(reason, []).extend(given)
+    reader = ImageReader(config.size, config.channels, config.crop == "centre")
+    return [Examples(each.files, each.folders, reader, limit) for each in lists], left_out
 
 
-class Images:
+class _FromFolders:
+    """What all data sets of folders have.
+
+    Args:
+        flip: Whether to mirror at random.
+        left_out: What is in the folders and no example.
+    """
+
+    def __init__(self, flip: bool, left_out: Names) -> None:
+        self.flip, self._left_out = flip, left_out
+
+    def left_out(self) -> Names:
+        """Return the names of what is in the folders and no example, by the reason."""
+        return self._left_out
+
+
+class Images(_FromFolders):
     """Images, with labels if there are any.
 
     Args:
         examples: The image files.
         labels: `(N,)`, or None.
         flip: Whether to mirror at random.
+        left_out: What is in the folder and no example.
     """
 
-    def __init__(self, examples: Examples, labels: Tensor | None, flip: bool) -> None:
-        self.examples, self.labels, self.flip = examples, labels, flip
+    def __init__(self, examples: Examples, labels: Tensor | None, flip: bool, left_out: Names) -> None:
+        super().__init__(flip, left_out)
+        self.examples, self.labels = examples, labels
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -96,16 +133,18 @@ class Images:
         return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(read)]}
 
 
-class Pairs:
+class Pairs(_FromFolders):
     """Images with their translations.
 
     Args:
         examples: Files of source and target.
         flip: Whether to mirror at random, source and target alike.
+        left_out: What is in the folders and no example.
     """
 
-    def __init__(self, examples: Examples, flip: bool) -> None:
-        self.examples, self.flip = examples, flip
+    def __init__(self, examples: Examples, flip: bool, left_out: Names) -> None:
+        super().__init__(flip, left_out)
+        self.examples = examples
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -123,17 +162,19 @@ class Pairs:
         return {"source": source, "target": target}
 
 
-class Domains:
+class Domains(_FromFolders):
     """Images of two domains: each image of A with an image of B that is drawn at random.
 
     Args:
         a: Files of domain A.
         b: Files of domain B.
         flip: Whether to mirror at random.
+        left_out: What is in the folders and no example.
     """
 
-    def __init__(self, a: Examples, b: Examples, flip: bool) -> None:
-        self.a, self.b, self.flip = a, b, flip
+    def __init__(self, a: Examples, b: Examples, flip: bool, left_out: Names) -> None:
+        super().__init__(flip, left_out)
+        self.a, self.b = a, b
 
     def __len__(self) -> int:
         """Return the number of images of domain A."""

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganframe.data import BadInput, UnreadableLimit, as_float, report_unreadable
-from ganframe_folders.images import Reader, Unreadable
+from ganframe.data import BadInput, ImageReader, UnreadableImage, UnreadableLimit, as_float, report_unreadable
 
 
 class Examples:
@@ -27,7 +26,7 @@ class Examples:
     """
 
     def __init__(
-        self, files: Sequence[tuple[Path, ...]], folders: Sequence[Path], reader: Reader, limit: UnreadableLimit
+        self, files: Sequence[tuple[Path, ...]], folders: Sequence[Path], reader: ImageReader, limit: UnreadableLimit
     ) -> None:
         self.files, self.folders, self.reader, self.limit = files, folders, reader, limit
 
@@ -63,11 +62,11 @@ class Examples:
     def _first_readable(self, index: int) -> tuple[list[np.ndarray], int]:
         """Return the first readable example from an index on, and the index of that example."""
         tries = min(self.limit.max_files + 1, len(self))
-        broken: list[Unreadable] = []
+        broken: list[UnreadableImage] = []
         for position in ((index + ahead) % len(self) for ahead in range(tries)):
             try:
                 return [self.reader.read(file) for file in self.files[position]], position
-            except Unreadable as problem:
+            except UnreadableImage as problem:
                 report_unreadable(problem.file, problem.reason, self.limit)
                 broken.append(problem)
         more = f", and none of the {tries - 1} behind it can be read" if tries > 1 else ""

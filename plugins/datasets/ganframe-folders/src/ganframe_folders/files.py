@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ganframe import BadInput
+from ganframe.config import within
+from ganframe.data import ImageListing, list_images
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Suffixes of image files, in either case."""
 
-
-def find_images(folder: Path, setting: str) -> list[Path]:
-    """Return the image files of a folder and its subfolders, sorted, without hidden ones.
+def find_images(folder: Path, setting: str) -> ImageListing:
+    """List the images of a folder and its subfolders.
 
     Args:
         folder: The folder.
@@ -21,26 +20,8 @@ def find_images(folder: Path, setting: str) -> list[Path]:
     Raises:
         BadInput: When the folder is missing, cannot be read, is not a folder, or has no images.
     """
-    if not folder.exists():
-        remedy = f"The path is relative to {Path.cwd()}." if not folder.is_absolute() else ""
-        raise BadInput("there is no such folder", place=str(folder), path=(setting,), remedy=remedy)
-    if not folder.is_dir():
-        remedy = f"Give the folder that it is in: {folder.parent}."
-        raise BadInput("this is a file, not a folder of images", place=str(folder), path=(setting,), remedy=remedy)
-    try:
-        files = [file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _may_be_read(file)]
-    except OSError as problem:
-        raise BadInput(f"cannot be read: {problem.strerror}", place=str(folder), path=(setting,)) from None
-    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    if not visible:
-        remedy = f"Images are files that end in {', '.join(SUFFIXES)}."
-        raise BadInput("there are no images in this folder", place=str(folder), path=(setting,), remedy=remedy)
-    return sorted(visible, key=lambda file: file.relative_to(folder).parts)
-
-
-def _may_be_read(file: Path) -> bool:
-    # A broken link is a missing image, to be reported; reading a pipe would block.
-    return file.is_file() or (file.is_symlink() and not file.exists())
+    with within(setting):
+        return list_images(folder)
 
 
 def find_classes(folder: Path, files: Sequence[Path]) -> list[str]:
@@ -65,32 +46,31 @@ def class_name(folder: Path, file: Path) -> str:
     return file.relative_to(folder).parts[0]
 
 
-def find_pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
+def match_pairs(sources: ImageListing, targets: ImageListing) -> list[tuple[Path, Path]]:
     """Return the files of two folders that have the same path without the suffix, sorted.
 
     Raises:
-        BadInput: When a folder has no images, a file has no partner, or two files of a folder have the same stem.
+        BadInput: When a file has no partner, or two files of a folder have the same stem.
     """
-    sources, targets = _by_stem(source, "source"), _by_stem(target, "target")
-    for setting, folder, unmatched in (
-        ("source", source, sources.keys() - targets.keys()),
-        ("target", target, targets.keys() - sources.keys()),
+    source_files, target_files = _by_stem(sources, "source"), _by_stem(targets, "target")
+    for setting, folder, other, unmatched in (
+        ("source", sources.folder, targets.folder, source_files.keys() - target_files.keys()),
+        ("target", targets.folder, sources.folder, target_files.keys() - source_files.keys()),
     ):
         if unmatched:
-            other = target if setting == "source" else source
             raise BadInput(
                 f"{_listed(sorted(unmatched))} without a partner in {other}",
                 place=str(folder),
                 path=(setting,),
                 remedy="Partners have the same file name in both folders; the suffix may differ.",
             )
-    return [(sources[stem], targets[stem]) for stem in sources]
+    return [(source_files[stem], target_files[stem]) for stem in source_files]
 
 
-def _by_stem(folder: Path, setting: str) -> dict[str, Path]:
+def _by_stem(listing: ImageListing, setting: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for file in find_images(folder, setting):
-        stem = file.relative_to(folder).with_suffix("").as_posix()
+    for file in listing.images:
+        stem = file.relative_to(listing.folder).with_suffix("").as_posix()
         if stem in found:
             message = f"{found[stem].name} and {file.name} have the same stem, so their partner is ambiguous"
             raise BadInput(message, place=str(file.parent), path=(setting,), remedy="Rename or remove one of them.")

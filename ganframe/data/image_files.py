@@ -1,4 +1,4 @@
-"""Reading image files of any size and mode as uint8 images of one size."""
+"""Image files of any size, format and mode as uint8 images of one size."""
 
 from __future__ import annotations
 
@@ -9,33 +9,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
-from ganframe.data import UnreadableLimit
+from ganframe.data.unreadable_files import UnreadableLimit
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_AVIF = ("AVIF",) if features.check("avif") else ()  # Pillow may have been built without it
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *_AVIF)
 """Formats that Pillow may recognise, whatever the suffix. For some others it would start another program."""
 
 
-def check_headers(files: Iterable[Path], limit: UnreadableLimit) -> None:
+def check_image_headers(files: Iterable[Path], limit: UnreadableLimit) -> list[UnreadableImage]:
     """Check the header of each file, without decoding the pixels.
 
+    Args:
+        files: The files.
+        limit: The number of files that may be unreadable.
+
+    Returns:
+        The files that cannot be read.
+
     Raises:
-        BadInput: When more files than the limit allows are either not images or possible decompression bombs.
+        BadInput: When these are more than the limit allows.
     """
-    broken: list[Unreadable] = []
+    broken: list[UnreadableImage] = []
     for file in files:
         try:
             with _opened(file):
                 pass
-        except Unreadable as problem:
+        except UnreadableImage as problem:
             broken.append(problem)
     if len(broken) > limit.max_files:
         listed = "; ".join(map(str, broken[:3])) + (f"; and {len(broken) - 3:,} more" if len(broken) > 3 else "")
         raise limit.error(len(broken), listed)
+    return broken
 
 
-class Unreadable(Exception):
+class UnreadableImage(Exception):
     """An image file that cannot be read.
 
     Args:
@@ -52,7 +62,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Reader:
+class ImageReader:
     """Converts image files to pixels.
 
     Attributes:
@@ -72,15 +82,20 @@ class Reader:
         The image is rotated as its EXIF data says. Transparent parts become white, 16-bit grey is divided by 257, and
         every other mode (palette, CMYK, ...) is converted to RGB or grey.
 
+        Args:
+            file: The file.
+
         Raises:
-            Unreadable: When the file is not an image, is broken or truncated, or has a mode that cannot be converted.
+            UnreadableImage: When the file is not an image, is broken or truncated, or has pixels whose range is
+                unknown: of floating point, of 32 bits, or of 16 bits that are all below 256.
         """
         with _opened(file) as image:
+            _check_sixteen_bits(image)
             ImageOps.exif_transpose(image, in_place=True)
             part = _centre(image, self.size) if self.crop else image
             height, width = self.size
             small = _flat(part, "L" if self.channels == 1 else "RGB").resize((width, height), Image.Resampling.LANCZOS)
-        pixels = np.asarray(small)
+        pixels = np.array(small)  # not `asarray`, whose result is read-only
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -93,10 +108,22 @@ def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.crop((left, top, left + kept_width, top + kept_height))
 
 
-def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """Return the image in 8 bits, without transparency."""
+def _check_mode(image: Image.Image) -> None:
+    """Refuse pixels whose range the file does not tell: what they are divided by would be a guess."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save the image with 8 or 16 bits")
+    if image.mode == "I" and image.format == "TIFF":
+        raise ValueError("pixels of 32 bits or with a sign have no known range; save the image with 8 or 16 bits")
+
+
+def _check_sixteen_bits(image: Image.Image) -> None:
+    """Refuse an image whose values are those of 8 bits in 16: it would come out black."""
+    if image.mode.startswith("I") and 0 < np.asarray(image).max() < 256:
+        raise ValueError("its pixels of 16 bits are all below 256, which is black; save the image with 8 bits")
+
+
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image in 8 bits, without transparency."""
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.float64).clip(0, 65535) / 257
         return Image.fromarray(grey.round().astype(np.uint8)).convert(mode)
@@ -116,14 +143,15 @@ def _opened(file: Path) -> Generator[Image.Image]:
             warnings.simplefilter("ignore")  # about odd files that Pillow can read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as image:
+                _check_mode(image)
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
-        raise Unreadable(file, f"the image has more than {limit} pixels and may be a decompression bomb") from None
+        raise UnreadableImage(file, f"the image has more than {limit} pixels and may be a decompression bomb") from None
     except Image.UnidentifiedImageError:
         reason = "this is not a readable image" if file.stat().st_size else "this file is empty"
-        raise Unreadable(file, reason) from None
+        raise UnreadableImage(file, reason) from None
     except OSError as problem:
-        raise Unreadable(file, f"the image cannot be read: {problem.strerror or problem}") from None
+        raise UnreadableImage(file, f"the image cannot be read: {problem.strerror or problem}") from None
     except Exception as problem:  # Pillow's decoders raise errors of many kinds
-        raise Unreadable(file, f"the image cannot be read: {problem or type(problem).__name__}") from None
+        raise UnreadableImage(file, f"the image cannot be read: {problem or type(problem).__name__}") from None
