@@ -11,7 +11,6 @@ import os
 import sys
 from typing import NoReturn
 
-from rich.console import Console
 from rich.markup import escape
 
 from ganframe.cli.app import app
@@ -19,6 +18,7 @@ from ganframe.cli.signals import SignalReceived, raise_on_signals
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
+from ganframe.terminal import Terminal
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """Error numbers of failed writes. Such an OSError may lack the file name; it is reported, without a traceback."""
@@ -53,5 +53,5 @@ def _os_error(problem: OSError) -> str:
 
 
 def _exit_with_error(message: str, code: int) -> NoReturn:
-    Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+    Terminal(stderr=True, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
     sys.exit(code)

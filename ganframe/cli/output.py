@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ganframe.errors import BadInput
+from ganframe.terminal import Terminal, visible
 
-# Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
-console = Console(highlight=False, emoji=False)
-wide_console = Console(highlight=False, emoji=False, width=1000)
+console = Terminal()
+wide_console = Terminal(width=1000)
 """The console for tables whose output is piped. It does not break rows into lines, so that rows can be searched."""
 
 
@@ -48,7 +47,7 @@ def new_path(path: Path, *suffixes: str, option: str = "--out") -> Path:
 def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Print rows of plain text under a header."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 1))
-    rows = list(rows)
+    rows = [tuple(visible(cell).replace("\n", "\\n") for cell in row) for row in rows]
     for title, *cells in zip(header, *rows, strict=True):
         table.add_column(title, no_wrap=not any(" " in cell for cell in cells), overflow="fold")
     for row in rows:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Collection, Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from ganframe.config.hook_markers import hookimpl
+from ganframe.terminal import visible
 from ganframe.training.run_state import Run
 
 
@@ -28,7 +30,7 @@ class ProgressBar:
             TaskProgressColumn(table_column=fixed),
             TextColumn("{task.fields[speed]}", table_column=fixed),
             TimeRemainingColumn(table_column=fixed),
-            TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn("{task.fields[losses]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             console=console,
             auto_refresh=False,
             expand=True,
@@ -59,13 +61,13 @@ class ProgressBar:
             done = min(run.images, total)
             self._progress.update(self._task, completed=done, speed=speed, losses=losses, refresh=True)
         else:
-            self._console.print(f"{run.images:,} of {total:,} images  {speed}  {losses}", soft_wrap=True)
+            self._console.print(f"{run.images:,} of {total:,} images  {speed}  {escape(losses)}", soft_wrap=True)
 
     @hookimpl
     def on_evaluation(self, results: Mapping[str, float]) -> None:
         """Print the results of an evaluation."""
         for name, value in results.items():
-            self._console.print(f"{name}: {value:.4g}")
+            self._console.print(escape(f"{name}: {value:.4g}"))
 
     @hookimpl
     def on_run_end(self) -> None:
@@ -80,4 +82,4 @@ def _losses_by_turn(scalars: Mapping[str, float], terms: Collection[str]) -> str
         turn, _, term = name.partition("/")
         if term in terms:
             turns.setdefault(turn, []).append(f"{value:.3g}")
-    return "  ".join(f"{turn} {' '.join(values)}" for turn, values in turns.items())
+    return visible("  ".join(f"{turn} {' '.join(values)}" for turn, values in turns.items()))

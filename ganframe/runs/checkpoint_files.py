@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +23,23 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ganframe.distributed.notices import print_notice
-from ganframe.errors import BadInput, writing
-from ganframe.files import write_synced
+from ganframe.errors import BadInput, RunFailed, writing
+from ganframe.files import read_bytes, remove, write_synced
+from ganframe.runs.tensor_sizes import LENGTH_BYTES, MAX_HEADER_BYTES, read_size
 
 MANIFEST_FILE = "manifest.json"
 STATE_FILE = "state.json"
+
+MAX_MANIFEST_BYTES = 2**20
+"""The largest size of a manifest, in bytes."""
+
+MAX_STATE_BYTES = 8 * 2**20
+"""The largest size of `state.json`, in bytes. Tensors, which may be of any size, are in files of their own."""
+
+MAX_DAMAGED = 100
+"""The largest number of damaged checkpoints that are tried before a run is taken for damaged."""
+
+_FILE = "this file of a checkpoint"
 _TENSOR_REFERENCE = "$tensor"
 """In `state.json`, an object with this as its only key stands for a tensor; its value is the tensor's name."""
 
@@ -68,6 +79,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         if tensors:
             files[f"{section}.safetensors"] = save_tensors(tensors)
     files[STATE_FILE] = json.dumps({"step": step, "sections": structure}).encode()
+    _check_readable(files)
     files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / _folder_name(step)
@@ -75,27 +87,42 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
     with writing(folder):
         folder.mkdir(exist_ok=True)  # without parents: a run whose folder has vanished must fail
         for left_by_a_kill in folder.glob(".*.draft"):
-            _remove(left_by_a_kill)
+            remove(left_by_a_kill)
         draft.mkdir()
         try:
             for name, content in files.items():
                 write_synced(draft / name, content)
             _sync_folder(draft)
-            _remove(target)
+            remove(target)
             draft.rename(target)
         except BaseException:
-            _remove(draft)  # the disk may be full
+            remove(draft)  # the disk may be full
             raise
         _sync_folder(folder)
         for old in list_checkpoints(folder)[keep:]:
-            _remove(old)
+            remove(old)
     return target
+
+
+def _check_readable(files: Mapping[str, bytes]) -> None:
+    """Refuse to save a state that would be refused when it is loaded.
+
+    Raises:
+        RunFailed: When it has more than a checkpoint can hold beside the numbers of its tensors.
+    """
+    for name, content in files.items():
+        is_state = name == STATE_FILE
+        size = len(content) if is_state else int.from_bytes(content[:LENGTH_BYTES], "little")
+        limit = MAX_STATE_BYTES if is_state else MAX_HEADER_BYTES
+        if size > limit:
+            part = "state that is no tensor" if is_state else "names of tensors"
+            raise RunFailed(f"a checkpoint holds at most {limit:,} bytes of {part}, and {name} has {size:,}")
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the folders of the checkpoints of a run, the latest first."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((path for path in found if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
+    return sorted((path for path in found if path.name.isascii() and path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
 
 
 def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
@@ -110,12 +137,14 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
     """
     manifest = checkpoint / MANIFEST_FILE
     try:
-        digests = _read_digests(_read_file(manifest))
+        digests = _read_digests(read_bytes(manifest, MAX_MANIFEST_BYTES, _FILE))
     except (ValueError, TypeError, KeyError) as problem:
         raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(manifest)) from None
     files: dict[str, bytes] = {}
     for name, digest in digests.items():
-        files[name] = _read_file(checkpoint / name)
+        file = checkpoint / name
+        size = read_size(file, _FILE) if file.suffix == ".safetensors" else MAX_STATE_BYTES
+        files[name] = read_bytes(file, size, _FILE)
         if _digest(files[name]) != digest:
             raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
     try:
@@ -165,11 +194,13 @@ def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     if folder.exists() and not folder.is_dir():
         raise BadInput("this should be the folder of checkpoints", place=str(folder))
     found = list_checkpoints(folder)
-    for checkpoint in found:
+    for checkpoint in found[:MAX_DAMAGED]:
         try:
             return load(checkpoint)
         except BadInput as problem:
             print_notice("skipped a damaged checkpoint", str(problem))
+    if len(found) > MAX_DAMAGED:
+        raise BadInput(f"the latest {MAX_DAMAGED} checkpoints of this run are damaged", place=str(folder))
     if found:
         raise BadInput("every checkpoint of this run is damaged", place=str(folder))
     return None
@@ -189,27 +220,12 @@ def mark_damaged(folder: Path, after: int) -> None:
         if int(checkpoint.name) > after:
             damaged = checkpoint.with_name(f"{checkpoint.name}.damaged")
             with writing(checkpoint):
-                _remove(damaged)
+                remove(damaged)
                 checkpoint.rename(damaged)
 
 
 def _folder_name(step: int) -> str:
     return f"{step:09d}"
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or folder, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise BadInput(f"this file of a checkpoint cannot be read: {problem.strerror}", place=str(path)) from None
 
 
 def _digest(content: bytes) -> str:

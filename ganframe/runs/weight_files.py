@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ganframe.errors import BadInput
+from ganframe.runs.tensor_sizes import read_size
 
 MAX_NAMED_TENSORS = 3
 """The largest number of tensors of one sort that an error message names."""
@@ -37,6 +38,7 @@ def read_weights(file: Path, prefix: str, expected: Mapping[str, Tensor]) -> dic
         raise BadInput("there is no such file of weights", place=str(file), remedy=remedy)
     beginning = f"{prefix}." if prefix else ""
     try:
+        read_size(file)
         with safe_open(file, framework="pt") as opened:
             names = {key.removeprefix(beginning): key for key in opened.keys() if key.startswith(beginning)}
             shapes = {name: tuple(opened.get_slice(key).get_shape()) for name, key in names.items()}
