@@ -137,6 +137,7 @@ def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[
     for log in (folder.scalars, folder.metrics):
         read_log(log, max_lines=1000)
     folder.environment()
+    folder.data()
     return folder
 
 
