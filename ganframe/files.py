@@ -1,8 +1,8 @@
 """Atomic writes, and bounded reads of the files of run folders.
 
-A run folder may come from anybody. Its files are read only through this module: a file that is no regular file, is larger
-than its kind of file can be, or has content that a run would not write, raises `BadInput`. Files are written anew, never
-over what is there, so that no link leads a write to another file.
+A run folder may come from anybody. Its files are read only through this module: what is no regular file, is larger than
+its kind of file can be, or has content that a run would not write, raises `BadInput`. Files are written anew, never over
+what is there, so that no link leads a write to another file.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def open_regular(path: Path, max_bytes: int | None = None, what: str = "this fil
         BadInput: When the file is missing, is a pipe, a device or a folder, or is larger than `max_bytes`.
     """
     try:
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _READ_FLAGS))  # noqa: PTH123, SIM115
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _READ_FLAGS))
     except OSError as problem:
         raise BadInput(f"{what} cannot be read: {problem.strerror}", place=str(path)) from None
     with file:

@@ -7,9 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+LONGEST_LINE, MOST_LINES = 1000, 30
+"""The most characters in a line of a message, and the most lines."""
+
 
 def visible(text: str) -> str:
-    """Return a text in which escapes stand for characters that would not be seen: `\\x1b` for ESC, `\\u202e` for RLO.
+    r"""Return a text in which escapes stand for characters that would not be seen: `\x1b` for ESC, `\u202e` for RLO.
 
     A terminal takes some of them for commands, such as to change its title or the clipboard, or to show a text in
     another order. Line breaks stay.
@@ -20,6 +23,18 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+def brief(text: str) -> str:
+    """Return a message of which long lines, and lines after the first ones, are cut; names from a file have any length.
+
+    Args:
+        text: The message.
+    """
+    lines = text.splitlines()
+    cut = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..." for line in lines[:MOST_LINES]]
+    more = [f"... and {len(lines) - MOST_LINES:,} more lines"] if len(lines) > MOST_LINES else []
+    return "\n".join([*cut, *more])
 
 
 class Terminal(Console):
@@ -33,6 +48,6 @@ class Terminal(Console):
         # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
         super().__init__(highlight=False, emoji=False, **options)
 
-    def render_str(self, text: str, **options: Any) -> Text:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def render_str(self, text: str, **options: Any) -> Text:
         """Return a text with markup, ready for printing."""
         return super().render_str(visible(text), **options)

@@ -18,7 +18,7 @@ from ganframe.cli.signals import SignalReceived, raise_on_signals
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
-from ganframe.terminal import Terminal
+from ganframe.terminal import Terminal, brief
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """Error numbers of failed writes. Such an OSError may lack the file name; it is reported, without a traceback."""
@@ -53,5 +53,5 @@ def _os_error(problem: OSError) -> str:
 
 
 def _exit_with_error(message: str, code: int) -> NoReturn:
-    Terminal(stderr=True, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+    Terminal(stderr=True, soft_wrap=True).print(f"[red]error:[/] {escape(brief(message))}")
     sys.exit(code)

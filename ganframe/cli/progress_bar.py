@@ -30,7 +30,9 @@ class ProgressBar:
             TaskProgressColumn(table_column=fixed),
             TextColumn("{task.fields[speed]}", table_column=fixed),
             TimeRemainingColumn(table_column=fixed),
-            TextColumn("{task.fields[losses]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn(
+                "{task.fields[losses]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
             console=console,
             auto_refresh=False,
             expand=True,

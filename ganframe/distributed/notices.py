@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 
 from ganframe.distributed.shard import is_main_process
-from ganframe.terminal import Terminal
+from ganframe.terminal import Terminal, brief
 
 
 def print_notice(title: str, text: str) -> None:
@@ -16,4 +16,4 @@ def print_notice(title: str, text: str) -> None:
         text: The details.
     """
     console = Terminal(stderr=True, soft_wrap=True, quiet=not is_main_process())
-    console.print(f"[yellow]{escape(title)}:[/] {escape(text)}")
+    console.print(f"[yellow]{escape(title)}:[/] {escape(brief(text))}")

@@ -245,9 +245,7 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
     return LoadedRun(folder, experiment, assembly.game, assembly.device, step)
 
 
-def _restore_players(
-    experiment: Experiment, assembly: Assembly, sections: Mapping[str, Any], *, place: str
-) -> None:
+def _restore_players(experiment: Experiment, assembly: Assembly, sections: Mapping[str, Any], *, place: str) -> None:
     check_digests(sections.get("frozen_players", {}), assembly.frozen_digests)
     for name, player in assembly.game.trained_players.items():
         _load_weights(player, sections[f"player.{name}"], f"{place}: the player {name!r}")

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ganframe.config.yaml import MAX_BYTES
 from ganframe.errors import BadInput
 from ganframe.evaluation.diagnostics import diagnose
-from ganframe.config.yaml import MAX_BYTES
 from ganframe.files import open_regular, read_text, write_atomically
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.logs import read_log
@@ -41,7 +41,7 @@ MAX_PICTURE_BYTES = 100_000
 """The largest size of a picture in the report, in bytes; a smaller copy replaces a larger picture."""
 
 MAX_DECODED_BYTES = 160 * 2**20
-"""The largest size of a picture that is made smaller, in bytes, in the file and of its pixels; a larger one is named."""
+"""The largest size of a picture that is made smaller, in bytes, as a file and as pixels; a larger one is only named."""
 
 MAX_PANELS, MAX_CURVES = 20, 120
 """The largest numbers of panels and of curves in the report; where there are more, it says how many are not drawn."""

@@ -122,7 +122,11 @@ def _check_readable(files: Mapping[str, bytes]) -> None:
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the folders of the checkpoints of a run, the latest first."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((path for path in found if path.name.isascii() and path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
+    return sorted(
+        (path for path in found if path.name.isascii() and path.name.isdecimal()),
+        key=lambda path: int(path.name),
+        reverse=True,
+    )
 
 
 def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:

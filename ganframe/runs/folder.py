@@ -24,7 +24,6 @@ from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.files import read_bytes, read_json, write_atomically
 from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
 
-
 MAX_NUMBERS = 2**28
 """The largest number of numbers in one example of a tensor, and of classes."""
 

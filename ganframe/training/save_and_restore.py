@@ -132,8 +132,7 @@ def _load_state(name: str, live: Any, state: Mapping[str, Any]) -> None:
 
 
 def _check_types(name: str, state: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Refuse saved tensors of other types than the current ones, which loading would convert, and numbers that no run
-    saves.
+    """Refuse saved tensors of other types than the current ones, which loading would convert, and numbers not finite.
 
     Raises:
         BadInput: With the part of the state, and the name of the tensor.

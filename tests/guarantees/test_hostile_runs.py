@@ -2,21 +2,31 @@
 bounded memory and time, without a traceback, without a character that steers the terminal, and nothing outside of it is
 written.
 
-Copies of small runs are spoilt at random: files are truncated, grown to 8 GB, changed, exchanged, linked, and replaced by
-pipes and folders; values in configs, logs, checkpoints and headers of tensors by numbers of any size, other types, lists
-and control characters, most of them under digests that hold. Each command gets 500 MB of address space above its start and
-10 seconds of a processor.
+Copies of small runs are spoilt at random: files are truncated, grown to 8 GB, changed, exchanged, linked, and replaced
+by pipes and folders; values in configs, logs, checkpoints and headers of tensors by numbers of any size, other types,
+lists and control characters, most of them under digests that hold. Each command gets 500 MB of address space above its
+start and 10 seconds of a processor.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import shutil
-from collections.abc import Iterator
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hostile
 import pytest
+import safetensors.torch
+import torch
 from figures import Figures
+from PIL import Image
 from sandbox import Ended, Sandbox
 from spoiling import spoil
 
@@ -144,3 +154,173 @@ def test_a_run_that_was_spoilt(
         figures.count("run folders that were spoilt at random")
         shutil.rmtree(run.parent)
     assert not wrong, "\n".join([f"{len(wrong)} of {number}", *wrong[:20]])
+
+
+def _picture(run: Path, side: int, *, whole: bool) -> None:
+    """A picture of so many pixels a side, or only a header that claims it."""
+    if whole:
+        Image.new("L", (side, side)).save(run / "samples.png")
+        return
+    content = bytearray((run / "samples.png").read_bytes())
+    content[16:24] = struct.pack(">II", side, side)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (run / "samples.png").write_bytes(bytes(content) + bytes(200_000))
+
+
+def _log(run: Path, count: int) -> None:
+    names = {f"t{number} accuracy on real/{number}": 1.0 for number in range(count)}
+    lines = [json.dumps({"step": step, "images": step, **names}) for step in (1, 2, 3)]
+    (run / "scalars.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def _grow(name: str) -> Callable[[Path], None]:
+    return lambda run: os.truncate(sorted(run.glob(name))[-1], 30 * 2**30)
+
+
+def _write(name: str, text: str) -> Callable[[Path], None]:
+    def spoil(run: Path) -> None:
+        (run / name).write_text(text)
+
+    return spoil
+
+
+def _spec(run: Path, real: object) -> None:
+    (run / "data.json").write_text(json.dumps({"real": {"shape": real, "classes": None}}))
+
+
+KINDS: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
+    "a picture of 26000 x 26000": (lambda run: _picture(run, 26_000, whole=True), {"report": ""}),
+    "a header of 200000 x 200000": (lambda run: _picture(run, 200_000, whole=False), {"report": ""}),
+    "400 names": (lambda run: _log(run, 400), {"report": ""}),
+    "a log of 30 GB": (_grow("scalars.jsonl"), {"report": "this line has more than", "train": "this line has more"}),
+    "metrics of 30 GB": (_grow("metrics.jsonl"), {"report": "this line has more than", "train": "this line has more"}),
+    "an environment of 30 GB": (_grow("environment.json"), {"report": "has at most", "train": "has at most"}),
+    "a spec of 30 GB": (_grow("data.json"), {"sample": "has at most", "train": "has at most"}),
+    "a manifest of 30 GB": (_grow("checkpoints/*/manifest.json"), {"sample": "skipped a damaged checkpoint"}),
+    "a state of 30 GB": (_grow("checkpoints/*/state.json"), {"sample": "skipped a damaged checkpoint"}),
+    "weights of 30 GB": (_grow("checkpoints/*/averages.safetensors"), {"sample": "skipped a damaged checkpoint"}),
+    "a config of 30 GB": (_grow("config.yaml"), {"sample": "at most 250,000 characters"}),
+    "a comment of a million characters": (
+        _write("config.yaml", f"# {'x' * 1_000_000}\nseed: 1\n"),
+        {"explain": "at most 250,000 characters"},
+    ),
+    "YAML 1.1": (
+        _write("config.yaml", f"%YAML 1.1\n---\nseed: {'59:' * 80_000}59\n"),
+        {"explain": "the directive %YAML 1.1 is not allowed"},
+    ),
+    "20,000 values": (_write("config.yaml", f"losses: [{'1, ' * 20_000}]"), {"explain": "at most 10,000 values"}),
+    "a shape of 10^12": (lambda run: _spec(run, [10**12]), {"sample": "an example has at most", "train": "at most"}),
+    "a damaged spec": (_write("data.json", "{"), {"train": "data.json: this is not what a run writes"}),
+    "a folder for a log": (lambda run: (run / "report.html").unlink() or (run / "report.html").mkdir(), {"report": ""}),
+}
+"""What strangers sent, and what each command says to it."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_strangers_sent(kind: str, runs: dict[str, Path], sandbox: Sandbox, tmp_path: Path) -> None:
+    spoil, said = KINDS[kind]
+    run = Path(shutil.copytree(runs["ring"], tmp_path / "ring"))
+    spoil(run)
+    for command, reason in said.items():
+        ended = sandbox.run(*arguments(command, run))
+        assert problem_of(ended) == "", ended.err[-1000:]
+        assert reason in ended.err
+        assert not reason or ended.code == 2 or reason.startswith("skipped")
+
+
+def test_a_report_says_what_it_does_not_show(runs: dict[str, Path], sandbox: Sandbox, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(runs["ring"], tmp_path / "ring"))
+    _picture(run, 26_000, whole=True)
+    _log(run, 400)
+    assert sandbox.run("report", run).code == 0
+    page = (run / "report.html").read_text()
+    assert "samples.png is too large to be shown here: 26000 x 26000 pixels." in page
+    assert "380 more curves are not drawn." in page
+
+
+RETYPED = {"int64": torch.int64, "complex64": torch.complex64, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+@pytest.mark.parametrize("name", RETYPED)
+@pytest.mark.parametrize("section", ["averages", "term.lecam", "optimizers", "player.discriminator"])
+def test_numbers_of_another_type_are_not_converted(
+    section: str, name: str, runs: dict[str, Path], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(runs["ring"], tmp_path / "ring"))
+    file = hostile.last(run) / f"{section}.safetensors"
+    held = safetensors.torch.load(file.read_bytes())
+    key = sorted(key for key, value in held.items() if value.is_floating_point())[-1]
+    hostile.replaced(file.name, safetensors.torch.save(held | {key: held[key].to(RETYPED[name])}))(run)
+    ended = sandbox.run("train", run, "--resume")
+    assert (ended.code, problem_of(ended)) == (2, "")
+    assert f"is {name}" in ended.err
+    if section == "averages":
+        ended = sandbox.run("sample", run)
+        assert (ended.code, problem_of(ended)) == (2, "")
+        assert f"is {name}, and not float32" in ended.err
+
+
+def test_a_write_does_not_reach_another_name_of_the_file(
+    runs: dict[str, Path], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Drafts, logs that a run appends to, and what is replaced when a run goes on."""
+    run = Path(shutil.copytree(runs["ring"], tmp_path / "ring"))
+    hostile.last(run)
+    others = dict[Path, bytes]()
+    names = ("scalars.jsonl", "metrics.jsonl", "samples.png", "report.html", "data.json", "environment.json")
+    for name in names:
+        os.link(run / name, tmp_path / name)
+        (tmp_path / f"{name}.draft").write_text("mine")
+        os.link(tmp_path / f"{name}.draft", run / f".{name}.draft")
+        others |= {path: path.read_bytes() for path in (tmp_path / name, tmp_path / f"{name}.draft")}
+    longer = ("--set", "train.images=128", "--allow-changes", "train")
+    assert sandbox.run("report", run).code == 0
+    ended = sandbox.run("train", run, "--resume", *longer)
+    assert ended.code == 0, ended.err
+    assert len((run / "scalars.jsonl").read_text().splitlines()) == 16
+    assert {path: path.read_bytes() for path in others} == others
+
+
+STEERING = ("\x1b]52;c;aGFja2Vk\x07", "\x9b31m", "\u202e", "\r", "\x7f", "\0")
+
+
+@pytest.mark.parametrize("text", STEERING, ids=ascii)
+def test_text_of_a_file_does_not_steer_the_terminal(
+    text: str, runs: dict[str, Path], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(runs["ring"], tmp_path / "ring"))
+    config = (run / "config.yaml").read_text()
+    for changed in (
+        f"summary: {json.dumps(text)}\n{config}",
+        f"{json.dumps(text)}: 1\n{config}",
+        config.replace("type: mlp", f"type: {json.dumps(text)}"),
+    ):
+        (run / "config.yaml").write_text(changed)
+        ended = sandbox.run("explain", run / "config.yaml")
+        assert problem_of(ended) == ""
+    assert repr(text)[1:-1] in ended.err.replace("\\\\", "\\")
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps(environment | {text: text}))
+    (run / "config.yaml").write_text(config)
+    ended = sandbox.run("train", run, "--resume")
+    assert (ended.code, problem_of(ended)) == (0, "")
+    assert repr(text)[1:-1] in ended.err
+    if text != "\0":
+        named = run.rename(tmp_path / f"a{text}b")
+        assert problem_of(sandbox.run("report", named)) == ""
+        (named / "link").symlink_to("/etc/passwd")
+        ended = sandbox.run("report", named)
+        assert (ended.code, problem_of(ended)) == (2, "")
+
+
+def test_a_plugin_in_the_current_folder_is_not_imported(tmp_path: Path) -> None:
+    """`python -m` puts the current folder first among those that modules and plugins are looked for in."""
+    info = tmp_path / "toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ganframe]\ntoy = toy\n")
+    (tmp_path / "toy.py").write_text("raise SystemExit('imported')\n")
+    command = [sys.executable, "-m", "ganframe", "plugins"]
+    listed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "digits" in listed.stdout
+    assert "toy" not in listed.stdout

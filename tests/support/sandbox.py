@@ -1,6 +1,6 @@
 """Forks a child for each command, in which everything is imported and whose memory and time are limited.
 
-As a program it is told the commands on stdin, one JSON list of arguments a line, and answers with one JSON object a line.
+As a program it is told the commands on stdin, one JSON list of arguments a line, and answers with a JSON object a line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,9 +115,6 @@ def _import_what_it_had(names: Path) -> None:
 
 
 def _serve(folder: Path) -> None:
-    import matplotlib.backends.backend_agg
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure
     import torch
 
     import ganframe.api

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hostile
+
 from ganframe.config.yaml import parse_yaml
 
 HUGE = 8 * 2**30
