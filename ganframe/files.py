@@ -1,8 +1,8 @@
 """Atomic writes, and bounded reads of the files of run folders.
 
 A run folder may come from anybody. Its files are read only through this module: what is no regular file, is larger than
-its kind of file can be, or has content that a run would not write, raises `BadInput`. Files are written anew, never over
-what is there, so that no link leads a write to another file.
+its kind of file can be, or has content that a run would not write, raises `BadInput`. Files are written anew and never
+over what is there, so that no link leads a write to another file.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def brief(text: str) -> str:
     Args:
         text: The message.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     cut = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..." for line in lines[:MOST_LINES]]
     more = [f"... and {len(lines) - MOST_LINES:,} more lines"] if len(lines) > MOST_LINES else []
     return "\n".join([*cut, *more])
