@@ -336,7 +336,7 @@ def test_a_pool_of_other_images_is_refused(runs: dict[str, Path], sandbox: Sandb
         run = Path(shutil.copytree(runs["emoji"], tmp_path / f"emoji-{value.dtype}"))
         file = hostile.last(run) / "memory.safetensors"
         held = safetensors.torch.load(file.read_bytes())
-        hostile.replaced(file.name, safetensors.torch.save(dict.fromkeys(held, value)))(run)
+        hostile.replaced(file.name, safetensors.torch.save({name: value.clone() for name in held}))(run)
         ended = sandbox.run("train", run, "--resume", "--set", "train.images=16", "--allow-changes", "train")
         assert (ended.code, problem_of(ended)) == (2, ""), ended.err
         assert "pool of past fakes" in ended.err
