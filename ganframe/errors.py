@@ -46,7 +46,11 @@ class BadInput(Exception):
 
 @contextmanager
 def within(*prefix: str | int) -> Generator[None, None, None]:
-    """Put `prefix` before the path of a `BadInput` that is raised inside the `with` block."""
+    """Put `prefix` before the path of a `BadInput` that is raised inside the `with` block.
+
+    Args:
+        prefix: The place of a nested config, as keys: `"of"`, or `"label_policies", 0`.
+    """
     try:
         yield
     except BadInput as problem:
@@ -54,7 +58,7 @@ def within(*prefix: str | int) -> Generator[None, None, None]:
 
 
 class UnknownName(BadInput, KeyError):
-    """A key that a mapping of named things does not have; also a `KeyError`, as of any mapping."""
+    """A key that a mapping of named things lacks. It is also a `KeyError`, which mappings raise."""
 
 
 class RunFailed(Exception):
@@ -65,7 +69,7 @@ class RunFailed(Exception):
 
 @contextmanager
 def writing(path: os.PathLike[str]) -> Generator[None, None, None]:
-    """Raise `RunFailed` with the name of a file that cannot be written; the error of a full disk does not name it.
+    """Raise `RunFailed` with the name of a file that cannot be written, because the error of a full disk lacks it.
 
     Args:
         path: The file that the `with` block writes.
@@ -90,7 +94,7 @@ class Interrupted(RunFailed):
 
 
 class Terminated(RunFailed):
-    """A run ended by SIGTERM, which schedulers send before they take a machine back."""
+    """A run ended by SIGTERM, which schedulers send before they take a machine back, or by SIGHUP."""
 
     exit_code = 143
 
@@ -101,7 +105,7 @@ def describe(problem: BaseException) -> str:
 
 
 def known_names(name: object, known: Collection[str]) -> str:
-    """Return the name that was probably meant, if there is one, and all names that there are, for a remedy."""
+    """Return a remedy for a wrong name: the name that was probably meant, if any, and all known names."""
     close = difflib.get_close_matches(str(name), known, 1)
     meant = f"Did you mean {close[0]!r}? " if close else ""
     return f"{meant}It has: {', '.join(known) or 'none'}."

@@ -232,3 +232,5 @@ def parse_json(content: bytes, adapter: TypeAdapter[T], place: str) -> T:
         first = problem.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "".join(f" at {part!r}" for part in first["loc"][:1])
         raise BadInput(f"this is not what a run writes: {first['msg']}{where}", place=place) from None
+    except BadInput as problem:  # that of a value which checks itself has no place
+        raise BadInput(problem.message, place=place) from None

@@ -25,7 +25,7 @@ class Randomness:
         seed: The seed of the run.
         counters: The point in the run at which the draws are made, such as the step, turn and batch.
         shard: The part of the batch that a rank has. `normal`, `uniform` and `integers` return this shard's rows of the
-            draws of a run of one process; `key` and `generator` differ from shard to shard.
+            draws that a run of one process makes. `key` and `generator` differ from shard to shard.
     """
 
     seed: int
@@ -33,7 +33,7 @@ class Randomness:
     shard: Shard = WHOLE_BATCH
 
     def at(self, *counters: str | int) -> Randomness:
-        """Return a source of draws with these counters added to its own."""
+        """Return a source of draws that has this source's counters, followed by `counters`."""
         return Randomness(self.seed, (*self.counters, *counters), self.shard)
 
     def unsharded(self) -> Randomness:

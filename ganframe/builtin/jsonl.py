@@ -19,7 +19,7 @@ class JsonlLogger:
     When a run is resumed, the lines of the steps after its checkpoint are dropped.
 
     Args:
-        every: Write a line of scalars at each k-th step, k being this number.
+        every: The number of steps from one line of scalars to the next.
     """
 
     def __init__(self, every: int) -> None:
@@ -48,7 +48,7 @@ class JsonlLogger:
 
     @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:
-        """Collect the scalars of a step; at each k-th step, write the latest value of each."""
+        """Collect the scalars of a step; if a line is due, write the latest value of each scalar."""
         due = self._pending.collect(step, scalars)
         if self._scalars and due is not None:
             speed = (run.images - self._start_images) / max(time.monotonic() - self._start_time, 1e-9)

@@ -1,4 +1,4 @@
-"""The live turn conditions."""
+"""The live objects of the turn conditions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganframe.game.round import Round
 
 
 class EveryKthStepCondition:
-    """Is met in each k-th step.
+    """A condition that is met in each k-th step.
 
     Args:
         steps: The interval k.
@@ -28,7 +28,7 @@ class EveryKthStepCondition:
 
 
 class ProbabilityCondition:
-    """Is met with a probability.
+    """A condition that is met with a probability.
 
     Args:
         p: The probability, in [0, 1].
@@ -43,7 +43,7 @@ class ProbabilityCondition:
 
 
 class DiscriminatorAccuracyCondition:
-    """Is met while the accuracy of a discriminator is between two bounds.
+    """A condition that is met while the accuracy of a discriminator is between two bounds.
 
     Args:
         config: The contest and the bounds.

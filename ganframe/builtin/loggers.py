@@ -15,7 +15,7 @@ class Jsonl(LoggerConfig):
 
     type: Literal["jsonl"] = "jsonl"
     every: int = Field(default=10, ge=1)
-    """Write a line of scalars at each k-th step, k being this number."""
+    """Number of steps from one line of scalars to the next."""
 
     @override
     def build(self) -> object:

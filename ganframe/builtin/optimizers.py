@@ -21,7 +21,7 @@ DecayRate = Annotated[Scheduled, Bounds(ge=0, lt=1)]
 
 
 class Adam(OptimizerConfig):
-    """Adam, by default with the betas of DCGAN; fused where PyTorch has a fused kernel."""
+    """Adam, by default with the betas of DCGAN; it is fused if PyTorch has a fused kernel."""
 
     paper = "Kingma and Ba 2015, arXiv:1412.6980; betas after Radford et al. 2016, arXiv:1511.06434"
     type: Literal["adam"] = "adam"

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ganframe.config.schedules import ScheduleConfig
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 
 
 class _Ramp(ScheduleConfig):
@@ -24,7 +24,7 @@ class _Ramp(ScheduleConfig):
     after_images: int = Field(default=0, ge=0)
     """Images seen when the ramp begins."""
     duration_images: int | None = Field(default=None, ge=1)
-    """Number of images that the ramp takes; left out, it takes until the end of the run."""
+    """Number of images seen during the ramp. When left out, the ramp lasts until the end of the run."""
 
     @classmethod
     @override
@@ -34,6 +34,12 @@ class _Ramp(ScheduleConfig):
     @override
     def extremes(self) -> tuple[float, float]:
         return min(self.start, self.end), max(self.start, self.end)
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `after_images` if the ramp never begins."""
+        if self.after_images < length.images or self.start == self.end:
+            return {}
+        return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the ramp never begins"}
 
     def progress(self, images: int, total: int) -> float:
         """Return the share of the ramp, in [0, 1], that is over once `images` of `total` real examples were seen."""
@@ -70,7 +76,13 @@ class Step(Settings):
     after_images: int = Field(ge=0)
     """Images seen when the value begins to hold."""
     value: float
-    """The value from then on."""
+    """The value from `after_images` on."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `after_images` if the value never holds."""
+        if self.after_images < length.images:
+            return {}
+        return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the value never holds"}
 
 
 class Piecewise(ScheduleConfig):

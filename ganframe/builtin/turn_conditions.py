@@ -45,16 +45,16 @@ class Probability(TurnConditionConfig):
 
 
 class DiscriminatorAccuracy(TurnConditionConfig):
-    """Take the turn while the discriminator is right on some share of this step's reals and fakes.
+    """Take the turn while the discriminator's accuracy on this step's reals and fakes is within bounds.
 
-    Professor forcing trains its discriminator unless it is right on more than 99%, and lets the generator hear it only
-    above 75%.
+    Professor forcing trains its discriminator unless the accuracy is above 99%, and uses it to train the generator only
+    if the accuracy is above 75%.
     """
 
     paper = "Lamb et al. 2016, arXiv:1610.09038, section 3.3"
     type: Literal["discriminator-accuracy"] = "discriminator-accuracy"
     contest: str = "discriminator"
-    """The contest that is read."""
+    """Name of the contest whose discriminator is measured."""
     at_least: float = Field(default=0.0, ge=0, le=1)
     """The lowest accuracy at which the turn is taken."""
     at_most: float = Field(default=1.0, ge=0, le=1)

@@ -1,7 +1,8 @@
 """The entry point of the command line. Importing it does not import torch; the commands that need torch import it.
 
-Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated. An exception in the code of a plugin is one
-sentence too, with its place there; with GANFRAME_TRACEBACK=1 in the environment, it is a traceback.
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated. An exception in the code of a plugin is
+reported as one sentence too, with the place in that code. With GANFRAME_TRACEBACK=1 in the environment, its traceback
+is printed instead.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from rich.markup import escape
 
 from ganframe.cli.app import app
 from ganframe.cli.signals import SignalReceived, raise_on_signals
+from ganframe.distributed.standard_streams import forgiving_streams, prepare_streams
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
 from ganframe.terminal import Terminal, brief
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-"""Error numbers of failed writes. Such an OSError may lack the file name; it is reported, without a traceback."""
+"""Error numbers of failed writes. An OSError with one of them is reported without a traceback, even if it names no
+file."""
 
 
 def main() -> None:
     """Run the command line."""
+    prepare_streams()
     try:
         with raise_on_signals():
             installed().add_commands(app)
@@ -53,5 +57,6 @@ def _os_error(problem: OSError) -> str:
 
 
 def _exit_with_error(message: str, code: int) -> NoReturn:
-    Terminal(stderr=True, soft_wrap=True).print(f"[red]error:[/] {escape(brief(message))}")
+    with forgiving_streams():
+        Terminal(stderr=True, soft_wrap=True).print(f"[red]error:[/] {escape(brief(message))}")
     sys.exit(code)

@@ -17,7 +17,7 @@ wide_console = Terminal(width=1000)
 
 
 def print_line(text: str) -> None:
-    """Print plain text without markup and line breaks, so that paths in it can be copied or piped."""
+    """Print text without markup and added line breaks, so that paths in it can be copied or piped."""
     console.print(escape(text), soft_wrap=True)
 
 
@@ -26,7 +26,8 @@ def new_path(path: Path, *suffixes: str, option: str = "--out") -> Path:
 
     Args:
         path: The path.
-        suffixes: The suffixes that its name may have, where "" allows a name without one; any when left out.
+        suffixes: The suffixes that the name may have; "" allows a name without a suffix. When left out, any suffix is
+            allowed.
         option: The option that names the path, for messages.
 
     Raises:

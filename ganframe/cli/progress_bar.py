@@ -66,6 +66,14 @@ class ProgressBar:
             self._console.print(f"{run.images:,} of {total:,} images  {speed}  {escape(losses)}", soft_wrap=True)
 
     @hookimpl
+    def on_evaluation_start(self) -> None:
+        """Say that the metrics are being measured."""
+        if self._console.is_terminal:
+            self._progress.update(self._task, speed="measuring", losses="", refresh=True)
+        else:
+            self._console.print("measuring")
+
+    @hookimpl
     def on_evaluation(self, results: Mapping[str, float]) -> None:
         """Print the results of an evaluation."""
         for name, value in results.items():

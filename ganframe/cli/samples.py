@@ -74,7 +74,7 @@ def translate(
 
 
 def _chosen_classes(loaded_run: LoadedRun, label: list[str]) -> list[int]:
-    """Return the numbers of the classes that `--label` names; none where the option is not given."""
+    """Return the numbers of the classes that `--label` names; empty if the option is not given."""
     from ganframe.evaluation.labels import parse_labels
 
     if not label:
@@ -89,7 +89,7 @@ def _chosen_classes(loaded_run: LoadedRun, label: list[str]) -> list[int]:
 
 
 def _print_classes(loaded_run: LoadedRun, labels: list[int] | None) -> None:
-    """Say which number is which class, on stderr."""
+    """Print to stderr which number stands for which class."""
     from ganframe.distributed.notices import print_notice
     from ganframe.evaluation.labels import describe_classes
 

@@ -1,4 +1,4 @@
-"""Turn SIGINT and SIGTERM that come outside of a training run into exceptions that end a command."""
+"""Turn SIGINT, SIGTERM and SIGHUP that come outside of a training run into exceptions that end a command."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import threading
 from collections.abc import Generator
 from typing import NoReturn
 
+from ganframe.distributed.stop_signals import stop_signals
 from ganframe.errors import Interrupted, RunFailed, Terminated
 
 
 class SignalReceived(BaseException):
-    """A signal that came outside of a training run; not an `Exception`, so that no plugin catches it by accident."""
+    """A signal that came outside a training run. It is no `Exception`, so that no plugin catches it by accident."""
 
     def __init__(self, problem: RunFailed) -> None:
         self.problem = problem
@@ -20,7 +21,7 @@ class SignalReceived(BaseException):
 
 @contextlib.contextmanager
 def raise_on_signals() -> Generator[None, None, None]:
-    """Raise `SignalReceived` on SIGINT or SIGTERM inside the `with` block, so that clean-up code still runs.
+    """Raise `SignalReceived` on SIGINT, SIGTERM or SIGHUP inside the `with` block, so that clean-up code still runs.
 
     Only the main thread can handle signals; in any other thread, this does nothing.
     """
@@ -31,7 +32,7 @@ def raise_on_signals() -> Generator[None, None, None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, raise_received) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, raise_received) for number in stop_signals()}
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ import typer
 
 from ganframe.cli.options import ConfigArgument, SetOption
 from ganframe.cli.output import console, print_line
+from ganframe.distributed.standard_streams import forgiving_streams
 from ganframe.errors import BadInput, Interrupted
 
 
@@ -21,21 +22,26 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME-TIME when left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the run.")] = False,
     allow_changes: Annotated[
-        list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
+        list[str],
+        typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b, or data. Repeatable."),
     ] = [],
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Resume a run that a process of another machine has locked.")
+    ] = False,
 ) -> None:
     """Train a config or preset.
 
     With --resume, CONFIG may be the run folder itself.
     """
-    if allow_changes and not resume:
-        raise BadInput("--allow-changes needs --resume", remedy="Add --resume.")
+    for option, given in (("--allow-changes", allow_changes), ("--break-lock", break_lock)):
+        if given and not resume:
+            raise BadInput(f"{option} needs --resume", remedy="Add --resume.")
     if resume and (Path(config) / "config.yaml").is_file():
         out = out or Path(config)
         config = str(Path(config) / "config.yaml")
     from ganframe.config.presets import load
 
-    with _join_processes() as failing_together:
+    with forgiving_streams(), _join_processes() as failing_together:
         with failing_together:
             loaded = load(config, overrides)
         from ganframe.api import train as run_training
@@ -48,6 +54,7 @@ def train(
                     out=out,
                     resume=resume,
                     allow_changes=allow_changes,
+                    break_lock=break_lock,
                     name=Path(config).stem,
                     hooks=[ProgressBar(console)],
                 )

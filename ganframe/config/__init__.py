@@ -28,7 +28,7 @@ from ganframe.config.schedules import (
     scheduled_settings,
     value_at,
 )
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 from ganframe.config.tensor_specs import DataSpec, SampleSpec, TensorSpec, parts
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig, TermConfig, ZeroCase
 from ganframe.config.weights import Freeze, WeightSource
@@ -62,6 +62,7 @@ __all__ = [
     "MetricConfig",
     "OptimizerConfig",
     "RegularizerConfig",
+    "RunLength",
     "SampleSpec",
     "ScheduleConfig",
     "Scheduled",

@@ -33,8 +33,8 @@ class Component(Settings):
     """The publication that the type is from: authors, year, and title, section or equation."""
 
     applies: ClassVar[frozenset[str]] = frozenset()
-    """Settings of nested terms that this component applies as the objective would, such as `weight`. A nested term with
-    another of these settings is refused."""
+    """Settings of nested terms, such as `weight`, that this component applies in place of the objective. A nested term
+    is refused if it sets anything else that only the objective applies."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:

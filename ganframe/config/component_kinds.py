@@ -38,17 +38,17 @@ class GameConfig(Component):
     def example_specs(self) -> DataSpec | None:
         """Return the specs of the data with which the conformance kit tests the game.
 
-        None for images under any name that the game asks for, and class labels under the name `label`. A game that
-        reads anything else overrides this: `{"text": TensorSpec((16,)), "age": TensorSpec((), classes=9)}`.
+        With None, the kit gives images under any name that the game asks for, and class labels under the name `label`.
+        A game that reads anything else overrides this: `{"text": TensorSpec((16,)), "age": TensorSpec((), classes=9)}`.
         """
         return None
 
     def example_objective(self, game_round: Round) -> Tensor | None:
         """Return a scalar in place of the terms of `game_round.turn`, for the conformance kit.
 
-        The kit tests with it that every player of the turn gets a gradient. None for the logits of the contests of the
-        turn and the tensors that the game makes. A game with a player that acts on none of these, because only terms
-        call its network, overrides this.
+        The kit tests that this scalar gives every player of the turn a gradient. With None, the kit makes the scalar
+        from the logits of the turn's contests and the tensors that the game makes. A game overrides this if it has a
+        player that influences none of them, because only terms call the player's network.
         """
         return None
 
@@ -111,7 +111,8 @@ class AugmentationConfig(Component):
             losses: The losses of the run.
 
         Raises:
-            BadInput: When the augmentation cannot be used; its `path` is that of a setting, relative to this config.
+            BadInput: When the augmentation cannot be used. The error's `path` leads to a setting, relative to this
+                config.
         """
 
     def build(self) -> nn.Module:
@@ -128,7 +129,7 @@ class MetricConfig(Component):
 
     @classmethod
     def example_data(cls) -> DatasetConfig | None:
-        """Return the data set that the conformance kit measures; None for the labelled images of the kit."""
+        """Return the data set that the conformance kit measures; with None, it measures the kit's labelled images."""
         return None
 
     def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -157,7 +158,7 @@ class TurnConditionConfig(Component):
         """Refuse a game that lacks what the condition reads.
 
         Raises:
-            BadInput: With the path of the setting, from this config on.
+            BadInput: When the game lacks it. The error's `path` leads to the setting, relative to this config.
         """
 
     def build(self) -> protocols.TurnCondition:
@@ -166,25 +167,25 @@ class TurnConditionConfig(Component):
 
 
 class BalancerConfig(Component):
-    """A rule that gives the terms of a turn their weights, from the gradient of each term."""
+    """A rule that computes the weights of a turn's terms from the gradients of the terms."""
 
     kind: ClassVar[str] = "balancer"
 
     at: str
-    """Where gradients are taken: a named tensor such as `fake`, a parameter of a player such as
-    `generator.decoder.conv_out.weight`, or a player alone for the weight of its last layer, its `last_layer`."""
+    """What the gradients are taken with respect to: a named tensor such as `fake`, or a parameter of a player such as
+    `generator.decoder.conv_out.weight`. The name of a player alone means the parameter `last_layer` of its network."""
     terms: tuple[str, ...] = Field(min_length=1)
-    """Names of the terms that are given weights, as they are in the log."""
+    """Names of the terms that are given weights, as in the log."""
 
     def gradient_terms(self) -> tuple[str, ...]:
         """Return the names of the terms whose gradients the rule reads."""
         return self.terms
 
     def check(self, game: Game) -> None:
-        """Refuse a game that lacks what the rule reads, beyond `at` and `terms`.
+        """Refuse a game that lacks anything that the rule reads apart from `at` and `terms`.
 
         Raises:
-            BadInput: With the path of the setting, from this config on.
+            BadInput: When the game lacks it. The error's `path` leads to the setting, relative to this config.
         """
 
     def build(self) -> nn.Module:
@@ -211,10 +212,10 @@ class OptimizerConfig(Component):
     """Learning rate; a number or a schedule."""
     clip_gradient_norm: float | None = Field(default=None, gt=0)
     """The largest L2 norm of the gradient of all parameters of this optimizer together; a longer gradient is scaled
-    down to it. No limit when left out. The logged `gradient norm` is the norm before this."""
+    down to it. No limit when left out. The logged `gradient norm` is the norm before clipping."""
     groups: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
-    """Settings of parameter groups that differ from those of the optimizer, by the name that a network gives the group
-    in its method `parameter_groups`: `{mapping: {lr: 2.0e-5}}`."""
+    """Settings of single parameter groups, which replace those of the optimizer: `{mapping: {lr: 2.0e-5}}`. A key is
+    the name that a network gives a group in its method `parameter_groups`."""
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:
@@ -235,7 +236,7 @@ class OptimizerConfig(Component):
         return self
 
     def of_group(self, name: str) -> Self:
-        """Return the config of a parameter group: these settings with those of the group in their place.
+        """Return the config of a parameter group: this one, with the group's settings in place of the optimizer's.
 
         Args:
             name: The name of the group, a key of `groups`.
@@ -245,7 +246,7 @@ class OptimizerConfig(Component):
     def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:
         """Make the optimizer of these parameters, in one parameter group that holds the settings.
 
-        The settings `groups` and `clip_gradient_norm` are not for this method: the trainer follows them.
+        This method ignores the settings `groups` and `clip_gradient_norm`, which the trainer applies.
         """
         raise NotImplementedError
 
@@ -265,7 +266,7 @@ class OptimizerConfig(Component):
 
 
 _NOT_OF_A_GROUP = frozenset({"type", "clip_gradient_norm", "groups"})
-"""The settings that an optimizer has as a whole."""
+"""The settings of a whole optimizer, which a parameter group cannot have."""
 
 KINDS: tuple[type[Component], ...] = (
     GameConfig,

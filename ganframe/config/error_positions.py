@@ -52,7 +52,7 @@ class Document:
         return place, tuple(kept)
 
     def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: ConfigPath) -> str | None:
-        """Return where a value was written; None if it was not, such as the `type` where a type name stands alone."""
+        """Return the place where a value was written; None if it was not, such as the `type` of a lone type name."""
         path = (*outer, key)
         for given, override in self.overrides.items():
             inside, around = path[: len(given)] == given, given[: len(path)] == path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,9 +20,15 @@ from ganframe.config.component_kinds import (
 )
 from ganframe.config.growth import Growth
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 from ganframe.config.weights import FreezeOrName, WeightSource
+
+FROZEN_SHARE = 0.9
+"""An average cannot move when this share of it, or more, is still the weights of the first step at the end of a run."""
+
+DECAYS = 1000
+"""The number of points of a run at which the decay is read to find that share."""
 
 
 class Ema(Settings):
@@ -29,9 +36,9 @@ class Ema(Settings):
 
     half_life_images: Annotated[Scheduled, Bounds(ge=0)]
     """Number of images seen after which the share of past weights in the average has halved: a number above 0, or a
-    schedule. Where a schedule is 0, the average has the latest weights."""
+    schedule. While a schedule is 0, the average equals the latest weights."""
     ramp_up: float | None = Field(default=None, gt=0)
-    """Largest half-life, as a share of the images seen so far (StyleGAN2 has 0.05): early in the run, where weights
+    """Largest half-life, as a share of the images seen so far (StyleGAN2 has 0.05): early in the run, when weights
     change fast, the average is over a shorter past. No limit when left out."""
 
     @field_validator("half_life_images")
@@ -42,6 +49,18 @@ class Ema(Settings):
                 "a half-life of 0 averages nothing; leave `ema` out, or give a schedule that begins with 0"
             )
         return half_life
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `half_life_images` if the average cannot move."""
+        total, points = length.images, min(DECAYS, length.images)
+        share = math.prod(self.decay(total * point // points, total / points, total) for point in range(points))
+        if share < FROZEN_SHARE:
+            return {}
+        reason = (
+            f"is so long that {share:.0%} of the average is still the weights of the first step at the end of the run, "
+            f"after {total:,} images; pictures, metrics and samples show those"
+        )
+        return {"half_life_images": reason}
 
     def decay(self, images: int, step_images: float, total: int) -> float:
         """Return the weight of the old average in the update of a step, in [0, 1).
@@ -72,13 +91,13 @@ class Train(Settings):
     total_images: PositiveInt
     """Number of real examples in the whole run. The run ends with the step that reaches this number."""
     batch_size: PositiveInt = 64
-    """Number of examples in one forward pass, over all devices, which share them equally. So the number of devices
-    changes no result."""
+    """Number of examples in one forward pass, of all devices together. Each device has an equal share, and the number
+    of devices changes no result."""
     gradient_accumulation_steps: PositiveInt = 1
     """Number of forward and backward passes whose gradients are averaged for one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Autocast precision of forward passes; parameters stay in fp32. `auto` is bf16 on devices with native bf16, else
-    fp32."""
+    """Autocast precision of forward passes; parameters stay in fp32, and losses and penalties see the logits in fp32.
+    `auto` is bf16 on devices with native bf16, else fp32."""
     compile: bool = False
     """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those
     with a gradient penalty, run uncompiled: with a penalty that has `every: 16`, that is one turn in sixteen."""
@@ -109,6 +128,10 @@ class Evaluate(Settings):
     every_images: PositiveInt | None = None
     """Number of images seen between measurements. When left out, metrics are measured only at the end of the run."""
 
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `every_images` if it is longer than the run."""
+        return _longer_than_the_run(self.every_images, length, "measurement")
+
 
 class Snapshot(Settings):
     """Pictures of samples while training."""
@@ -118,14 +141,31 @@ class Snapshot(Settings):
     count: PositiveInt = 100
     """Number of examples in a picture."""
 
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `every_images` if it is longer than the run."""
+        return _longer_than_the_run(self.every_images, length, "picture")
+
 
 class Checkpoint(Settings):
     """When to save the state of the run."""
 
     every_images: PositiveInt | None = None
     """Number of images seen between checkpoints; a tenth of the run when left out."""
+    every_minutes: float | None = Field(default=10, gt=0)
+    """Longest time between checkpoints, in minutes, beside those by images; null for any time. It does not change what
+    a run learns."""
     keep: PositiveInt = 2
     """Number of checkpoints that are kept, the latest ones."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `every_images` if it is longer than the run."""
+        return _longer_than_the_run(self.every_images, length, "checkpoint by images")
+
+
+def _longer_than_the_run(every_images: int | None, length: RunLength, what: str) -> Mapping[str, str]:
+    if every_images is None or every_images <= length.images:
+        return {}
+    return {"every_images": f"is longer than the run, {length.images:,}, so the only {what} is that of the end"}
 
 
 class Experiment(Settings):
@@ -144,15 +184,17 @@ class Experiment(Settings):
     data: DatasetConfig
     """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
-    """The optimizer of each turn, by the turn's name; `adam` by default. `TURN.PLAYER` gives a player of the turn an
-    optimizer of its own, and `PLAYER`, where no turn has that name, gives it one in each turn that trains it."""
+    """The optimizer of each turn, by the turn's name; `adam` by default. The key `TURN.PLAYER` gives a player a
+    separate optimizer in that turn. The key `PLAYER` gives it one in each turn that trains it, unless a turn has the
+    same name."""
     turn_conditions: dict[str, TurnConditionConfig] = Field(default_factory=dict[str, TurnConditionConfig])
-    """When a turn is taken, by the turn's name; in every step, or as the game says, when left out."""
+    """The condition under which a turn is taken, by the turn's name. When left out, the game's condition applies;
+    without one, the turn is taken in every step."""
     balancers: dict[str, BalancerConfig] = Field(default_factory=dict[str, BalancerConfig])
-    """Rules that weigh the terms of a turn by their gradients, by the turn's name."""
+    """Rules that weigh the terms of a turn by their gradients. The key is the turn's name."""
     init_from: dict[str, WeightSource] = Field(default_factory=dict[str, WeightSource])
     """The first weights of players, or of parts of them such as `generator.trunk`, from another run or a file. They are
-    read once, when a new run starts; those of frozen players whenever the run is resumed or loaded, too."""
+    read once, when a new run starts. Those of frozen players are read again whenever the run is resumed or loaded."""
     freeze: tuple[FreezeOrName, ...] = ()
     """Players, or parts of them such as `discriminator.blocks.0`, that do not train. They stay in eval mode, so that
     running statistics do not move."""
@@ -162,9 +204,9 @@ class Experiment(Settings):
     """How long and how fast to train."""
     evaluate: Evaluate | None = None
     """Metrics; none when left out."""
-    snapshot: Snapshot = Snapshot()
+    snapshot: Snapshot = Field(default=Snapshot())
     """Pictures of samples while training."""
-    checkpoint: Checkpoint = Checkpoint()
+    checkpoint: Checkpoint = Field(default=Checkpoint())
     """When to save the state of the run."""
     loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)
     """Receivers of scalars and pictures."""
@@ -177,18 +219,21 @@ class Experiment(Settings):
 
     def differences(self, other: Experiment) -> list[str]:
         """Return the dotted paths at which two configs differ."""
-        return sorted(_differences(self.model_dump(mode="json"), other.model_dump(mode="json"), ""))
+        return list(self.changes(other))
+
+    def changes(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
+        """Return the values of this config and of the other one at each dotted path at which they differ."""
+        return plain_changes(self.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
-def _differences(mine: Any, theirs: Any, path: str) -> list[str]:
+def plain_changes(mine: Any, theirs: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return both values at each dotted path at which two configs, as plain data, differ; sorted by path."""
     if isinstance(mine, dict) and isinstance(theirs, dict):
         keys: list[str] = sorted({*mine, *theirs})
-        return [
-            found
-            for key in keys
-            for found in _differences(mine.get(key), theirs.get(key), f"{path}.{key}" if path else key)
-        ]
-    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        inner = [plain_changes(mine.get(key), theirs.get(key), f"{path}.{key}" if path else key) for key in keys]
+    elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
         pairs: list[tuple[Any, Any]] = list(zip(mine, theirs, strict=True))
-        return [found for i, (a, b) in enumerate(pairs) for found in _differences(a, b, f"{path}.{i}")]
-    return [] if mine == theirs else [path]
+        inner = [plain_changes(a, b, f"{path}.{i}") for i, (a, b) in enumerate(pairs)]
+    else:
+        return {} if mine == theirs else {path: (mine, theirs)}
+    return dict(sorted((at, values) for each in inner for at, values in each.items()))

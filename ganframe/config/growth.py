@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 
 
 class Stage(Settings):
@@ -16,11 +17,17 @@ class Stage(Settings):
     from_images: int = Field(default=0, ge=0)
     """Number of real examples seen when the stage begins."""
     downscale: PositiveInt
-    """How many times smaller than in the data images are, along each side; 1 for the full size."""
+    """Factor by which each side of the images is smaller than in the data; 1 for the full size."""
     fade_images: int = Field(default=0, ge=0)
     """Number of real examples over which the layers of the stage fade in."""
     batch_size: PositiveInt | None = None
-    """Examples in one forward pass of the stage; that of `train` when left out."""
+    """Number of examples in one forward pass of the stage; the `batch_size` of `train` when left out."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `from_images` if the stage never begins."""
+        if self.from_images < length.images:
+            return {}
+        return {"from_images": f"lies beyond the end of the run, {length.images:,}, so the stage never begins"}
 
 
 class Growth(Settings):
@@ -29,7 +36,8 @@ class Growth(Settings):
     stages: tuple[Stage, ...] = Field(min_length=2)
     """The stages in order: the first begins at 0, images become larger, and the last one has the full size."""
     reset_optimizers: bool = False
-    """Begin each stage with a new state of the optimizers, as the paper does; otherwise only new parameters do."""
+    """Reset the state of the optimizers at the start of each stage, as the paper does. Otherwise only new parameters
+    begin without a state."""
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -45,12 +53,12 @@ class Growth(Settings):
         return self
 
     def fade_at(self, stage: int, images: int) -> float:
-        """Return how far the layers of a stage have faded in, in [0, 1], once so many real examples were seen."""
+        """Return how far the layers of a stage have faded in, in [0, 1], after `images` real examples."""
         current = self.stages[stage]
         if stage == 0 or not current.fade_images:
             return 1.0
         return min(max((images - current.from_images) / current.fade_images, 0.0), 1.0)
 
     def stage_at(self, images: int) -> int:
-        """Return the number of the stage, counted from 0, that has begun once so many real examples were seen."""
+        """Return the number of the stage, counted from 0, that has begun after `images` real examples."""
         return max(number for number, stage in enumerate(self.stages) if stage.from_images <= images)

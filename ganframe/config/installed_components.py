@@ -23,7 +23,7 @@ class InstalledComponents(Protocol):
         ...
 
     def find_type(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class with a type name or alias; if there is none, an error message with what to do."""
+        """Return the config class with a type name or alias, or, if there is none, an error message with a remedy."""
         ...
 
     def type_names(self, kind: str) -> Sequence[str]:

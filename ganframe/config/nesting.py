@@ -18,7 +18,7 @@ class Nested:
     Attributes:
         path: The place of the component, from the config that was searched.
         config: The component.
-        parent: The component that it is a setting of; None directly below settings that are no component.
+        parent: The component that holds this one; None if settings that are no component hold it.
     """
 
     path: ConfigPath

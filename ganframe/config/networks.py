@@ -34,7 +34,7 @@ class GeneratorConfig(Component):
         """Return the specs of the latents that the network takes, by name, before it is built.
 
         By default this is one latent of as many numbers as the setting `latent` says. A network with other latents
-        overrides it. Empty when the network starts from a sample, or its latents are known only once it is built.
+        overrides it. Empty when the network starts from a sample, or when its latents are known only once it is built.
         """
         size = getattr(self, "latent", None)
         return {"latent": TensorSpec((size,))} if self.starts_from == "latent" and isinstance(size, int) else {}
@@ -54,7 +54,7 @@ class GeneratorConfig(Component):
     def example_specs(self) -> Mapping[str, Any] | None:
         """Return the arguments of `build` with which the conformance kit tests the network.
 
-        None for images and vectors that the kit tries in turn, with class labels as the condition. A network that takes
+        With None, the kit tries images and vectors in turn, with class labels as the condition. A network that takes
         none of them overrides this: `{"output": TensorSpec((8,)), "source": TensorSpec((3, 32, 32))}` for an encoder.
         """
         return None
@@ -93,7 +93,7 @@ class DiscriminatorConfig(Component):
     def example_specs(self) -> Mapping[str, Any] | None:
         """Return the arguments of `build` with which the conformance kit tests the network.
 
-        None for images, vectors and pairs of them that the kit tries in turn, with class labels as the condition. A
+        With None, the kit tries images, vectors and pairs of them in turn, with class labels as the condition. A
         network that takes none of them overrides this: `{"sample": (TensorSpec((1, 28, 28)), TensorSpec((16,)))}`.
         """
         return None

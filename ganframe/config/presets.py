@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganframe.arguments import as_path, check_names
 from ganframe.config import installed_components
 from ganframe.config.error_positions import read_document
 from ganframe.config.experiment import Experiment
@@ -22,7 +23,7 @@ def find_config(name: str) -> Path:
     Raises:
         BadInput: When there is neither such a file nor such a preset. The error suggests a preset with a similar name.
     """
-    path = Path(name)
+    path = as_path("name", name)
     if path.is_file():
         return path
     presets = installed_components.find_installed().presets
@@ -47,6 +48,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Loaded:
     Raises:
         BadInput: When the config is not found or not valid. The message names the place of each mistake.
     """
+    check_names("overrides", overrides, "a list of settings, each as `a.b=c`")
     return load_experiment(find_config(name), overrides)
 
 

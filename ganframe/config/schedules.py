@@ -53,11 +53,13 @@ class Bounds:
 
     Attributes:
         ge: The lowest allowed value.
+        gt: A bound that every value must be above.
         le: The highest allowed value.
         lt: A bound that every value must be below.
     """
 
     ge: float = -math.inf
+    gt: float = -math.inf
     le: float = math.inf
     lt: float = math.inf
 
@@ -69,6 +71,8 @@ class Bounds:
         low, high = value.extremes() if isinstance(value, ScheduleConfig) else (value, value)
         if low < self.ge:
             raise ValueError(f"{low:g} is below {self.ge:g}")
+        if low <= self.gt:
+            raise ValueError(f"{low:g} is not above {self.gt:g}")
         if high > self.le:
             raise ValueError(f"{high:g} is above {self.le:g}")
         if high >= self.lt:

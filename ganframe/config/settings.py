@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from ganframe.config.validation_errors import error_detail
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """How long a run is.
+
+    Attributes:
+        images: Real examples of the whole run.
+        turns: The largest number of times that a turn may be taken.
+    """
+
+    images: int
+    turns: int
 
 
 class Settings(BaseModel):
@@ -27,6 +41,13 @@ class Settings(BaseModel):
         super().__init_subclass__(**options)
         for former, present in vars(cls).get("renamed", {}).items():
             _present_names.setdefault(former, set()).add(present)
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return the settings that have no effect in a run of this length, each with what is wrong with it.
+
+        Both are told to the user as one sentence: `regularizers.0.from_images` and `lies beyond the end of the run`.
+        """
+        return {}
 
     @model_validator(mode="wrap")
     @classmethod

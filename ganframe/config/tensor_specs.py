@@ -17,15 +17,15 @@ class TensorSpec:
     """The shape and meaning of one example of a named tensor, without the batch axis.
 
     Attributes:
-        shape: `(C, H, W)` for an image in [-1, 1], `(C, T)` for a sound in [-1, 1] or a series of T values in each of C
-            channels, `(D,)` for a vector, `()` for a class label.
+        shape: Image: `(C, H, W)`, values in [-1, 1]. Sound: `(C, T)`, values in [-1, 1]. Series of T values in each of
+            C channels: `(C, T)`. Vector: `(D,)`. Class label: `()`.
         classes: Number of classes of a class label, which is from 0 to `classes - 1`; None for any other tensor.
-        class_names: The name of each class of a class label, from class 0 on; None where classes have no names.
+        class_names: The name of each class of a class label, from class 0 on; None if classes have no names.
         sample_rate: Samples per second of a sound; None for any other tensor.
 
     Raises:
-        BadInput: When the names are not one for each class, distinct and printable, or a tensor with a sample rate is
-            not of shape `(C, T)`.
+        BadInput: When `class_names` are not distinct, printable and one for each class, or when a tensor with a sample
+            rate is not of shape `(C, T)`.
     """
 
     shape: tuple[int, ...]
@@ -42,7 +42,7 @@ class TensorSpec:
 
     @property
     def kind(self) -> TensorKind:
-        """The kind of content, as far as the spec tells: two numbers are `points` of the plane."""
+        """The kind of content, found from the spec alone: a vector of two numbers counts as `points` of the plane."""
         if self.classes is not None:
             return "label" if self.shape == () else "other"
         if len(self.shape) == 3:
@@ -54,7 +54,7 @@ class TensorSpec:
         return "other"
 
     def class_name(self, number: int) -> str:
-        """Return the name of a class; its number where classes have no names."""
+        """Return the name of a class, or its number if classes have no names."""
         return str(number) if self.class_names is None else self.class_names[number]
 
     def __str__(self) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ganframe.game.discriminator_output import DiscriminatorOutput
     from ganframe.game.game import Game
 from ganframe.config.component import Component
-from ganframe.config.schedules import Scheduled, value_at
+from ganframe.config.schedules import ScheduleConfig, Scheduled, value_at
+from ganframe.config.settings import RunLength
 
 ZeroCase = Literal[
     "tensors are equal", "samples are equal", "discriminator is constant", "discriminator gradient has norm one"
@@ -60,13 +61,24 @@ class TermConfig(Component):
     requires_outputs: ClassVar[frozenset[str]] = frozenset()
     """Names of the discriminator outputs, other than logits, that the term reads: `features`, `class_logits`."""
     batch_coupled: ClassVar[bool] = False
-    """Whether the term is more than a mean over examples. If so, each device computes it over those of all devices."""
+    """Whether the term is more than a mean over examples. If so, each device computes it over the examples of all
+    devices."""
 
     @model_validator(mode="after")
     def _check_interval(self) -> Self:
         if self.until_images is not None and self.until_images <= self.from_images:
             raise ValueError(f"the term ends at {self.until_images} images, before it begins at {self.from_images}")
         return self
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return settings because of which the term never takes part."""
+        found: dict[str, str] = {}
+        extremes = self.weight.extremes() if isinstance(self.weight, ScheduleConfig) else (self.weight, self.weight)
+        if extremes == (0, 0):
+            found["weight"] = "is 0, so the term never takes part"
+        if self.from_images >= length.images:
+            found["from_images"] = f"lies beyond the end of the run, {length.images:,}, so the term never takes part"
+        return found
 
     def is_active(self, turn_count: int, images: int, total: int) -> bool:
         """Return whether the term takes part in a turn.
@@ -93,7 +105,7 @@ class TermConfig(Component):
             game: The game, before its networks are built; `game.player_specs()` lists them.
 
         Raises:
-            BadInput: When the game lacks something; its `path` is that of a setting, relative to this config.
+            BadInput: When the game lacks something. The error's `path` leads to a setting, relative to this config.
         """
 
 
@@ -114,8 +126,8 @@ class LossConfig(TermConfig):
     def example_output(self, logits: Tensor) -> DiscriminatorOutput | None:
         """Return an output with these logits `(B,)`, with which the conformance kit tests the loss.
 
-        None for an output whose features, sample and class logits are made from the logits. A loss that reads outputs
-        of another shape overrides this.
+        With None, the kit makes features, sample and class logits from the logits. A loss that reads outputs of another
+        shape overrides this.
         """
         return None
 
@@ -131,9 +143,9 @@ class RegularizerConfig(TermConfig):
     side: ClassVar[Literal["discriminator", "generator", "both"]] = "generator"
     """The turns that the term joins by default: those of discriminators, those of the other players, or both."""
     grad_wrt_sides: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
-    """The sides of a contest by whose samples the term differentiates the logits: R1 has `real`, R2 has `fake`."""
+    """The sides with respect to whose samples the term differentiates the logits: R1 has `real`, R2 has `fake`."""
     needs_double_backward: ClassVar[bool] = False
-    """Whether the term differentiates by samples that it makes itself, such as points between reals and fakes."""
+    """Whether the term differentiates with respect to samples that it makes, such as points between reals and fakes."""
     requires_methods: ClassVar[frozenset[str]] = frozenset()
     """Names of generator methods that the term calls, such as `log_prob`; the generators' `provides` must name them."""
     zero_when: ClassVar[ZeroCase | None] = None
@@ -144,7 +156,7 @@ class RegularizerConfig(TermConfig):
         return ()
 
     def requires_grad_tensors(self) -> tuple[str, ...]:
-        """Return the names of the tensors that the term differentiates by. In the round they require a gradient."""
+        """Return the names of the tensors with respect to which the term differentiates. They require a gradient."""
         return ()
 
     def example_specs(self) -> DataSpec:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, PositiveInt, model_validator
 
-from ganframe.config.settings import Settings
+from ganframe.config.settings import RunLength, Settings
 
 
 class WeightSource(Settings):
@@ -16,15 +17,16 @@ class WeightSource(Settings):
     run: Path | None = None
     """The folder of a run, whose latest checkpoint is read."""
     player: str | None = None
-    """The player of that run, or the part of one: `generator.trunk`. When left out, it is the one that is filled."""
+    """Name of a player of that run, or of a part of one: `generator.trunk`. When left out, it is the name of the player
+    or part that is filled."""
     averages: bool = True
-    """Take the averaged weights (EMA) where the run has them, and else the weights themselves. With `false`, always
-    the weights themselves."""
+    """Take the averaged weights (EMA) if the run has them, else the weights themselves. With `false`, always take the
+    weights themselves."""
     file: Path | None = None
-    """A file of weights, which ends in `.safetensors`."""
+    """A file of weights, whose name ends in `.safetensors`."""
     prefix: str | None = None
-    """The part of the file: only the names under this prefix are read, and without it: `generator.trunk`. When left
-    out, the whole file is read."""
+    """Prefix of names in the file, such as `generator.trunk`. Only the tensors under it are read, and the prefix is cut
+    from their names. When left out, the whole file is read."""
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -48,7 +50,13 @@ class Freeze(Settings):
     part: str
     """The name of a player, or of a player and a module of its network: `discriminator.blocks.0`."""
     until_images: PositiveInt | None = None
-    """Number of real examples seen when the part begins to train; it never does when left out."""
+    """Number of real examples seen when the part begins to train. When left out, it never trains."""
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `until_images` if the part never begins to train."""
+        if self.until_images is None or self.until_images < length.images:
+            return {}
+        return {"until_images": f"lies beyond the end of the run, {length.images:,}, so the part never trains"}
 
 
 def _from_name(value: object) -> object:
@@ -56,4 +64,4 @@ def _from_name(value: object) -> object:
 
 
 FreezeOrName = Annotated[Freeze, BeforeValidator(_from_name, json_schema_input_type=str | Freeze)]
-"""A part that does not train; its name alone stands for one that never does."""
+"""A part that does not train. A name alone stands for a part that never trains."""

@@ -27,7 +27,7 @@ class BatchLoader:
         randomness: The source of the order of examples and of the data set's random draws, such as flips.
         device: The device that batches are moved to.
         workers: Number of loader processes; 0 loads in this process. The batches are the same for every number.
-        shard: This rank's part of each global batch: the batches of all ranks together.
+        shard: This rank's part of each global batch, which is the batches of all ranks together.
         quarantine: The list to which unreadable files are added; None keeps no list.
     """
 

@@ -17,7 +17,7 @@ class EpochShuffleSampler:
         length: Number of examples in the data set.
         batch_size: Number of examples in a batch, on each rank.
         randomness: The source of the shuffles; the same on every rank.
-        shard: This rank's part of each global batch: the batches of all ranks together.
+        shard: This rank's part of each global batch, which is the batches of all ranks together.
     """
 
     def __init__(self, length: int, batch_size: int, randomness: Randomness, shard: Shard) -> None:

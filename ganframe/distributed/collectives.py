@@ -121,7 +121,7 @@ def full_tensor(value: Tensor) -> Tensor:
 
 
 def distribute_like(value: Tensor, model: Tensor) -> Tensor:
-    """Return `value` sharded over the ranks like `model`; `value` itself where `model` is not sharded.
+    """Return `value` sharded over the ranks like `model`, or `value` itself if `model` is not sharded.
 
     Args:
         value: The whole tensor, the same on every rank.

@@ -29,7 +29,7 @@ WHOLE_BATCH = Shard()
 
 
 def this_shard() -> Shard:
-    """Return the shard of this process; `WHOLE_BATCH` where there is no process group."""
+    """Return the shard of this process, or `WHOLE_BATCH` if there is no process group."""
     return Shard(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else WHOLE_BATCH
 
 

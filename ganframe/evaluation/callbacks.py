@@ -1,4 +1,4 @@
-"""The callbacks that evaluate a run: draw samples, measure metrics, write the report; in this order."""
+"""The callbacks that evaluate a run. In this order, they draw samples, measure metrics and write the report."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_evaluation_callbacks(experiment: Experiment, dataset: Dataset) -> list[
 class DrawSamples(Callback):
     """The callback that saves pictures of samples of the averaged players, for the same inputs each time.
 
-    Of sounds it also saves a file to listen to. Where there is no picture of the samples, it says so once.
+    For sounds it also saves a file to listen to. If the samples cannot be drawn, it prints a notice once.
 
     Args:
         dataset: The data set that gives the inputs.
@@ -96,7 +96,7 @@ class DrawSamples(Callback):
 
 
 def _by_part(tensors: Mapping[str, Sample]) -> dict[str, Tensor]:
-    """Return named tensors, of which those that a game makes as a tuple are numbered."""
+    """Return named tensors, with each tuple split into numbered tensors: `pair 1`, `pair 2`."""
     named: dict[str, Tensor] = {}
     for name, value in tensors.items():
         for number, part in enumerate(sample_parts(value), start=1):
@@ -117,15 +117,16 @@ class Measure(Callback):
         self._every_images = every_images
 
     def is_due(self, run: Run, previous_images: int) -> bool:
-        """Return whether a measurement is due; none is before growing players have reached the size of the data."""
+        """Return whether a measurement is due; none is due before growing players reach the size of the data."""
         return run.assembly.growing.is_full_size and is_due(self._every_images, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Measure the metrics and call the hook `on_evaluation` with the results.
+        """Call the hook `on_evaluation_start`, measure the metrics, and call `on_evaluation` with the results.
 
         Raises:
             EvaluationAborted: When the run was asked to stop.
         """
+        run.hooks.call("on_evaluation_start", run=run, step=run.step)
         results = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
         run.hooks.call("on_evaluation", run=run, step=run.step, results=results)
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from ganframe.arguments import as_path, check_type
 from ganframe.config.schedules import fix_schedules
 from ganframe.errors import BadInput
 from ganframe.evaluation.loaded_run import LoadedRun
@@ -18,24 +19,28 @@ from ganframe.files import write_atomically
 
 
 def export(loaded: LoadedRun, player: str, path: Path) -> None:
-    """Save one player of a trained run to a file; its averaged weights (EMA) where the run averaged it.
+    """Save one player of a trained run to a file, with its averaged weights (EMA) if the run kept an average.
 
     Args:
         loaded: The run.
         player: The name of the player.
-        path: The file. A name `*.safetensors` saves the weights, with the network's config in the metadata, where each
-            schedule is the value that it has at the checkpoint; a name
-            `*.pt2` saves a `torch.export` program that runs with PyTorch alone, at any batch size.
+        path: The file. Its ending selects the format. `*.safetensors`: the weights, with the network's config in the
+            metadata; each schedule in the config is replaced by its value at the checkpoint. `*.pt2`: a `torch.export`
+            program that runs with PyTorch alone, at any batch size.
 
     Raises:
-        BadInput: When there is no such player, the file exists, its name has another ending, or it is to hold a program
-            but sampling does not use the player.
+        BadInput: When there is no such player, the file exists, its name ends in neither `.safetensors` nor `.pt2`, a
+            `.pt2` program is asked for a player that sampling does not use, or a weight of the run is not finite.
         RunFailed: When the file cannot be written.
     """
+    check_type("loaded", loaded, LoadedRun, "a loaded run, as `load` returns it")
+    check_type("player", player, str, "the name of a player")
+    path = as_path("path", path)
     if player not in loaded.players:
         raise BadInput(f"the game has no player {player!r}", remedy=f"It has: {', '.join(loaded.players)}.")
     if path.exists():
         raise BadInput("this file exists already", place=str(path), remedy="Choose another --out.")
+    loaded.check_finite()
     network = loaded.players[player]
     if path.suffix == ".safetensors":
         state = {name: tensor.cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
@@ -52,9 +57,9 @@ def export(loaded: LoadedRun, player: str, path: Path) -> None:
 
 
 def _trace(loaded: LoadedRun, player: str, network: nn.Module) -> torch.export.ExportedProgram:
-    """Trace the network with `torch.export`, on the inputs that it is given when two samples or translations are made.
+    """Trace a network with `torch.export`, on the inputs that it gets when two samples or translations are made.
 
-    The data is not read where the game says what sampling starts from.
+    If the game names its `sampling_inputs`, the data is not read.
     """
     calls: list[tuple[Tensor, ...]] = []
     handle = network.register_forward_pre_hook(lambda _, inputs: calls.append(inputs))

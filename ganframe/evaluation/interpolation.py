@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganframe.arguments import check_whole_number
 from ganframe.errors import BadInput
 from ganframe.evaluation.labels import Labels, class_numbers
 from ganframe.evaluation.loaded_run import LoadedRun
@@ -28,6 +29,8 @@ def interpolate(loaded: LoadedRun, *, rows: int, steps: int, seed: int = 0, labe
         BadInput: When the game has no latents, the labels do not fit the game or are not one for each row, or there are
             fewer than 1 row or 2 steps.
     """
+    check_whole_number("rows", rows)
+    check_whole_number("steps", steps)
     if rows < 1 or steps < 2:
         raise BadInput(f"{rows} rows of {steps} samples cannot be drawn", remedy="Ask for 1 row and 2 steps at least.")
     if "latent" not in loaded.game.makers:

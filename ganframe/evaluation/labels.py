@@ -10,6 +10,7 @@ from typing import Any, SupportsIndex, cast
 import torch
 from torch import Tensor
 
+from ganframe.arguments import shown
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.game import Game
@@ -35,7 +36,7 @@ def class_numbers(labels: Labels | Any, spec: TensorSpec) -> Tensor:
     if hasattr(given, "tolist"):  # a tensor or an array
         given = given.tolist()
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise BadInput(f"labels are a list with one class for each sample, not {given!r}")
+        raise BadInput(f"labels are a list with one class for each sample, not {shown(given)}")
     return torch.tensor([_class_number(label, spec) for label in cast(Sequence[object], given)], dtype=torch.int64)
 
 
@@ -44,13 +45,13 @@ def _class_number(label: object, spec: TensorSpec) -> int:
     if isinstance(label, str):
         if label in names:
             return names.index(label)
-        raise BadInput(f"there is no class {label!r}", remedy=_classes(spec))
+        raise BadInput(f"there is no class {shown(label)}", remedy=_classes(spec))
     if isinstance(label, bool):
         raise BadInput(f"{label} is no label", remedy=_classes(spec))
     try:
         number = operator.index(cast(SupportsIndex, label))
     except (TypeError, ValueError):
-        raise BadInput(f"{label!r} is no label", remedy=_classes(spec)) from None
+        raise BadInput(f"{shown(label)} is no label", remedy=_classes(spec)) from None
     if not 0 <= number < classes:
         raise BadInput(f"labels run from 0 to {classes - 1}, and {number} is none of them", remedy=_classes(spec))
     return number
@@ -72,7 +73,7 @@ def parse_labels(texts: Sequence[str], spec: TensorSpec) -> list[int]:
         spec: The spec of the label.
 
     Raises:
-        BadInput: When a text is neither.
+        BadInput: When a text is neither the name nor the number of a class.
     """
     names = spec.class_names or ()
     typed = [int(text) if text not in names and re.fullmatch("-?[0-9]{1,9}", text) else text for text in texts]
@@ -80,7 +81,10 @@ def parse_labels(texts: Sequence[str], spec: TensorSpec) -> list[int]:
 
 
 def free_label(game: Game) -> tuple[str, TensorSpec] | None:
-    """Return the name and the spec of the labels of samples, if these are drawn from latents and fit any label."""
+    """Return the name and the spec of the label of samples; None if it cannot be chosen freely for each sample.
+
+    It can be chosen if the samples are drawn from latents and the label is one of the data.
+    """
     label = game.label_spec()
     return label if label is not None and label[0] in game.data and "latent" in game.makers else None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ganframe.arguments import as_path, check_names, check_type, check_whole_number, shown
 from ganframe.config.experiment import Experiment
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.dataset import Dataset
@@ -23,7 +25,7 @@ from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
-from ganframe.runs.weight_files import check_numbers
+from ganframe.runs.weight_files import check_types, listed, not_finite
 from ganframe.training.assembly import Assembly, assemble, choose_device, generator_players
 from ganframe.training.components import nested_components
 from ganframe.training.ema import AveragedPlayers
@@ -37,8 +39,8 @@ class LoadedRun:
     Attributes:
         folder: The run folder.
         experiment: The config of the run.
-        game: The game with its trained players, in eval mode; averaged ones (EMA) where the run averaged them. Its
-            `progress`, and settings that follow a schedule, are those of the checkpoint.
+        game: The game with its trained players, in eval mode. They have their averaged weights (EMA) if the run kept
+            averages. The game's `progress`, and settings that follow a schedule, are those of the checkpoint.
         device: The device that the players are on.
         step: The number of steps done when the loaded checkpoint was saved.
     """
@@ -60,8 +62,27 @@ class LoadedRun:
 
     @property
     def players(self) -> dict[str, nn.Module]:
-        """The networks by player; all but the discriminators are averaged ones (EMA) where the run averaged them."""
+        """The networks by player; all but the discriminators have averaged weights (EMA) if the run kept averages."""
         return self.game.players
+
+    def check_finite(self) -> None:
+        """Refuse weights with a number that is infinite or NaN, which no run saves; they are looked at once.
+
+        Whatever uses the players calls this first. `load` does not, so that such weights can be examined.
+
+        Raises:
+            BadInput: When there is one; the message names the players and the tensors.
+        """
+        if self._not_finite:
+            message = f"weights of this run are not finite: {self._not_finite}"
+            remedy = "Remove this checkpoint, and the one before it is used."
+            raise BadInput(message, place=str(self.folder.checkpoints / f"{self.step:09d}"), remedy=remedy)
+
+    @functools.cached_property
+    def _not_finite(self) -> str:
+        """The players and tensors that are not finite, as text; empty when all are."""
+        found = {name: not_finite(player.state_dict()) for name, player in self.players.items()}
+        return "; ".join(f"the player {name!r} ({listed(tensors)})" for name, tensors in found.items() if tensors)
 
     def sample(
         self,
@@ -80,7 +101,7 @@ class LoadedRun:
             labels: The number or the name of one class for each sample, if the game is conditional. When None, the
                 samples cycle through the classes, or take the labels of the data that the generator starts from.
             inputs: Named tensors `(count, ...)` to use instead of random ones: `{"source": images}`, `{"latent": z}`. A
-                game may say which tensors these can be.
+                game may limit which tensors can be given.
             batch_size: Number of samples in one forward pass.
 
         Returns:
@@ -88,8 +109,10 @@ class LoadedRun:
 
         Raises:
             BadInput: When labels or inputs do not fit the game or are not one for each sample, `count` is less than 1,
-                or the data cannot be read.
+                the data cannot be read, or a weight is not finite.
         """
+        _check_count(count)
+        check_type("inputs", inputs, (Mapping, NoneType), "a mapping of tensors by name")
         label, allowed = self.label_spec(), self.game.sampling_inputs
         for name in inputs or {}:
             if allowed is not None and name in self.game.names and name not in (*allowed, *(label or ())[:1]):
@@ -101,11 +124,11 @@ class LoadedRun:
         return self.tensors(count, (output,), seed=seed, labels=labels, inputs=inputs, batch_size=batch_size)[output]
 
     def balanced_labels(self, count: int) -> list[int] | None:
-        """Return the labels of samples for which none are given; None where they are not free to choose."""
+        """Return the labels that samples get when none are given; None if labels cannot be chosen freely."""
+        _check_count(count)
         label = free_label(self.game)
         if label is None:
             return None
-        _check_count(count)
         return [index % (label[1].classes or 1) for index in range(count)]
 
     def tensors(
@@ -129,12 +152,17 @@ class LoadedRun:
             batch_size: Number of examples in one forward pass.
 
         Returns:
-            For each name a float tensor `(count, ...)` on the CPU, or a tuple of them where the game makes a tuple.
+            For each name a float tensor `(count, ...)` on the CPU, or a tuple of them if the game makes a tuple.
 
         Raises:
             BadInput: When labels, inputs or names do not fit the game, labels or inputs are not one for each example,
-                `count` is less than 1, or the data cannot be read.
+                `count` is less than 1, the data cannot be read, or a weight is not finite.
         """
+        check_whole_number("seed", seed)
+        check_whole_number("batch_size", batch_size)
+        check_names("names", names)
+        check_type("inputs", inputs, (Mapping, NoneType), "a mapping of tensors by name")
+        self.check_finite()
         inputs = self._check_inputs(count, names, labels, inputs or {})
         if batch_size < 1:
             raise BadInput(f"a batch of {batch_size} samples cannot be drawn")
@@ -157,7 +185,7 @@ class LoadedRun:
         _check_count(count)
         for name in (*names, *inputs):
             if name not in self.game.names:
-                raise BadInput(f"the game has no tensor {name!r}", remedy=f"It has: {', '.join(self.game.names)}.")
+                raise BadInput(f"the game has no tensor {shown(name)}", remedy=f"It has: {', '.join(self.game.names)}.")
         given: dict[str, Any] = dict(inputs)
         label = self.label_spec()
         if labels is not None:
@@ -179,6 +207,8 @@ class LoadedRun:
             tensor = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError):
             raise BadInput(f"{name!r} is no tensor, but {type(value).__name__}") from None
+        if tensor.is_complex() or tensor.layout != torch.strided:
+            raise BadInput(f"{name!r} is no dense tensor of real numbers")
         shape = self._shape_of(name) if spec is None else spec.shape
         if tensor.ndim == 0 or tensor.shape[1:] != shape:
             found = "a single number" if tensor.ndim == 0 else f"the shape {tuple(tensor.shape[1:])}"
@@ -200,7 +230,8 @@ class LoadedRun:
 
 
 def _check_count(count: int) -> None:
-    if not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+    check_whole_number("count", count)
+    if count < 1:
         raise BadInput(f"{count} samples cannot be drawn")
 
 
@@ -224,7 +255,8 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
     Raises:
         BadInput: When the folder holds no run, no checkpoint of it can be read, or this machine has no such device.
     """
-    folder = RunFolder.open(Path(run))
+    folder = RunFolder.open(as_path("run", run))
+    check_type("device", device, str, "the name of a device, such as 'cpu'")
     experiment = folder.experiment()
     try:
         torch_device = choose_device(device)
@@ -256,10 +288,10 @@ def _restore_players(experiment: Experiment, assembly: Assembly, sections: Mappi
 
 
 def _load_weights(live: nn.Module | AveragedPlayers, state: Mapping[str, Any], place: str) -> None:
-    """Load weights; refuse those of another type, which loading would convert, and those that are not finite."""
+    """Load weights; refuse those of another type, which loading would convert."""
     saved = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     common = {name: value for name, value in live.state_dict().items() if name in saved and isinstance(value, Tensor)}
-    check_numbers(saved, common, place=place)
+    check_types(saved, common, place=place)
     live.load_state_dict(state)
 
 

@@ -1,4 +1,4 @@
-"""Measurement of a game: every metric over rounds of held-out data, or of the training data where none is held out."""
+"""Measurement of a game: every metric over rounds of held-out data, or of the training data if none is held out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ganframe.arguments import check_names, check_whole_number
 from ganframe.config.component_kinds import DatasetConfig, MetricConfig
 from ganframe.config.error_positions import Document
 from ganframe.config.experiment import Experiment
@@ -119,7 +120,7 @@ def _numbers(metric: Metric) -> Mapping[str, float]:
     """Return what a metric measured.
 
     Raises:
-        BadInput: When that is no mapping of numbers.
+        BadInput: When the metric did not return a mapping of numbers.
     """
     results: Any = metric.compute()
     if isinstance(results, Mapping):
@@ -147,9 +148,13 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
         The results, each named `TYPE/RESULT`, as in `label-agreement/agreement`.
 
     Raises:
-        BadInput: When there is no such run or metric, or the game lacks a tensor that a metric reads.
+        BadInput: When there is no such run or metric, the game lacks a tensor that a metric reads, or a weight of the
+            run is not finite.
     """
+    check_names("metrics", metrics)
+    check_whole_number("seed", seed)
     loaded = load(run, device=device)
+    loaded.check_finite()
     experiment = loaded.experiment
     if metrics:
         changed = experiment.dump() | {"evaluate": {"metrics": list(metrics)}}

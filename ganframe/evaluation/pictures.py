@@ -24,7 +24,7 @@ GAP = 2
 """Pixels between the cells of a grid."""
 
 MAX_CLASSES = 20
-"""The largest number of classes that each have a column of a grid."""
+"""The largest number of classes for which a grid has one class in each column."""
 
 NO_RATES: Mapping[str, int] = MappingProxyType({})
 """The sample rates of tensors none of which is a sound."""
@@ -39,7 +39,7 @@ def draw(
         tensors: Images `(B, C, H, W)` in [-1, 1], points `(B, 2)`, or sounds in [-1, 1] and series `(B, C, T)`. With
             several image tensors, the images of one example are side by side.
         path: The file, in an existing folder.
-        columns: Number of images in a row of the grid; as many that the picture is about square when None.
+        columns: Number of images in a row of the grid. When None, it is chosen so that the picture is about square.
         sample_rates: Samples per second of the tensors that are sounds, by name.
 
     Raises:
@@ -68,19 +68,20 @@ def can_draw(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def tensor_kind(tensor: Tensor) -> TensorKind:
-    """Return what a tensor is of by its shape, whose first axis is that of the batch; a sound is a series."""
+    """Return the kind of a batch of examples, judged by its shape alone, so that a sound counts as a series."""
     return TensorSpec(tuple(tensor.shape[1:])).kind
 
 
 def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
     """Return images as one uint8 picture `(H, W, 3)`.
 
-    Images of one channel are grey, those of two are shown as two grey images side by side, and of more than three
-    channels the first three are shown as red, green and blue. Smaller images are enlarged to the size of the largest.
+    An image of one channel is grey, and one of two channels is shown as two grey images side by side. Of an image with
+    more than three channels, the first three are shown as red, green and blue. Smaller images are enlarged to the size
+    of the largest.
 
     Args:
         tensors: Images `(B, C, H, W)` in [-1, 1]. With several tensors, the images of one example are side by side.
-        columns: Number of images in a row; as many that the picture is about square when None.
+        columns: Number of images in a row. When None, it is chosen so that the picture is about square.
     """
     images = [image for tensor in tensors.values() for image in _as_rgb(tensor)]
     height, width = (max(image.shape[axis] for image in images) for axis in (2, 3))
@@ -95,7 +96,7 @@ def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
 
 
 def label_columns(classes: int, count: int) -> int | None:
-    """Return the number of columns of a grid in which every column has one class; None where there are too many.
+    """Return the number of columns of a grid with one class in each column; None if there are too many classes.
 
     Args:
         classes: Number of classes, which the images cycle through.

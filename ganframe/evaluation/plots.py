@@ -40,7 +40,7 @@ def scatter(tensors: Mapping[str, Tensor]) -> bytes:
 def curves(tensors: Mapping[str, Tensor], sample_rates: Mapping[str, int]) -> bytes:
     """Return a plot of the first examples of sounds and series.
 
-    A sound has its waveform and its spectrogram, a series one curve for each of its first channels.
+    A sound is drawn as a waveform and a spectrogram, a series as one curve for each of its first channels.
 
     Args:
         tensors: `(B, C, T)`, by name.

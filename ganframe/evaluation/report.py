@@ -90,7 +90,7 @@ def write_report(folder: RunFolder) -> Path:
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{name}</title>"
         f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n{_progress(log)}\n{body}</body></html>\n"
     )
-    write_atomically(folder.report, page.encode())
+    write_atomically(folder.report, page.encode(errors="backslashreplace"))
     return folder.report
 
 

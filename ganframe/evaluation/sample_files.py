@@ -34,10 +34,10 @@ def save_samples(
 
     Args:
         samples: `(B, ...)`; images and sounds in [-1, 1].
-        folder: The folder of the files; with labels, each class has a folder in it.
-        labels: The class of each sample; None for none.
+        folder: The folder of the files; with labels, each class has a subfolder.
+        labels: The class of each sample; None if samples have no classes.
         label_spec: The spec of the label, whose class names become the names of folders.
-        sample_rate: Samples per second of a sound; None where the samples are no sounds.
+        sample_rate: Samples per second of a sound; None if the samples are no sounds.
 
     Raises:
         RunFailed: When a file cannot be written.
@@ -63,7 +63,7 @@ def save_image(image: Tensor, path: Path) -> None:
 
 
 def folder_names(labels: Sequence[int], spec: TensorSpec) -> dict[int, str]:
-    """Return the name of the folder of each class: the name of the class, without what a file system may refuse."""
+    """Return the folder name of each class: the class's name, without what a file system may refuse."""
     names: dict[int, str] = {}
     for label in sorted(set(labels)):
         safe = re.sub(r'[/\\:*?"<>|]', "-", spec.class_name(label)).lstrip(".").rstrip(". ")

@@ -1,4 +1,4 @@
-"""Rounds outside training, for samples from a game. Their inputs are given tensors, balanced labels and data."""
+"""Rounds outside training, for samples from a game. Their batches have given tensors, balanced labels and data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SamplingBatch(Mapping[str, Tensor]):
         size: Number of examples in the batch.
         randomness: The source of the draws that choose examples of the data.
         device: The device that the tensors are moved to.
-        given: Tensors `(size, ...)` to use instead of those of the data or those that the game makes.
+        given: Tensors `(size, ...)` that replace tensors of the data, or tensors that the game makes.
     """
 
     def __init__(

@@ -15,14 +15,14 @@ WINDOW = 512
 """The largest number of samples in a window of a spectrogram."""
 
 RANGE_DB = 80.0
-"""How far below its largest value a spectrogram goes, in decibels."""
+"""Range of a spectrogram below its largest value, in decibels."""
 
 
 def sample_rates(data: DataSpec, tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """Return the samples per second of those tensors that are sounds, by name.
 
-    A tensor `(B, C, T)` that a game makes is a sound where the data has a sound of its shape, or no other tensor of its
-    shape and a sound of its number of channels.
+    A tensor `(B, C, T)` that a game makes counts as a sound if the data has a sound of the same shape. If the data has
+    no tensor of that shape, a sound with the same number of channels suffices.
 
     Args:
         data: The specs of the tensors of the data, by name.
@@ -41,7 +41,7 @@ def sample_rates(data: DataSpec, tensors: Mapping[str, Tensor]) -> dict[str, int
 
 
 def wav_file(sounds: Tensor, sample_rate: int) -> bytes:
-    """Return a WAV file with 16 bits a sample, in which sounds follow each other after a quarter of a second.
+    """Return a WAV file with 16 bits a sample, in which a quarter of a second separates the sounds.
 
     Args:
         sounds: `(B, C, T)`; values beyond [-1, 1] are cut.

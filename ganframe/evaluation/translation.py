@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ganframe.arguments import as_path, check_whole_number
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput
@@ -45,7 +46,7 @@ def translate(
         loaded: The run, of a game with `translations`.
         source: The folder with the images, in it or in subfolders.
         target: The folder of the translations.
-        to: Name of the tensor that is the translation; the game's first when None.
+        to: Name of the tensor that is the translation; the game's first translation when None.
         label: Number or name of the class to translate to, in a game whose translations are made for a label.
         seed: The seed of all random draws.
         batch_size: Number of images in one forward pass.
@@ -57,6 +58,10 @@ def translate(
         BadInput: When the game does not translate images, has no such translation or label, or no image can be read.
         RunFailed: When a file cannot be written.
     """
+    source, target = as_path("source", source), as_path("target", target)
+    check_whole_number("batch_size", batch_size)
+    if batch_size < 1:
+        raise BadInput(f"a batch of {batch_size} images cannot be translated")
     name, output = _choose_pair(loaded, to)
     spec = loaded.game.data[name]
     files = _find_images(source)
@@ -119,11 +124,12 @@ def _batches(images: Iterator[tuple[Path, Tensor]], size: int) -> Iterator[list[
 def read_image(file: Path, spec: TensorSpec) -> Tensor:
     """Return the image of a file, `(C, H, W)` in [-1, 1].
 
-    It is rotated as its EXIF data says; transparent parts become white.
+    The image is rotated as its EXIF data says; transparent parts become white.
 
     Args:
         file: The file.
-        spec: The spec of the image, of 1 or 3 channels. The image is cut to its proportions, around the middle.
+        spec: The spec of the image, of 1 or 3 channels. The image is cut to the proportions of the spec, around the
+            middle.
 
     Raises:
         BadInput: When the file is no image, or may be a decompression bomb.

@@ -28,13 +28,13 @@ class Contest:
         real: Name of the tensor that the discriminator should call real.
         fake: Name of the tensor that the discriminator should call fake.
         real_condition: Name of the tensor that the discriminator is given as condition of `real`; several names for a
-            tuple of tensors; None for none.
+            tuple of tensors; None for no condition.
         fake_condition: Name or names of the condition of `fake`.
         replay: Name of a tensor with past fakes, which replaces `fake` in turns that train discriminators; None to use
             `fake` in every turn.
         generators: Names of the players that make `fake`. Losses score the contest in the turns that train one of
             them. None means every player that is not a discriminator.
-        weight: Factor of this contest where a loss sums over contests.
+        weight: Factor of this contest when a loss sums over contests.
         name: Name of the contest in configs and logs; the name of the discriminator when empty.
     """
 

@@ -22,9 +22,11 @@ class DiscriminatorOutput:
     """The output of a discriminator for a batch of samples.
 
     Attributes:
-        logits: Raw outputs: `(B,)`, or `(B, 1, h, w)` with one logit for each patch. Larger means more real.
-        features: Intermediate activations, from the first layer to the last; empty where the network returns none.
-        class_logits: `(B, classes)`; None where the network does not classify.
+        logits: Raw outputs: `(B,)`, or `(B, 1, h, w)` with one logit for each patch. Larger means more real. A round
+            gives them in float32 or better, whatever the precision of the network.
+        features: Intermediate activations, from the first layer to the last; empty if the network returns none. They
+            keep the dtype of the network, because copies of them all would take more memory than the network.
+        class_logits: `(B, classes)`; None if the network does not classify. In float32 or better, as the logits.
         sample: The samples that were scored, before augmentation. Set by the round.
         condition: The condition of each sample, one tensor `(B, ...)` or a tuple of tensors; None for an unconditional
             discriminator. Set by the round.
@@ -46,8 +48,8 @@ class DiscriminatorOutput:
     def of_heads(cls, heads: Sequence[DiscriminatorOutput]) -> DiscriminatorOutput:
         """Return the output of a discriminator with several heads, such as one for each scale or period.
 
-        A loss is summed over the heads. Whatever reads the whole output gets the logits of all heads, `(B, N)` and
-        flat, and the features of all heads in order.
+        A loss is summed over the heads. Code that reads the whole output gets the logits of all heads, flattened and
+        joined to `(B, N)`, and the features of all heads in order.
 
         Args:
             heads: The output of each head.
@@ -57,18 +59,25 @@ class DiscriminatorOutput:
         return cls(logits, features, heads=tuple(heads))
 
     def describe(self, sample: Sample, condition: Sample | None) -> None:
-        """Set the samples and their condition, also of each head."""
+        """Set the samples and their condition, in this output and in that of each head."""
         for output in (self, *self.heads):
             output.sample, output.condition = sample, condition
 
+    def widen(self) -> None:
+        """Convert logits and class logits of less than 32 bits to float32, also of each head."""
+        for output in (self, *self.heads):
+            output.logits = at_least_float32(output.logits)
+            if output.class_logits is not None:
+                output.class_logits = at_least_float32(output.class_logits)
+
     def with_target(self, target: Tensor) -> DiscriminatorOutput:
-        """Return the output with a target `(B,)`, also of each head."""
+        """Return the output with a target `(B,)`, which each head has too."""
         heads = tuple(dataclasses.replace(head, target=target) for head in self.heads)
         return dataclasses.replace(self, target=target, heads=heads)
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
-        """The tensors of a sample as a tuple: one element for a single tensor, none where `sample` is None."""
+        """The tensors of a sample as a tuple: one element for a single tensor, none if `sample` is None."""
         return () if self.sample is None else sample_parts(self.sample)
 
 
@@ -100,7 +109,7 @@ class DeferredOutput(DiscriminatorOutput):
 
     @property
     def class_logits(self) -> Tensor | None:
-        """One logit for each class, `(B, classes)`; None where the network does not classify."""
+        """One logit for each class, `(B, classes)`; None if the network does not classify."""
         return self._output.class_logits
 
     @property
@@ -124,28 +133,33 @@ class DeferredOutput(DiscriminatorOutput):
         return self._output.heads
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return `values` in float32 where their dtype has fewer bits, else as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def split_heads(output: DiscriminatorOutput, count: int) -> Sequence[DiscriminatorOutput]:
     """Return the output of each head, computed when something of it is read.
 
     Args:
         output: The whole output.
-        count: The number of heads; 0 for a discriminator with a single one, whose output is returned as it is.
+        count: The number of heads; 0 for a discriminator with a single head, for which `output` is returned as it is.
     """
     return [DeferredOutput(lambda index=index: output.heads[index]) for index in range(count)] or [output]
 
 
 def check_output(output: object, player: str, network: nn.Module, heads: Sequence[str], size: int) -> None:
-    """Refuse what a network returned in place of an output with its heads.
+    """Refuse an output without logits for each sample, or with other heads than the network names.
 
     Args:
         output: What the network returned.
         player: The name of the player.
         network: The network.
-        heads: The names of its heads.
-        size: The number of samples that it was given.
+        heads: The names of the network's heads.
+        size: The number of samples that the network was given.
 
     Raises:
-        BadInput: Names the player and its class.
+        BadInput: When the output does not fit. The error names the player and the class of its network.
     """
     if isinstance(output, DiscriminatorOutput) and len(output.heads) == len(heads):
         if all(_has_rows(each.logits, size) for each in output.heads or (output,)):

@@ -1,8 +1,8 @@
 """Games: named tensors and how each is made, contests and turns.
 
 The terms of the objective (losses and regularizers) are functions of the named tensors. A plugin defines a game as a
-subclass of `Game`, which sets `inputs`, `contests`, `turns`, `output` and `pictures`, returns its networks from
-`player_specs()`, and has one method marked `@tensor` for each tensor that the game makes.
+subclass of `Game`. The subclass sets `inputs`, `contests`, `turns`, `output` and `pictures`, and describes its networks
+in `player_specs()`. It has one method marked `@tensor` for each tensor that the game makes.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ class Game:
         turns: The turns of a step, in order.
         output: Name of the tensor that sampling returns.
         pictures: Names of the tensors that a snapshot shows side by side.
-        label: Name of the class label that samples are made for, which users choose by `ganframe sample --label`: a
-            tensor of the data, or one that the game makes when none is given. None for the first condition of the fakes
-            of a contest that is a class label of the data.
-        sampling_inputs: Names of the tensors that users may give in place of random ones or those of the data, apart
-            from the label; None for any tensor.
-        translations: Names of tensors and of their translations to another domain, as pairs: the inputs and outputs
-            that `ganframe translate` can have. It takes the first pair unless it is told which.
+        label: Name of the class label that samples are made for, which users choose by `ganframe sample --label`. It is
+            a tensor of the data, or one that the game makes when no label is given. With None, it is the first class
+            label of the data that is a condition of a contest's fakes.
+        sampling_inputs: Names of the tensors, apart from the label, that users may give in place of random ones or
+            those of the data. None allows any tensor.
+        translations: Pairs of names: a tensor, and its translation to another domain. They are the inputs and outputs
+            of `ganframe translate`, which takes the first pair unless the user names another.
         needs_double_backward: Whether `play` itself takes second derivatives, apart from those that terms take.
         makers: The name of the method that makes each tensor of the game, by the name of the tensor.
         progress: How far the run is.
         players: The networks by player name; empty until `set_players` is called.
-        memory: Tensors by name that the game keeps from batch to batch, such as a pool of past fakes. Checkpoints save
+        memory: Tensors that the game keeps from batch to batch, by name, such as a pool of past fakes. Checkpoints save
             them.
     """
 
@@ -119,18 +119,18 @@ class Game:
 
     @property
     def trained_players(self) -> dict[str, nn.Module]:
-        """The networks of all other players, by name: those that turns train and checkpoints save."""
+        """The networks of the players that are not frozen, by name. Turns train them, and checkpoints save them."""
         return {name: player for name, player in self.players.items() if name not in self.frozen_players}
 
     def make(self, name: str, game_round: Round) -> Mapping[str, Any]:
-        """Make a tensor, with the others that its maker makes.
+        """Make a tensor, and the others that its maker makes with it.
 
         Returns:
             The tensors by name.
 
         Raises:
-            BadInput: When the maker does not make the tensors that its decorator names, or one of them has not one row
-                for each example.
+            BadInput: When the maker does not make the tensors that its decorator names, or a tensor does not have one
+                row for each example.
         """
         maker = getattr(self, self.makers[name])
         try:
@@ -151,7 +151,7 @@ class Game:
         return name_of(maker)
 
     def heads(self, discriminator: str) -> tuple[str, ...]:
-        """Return the names of the heads of a discriminator, its `head_names`; empty for one with a single head."""
+        """Return the `head_names` of a discriminator; empty for one with a single head."""
         return getattr(self.players[discriminator], "head_names", ())
 
     def discriminator_inputs(self) -> tuple[TensorSpec, ...]:
@@ -193,7 +193,7 @@ class Game:
         """Return a copy of the game with other networks and an empty memory, for sampling with averaged weights.
 
         Args:
-            players: The new networks by player name; all other players keep theirs.
+            players: The new networks by player name; players that are left out keep their networks.
         """
         other = copy.copy(self)
         other.memory = {}
@@ -255,7 +255,7 @@ class Game:
         return loss.generator(real, fake)
 
     def play(self, game_round: Round, objective: Callable[..., ObjectiveValue]) -> ObjectiveValue:
-        """Return the objective of a turn; a game that first simulates discriminator steps (unrolled GAN) overrides it.
+        """Return the objective of a turn. Games that first simulate discriminator steps (unrolled GAN) override this.
 
         Args:
             game_round: The tensors of the batch; `game_round.turn` is the turn.

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def check_game(game: Game) -> None:
-    """Refuse a game whose parts do not fit together; to be called before its networks are built.
+    """Refuse a game whose parts do not fit together. Call this before the networks are built.
 
     Raises:
-        BadInput: With the class of the game, the part, and the place of the class.
+        BadInput: When a part does not fit. The error names the part, the game's class and the place of that class.
     """
     if not hasattr(game, "data"):
         _refuse(game, "its `__init__` does not call that of `Game`", "Call `super().__init__(data)` in it.")
@@ -48,7 +48,7 @@ def check_names(game: Game, setting: str) -> None:
     """Refuse a setting of a game that is no tuple of names.
 
     Raises:
-        BadInput: With the class of the game and the setting.
+        BadInput: When the setting is no such tuple. The error names the game's class and the setting.
     """
     names = getattr(game, setting, None)
     if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
@@ -57,10 +57,10 @@ def check_names(game: Game, setting: str) -> None:
 
 
 def check_networks(game: Game) -> None:
-    """Refuse networks that do not fit the game; to be called when the game has its players.
+    """Refuse networks that do not fit the game. Call this when the game has its players.
 
     Raises:
-        BadInput: With the player, and the place of its network or of the game.
+        BadInput: When a network does not fit. The error names the player, and the place of the network or of the game.
     """
     for name, spec in game.player_specs().items():
         network = game.players[name]

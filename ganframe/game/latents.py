@@ -24,7 +24,7 @@ def draw_latents(
         game_round: The round.
         generator: Name of the player that takes the latent.
         prior: Distribution of each number of a latent.
-        name: Which latent of a network that takes several: a name in `latent_specs()` of its config.
+        name: Name of the latent, as in `latent_specs()` of the network's config.
 
     Raises:
         BadInput: When neither the attribute `latent_shape` of the network nor its config tells the shape.

@@ -56,8 +56,8 @@ class LossTerm:
         """Refuse a game that does not fit the loss.
 
         Raises:
-            BadInput: When the game lacks a turn, a contest or a discriminator output that the loss needs, or when the
-                config has label policies for a loss that takes no targets. The error names the setting.
+            BadInput: When the game lacks a turn, a contest or a discriminator output that the loss needs. Also when the
+                config has label policies, but the loss takes no targets. The error names the setting.
         """
         check_turns(game, self.config, self.path)
         check_contests(game, self.config, self.path)
@@ -73,7 +73,7 @@ class LossTerm:
             check_discriminator(game, contest.discriminator, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the loss is a term of this turn: its config allows the turn, and it scores a contest there."""
+        """Return whether the config allows this turn and the loss scores one of the turn's contests."""
         chosen = self.config.turns is None or turn.name in self.config.turns
         return chosen and bool(read_contests(self.config, game.contests_of(turn)))
 

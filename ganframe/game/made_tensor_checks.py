@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 
 def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
-    """Refuse tensors that are none, or that have not one row for each example of the round.
+    """Refuse values that are no tensors, or do not have one row for each example of the round.
 
     Args:
-        game: The game that made them.
-        made: What its maker returned, by the name of each tensor.
+        game: The game that made the values.
+        made: What the maker returned, by the name of each tensor.
         game_round: The round.
 
     Raises:
-        BadInput: With the maker, the tensor, the turn, and the place of the maker.
+        BadInput: When there is such a value. The error names the maker, the place of the maker, the tensor and the
+            turn.
     """
     for name, value in made.items():
         for part in value if isinstance(value, tuple) else (value,):
@@ -40,10 +41,10 @@ def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
 
 
 def check_given(game: Game, name: str, value: Tensor, size: int) -> None:
-    """Refuse a tensor of the data that has not one row for each of `size` examples.
+    """Refuse a tensor of the data that does not have one row for each of `size` examples.
 
     Raises:
-        BadInput: With the name of the tensor.
+        BadInput: When it has another number of rows. The error names the tensor.
     """
     if not isinstance(value, Tensor) or (value.ndim and value.shape[0] == size):  # pyright: ignore[reportUnnecessaryIsInstance]
         return  # what is no tensor was refused when it was fetched
@@ -64,7 +65,7 @@ def makers_in_a_circle(game: Game, names: Sequence[str]) -> BadInput:
 
     Args:
         game: The game.
-        names: The tensor of each maker in turn; the last is the first again.
+        names: The tensors in the order in which their makers read them; the last is the first one again.
     """
     circle = " which reads ".join(map(repr, names))
     message = f"{game.maker_name(names[0])} makes a tensor that depends on itself: {circle}"
@@ -73,12 +74,12 @@ def makers_in_a_circle(game: Game, names: Sequence[str]) -> BadInput:
 
 
 def unknown_tensor(game: Game, name: str, being_made: Sequence[str]) -> UnknownName:
-    """Return the error of a read of a tensor that there is not.
+    """Return the error for reading a tensor that does not exist.
 
     Args:
         game: The game.
         name: The name of the tensor.
-        being_made: Names of the tensors whose makers are running; the last of them reads it.
+        being_made: Names of the tensors whose makers are running; the maker of the last one reads the missing tensor.
     """
     place = source_of(getattr(game, game.makers[being_made[-1]])) if being_made else ""
     read = (

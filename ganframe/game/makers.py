@@ -47,7 +47,7 @@ def by_name(maker: Callable[..., Any], made: Any) -> Mapping[str, Any]:
     """Return what a maker made, by the name of each tensor.
 
     Raises:
-        BadInput: When it did not make the tensors that its decorator names.
+        BadInput: When the maker did not make the tensors that its decorator names.
     """
     names = made_tensors(maker)
     if len(names) == 1 and not isinstance(made, Mapping):

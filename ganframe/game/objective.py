@@ -34,7 +34,7 @@ class ObjectiveValue:
         terms: The value of each term by the term's name: a scalar, not yet multiplied by the weight.
         weights: The weight of each term by the term's name.
         game_round: The round.
-        accuracies: How often discriminators are right, where it was measured.
+        accuracies: How often discriminators are right; empty if this was not measured.
     """
 
     total: Tensor
@@ -103,7 +103,7 @@ class Objective:
         return self._active[turn.name, due]
 
     def open_round(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> Round:
-        """Return a round for a turn; tensors that its terms differentiate with respect to require a gradient there."""
+        """Return a round for a turn. In it, tensors that terms differentiate with respect to require a gradient."""
         active = self.active_terms(turn, progress)
         return game_round.in_turn(
             turn, grad_wrt_sides=active.grad_wrt_sides, requires_grad_tensors=active.requires_grad_tensors
@@ -137,8 +137,8 @@ class Objective:
     def decision_threshold(self, contest: Contest) -> float | None:
         """Return the logit above which a sample counts as real.
 
-        This is the threshold of the first loss that scores the contest; None where no loss scores the contest, or that
-        loss has no threshold.
+        This is the threshold of the first loss that scores the contest. None if no loss scores it, or if that loss has
+        no threshold.
         """
         for term in self.terms:
             if isinstance(term, LossTerm) and term.scores(contest):
@@ -150,7 +150,7 @@ class Objective:
         return self._by_turn[turn.name]
 
     def trainable_parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters of the turn's terms that train with its players, by the name of the term."""
+        """Return the parameters of terms that train in a turn, together with the players, by the term's name."""
         found = {
             term.name: [parameter for parameter in term.live.parameters() if parameter.requires_grad]
             for term in self._by_turn[turn.name]
@@ -192,7 +192,7 @@ def play(game: Game, game_round: Round, objective: TurnObjective) -> ObjectiveVa
     """Return what the method `play` of a game returns.
 
     Raises:
-        BadInput: When that is no value of an objective.
+        BadInput: When the method does not return the value of an objective.
     """
     value: Any = game.play(game_round, objective)
     if not isinstance(value, ObjectiveValue):

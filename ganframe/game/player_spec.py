@@ -23,10 +23,11 @@ class PlayerSpec:
         sample: The spec of one sample, which is the input of a discriminator or the output of a generator.
         source: The spec of the sample that a generator takes as input; None for a generator that takes a latent, and
             for a discriminator.
-        condition: The spec of the condition of one sample, or of each of its tensors if there are several; None for an
-            unconditional player.
-        frozen: Whether the network never trains: a teacher or a feature network that the game calls. It stays in eval
-            mode and gradients pass through it. Checkpoints leave it out, so a resumed or loaded run builds it again.
+        condition: The spec of the condition of one sample, or a tuple of specs if the condition has several tensors;
+            None for an unconditional player.
+        frozen: Whether the network never trains, such as a teacher or a feature network that the game calls. It stays
+            in eval mode and gradients pass through it. Checkpoints leave it out, so a resumed or loaded run builds it
+            again.
     """
 
     config: GeneratorConfig | DiscriminatorConfig
@@ -40,7 +41,7 @@ class PlayerSpec:
         """Refuse a network that does not take the kinds of input that the game gives.
 
         Raises:
-            BadInput: When the network is given a condition but takes none, or several conditions but takes one, or when
+            BadInput: When the network takes no condition but is given one, or takes one but is given several. Also when
                 a generator takes a latent but is given a sample, or the reverse.
         """
         name = self.config.type_name()
@@ -57,10 +58,10 @@ class PlayerSpec:
                 raise BadInput(message, path=self.path, remedy=remedy)
 
     def build(self) -> nn.Module:
-        """Build the network; one that is frozen is in eval mode, and none of its weights requires a gradient.
+        """Build the network. A frozen network is in eval mode, and none of its weights requires a gradient.
 
         Raises:
-            BadInput: When `check` refuses the network, or it cannot take or make tensors of these shapes.
+            BadInput: When `check` refuses the network, or the network cannot take or make tensors of these shapes.
         """
         self.check()
         with within(*self.path):

@@ -12,7 +12,7 @@ from ganframe.plugins.author_code import name_of
 
 
 class Players(dict[str, nn.Module]):
-    """The networks of a game by player name; a name that there is not is refused in words.
+    """The networks of a game by player name. An unknown name raises `UnknownName`.
 
     Args:
         game: The game, for messages.
@@ -24,7 +24,7 @@ class Players(dict[str, nn.Module]):
         self._game = name_of(type(game))
 
     def __missing__(self, name: object) -> NoReturn:
-        """Refuse a name that is no player's.
+        """Refuse a name that no player has.
 
         Raises:
             UnknownName: Always.

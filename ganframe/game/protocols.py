@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 class Generator(Protocol):
     """A network that makes samples.
 
-    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis. It
-    is the one that `latent_specs()` of the config tells, where that tells it.
+    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis. If
+    `latent_specs()` of the config tells the shape, the two are the same.
 
-    Any network may have a method `parameter_groups() -> Mapping[str, Iterable[nn.Parameter]]`, which names groups of
-    the parameters that it has at the call, such as its mapping network. An optimizer may have other settings for each.
+    Any network may have a method `parameter_groups() -> Mapping[str, Iterable[nn.Parameter]]`. It gives names to groups
+    of the network's present parameters, such as those of a mapping network. The config of an optimizer can then have
+    separate settings for each group.
     """
 
     def forward(self, source: Tensor, condition: Tensor | None = None, /) -> Tensor:
@@ -40,15 +41,15 @@ class Generator(Protocol):
 class Discriminator(Protocol):
     """A network that tells real samples from fakes.
 
-    One with several heads of logits has an attribute `head_names`, their names, and returns
+    A discriminator with several heads of logits has an attribute `head_names`, the names of the heads, and returns
     `DiscriminatorOutput.of_heads`.
     """
 
     def forward(self, sample: Sample, condition: Tensor | None = None, /) -> DiscriminatorOutput:
-        """Return the logits of a batch of samples, with features and class logits where the network has them.
+        """Return the logits of a batch of samples, with features and class logits if the network has them.
 
         Args:
-            sample: One tensor `(B, ...)`, or a tuple of tensors where each sample consists of several.
+            sample: One tensor `(B, ...)`, or a tuple of tensors if each sample consists of several.
             condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator. A network
                 whose config says `several_conditions` may be given a tuple of tensors.
         """
@@ -81,11 +82,11 @@ class Regularizer(Protocol):
 class Wrapping(Protocol):
     """A live object of any kind that holds the live objects of components nested in its config.
 
-    Those that it hands over follow the schedules of their configs and have their hooks called. Such an object is a
-    submodule of the one that holds it if it has parameters or buffers.
+    The objects in `nested` follow the schedules of their configs, and their hooks are called. If such an object has
+    parameters or buffers, it must be a submodule of the object that holds it.
 
     Attributes:
-        nested: The config and the live object of each.
+        nested: The config and the live object of each nested component.
     """
 
     nested: Sequence[tuple[Component, object]]
@@ -114,14 +115,14 @@ class Augmentation(Protocol):
 
 
 class TurnCondition(Protocol):
-    """A condition under which a turn is taken. It has the same value on every rank."""
+    """A condition under which a turn is taken. The decision is the same on every rank."""
 
     def is_met(self, rounds: Sequence[Round], step: int) -> bool:
         """Return whether the turn is taken.
 
         Args:
-            rounds: Rounds over the batches of the turn, with the same draws as those that the turn is taken on. The
-                players are in eval mode, and there are no gradients.
+            rounds: Rounds over the batches of the turn, with the same random draws as the rounds in which the turn is
+                taken. The players are in eval mode, and there are no gradients.
             step: The number of steps taken before.
         """
         ...
@@ -131,11 +132,11 @@ class Balancer(Protocol):
     """A rule that weighs the terms of a turn by their gradients."""
 
     def forward(self, gradients: Mapping[str, Tensor], weights: Mapping[str, float], /) -> Mapping[str, Tensor]:
-        """Return the weights of terms; a term that is left out keeps its own.
+        """Return new weights of terms; a term that is left out keeps its weight in the config.
 
         Args:
-            gradients: The gradient of each term that takes part, before its weight, over the batches of all ranks: by a
-                parameter, of its shape; or by a named tensor, `(B, ...)`.
+            gradients: The gradient of each term that takes part, not multiplied by the weight, over the batches of all
+                ranks. It has the shape of the parameter, or `(B, ...)` for a named tensor.
             weights: The weight of each of these terms in the config.
         """
         ...
@@ -174,7 +175,7 @@ class Optimizer(Protocol):
     param_groups: list[dict[str, Any]]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, under `params`, with settings of their own."""
+        """Add a parameter group: parameters under the key `params`, and their settings."""
         ...
 
     def step(self) -> Any:

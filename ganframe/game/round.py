@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ganframe.game.game import Game
 
 Augment = Callable[[str, Sample, Randomness], Sample]
-"""Changes the samples that a discriminator is given, by the name of the player."""
+"""Changes the samples that a discriminator is given. The arguments: the player's name, the samples, the source of
+draws."""
 Weights = Mapping[str, Mapping[str, Tensor]]
 """For each player, its parameters and buffers by name."""
 
@@ -61,19 +62,26 @@ class Round(Mapping[str, Any]):
         device: The device of the tensors.
         randomness: The source of random draws.
         augment: The change to samples before a discriminator is given them; None for no change.
-        shared: Whether several turns use the batch. Tensors are then made with their autograd graph, even in a turn
-            that trains a discriminator, so that the turns of generators can use them.
+        shared: Whether more than one turn uses the batch. If so, tensors are made with their autograd graph even in a
+            turn that trains a discriminator, so that the turns of generators can use them.
         turn: The turn; None outside training.
         grad_wrt_sides: The sides of contests whose samples must require a gradient.
         requires_grad_tensors: Names of the tensors that must require a gradient.
-        discriminator_weights: Weights, by player, that replace a discriminator's own, for games that simulate
-            discriminator steps (unrolled GAN).
+        discriminator_weights: Weights by player name. A discriminator that is named there runs with these weights in
+            place of its own, for games that simulate discriminator steps (unrolled GAN).
         made: The tensors that another turn over the same batch has made; None if there is no other turn.
 
     Attributes:
-        logits: The detached logits that the discriminators returned in this turn so far, by contest name and side;
-            those of a head by `CONTEST HEAD` and side.
-        discriminator_weights: Weights, by player, that replace a discriminator's own.
+        game: The game.
+        size: Number of examples in the batch of this rank, B: every tensor has so many rows.
+        device: The device of the tensors, on which a maker or term makes its own.
+        randomness: The source of random draws, which follow from the seed, the step and the turn. A maker or term draws
+            from it and from nothing else.
+        turn: The turn; None outside training.
+        logits: The detached logits that the discriminators returned in this turn so far. The key is a pair: the
+            contest's name, and the side. For the logits of a single head, the name is the contest's name, a space and
+            the head's name.
+        discriminator_weights: Weights by player name, which discriminators use in place of their own.
     """
 
     def __init__(
@@ -166,7 +174,7 @@ class Round(Mapping[str, Any]):
         return value
 
     def _make(self, name: str) -> Mapping[str, Any]:
-        """Return a tensor by its name, with the others that its maker makes."""
+        """Return a tensor and the others that its maker makes with it, by name."""
         if name in self._batch:
             given = self._batch[name]
             check_given(self.game, name, given, self.size)
@@ -205,7 +213,7 @@ class Round(Mapping[str, Any]):
 
     @property
     def contests(self) -> tuple[Contest, ...]:
-        """The contests whose losses are computed in this turn; all contests outside training."""
+        """The contests whose losses are computed in this turn. Outside training, these are all contests of the game."""
         contests = self.game.contests if self.turn is None else self.game.contests_of(self.turn)
         if self._contest_names is None:
             return contests
@@ -253,9 +261,11 @@ class Round(Mapping[str, Any]):
     def discriminate(self, discriminator: str, sample: Sample, condition: Sample | None = None) -> DiscriminatorOutput:
         """Return a discriminator's output for any samples, to which the augmentations are applied first.
 
+        Logits and class logits are float32 or better, so that losses and penalties never compute in bf16.
+
         Args:
             discriminator: Name of the player.
-            sample: The samples: one tensor `(B, ...)`, or a tuple of tensors where each sample consists of several.
+            sample: The samples: one tensor `(B, ...)`, or a tuple of tensors if each sample consists of several.
             condition: The condition of each sample: one tensor `(B, ...)`, or a tuple of tensors; None for an
                 unconditional discriminator.
         """
@@ -276,6 +286,7 @@ class Round(Mapping[str, Any]):
             problem.add_note(f"in the discriminator {discriminator!r}, {source_of(type(player).forward)}")
             raise
         check_output(output, discriminator, player, self.game.heads(discriminator), len(sample_parts(sample)[0]))
+        output.widen()
         output.describe(sample, condition)
         return output
 
@@ -285,5 +296,5 @@ class Round(Mapping[str, Any]):
 
 
 def _requiring_grad(sample: Tensor) -> Tensor:
-    """Return a tensor that requires a gradient: `sample` if it does, else a detached one; integers as they are."""
+    """Return `sample` detached and requiring a gradient; unchanged if it requires one already or has integers."""
     return sample if sample.requires_grad or not sample.is_floating_point() else sample.detach().requires_grad_()

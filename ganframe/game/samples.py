@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 Sample = Tensor | tuple[Tensor, ...]
-"""A batch: `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for vectors; a tuple where a sample has several tensors."""
+"""A batch: `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for vectors; a tuple if a sample has several tensors."""
 
 
 def sample_parts(sample: Sample) -> tuple[Tensor, ...]:

@@ -13,7 +13,7 @@ class SeparableLoss(nn.Module):
     """A loss whose discriminator part is a mean cost of real samples plus a mean cost of fakes.
 
     The discriminator C minimises E real_loss(C(x)) + E fake_loss(C(G(z))). The generator G minimises
-    E generator_loss(C(G(z))). Where label policies give a sample the target t, its cost is
+    E generator_loss(C(G(z))). If label policies give a sample the target t, its cost is
     t real_loss + (1 - t) fake_loss: the expected cost when the sample is labelled real with probability t.
     """
 
@@ -40,7 +40,7 @@ class SeparableLoss(nn.Module):
         return self.generator_loss(fake.logits).mean()
 
     def _mean_cost(self, output: DiscriminatorOutput, cost: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the mean of `cost`; where the output has targets, the mean of both costs, blended by the targets."""
+        """Return the mean of `cost`, or, if the output has targets, the mean of both costs blended by the targets."""
         logits, target = output.logits, output.target
         if target is None:
             return cost(logits).mean()

@@ -18,7 +18,7 @@ from ganframe.plugins.author_code import name_of, source_of
 
 
 def read_contests(config: TermConfig | AugmentationConfig, contests: Iterable[Contest]) -> list[Contest]:
-    """Return those of some contests that a term or an augmentation is for."""
+    """Return those of the given contests that a term or an augmentation is for."""
     return [contest for contest in contests if config.contests is None or contest.name in config.contests]
 
 
@@ -69,7 +69,7 @@ def check_tensors(game: Game, name: str, needs: TermNeeds, path: ConfigPath) -> 
         game: The game.
         name: The name of the term.
         needs: What the term needs.
-        path: The place of its config.
+        path: The place of the term's config.
 
     Raises:
         BadInput: When the game lacks a tensor. The error names the term.
@@ -87,10 +87,10 @@ def check_methods(
 
     Args:
         game: The game.
-        joins: Returns whether the term joins a turn; the players of such turns, without discriminators, are asked.
+        joins: Returns whether the term joins a turn; the players of these turns, except discriminators, are checked.
         name: The name of the term.
         needs: What the term needs.
-        path: The place of its config.
+        path: The place of the term's config.
 
     Raises:
         BadInput: When a generator lacks a method. The error names the term.

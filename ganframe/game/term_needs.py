@@ -11,18 +11,19 @@ from ganframe.game.contest import Side
 
 @dataclass(frozen=True)
 class TermNeeds:
-    """The needs of a term and all terms nested in it; the attributes are named like the declarations in their configs.
+    """The needs of a term and all terms nested in it; the attributes are named like the declarations in the configs.
 
     Attributes:
         tensors: Names of the tensors that are read.
-        requires_grad_tensors: Names of the tensors that are differentiated by.
+        requires_grad_tensors: Names of the tensors with respect to which terms differentiate.
         requires_outputs: Names of the discriminator outputs, other than logits, that are read.
         requires_methods: Names of the generator methods that are called.
-        grad_wrt_sides: The sides of contests by whose samples logits are differentiated.
+        grad_wrt_sides: The sides of contests with respect to whose samples terms differentiate the logits.
         needs_double_backward: Whether the value depends on a gradient, so that its own gradient is a second derivative.
         differentiates_discriminator: Whether that gradient is one of a discriminator.
         batch_coupled: Whether the value is more than a mean over examples.
-        takes_targets: Whether label policies change the value; only if they change that of every nested loss.
+        takes_targets: Whether label policies change the value. It is False if they leave the value of any nested loss
+            unchanged.
     """
 
     tensors: tuple[str, ...]
@@ -37,7 +38,7 @@ class TermNeeds:
 
 
 def find_needs(config: TermConfig) -> TermNeeds:
-    """Return what a term needs, with what every term needs that is nested in its settings."""
+    """Return what a term and all terms nested in its settings need."""
     terms = [config, *(nested.config for nested in find_nested(config) if isinstance(nested.config, TermConfig))]
     losses = [term for term in terms if isinstance(term, LossConfig)]
     regularizers = [term for term in terms if isinstance(term, RegularizerConfig)]

@@ -17,7 +17,8 @@ class Turn:
         name: The name of the turn in configs and logs.
         players: Names of the players that train.
         repeats: How often the turn is taken in a step, each time on a batch of its own.
-        condition: The condition under which the turn is taken; in every step when None. A config may name another one.
+        condition: The condition under which the turn is taken; None takes it in every step. The config of a run may
+            replace it.
     """
 
     name: str

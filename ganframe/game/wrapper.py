@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Wrapper(nn.Module):
-    """A network that passes its calls and attributes on to another; a subclass overrides those that differ.
+    """A network that passes calls and attributes on to another network; a subclass overrides those that differ.
 
     Args:
         network: The wrapped network.

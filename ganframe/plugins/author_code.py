@@ -34,8 +34,8 @@ def name_of(code: Any) -> str:
 def source_of(code: object) -> str:
     """Return where a class, a method or the class of an object is defined, as `my-gan: /src/my_gan/game.py:12`.
 
-    The package is left out where no installed plugin supplies the module. Empty where there is no source, or it is that
-    of the core or of a library.
+    The package is left out if no installed plugin supplies the module. The result is empty if there is no source, or if
+    the source is that of the core or of a library.
     """
     if not (inspect.isroutine(code) or isinstance(code, type)):
         code = type(code)
@@ -55,7 +55,7 @@ def raised_at(problem: BaseException) -> str:
     """Return the innermost line outside the core and the libraries from which an exception came.
 
     Returns:
-        The place, as `my-gan: /src/my_gan/game.py:12`; empty where all lines are of the core or of libraries.
+        The place, as `my-gan: /src/my_gan/game.py:12`; empty if all lines are in the core or in libraries.
     """
     place = ""
     for frame, line in traceback.walk_tb(problem.__traceback__):
@@ -69,7 +69,7 @@ def describe_failure(problem: BaseException) -> str:
     """Return what happened in the code of a plugin, in one sentence with its place, and how to see more.
 
     Returns:
-        The message; empty where the exception has not come from a plugin.
+        The message; empty if the exception does not come from a plugin.
     """
     place, notes = raised_at(problem), getattr(problem, "__notes__", [])
     if not place and not notes:
@@ -100,11 +100,11 @@ def _place(module: str, file: str, line: int) -> str:
 def author_code(what: str, source: object) -> Generator[None, None, None]:
     """Turn an exception of a plugin's code, which runs inside the `with` block, into `BadInput` with its place.
 
-    Errors that have a message for the user already, and those of files, pass unchanged.
+    Errors that already have a message for the user, and errors of files, pass unchanged.
 
     Args:
         what: The code that runs, such as `Duel.player_specs()`.
-        source: The class or method, which is named where no line of the traceback is the plugin's own.
+        source: The class or method. It is named if no line of the traceback is in a plugin.
 
     Raises:
         BadInput: In place of an exception of the code.
@@ -129,14 +129,14 @@ def build_live(
 
     Args:
         config: The config.
-        arguments: The arguments of its `build`.
+        arguments: The positional arguments of the config's `build`.
         returns: The class that the object must be of.
-        methods: The methods that it must have, with the number of arguments that the core gives each; None where that
-            is not known.
-        named: Further arguments of `build`.
+        methods: The methods that the object must have, with the number of arguments that the core gives each; None if
+            the number is not known.
+        named: The keyword arguments of `build`.
 
     Raises:
-        BadInput: When the config has no `build`, or it fails, or returns something else.
+        BadInput: When the config has no `build`, or `build` fails or returns something else.
     """
     cls: Any = type(config)  # each kind has its own arguments of `build`
     build, owner = cls.build, f"the {config.kind} {name_of(cls)}"
@@ -155,7 +155,7 @@ def build_live(
 
 
 def _misfit(live: object, returns: type, methods: Iterable[str]) -> str:
-    """Return what an object is and what it should be; empty if it is that."""
+    """Return what an object is and what it should be; empty if nothing is wrong."""
     if isinstance(live, type):
         return f"the class {name_of(live)}, not an object of it"
     what = "None" if live is None else with_article(name_of(type(live)))
@@ -177,8 +177,8 @@ def check_arguments(function: object, name: str, count: int, given: Sequence[str
 
     Args:
         function: The function, or a bound method.
-        name: Its name in messages.
-        count: The number of positional arguments that it is given.
+        name: The name of the function in messages.
+        count: The number of positional arguments that the function is given.
         given: Names of these arguments in messages.
 
     Raises:

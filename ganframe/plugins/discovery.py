@@ -38,11 +38,11 @@ class Plugin:
     """One installed plugin, loaded or broken.
 
     Attributes:
-        name: The name of its entry point.
-        package: The distribution that supplies it.
+        name: The name of the plugin's entry point.
+        package: The distribution that supplies the plugin.
         version: The version of the distribution.
         module: The module that the entry point names.
-        error: The reason why it cannot be loaded; empty if it is loaded.
+        error: The reason why the plugin cannot be loaded; empty if it is loaded.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Installed:
         self.plugins.append(listed)
 
     def find_type(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class with a type name or alias; if there is none, an error message with what to do."""
+        """Return the config class with a type name or alias, or, if there is none, an error message with a remedy."""
         return self.registry.find(kind, name)
 
     def type_names(self, kind: str) -> list[str]:
@@ -151,11 +151,11 @@ def new_manager() -> pluggy.PluginManager:
 
 
 def register_hooks(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
-    """Register the hooks that a plugin or another object implements with a manager that has no others yet.
+    """Register the hooks of a plugin or another object. The manager must not have any other plugin yet.
 
     Raises:
-        PluginValidationError: When one of them is no hook of ganframe, has an argument that the hook does not have, or
-            is a function of a module that is not marked as an implementation.
+        PluginValidationError: When an implementation has the name of no hook, or an argument that its hook does not
+            have; or when a module has an unmarked function with the name of a hook.
     """
     known = [hook for hook, value in vars(hookspecs).items() if hasattr(value, "ganframe_spec")]
     for hook in known if isinstance(plugin, ModuleType) else ():
@@ -186,7 +186,7 @@ def _rephrased(message: str) -> str:
 def installed() -> Installed:
     """Return the installed plugins with their types and presets. They are loaded at the first call only.
 
-    Two environment variables change this: with `GANFRAME_LOAD_PLUGINS=a,b` only the plugins `a` and `b` and that of the
+    Two environment variables change this: with `GANFRAME_LOAD_PLUGINS=a,b` only the plugins `a`, `b` and that of the
     core are loaded, and with `GANFRAME_STRICT_PLUGINS=1` a broken plugin is an error.
 
     Raises:

@@ -43,12 +43,17 @@ def on_run_start(run: Run) -> None:
 
 @hookspec
 def on_turn_end(run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
-    """Called after the optimizer step of a turn. `rounds` has a round, with its `logits`, per accumulated batch."""
+    """Called after the optimizer step of a turn. `rounds` has one round, with its `logits`, for each batch."""
 
 
 @hookspec
 def on_step_end(run: Run, step: int, scalars: Mapping[str, float]) -> None:
-    """Called after the last turn of a step. `scalars` are those of the step: `turn/name`, or `component/name`."""
+    """Called after the last turn of a step. The names in `scalars` are `turn/name` or `component/name`."""
+
+
+@hookspec
+def on_evaluation_start(run: Run, step: int) -> None:
+    """Called before the metrics are measured, which may take much longer than a step."""
 
 
 @hookspec

@@ -27,7 +27,7 @@ class Registry:
 
     Attributes:
         classes: The config classes, by kind and type name.
-        aliases: The type names, by kind and each name that configs may use: an alias, or the type name itself.
+        aliases: The type name, by kind and the name that a config uses: an alias, or the type name itself.
         packages: The distributions that supply the types, by the same keys as `aliases`.
     """
 
@@ -63,7 +63,7 @@ class Registry:
         return Registry(dict(self.classes), dict(self.aliases), dict(self.packages))
 
     def find(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class with a type name or alias; if there is none, an error message with what to do."""
+        """Return the config class with a type name or alias, or, if there is none, an error message with a remedy."""
         if (kind, name) in self.aliases:
             return self.classes[kind, self.aliases[kind, name]]
         if (kind, name) in PACKAGES:
@@ -94,7 +94,7 @@ class Registry:
 
 
 def _check_type(cls: type[Component]) -> None:
-    """Refuse a config class whose `type` is no literal with that value.
+    """Refuse a config class unless its `type` is a literal whose default is one of the literal's values.
 
     Raises:
         TypeError: With the name of the class.

@@ -139,7 +139,7 @@ def write_plugin(
 
 
 def _owners(name: str, package: _Package, preset: str) -> Iterator[str]:
-    """Yield the packages that have a type of these kinds, a plugin or a preset of this name already."""
+    """Yield the packages that already have a plugin, a preset, or a type of these kinds with this name."""
     found = installed()
     for kind in package.kinds:
         owner = found.registry.packages.get((kind, name)) or PACKAGES.get((kind, name))

@@ -1,8 +1,9 @@
 """Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
 
 A checkpoint is a folder `checkpoints/STEP/` with a `SECTION.safetensors` for the tensors of each section of the state,
-`state.json` for everything else, and `manifest.json` with the SHA-256 of each file. It is written under another name
-and renamed once complete, so a folder whose name is a number is always whole.
+`state.json` for everything else, `identity.json` for what the run was trained with, and `manifest.json` with the
+SHA-256 of each file. It is written under another name and renamed once complete, so a folder whose name is a number is
+always whole.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +25,22 @@ from torch import Tensor
 
 from ganframe.distributed.notices import print_notice
 from ganframe.errors import BadInput, RunFailed, writing
-from ganframe.files import read_bytes, remove, write_synced
+from ganframe.files import read_bytes, read_json, remove, write_synced
+from ganframe.runs.identity import RUN_IDENTITY, RunIdentity, to_json
 from ganframe.runs.tensor_sizes import LENGTH_BYTES, MAX_HEADER_BYTES, read_size
 
 MANIFEST_FILE = "manifest.json"
 STATE_FILE = "state.json"
+IDENTITY_FILE = "identity.json"
+
+MAX_LISTINGS = 20
+"""How often a reader lists the checkpoints of a run that saves new ones meanwhile."""
 
 MAX_MANIFEST_BYTES = 2**20
 """The largest size of a manifest, in bytes."""
 
 MAX_STATE_BYTES = 8 * 2**20
-"""The largest size of `state.json`, in bytes. Tensors, which may be of any size, are in files of their own."""
+"""The largest size of `state.json` and `identity.json`, in bytes. Tensors, which may be of any size, are in other files."""
 
 MAX_DAMAGED = 100
 """The largest number of damaged checkpoints that are tried before a run is taken for damaged."""
@@ -56,7 +62,7 @@ _STATE_ADAPTER: TypeAdapter[_State] = TypeAdapter(_State)
 _MANIFEST_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Path:
+def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identity: RunIdentity | None = None) -> Path:
     """Write a checkpoint, and remove all but the latest `keep` checkpoints.
 
     Args:
@@ -64,6 +70,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         step: The number of steps taken.
         sections: The state by section: trees of mappings and lists whose leaves are tensors or JSON values.
         keep: How many of the latest checkpoints to keep.
+        identity: What the run was trained with; left out when None.
 
     Returns:
         The folder of the new checkpoint.
@@ -79,11 +86,13 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         if tensors:
             files[f"{section}.safetensors"] = save_tensors(tensors)
     files[STATE_FILE] = json.dumps({"step": step, "sections": structure}).encode()
+    if identity is not None:
+        files[IDENTITY_FILE] = to_json(identity)
     _check_readable(files)
     files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / _folder_name(step)
-    draft = folder / f".{target.name}.draft"
+    draft, replaced = folder / f".{target.name}.draft", folder / f".{target.name}.replaced.draft"
     with writing(folder):
         folder.mkdir(exist_ok=True)  # without parents: a run whose folder has vanished must fail
         for left_by_a_kill in folder.glob(".*.draft"):
@@ -93,10 +102,15 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
             for name, content in files.items():
                 write_synced(draft / name, content)
             _sync_folder(draft)
-            remove(target)
+            # Two renames take less time than removing does, in which a kill would leave no checkpoint of this step.
+            if target.exists():
+                target.rename(replaced)
             draft.rename(target)
+            remove(replaced)
         except BaseException:
             remove(draft)  # the disk may be full
+            if replaced.exists() and not target.exists():
+                replaced.rename(target)
             raise
         _sync_folder(folder)
         for old in list_checkpoints(folder)[keep:]:
@@ -111,11 +125,11 @@ def _check_readable(files: Mapping[str, bytes]) -> None:
         RunFailed: When it has more than a checkpoint can hold beside the numbers of its tensors.
     """
     for name, content in files.items():
-        is_state = name == STATE_FILE
-        size = len(content) if is_state else int.from_bytes(content[:LENGTH_BYTES], "little")
-        limit = MAX_STATE_BYTES if is_state else MAX_HEADER_BYTES
+        is_tensors = name.endswith(".safetensors")
+        size = int.from_bytes(content[:LENGTH_BYTES], "little") if is_tensors else len(content)
+        limit = MAX_HEADER_BYTES if is_tensors else MAX_STATE_BYTES
         if size > limit:
-            part = "state that is no tensor" if is_state else "names of tensors"
+            part = "names of tensors" if is_tensors else "state that is no tensor"
             raise RunFailed(f"a checkpoint holds at most {limit:,} bytes of {part}, and {name} has {size:,}")
 
 
@@ -170,7 +184,7 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
-    """Turn errors of loading a checkpoint that does not fit the run into `BadInput`, while inside.
+    """Turn errors inside the `with` block, from a checkpoint that does not fit the run, into `BadInput`.
 
     Args:
         folder: The run's folder of checkpoints.
@@ -186,28 +200,71 @@ def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
         raise BadInput(message, place=str(folder)) from problem
 
 
+def read_identity(folder: Path, step: int) -> RunIdentity | None:
+    """Return what the run was trained with up to a checkpoint; None where it is not known, as in version 0.1.0.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        step: The step of the checkpoint, which `load` has found whole.
+
+    Raises:
+        BadInput: When the file is not what a run writes.
+    """
+    file = folder / _folder_name(step) / IDENTITY_FILE
+    return read_json(file, RUN_IDENTITY, MAX_STATE_BYTES) if file.is_file() else None
+
+
 def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """Read the latest checkpoint that is not damaged, and print a notice for each damaged one that is skipped.
+
+    A run may be saving checkpoints, and removing old ones, at the same time.
 
     Returns:
         The result of `load`; None when there is no checkpoint.
 
     Raises:
-        BadInput: When there are checkpoints and all of them are damaged, or `folder` is a file.
+        BadInput: When there are checkpoints and all of them are damaged, `folder` is a file, or the run removes
+            checkpoints faster than they can be read.
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput("this should be the folder of checkpoints", place=str(folder))
-    found = list_checkpoints(folder)
-    for checkpoint in found[:MAX_DAMAGED]:
-        try:
-            return load(checkpoint)
-        except BadInput as problem:
+    for _ in range(MAX_LISTINGS):
+        found = _states(folder)
+        loaded, problems = _load_first_whole(list(found)[:MAX_DAMAGED])
+        if (problems or loaded is None) and _states(folder) != found:
+            continue  # what cannot be read may have been removed or replaced meanwhile
+        for problem in problems:
             print_notice("skipped a damaged checkpoint", str(problem))
-    if len(found) > MAX_DAMAGED:
-        raise BadInput(f"the latest {MAX_DAMAGED} checkpoints of this run are damaged", place=str(folder))
-    if found:
-        raise BadInput("every checkpoint of this run is damaged", place=str(folder))
-    return None
+        if found and loaded is None:
+            which = "every checkpoint" if len(found) <= MAX_DAMAGED else f"each of the latest {MAX_DAMAGED} checkpoints"
+            raise BadInput(f"{which} of this run is damaged", place=str(folder))
+        return loaded
+    remedy = "Try again later, or let the run keep more of them: `checkpoint.keep`."
+    raise BadInput("the run removes its checkpoints faster than they can be read", place=str(folder), remedy=remedy)
+
+
+def _states(folder: Path) -> dict[Path, tuple[int, int] | None]:
+    """Return the checkpoints, the latest first, each with what changes when it is replaced or files are removed."""
+    return {checkpoint: _state_of(checkpoint) for checkpoint in list_checkpoints(folder)}
+
+
+def _state_of(checkpoint: Path) -> tuple[int, int] | None:
+    try:
+        found = checkpoint.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _load_first_whole(checkpoints: Sequence[Path]) -> tuple[tuple[int, dict[str, Any]] | None, list[BadInput]]:
+    """Return the first checkpoint that is whole, and what is wrong with those before it."""
+    problems = list[BadInput]()
+    for checkpoint in checkpoints:
+        try:
+            return load(checkpoint), problems
+        except BadInput as problem:
+            problems.append(problem)
+    return None, problems
 
 
 def mark_damaged(folder: Path, after: int) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import math
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter
 
+from ganframe.arguments import as_path
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import load_experiment
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
@@ -23,6 +26,7 @@ from ganframe.config.yaml import MAX_BYTES, dump_yaml
 from ganframe.errors import BadInput, RunFailed, writing
 from ganframe.files import read_bytes, read_json, write_atomically
 from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
+from ganframe.runs.lock import Owner, write_lock
 
 MAX_NUMBERS = 2**28
 """The largest number of numbers in one example of a tensor, and of classes."""
@@ -44,6 +48,10 @@ DATA_SPEC: TypeAdapter[dict[str, TensorSpec]] = TypeAdapter(
 )
 
 
+class FolderTaken(BadInput):
+    """The path of a new run at which there is something already."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder with the files of a run.
@@ -55,22 +63,24 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment, data: DataSpec) -> RunFolder:
-        """Create the folder of a new run, with its config, data spec and environment; if that fails, none is left.
+    def create(cls, path: Path, experiment: Experiment, data: DataSpec, owner: Owner | None = None) -> RunFolder:
+        """Create the folder of a new run, with its config, data spec and environment; if that fails, no folder is left.
 
         Args:
             path: The folder, which must not exist.
             experiment: The config.
             data: The specs of the data's tensors, saved so that the networks can be built without the data.
+            owner: The process that has the lock of the run from the start; the run is not locked when None.
 
         Raises:
-            BadInput: When the path exists, or no folder can be created there.
+            FolderTaken: When the path exists.
+            BadInput: When no folder can be created there.
             RunFailed: When a file cannot be written, such as on a full disk.
         """
         if path.exists() or path.is_symlink():
-            remedy = "Choose another --out, or add --resume to continue the run in it."
-            raise BadInput("this run folder exists already", place=str(path), remedy=remedy)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+            raise _taken(path)
+        # The number of the thread, which in the main thread is that of the process.
+        draft = path.with_name(f".{path.name}.{threading.get_native_id()}.draft")
         shutil.rmtree(draft, ignore_errors=True)  # left by a killed process with the same number
         try:
             draft.mkdir(parents=True)
@@ -83,33 +93,51 @@ class RunFolder:
             write_atomically(draft / "config.yaml", dump_yaml(experiment.dump()).encode())
             write_atomically(draft / "data.json", DATA_SPEC.dump_json(dict(data), indent=1))
             write_atomically(draft / "environment.json", json.dumps(environment(), indent=1).encode())
+            if owner is not None:
+                write_lock(draft, owner)
             with writing(path):
-                draft.rename(path)
+                _rename_to_new(draft, path)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return cls(path)
 
     def adopt(self, experiment: Experiment, data: DataSpec) -> None:
-        """Replace the saved config and data spec if this config differs from the saved one.
+        """Replace the saved config and data spec where these differ from the saved ones.
 
-        The old config is kept as `config-before-N.yaml`.
+        The old config is kept as `config-before-N.yaml`. The new one is written last: until then, the run has its old
+        config.
         """
-        if not self.experiment().differences(experiment):
-            return
-        number = len(list(self.path.glob("config-before-*.yaml"))) + 1
-        write_atomically(self.path / f"config-before-{number}.yaml", read_bytes(self.path / "config.yaml", MAX_BYTES))
-        write_atomically(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
-        write_atomically(self.path / "data.json", DATA_SPEC.dump_json(dict(data), indent=1))
+        config, changed = self.path / "config.yaml", bool(self.experiment().differences(experiment))
+        if changed:
+            write_atomically(self._next("config-before-{}.yaml"), read_bytes(config, MAX_BYTES))
+        specs = DATA_SPEC.dump_json(dict(data), indent=1)
+        if changed or not self._has_data(data):
+            write_atomically(self.path / "data.json", specs)
+        if changed:
+            write_atomically(config, dump_yaml(experiment.dump()).encode())
+
+    def _has_data(self, data: DataSpec) -> bool:
+        try:
+            return self.data() == dict(data)
+        except BadInput:
+            return False
+
+    def _next(self, pattern: str) -> Path:
+        """Return the path of the pattern with the first number from 1 on that no file has."""
+        paths = (self.path / pattern.format(number) for number in itertools.count(1))
+        return next(path for path in paths if not path.exists())
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """Open the folder of an existing run.
 
         Raises:
-            BadInput: When there is no run, or the folder contains a link to the outside or anything else than files and
-                folders. A run may come from anybody, and its files are read, shown in reports and overwritten.
+            BadInput: When there is no run, or when the folder contains a link to the outside or anything that is
+                neither file nor folder. A run may come from anybody, and its files are read, shown in reports and
+                overwritten.
         """
+        path = as_path("run", path)
         if not (path / "config.yaml").is_file():
             raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
         root = path.resolve()
@@ -149,7 +177,7 @@ class RunFolder:
     def change_environment(self) -> list[str]:
         """Save the present versions of software if they differ from the saved ones.
 
-        The saved ones are then kept as `environment-before-N.json`.
+        The old ones are then kept as `environment-before-N.json`.
 
         Returns:
             The differences, such as "torch 2.8.0 instead of 2.7.1".
@@ -157,8 +185,7 @@ class RunFolder:
         before, now = self.environment(), environment()
         changes = version_changes(before, now)
         if changes:
-            number = len(list(self.path.glob("environment-before-*.json"))) + 1
-            write_atomically(self.path / f"environment-before-{number}.json", json.dumps(before, indent=1).encode())
+            write_atomically(self._next("environment-before-{}.json"), json.dumps(before, indent=1).encode())
             write_atomically(self.path / "environment.json", json.dumps(now, indent=1).encode())
         return changes
 
@@ -184,6 +211,20 @@ class RunFolder:
         except BadInput as problem:
             raise BadInput(problem.message, place=str(file)) from None  # that of a spec has no place
 
+    def check_data(self) -> None:
+        """Refuse a run whose `data.json` is missing or malformed.
+
+        Raises:
+            BadInput: With how to write it anew.
+        """
+        try:
+            missing, problem = self.data() is None, "this file of the run is missing"
+        except BadInput as found:
+            missing, problem = True, found.message
+        if missing:
+            remedy = "Put it back, or add --allow-changes data to write it anew for the data that there are now."
+            raise BadInput(problem, place=str(self.path / "data.json"), remedy=remedy)
+
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
@@ -203,6 +244,11 @@ class RunFolder:
     def report(self) -> Path:
         """The report of the run, in HTML."""
         return self.path / "report.html"
+
+    @property
+    def allowed_changes(self) -> Path:
+        """What the run goes on with since a change of its config or data was allowed."""
+        return self.path / "allowed-changes.json"
 
     @property
     def scalars(self) -> Path:
@@ -238,8 +284,27 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
             raise BadInput(f"this folder cannot be read: {problem.strerror}", place=listed) from None
 
 
+def _rename_to_new(draft: Path, path: Path) -> None:
+    """Rename a folder; refuse a path at which there is something by now."""
+    try:
+        draft.rename(path)
+    except OSError as problem:
+        if problem.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise _taken(path) from None
+        raise
+
+
+def _taken(path: Path) -> FolderTaken:
+    if (path / "config.yaml").is_file():
+        remedy = "Choose another --out, or add --resume to continue the run in it."
+        return FolderTaken("this run folder exists already", place=str(path), remedy=remedy)
+    what = "folder" if path.is_dir() else "path"
+    remedy = "Choose another --out: a run makes its folder itself. There is no run in this one."
+    return FolderTaken(f"this {what} exists already", place=str(path), remedy=remedy)
+
+
 def default_folder(name: str) -> Path:
-    """Return the path `runs/NAME-TIME/`, with a number added if that exists already."""
+    """Return the path `runs/NAME-TIME/`, with a number added if that folder exists already."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name) or "run"
     stamp = time.strftime("%Y%m%d-%H%M%S")
     candidates = (Path("runs") / f"{safe}-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))

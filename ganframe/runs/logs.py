@@ -34,7 +34,7 @@ class PendingScalars:
     Some scalars have no value at most steps, such as those of lazy terms.
 
     Args:
-        every: The log is written at each k-th step, k being this number.
+        every: The number of steps from one line of the log to the next.
     """
 
     def __init__(self, every: int) -> None:
@@ -111,7 +111,7 @@ class Log:
 
 
 LARGEST_VALUE = 1e100
-"""The largest absolute value that is read from a log, which replaces larger ones.
+"""The largest absolute value that is read from a log; a larger value is replaced by it.
 
 Sums of the largest floats overflow, and matplotlib finds no ticks for them.
 """

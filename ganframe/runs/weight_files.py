@@ -20,12 +20,12 @@ MAX_NAMED_TENSORS = 3
 def read_weights(file: Path, prefix: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Read the tensors under a prefix from a file of weights.
 
-    Nothing but the header is read of a file whose tensors have other names or shapes, however large it is.
+    If the tensors of a file have other names or shapes, only its header is read, however large the file is.
 
     Args:
         file: The file.
         prefix: The part of the file, without the last dot; empty for the whole file.
-        expected: Tensors with the names, without the prefix, and the shapes that the file has to have.
+        expected: Tensors with the shapes that the file must have, by name without the prefix.
 
     Returns:
         The tensors by name, without the prefix.
@@ -60,7 +60,7 @@ def check_names_and_shapes(
         place: The file or folder of the weights, for the message.
 
     Raises:
-        BadInput: When they differ; the message names some of those that do.
+        BadInput: When names or shapes differ; the message lists some of them.
     """
     others = [
         f"{name} is {shapes[name]}, and not {tuple(tensor.shape)}"
@@ -88,27 +88,47 @@ def check_numbers(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     Raises:
         BadInput: With the names of some of these weights.
     """
+    check_types(weights, expected, place=place)
+    refuse_differences({"not finite": not_finite({name: weights[name] for name in expected})}, place)
+
+
+def check_types(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, place: str) -> None:
+    """Refuse weights that have other types than those of a network, which loading would convert.
+
+    Args:
+        weights: The weights, with the names of the network.
+        expected: The tensors of the network by name.
+        place: The file or folder of the weights, for the message.
+
+    Raises:
+        BadInput: With the names of some of these weights.
+    """
     others = [
         f"{name} is {_type(weights[name])}, and not {_type(tensor)}"
         for name, tensor in expected.items()
         if weights[name].dtype != tensor.dtype
     ]
     refuse_differences({"of another type": others}, place)
-    refuse_differences({"not finite": [name for name in expected if not _is_finite(weights[name])]}, place)
+
+
+def not_finite(weights: Mapping[str, Any]) -> list[str]:
+    """Return the names of the tensors in which some number is infinite or NaN."""
+    return [name for name, value in weights.items() if isinstance(value, Tensor) and not _is_finite(value)]
 
 
 def refuse_differences(names: Mapping[str, Iterable[Any]], place: str) -> None:
-    """Refuse weights of which there are any in these lists of what is wrong.
+    """Refuse weights if any of these lists of wrong tensors has an entry.
 
     Raises:
-        BadInput: With the first names of each list.
+        BadInput: When there is an entry. The message has the first names of each list.
     """
-    found = [f"{what}: {_listed(wrong)}" for what, each in names.items() if (wrong := list(each))]
+    found = [f"{what}: {listed(wrong)}" for what, each in names.items() if (wrong := list(each))]
     if found:
         raise BadInput(f"the weights do not fit; {'; '.join(found)}", place=place)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED_TENSORS} more" if len(names) > MAX_NAMED_TENSORS else ""
     return ", ".join(names[:MAX_NAMED_TENSORS]) + more
 

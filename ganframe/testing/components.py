@@ -102,8 +102,9 @@ def directory_agrees(config: Component) -> None:
 def scheduled_settings_are_live(config: Component) -> None:
     """Each setting that may follow a schedule, except the `weight` of a term, is an attribute of the live object.
 
-    The attribute has the initial value of the setting, and takes another one. So does that of the averaged copy of a
-    network, or of the copy of a game that samples are drawn from, which leave the original as it is.
+    The attribute has the initial value of the setting, and can be set to another value. The same holds for the averaged
+    copy of a network, and for the copy of a game that samples are drawn from. Setting an attribute of the copy does not
+    change the original.
     """
     names = [
         name for name in scheduled_fields(type(config)) if not (name == "weight" and isinstance(config, TermConfig))
@@ -181,7 +182,7 @@ def lowers_a_quadratic(config: OptimizerConfig) -> None:
 
 
 def state_round_trip(config: OptimizerConfig) -> None:
-    """An optimizer that was rebuilt and restored from its state dict takes the same next step as without that."""
+    """An optimizer that was rebuilt and restored from its state dict takes the same next step as the original."""
     results: list[torch.Tensor] = []
     for interrupted in (False, True):
         parameter = nn.Parameter(torch.ones(3))

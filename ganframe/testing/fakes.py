@@ -168,7 +168,7 @@ class _SeveralHeads(Wrapper):
 
 
 def _embeddings(condition: SampleSpec | None, size: int) -> nn.ModuleList:
-    """Return a layer for each tensor of the condition, from it to `size` numbers."""
+    """Return one layer for each tensor of the condition, which maps the tensor to `size` numbers."""
     return nn.ModuleList(
         nn.Linear(math.prod(part.shape), size) if part.classes is None else nn.Embedding(part.classes, size)
         for part in (() if condition is None else parts(condition))
@@ -220,7 +220,7 @@ def random_batch(data: DataSpec, size: int = BATCH, seed: int = 0) -> dict[str, 
 
 
 def random_sample(name: str, spec: SampleSpec, size: int = BATCH, seed: int = 0) -> Sample:
-    """Return a random batch of samples: one tensor, or a tuple of tensors where `spec` is a tuple.
+    """Return a random batch of samples: one tensor, or a tuple of tensors if `spec` is a tuple.
 
     Args:
         name: The name of the draw.
@@ -275,7 +275,7 @@ class FakeLoss(LossConfig):
 class FakeGame(Game):
     """A stand-in for a game: it has one contest, a discriminator's turn and a generator's turn.
 
-    A batch may have all tensors, `fake` too. The generator makes `fake` from `latent` where the batch leaves it out.
+    A batch may have all tensors, `fake` included. If `fake` is left out, the generator makes it from `latent`.
 
     Args:
         names: Names of tensors in the batch, other than `real` and `fake`.

@@ -38,7 +38,7 @@ def build_playable_game(config: GameConfig, heads: int = 0) -> Game:
         heads: The number of heads of stand-ins for discriminators; 0 for networks without heads.
 
     Raises:
-        BadInput: When the game is refused whatever its generators start from; with the first reason.
+        BadInput: When the game is refused, whatever its generators start from. The error gives the first reason.
     """
     generators = [name for name, value in config if isinstance(value, FakeGenerator)]
     networks: dict[str, Any] = {
@@ -63,9 +63,9 @@ def build_playable_game(config: GameConfig, heads: int = 0) -> Game:
 
 
 def every_maker_works(config: GameConfig) -> None:
-    """Every named tensor that the game makes is finite and has a row for each example, in every turn and outside.
+    """Every named tensor that the game makes is finite and has a row for each example, in turns and outside training.
 
-    So it is in batches of two sizes.
+    This holds for batches of two sizes.
     """
     game = build_playable_game(config)
     for size, turn in itertools.product((BATCH, BATCH - 1), (*game.turns, None)):
@@ -134,7 +134,7 @@ def frozen_players_get_no_gradient(config: GameConfig) -> None:
 def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
     """In each turn, the same players get gradients from a shared round as from a round of that turn alone.
 
-    Not checked where the game refuses `share_round` or a turn has repeats.
+    Not checked if the game refuses `share_round` or a turn has repeats.
     """
     try:
         game = build_playable_game(config.model_copy(update={"share_round": True}))
@@ -171,10 +171,10 @@ def _everything(game: Game, game_round: Round) -> Tensor:
 
 
 def turns_train_their_players(config: GameConfig) -> None:
-    """Every player that is not frozen trains in some turn, and turns name no others.
+    """Every player that is not frozen trains in some turn, and turns name no other players.
 
-    In each turn, every player that trains in it gets a gradient from the contests of the turn or the tensors that the
-    game makes, or from the `example_objective` of the config.
+    In each turn, every player that trains gets a gradient. It comes from the contests of the turn and the tensors that
+    the game makes, or from the `example_objective` of the config.
     """
     game = build_playable_game(config)
     trained = {name for turn in game.turns for name in turn.players}
@@ -199,9 +199,10 @@ def turns_train_their_players(config: GameConfig) -> None:
 
 
 def names_are_known(config: GameConfig) -> None:
-    """Contests and what is said of sampling name tensors of the game, and the discriminators of contests are players.
+    """Contests and attributes for sampling name tensors of the game, and discriminators of contests are players.
 
-    Sampling is `output`, `pictures`, `label`, `sampling_inputs` and `translations`. A `label` is a class label.
+    The attributes for sampling are `output`, `pictures`, `label`, `sampling_inputs` and `translations`. A `label` is a
+    class label.
     """
     game = build_playable_game(config)
     named = {*game.pictures, game.output, *(name for contest in game.contests for name in contest.tensors())}
@@ -212,7 +213,7 @@ def names_are_known(config: GameConfig) -> None:
 
 
 def heads_are_scored(config: GameConfig) -> None:
-    """Where discriminators have two heads of logits, a loss is a finite scalar in every turn that it joins."""
+    """If discriminators have two heads of logits, a loss is a finite scalar in every turn that it joins."""
     game = build_playable_game(config, heads=2)
     loss = LossTerm("stub", ("losses", 0), FakeLoss())
     for turn in game.turns:

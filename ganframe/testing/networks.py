@@ -20,7 +20,7 @@ IMAGE, VECTOR = TensorSpec((3, 32, 32)), TensorSpec((8,))
 SHAPES = ((3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 16, 16), (3, 128, 128), (3, 256, 256), (2,), (8,), (1, 1024))
 """Shapes of samples, in the order in which they are tried; a network is checked with the first that it accepts."""
 PAIRS = ((IMAGE, VECTOR), (IMAGE, IMAGE), (VECTOR, IMAGE), (VECTOR, VECTOR))
-"""Samples of two tensors that are tried after these: of a discriminator, or source and output of a generator."""
+"""Pairs that are tried after `SHAPES`: two tensors of a discriminator's sample, or source and output of a generator."""
 
 
 def _build_arguments(
@@ -74,8 +74,8 @@ class _NetworkCase:
     Attributes:
         network: The network.
         arguments: The arguments of its `build`.
-        source: Its first argument: latents or samples.
-        condition: Its other arguments: the condition if it takes one.
+        source: The first argument of a forward pass: latents or samples.
+        condition: The other arguments of a forward pass: the condition, if the network takes one.
     """
 
     def __init__(self, config: GeneratorConfig | DiscriminatorConfig, batch: int = BATCH) -> None:
@@ -105,7 +105,7 @@ def _logits(output: DiscriminatorOutput) -> Tensor:
 
 
 def _made(output: Any) -> list[Tensor]:
-    """Return the tensors that a generator made: its sample, and what it makes beside it."""
+    """Return the tensors that a generator made: its sample, and any others."""
     made: Any = list(output.values()) if isinstance(output, Mapping) else output
     return [part for each in made for part in sample_parts(each)] if isinstance(made, (tuple, list)) else [made]
 
@@ -127,7 +127,7 @@ def right_shape(config: GeneratorConfig) -> None:
 
 
 def latents_are_told(config: GeneratorConfig) -> None:
-    """The latent that `latent_specs()` of the config tells, if it tells it, is the `latent_shape` of the network."""
+    """If `latent_specs()` of the config tells the latent, its shape is the `latent_shape` of the network."""
     told = config.latent_specs().get("latent")
     if told is None:
         return
@@ -274,7 +274,7 @@ def input_untouched(config: DiscriminatorConfig) -> None:
 def double_backward(config: DiscriminatorConfig) -> None:
     """The gradient of a gradient penalty reaches the parameters.
 
-    Not checked where `supports_double_backward` is False.
+    Not checked if `supports_double_backward` is False.
     """
     if not config.supports_double_backward:
         return
@@ -292,7 +292,7 @@ def double_backward(config: DiscriminatorConfig) -> None:
 def batch_order_does_not_matter(config: DiscriminatorConfig) -> None:
     """The same examples in another order have the same logits.
 
-    Not checked where `batch_coupled` is True.
+    Not checked if `batch_coupled` is True.
     """
     if config.batch_coupled:
         return

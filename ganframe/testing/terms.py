@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
+from ganframe.errors import BadInput, describe
 from ganframe.game.contest import Side
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
@@ -71,9 +73,9 @@ def _logit_gradients(score: Any) -> tuple[Tensor, Tensor]:
 
 
 def discriminator_pulls_apart(config: LossConfig) -> None:
-    """From equal logits, a gradient step on the discriminator's loss raises those of reals and lowers those of fakes.
+    """Starting from equal logits, a gradient step on the discriminator's loss raises reals' logits and lowers fakes'.
 
-    Not checked where `higher_is_real` is False.
+    Not checked if `higher_is_real` is False.
     """
     if not config.higher_is_real:
         return
@@ -85,7 +87,7 @@ def discriminator_pulls_apart(config: LossConfig) -> None:
 def generator_raises_fakes(config: LossConfig) -> None:
     """A gradient step on the generator's loss raises the logits of fakes.
 
-    Not checked where `higher_is_real` is False.
+    Not checked if `higher_is_real` is False.
     """
     if not config.higher_is_real:
         return
@@ -114,7 +116,9 @@ class _RegularizerCase:
 
     def __init__(self, config: RegularizerConfig) -> None:
         needs, self.config = find_needs(config), config
-        self.game = with_built_players(FakeGame((*needs.tensors, *needs.requires_grad_tensors), config.example_specs()))
+        names, specs = (*needs.tensors, *needs.requires_grad_tensors), config.example_specs()
+        self.game = with_built_players(FakeGame(names, specs))
+        self.guessed = sorted({*names} - specs.keys() - {"label"})
         side = 0 if config.side == "discriminator" else 1
         chosen = [turn for turn in self.game.turns if turn.name in (config.turns or ())]
         self.turn: Turn = chosen[0] if chosen else self.game.turns[side]
@@ -132,7 +136,25 @@ class _RegularizerCase:
         )
 
     def value(self, batch: dict[str, Tensor] | None = None) -> Tensor:
-        return self.live.forward(self.make_round(batch or self.batch()))
+        with self.naming_the_remedy():
+            return self.live.forward(self.make_round(batch or self.batch()))
+
+    @contextmanager
+    def naming_the_remedy(self) -> Generator[None, None, None]:
+        """Say that tensors may be no images, where the term fails and its config does not tell what they are."""
+        try:
+            yield
+        except (AssertionError, BadInput):
+            raise
+        except Exception as problem:
+            if not self.guessed:
+                raise
+            names = ", ".join(map(repr, self.guessed))
+            raise AssertionError(
+                f"the term fails with images as {names} ({describe(problem)}). If it reads anything else there, let "
+                f"`example_specs` of the config tell so: {{{self.guessed[0]!r}: TensorSpec((), classes={CLASSES})}} "
+                "are class labels"
+            ) from problem
 
     def batch(self) -> dict[str, Tensor]:
         """Return a batch without the tensors that the game can make, so that gradients reach the generator."""
@@ -173,7 +195,7 @@ def _assert_trained(live: object) -> None:
 
 
 def regularizer_parameters_learn(config: RegularizerConfig) -> None:
-    """Every parameter of the term gets a gradient from it. Not checked where it has none."""
+    """Every parameter of the term gets a gradient from it. Not checked if it has no parameters."""
     case = _RegularizerCase(config)
     if _trained(case.live):
         case.value().backward()
@@ -181,7 +203,7 @@ def regularizer_parameters_learn(config: RegularizerConfig) -> None:
 
 
 def loss_parameters_learn(config: LossConfig) -> None:
-    """Every parameter of the term gets a gradient from it, in some turn. Not checked where it has none."""
+    """Every parameter of the term gets a gradient from it, in some turn. Not checked if it has none."""
     loss: Any = config.build()
     for score in (loss.discriminator, loss.generator) if _trained(loss) else ():
         real, fake = (RANDOMNESS.normal(name, (BATCH,)) for name in ("real", "fake"))
@@ -190,7 +212,7 @@ def loss_parameters_learn(config: LossConfig) -> None:
 
 
 def state_round_trip(config: LossConfig | RegularizerConfig) -> None:
-    """A second term that loads the state dict of the first has an equal state. Not checked where it keeps none."""
+    """A second term that loads the state dict of the first has an equal state. Not checked if it has none."""
     first, second = config.build(), config.build()
     if not (isinstance(first, torch.nn.Module) and isinstance(second, torch.nn.Module)):
         return
@@ -220,7 +242,7 @@ def _equal(value: Any, other: Any) -> bool:
 def zero_by_theory(config: RegularizerConfig) -> None:
     """The penalty is 0 in the case that its config class names in `zero_when`, such as a constant discriminator.
 
-    Not checked where `zero_when` is None.
+    Not checked if `zero_when` is None.
     """
     case = _RegularizerCase(config)
     batch = random_batch(case.game.data)
@@ -271,7 +293,8 @@ def _objective(case: _RegularizerCase, *regularizers: RegularizerConfig) -> Obje
 
 def _total(case: _RegularizerCase, objective: Objective, turn_count: int = 0) -> float:
     game_round = case.make_round(case.batch())
-    return float(objective(game_round, case.turn, TrainingProgress(turn_count, 0, 1)).total.detach())
+    with case.naming_the_remedy():
+        return float(objective(game_round, case.turn, TrainingProgress(turn_count, 0, 1)).total.detach())
 
 
 def linear_in_weight(config: RegularizerConfig) -> None:
@@ -306,7 +329,7 @@ def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
 def mean_over_examples(config: LossConfig) -> None:
     """The loss of a batch is the mean of the losses of its two halves.
 
-    Not checked where `batch_coupled` is True.
+    Not checked if `batch_coupled` is True.
     """
     real, fake = ((RANDOMNESS.normal(name, (BATCH,)) * 2).double() for name in ("real", "fake"))
     halves = [slice(0, BATCH // 2), slice(BATCH // 2, BATCH)]

@@ -40,7 +40,7 @@ def _decisions(config: TurnConditionConfig, steps: Sequence[int], seed: int = 0)
 def same_rounds_same_decision(config: TurnConditionConfig) -> None:
     """For the same rounds and step, a condition decides the same, and its decision is True or False.
 
-    So all ranks decide alike, and a resumed run like one without an interruption.
+    This makes all ranks decide alike, and a resumed run decide like an uninterrupted one.
     """
     first, second = (_decisions(config, range(STEPS), seed) for seed in (1, 2))
     assert all(isinstance(decision, bool) for decision in first), f"not True or False: {first}; return `bool(...)`"
@@ -48,7 +48,7 @@ def same_rounds_same_decision(config: TurnConditionConfig) -> None:
 
 
 def decides_without_memory(config: TurnConditionConfig) -> None:
-    """A condition that was not asked in earlier steps decides the same, because checkpoints keep nothing of it."""
+    """A condition that was not asked in earlier steps decides the same, because checkpoints do not save conditions."""
     asked_each_time = _decisions(config, range(STEPS))
     asked_once = [_decisions(config, [step])[0] for step in range(STEPS)]
     assert asked_each_time == asked_once, "the decision depends on earlier ones: decide by the rounds and the step"
@@ -79,7 +79,7 @@ def _check_weights(balanced: Mapping[str, Tensor], gradients: Mapping[str, Tenso
 def weights_are_finite_and_positive(config: BalancerConfig) -> None:
     """Weights are finite positive scalars of terms that take part, for gradients of any size.
 
-    Where all gradients are 0, weights may be 0. Some terms may take no part.
+    If all gradients are 0, weights may be 0. Some terms may take no part.
     """
     for size in (1e-6, 1.0, 1e6, 0.0):
         gradients = _gradients(config, size)
@@ -100,7 +100,7 @@ def gradients_untouched(config: BalancerConfig) -> None:
 
 
 def state_round_trip(config: BalancerConfig) -> None:
-    """A balancer that was rebuilt and restored from its state dict gives the same next weights as without that."""
+    """A balancer that was rebuilt and restored from its state dict gives the same next weights as the original."""
     results: list[Mapping[str, Tensor]] = []
     weights: Mapping[str, Tensor] = {}
     for interrupted in (False, True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ganframe.config.component import Component
 from ganframe.config.component_kinds import AugmentationConfig, OptimizerConfig, TurnConditionConfig
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
+from ganframe.config.settings import RunLength
 from ganframe.config.tensor_specs import DataSpec
 from ganframe.data.open_data import read_specs
 from ganframe.distributed.process_group import local_device
@@ -84,13 +86,19 @@ class Assembly:
         """The number of real examples that a step draws, on all ranks together."""
         return self.batches_per_step * self.batch_size
 
+    def run_length(self) -> RunLength:
+        """Return how long the run is; of a run with growth, as long as it would be with the present batch size."""
+        images = self.experiment.train.total_images
+        repeats = max(turn.repeats for turn in self.game.turns)
+        return RunLength(images, math.ceil(images / self.images_per_step) * repeats)
+
     @property
     def batch_size(self) -> int:
         """The number of examples in one forward pass, on all ranks together: that of the stage, if it has its own."""
         return self.growing.batch_size or self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
-        """Yield the config and the live object of each component, then those that live objects hand over as nested."""
+        """Yield the config and the live object of each component, then those that live objects have in `nested`."""
         own = list(self.own_components())
         yield from own
         yield from nested_components(own)
@@ -113,7 +121,7 @@ class Assembly:
             yield self.experiment.balancers[turn], balancer
 
     def parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters that train in a turn, by player; those of terms follow, by `term NAME`."""
+        """Return the parameters that train in a turn, by player; then those of terms, by the key `term NAME`."""
         players = {name: self.game.trainable_parameters([name]) for name in turn.players}
         terms = {f"term {name}": own for name, own in self.objective.trainable_parameters(turn).items()}
         return players | terms
@@ -126,7 +134,7 @@ class Assembly:
         """Return the plan of each optimizer: its name, config and parameters.
 
         Raises:
-            BadInput: When a config is for no parameters.
+            BadInput: When the config of an optimizer is for no parameters.
         """
         parameters = {turn.name: self.parameters(turn) for turn in self.game.turns}
         return plan_optimizers(self.game, parameters, self.experiment.optimizers)
@@ -136,7 +144,7 @@ class Assembly:
         return {plan.name: plan.config for plan in self.turn_optimizers()}
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """Build new optimizers, and return them by name: the turn's name, or `TURN.PLAYER` for one of a single player.
+        """Build new optimizers, and return them by name: the turn's name, or `TURN.PLAYER` for that of a single player.
 
         Raises:
             BadInput: When one cannot be built; the error has its path in the config.
@@ -271,7 +279,7 @@ def _check_trainable(assembly: Assembly) -> None:
 
 
 def build_turn_conditions(experiment: Experiment, game: Game) -> dict[str, tuple[TurnConditionConfig, TurnCondition]]:
-    """Build the condition of each turn that has one, in the config or else in the game.
+    """Build the condition of each turn that has one, from the config, or else from the game.
 
     Raises:
         BadInput: With the path of a condition that does not fit.
@@ -320,7 +328,7 @@ def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
 def augmentations_by_discriminator(
     configs: Sequence[AugmentationConfig], augmentations: Iterable[nn.Module], game: Game
 ) -> dict[str, list[tuple[int, nn.Module]]]:
-    """Return the augmentations that each discriminator sees its samples through, in order, with their numbers.
+    """Return the augmentations for each discriminator's samples, in order, each with its number.
 
     Raises:
         BadInput: When an augmentation is limited to some of the contests of one discriminator.
@@ -354,7 +362,7 @@ def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of this name; `auto` is CUDA where there is a GPU, else the CPU.
+    """Return the device of this name; `auto` is CUDA if there is a GPU, else the CPU.
 
     Raises:
         BadInput: When this machine has no such device.
@@ -364,7 +372,7 @@ def choose_device(name: str) -> torch.device:
     name = local_device(name)
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # fails on `meta`, which holds no numbers
     except (RuntimeError, AssertionError):
         raise BadInput(f"no device {name!r} here", path=("train", "device"), remedy="Set it to cpu or auto.") from None
     return device
@@ -377,7 +385,7 @@ def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.M
 
 
 def generator_players(game: Game) -> dict[str, nn.Module]:
-    """Return every player that trains and is not a discriminator, by name. The moving averages (EMA) are of these."""
+    """Return every player that trains and is not a discriminator, by name. Moving averages (EMA) are kept of these."""
     return {name: player for name, player in game.trained_players.items() if name not in game.discriminators}
 
 

@@ -23,7 +23,7 @@ class Backward(Protocol):
         """Run the backward pass of each round; the gradient is that of the mean over the rounds.
 
         Args:
-            values: The objective of each round, computed when it is asked for.
+            values: The objective of each round, computed when the iterator reaches it.
             passes: The number of rounds.
 
         Returns:
@@ -33,7 +33,7 @@ class Backward(Protocol):
 
 
 def backward_of_sum(values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
-    """Run the backward pass of each round once its objective is computed, so that one graph is alive at a time."""
+    """Run each round's backward pass as soon as its objective is computed, so that one graph is alive at a time."""
     done: list[ObjectiveValue] = []
     for value in values:
         value.backward(passes)
@@ -91,10 +91,11 @@ def find_parameter(game: Game, place: str) -> nn.Parameter:
 
     Args:
         game: The game, with its players.
-        place: A player, for its `last_layer`, or a player and the name of a parameter: `generator.layer.weight`.
+        place: The name of a player, for the parameter `last_layer` of its network, or of a player and a parameter:
+            `generator.layer.weight`.
 
     Raises:
-        BadInput: When there is no such player or parameter, or the player names no last layer.
+        BadInput: When there is no such player or parameter, or the player's network has no `last_layer`.
     """
     player, _, name = place.partition(".")
     if player not in game.players:
@@ -118,7 +119,7 @@ def check_balancer(config: BalancerConfig, game: Game, term_names: Iterable[str]
     """Refuse a balancer that names a tensor, a parameter or a term which the turn does not have.
 
     Raises:
-        BadInput: With the path of the setting, from the balancer on.
+        BadInput: When the turn lacks what it names. The error has the path of the setting, relative to the balancer.
     """
     known = list(term_names)
     for name in config.gradient_terms():

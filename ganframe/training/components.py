@@ -1,4 +1,4 @@
-"""Live objects beside their configs: those of players, and those inside other live objects."""
+"""Pairs of a config and its live object: those of players, and those inside other live objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Pair = tuple[Component, object]
 """A config, and the live object that was built from it."""
 
 OBJECTIVE_SETTINGS = ("weight", "every", "turns", "contests", "from_images", "until_images", "label_policies")
-"""Settings of terms that the objective applies. It does not know the terms that another component wraps."""
+"""Settings of terms that the objective applies. It does not apply them to terms that are nested in another
+component."""
 
 
 def player_components(game: Game, players: Mapping[str, nn.Module]) -> Iterator[Pair]:
@@ -44,7 +45,7 @@ def nested_components(components: Iterable[Pair]) -> Iterator[Pair]:
 
 
 def check_nested_terms(experiment: Experiment) -> None:
-    """Refuse a nested term with a setting that only the objective applies, unless its parent `applies` it.
+    """Refuse a nested term with a setting that only the objective applies, unless its parent has it in `applies`.
 
     Raises:
         BadInput: With the path of the setting.
@@ -65,7 +66,7 @@ def check_nested_terms(experiment: Experiment) -> None:
 
 
 def check_nested_schedules(experiment: Experiment, components: Iterable[Pair]) -> None:
-    """Refuse a schedule in a component whose live object is out of reach, where the setting would be constant.
+    """Refuse a schedule in a component whose live object is out of reach, because the setting would not change.
 
     Args:
         experiment: The config.
@@ -97,7 +98,7 @@ def _own_schedules(config: Component) -> Iterator[ScheduleConfig]:
 def check_nested_state(experiment: Experiment, components: Iterable[Pair]) -> None:
     """Refuse a nested object with parameters or buffers that is not a submodule of the object that hands it over.
 
-    They would be neither trained nor saved.
+    Its parameters and buffers would be neither trained nor saved.
 
     Raises:
         BadInput: With the path of the nested config.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,12 +9,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ganframe.config.experiment import Ema, Train
-
-FROZEN_SHARE = 0.9
-"""An average cannot move when this share of it, or more, is still the weights of the first step at the end of a run."""
-
-DECAYS = 1000
-"""The number of points of a run at which the decay is read to find that share."""
 
 
 class AveragedPlayers:
@@ -26,14 +19,14 @@ class AveragedPlayers:
     the buffers of the last sort, its own and those of its submodules, in a class attribute:
     `not_averaged = ("vector", "child.vector")`.
 
-    The first update takes the players as they are.
+    The first update copies the players.
 
     Args:
         players: The networks to average, by name.
         decay: Weight of the old average in an update, in [0, 1).
 
     Attributes:
-        decay: The same; it may change from update to update.
+        decay: The weight of the old average in the next update; it may change from update to update.
     """
 
     def __init__(self, players: Mapping[str, nn.Module], decay: float) -> None:
@@ -58,7 +51,7 @@ class AveragedPlayers:
                     averaged.copy_(latest)
 
     def grow(self, downscale: int) -> None:
-        """Let the averages of players that have grown grow too; what is new in them begins with the latest weights.
+        """Grow the averages of the players that have grown; new tensors begin with the latest weights.
 
         Args:
             downscale: The argument of the players' `grow`.
@@ -151,17 +144,3 @@ class DecaySchedule:
     def at(self, images: int, total: int) -> float:
         """Return the decay of the step before which `images` of `total` real examples were seen."""
         return self._ema.decay(images, self._step_images(), total)
-
-
-def describe_frozen_average(train: Train) -> str | None:
-    """Return a sentence about averages that cannot move over the run; None when there are none, or they can."""
-    if train.ema is None:
-        return None
-    total, points = train.total_images, min(DECAYS, train.total_images)
-    share = math.prod(train.ema.decay(total * point // points, total / points, total) for point in range(points))
-    if share < FROZEN_SHARE:
-        return None
-    return (
-        f"train.ema.half_life_images is so long that {share:.0%} of the average is still the weights of the first step "
-        f"at the end of the run, after {total:,} images; pictures, metrics and samples show those"
-    )

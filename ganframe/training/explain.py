@@ -1,24 +1,26 @@
-"""Explanation of a config before training: players, named tensors, contests, terms, turns, cost."""
+"""Explanation of a config before training: data, players, named tensors, contests, terms, turns, cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 
-from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig, TurnConditionConfig
+from ganframe.arguments import check_type
+from ganframe.config.component import Component
+from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig
 from ganframe.config.experiment import Experiment, Train
 from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.tensor_specs import DataSpec, parts
 from ganframe.config.terms import TermConfig
+from ganframe.config.without_effect import describe_without_effect
 from ganframe.game.active_terms import Term
 from ganframe.game.contest import Contest
 from ganframe.game.loss_term import LossTerm
-from ganframe.training.assembly import Assembly, assemble
-from ganframe.training.ema import describe_frozen_average
+from ganframe.training.assembly import Assembly, assemble, augmentations_by_discriminator
 from ganframe.training.trial_turns import take_trial_turns
 from ganframe.training.warm_start import fill_players
 
@@ -33,7 +35,7 @@ class Explanation:
         summary: The summary of the config.
         tables: The tables by title; the first row of each is its header.
         cost: The cost of a step and of the run, in one sentence.
-        warnings: What the config says but can hardly mean, each in one sentence.
+        warnings: Settings that are probably mistakes, each in one sentence.
     """
 
     summary: str
@@ -43,24 +45,30 @@ class Explanation:
 
 
 def explain(experiment: Experiment) -> Explanation:
-    """Build the live objects of a config, take each turn on two examples without an update, and describe both.
+    """Build the live objects of a config, take each turn on two examples without an update, and describe them.
 
     Raises:
         BadInput: When the parts of the config do not fit together.
     """
+    check_type("experiment", experiment, Experiment, "an Experiment, as `load_config` returns it")
     assembly = assemble(experiment, torch.device("cpu"))
     fill_players(experiment, assembly.game, assembly.game.trained_players)
     trial = take_trial_turns(assembly)
+    train = experiment.train
     tables = {
+        "data": _data(experiment, trial.examples),
         "players": _players(assembly),
         "named tensors": _tensors(assembly, trial.shapes),
         "contests": _contests(assembly.game.contests),
         "terms": _terms(assembly),
         "turns": _turns(assembly),
     }
+    if experiment.balancers:
+        tables["balancers"] = _balancers(experiment)
+    if experiment.augmentations:
+        tables["augmentations"] = _augmentations(assembly)
     if experiment.growth is not None:
-        tables["stages"] = _stages(experiment.growth, experiment.train, assembly.game.data)
-    train = experiment.train
+        tables["stages"] = _stages(experiment.growth, train, assembly.game.data)
     steps = -(-train.total_images // assembly.images_per_step)
     step_operations = trial.operations * assembly.batch_size * train.gradient_accumulation_steps
     cost = (
@@ -69,14 +77,18 @@ def explain(experiment: Experiment) -> Explanation:
     )
     if experiment.growth is not None:
         cost += "; parameters, shapes and cost are those of stage 0"
-    frozen = describe_frozen_average(train)
-    return Explanation(experiment.summary, tables, cost, [] if frozen is None else [frozen])
+    return Explanation(experiment.summary, tables, cost, describe_without_effect(experiment, assembly.run_length()))
 
 
 def _shape_text(shape: Any) -> str:
     if shape and isinstance(shape[0], tuple):
         return " and ".join(_shape_text(part) for part in shape)
     return " x ".join(str(side) for side in cast(tuple[int, ...], shape)) or "scalar"
+
+
+def _data(experiment: Experiment, examples: int) -> Table:
+    epochs = experiment.train.total_images / examples
+    return [("data set", "examples", "epochs"), (experiment.data.type_name(), f"{examples:,}", f"{epochs:,.1f}")]
 
 
 def _players(assembly: Assembly) -> Table:
@@ -108,9 +120,15 @@ def _weights(experiment: Experiment, player: str, frozen: bool) -> str:
 def _tensors(assembly: Assembly, shapes: dict[str, Any]) -> Table:
     game = assembly.game
     rows: Table = [("tensor", "shape", "from")]
+    first_of: dict[str, str] = {}
     for name in game.names:
-        maker = getattr(type(game), game.makers[name]).__doc__ or "" if name in game.makers else "the data"
-        rows.append((name, _shape_text(shapes[name]) if name in shapes else "not asked for", maker.partition("\n")[0]))
+        origin = "the data"
+        if name in game.makers:
+            maker = game.makers[name]
+            first = first_of.setdefault(maker, name)
+            description = (getattr(type(game), maker).__doc__ or "").partition("\n")[0]
+            origin = description if first == name else f"made with {first}"
+        rows.append((name, _shape_text(shapes[name]) if name in shapes else "not asked for", origin))
     return rows
 
 
@@ -132,17 +150,16 @@ def _terms(assembly: Assembly) -> Table:
             sides = [f"{side} of each contest" for side in sorted(term.needs.grad_wrt_sides)]
             reads = ", ".join([*term.needs.tensors, *sides]) or "its contests"
         turns = [turn.name for turn in assembly.game.turns if term.joins(assembly.game, turn)]
-        weight = _weight(term, turns, assembly.experiment.balancers)
+        weight = _weight(term, turns, assembly.experiment)
         rows.append((term.name, weight, _when(term.config), reads, ", ".join(turns)))
     return rows
 
 
-def _weight(term: Term, turns: list[str], balancers: Mapping[str, BalancerConfig]) -> str:
-    """Return the weight of a term, and what weighs it by its gradient in some of its turns."""
-    weight = term.config.weight
-    text = weight.type_name() + " schedule" if isinstance(weight, ScheduleConfig) else f"{weight:g}"
+def _weight(term: Term, turns: list[str], experiment: Experiment) -> str:
+    """Return the weight of a term as text, with the balancers that change it in some of its turns."""
+    balancers = experiment.balancers
     rules = [balancers[turn].type_name() for turn in turns if turn in balancers and term.name in balancers[turn].terms]
-    return ", ".join([text, *dict.fromkeys(rules)])
+    return ", ".join([_value(term.config.weight, experiment.train.total_images), *dict.fromkeys(rules)])
 
 
 def _when(config: TermConfig) -> str:
@@ -165,15 +182,34 @@ def _stages(growth: Growth, train: Train, data: DataSpec) -> Table:
     return rows
 
 
+def _balancers(experiment: Experiment) -> Table:
+    rows: Table = [("balancer of", "type", "gradients at", "weighs", "settings")]
+    for turn, config in experiment.balancers.items():
+        settings = _settings(config, _given(config) - set(BalancerConfig.model_fields), experiment.train.total_images)
+        rows.append((turn, config.type_name(), config.at, ", ".join(config.terms), settings))
+    return rows
+
+
+def _augmentations(assembly: Assembly) -> Table:
+    configs, total = assembly.experiment.augmentations, assembly.experiment.train.total_images
+    by_discriminator = augmentations_by_discriminator(configs, assembly.augmentations, assembly.game)
+    rows: Table = [("augmentation", "seen by", "settings")]
+    for index, config in enumerate(configs):
+        names = [name for name, own in by_discriminator.items() if index in dict(own)]
+        rows.append((config.type_name(), ", ".join(names), _settings(config, _given(config) - {"contests"}, total)))
+    return rows
+
+
 def _turns(assembly: Assembly) -> Table:
+    total = assembly.experiment.train.total_images
     rows: Table = [("turn", "trains", "taken", "minimises", "optimizer")]
     for turn in assembly.game.turns:
         conditions = assembly.turn_conditions
-        taken = _condition(conditions[turn.name][0]) if turn.name in conditions else "in each step"
+        taken = _component(conditions[turn.name][0], total) if turn.name in conditions else "in each step"
         terms = " + ".join(term.name for term in assembly.objective.terms_of(turn))
         name = turn.name if turn.repeats == 1 else f"{turn.name} ({turn.repeats} times)"
         plans = [plan for plan in assembly.turn_optimizers() if plan.turn == turn.name]
-        texts = [_optimizer(plan.config) for plan in plans]
+        texts = [_optimizer(plan.config, total) for plan in plans]
         if len(plans) > 1:
             texts = [f"{', '.join(plan.parameters)}: {text}" for plan, text in zip(plans, texts, strict=True)]
         owners = ", ".join(owner for owner, parameters in assembly.parameters(turn).items() if parameters)
@@ -181,26 +217,45 @@ def _turns(assembly: Assembly) -> Table:
     return rows
 
 
-def _condition(config: TurnConditionConfig) -> str:
-    """Return a turn condition as text, with the settings that are not at their defaults: `every (steps 5)`."""
-    given = [f"{name} {_setting(value)}" for name, value in config.model_dump(exclude_defaults=True).items()]
-    return config.type_name() + (f" ({', '.join(given)})" if given else "")
+def _component(config: Component, total: int) -> str:
+    """Return a component as text, with the settings that are not at their defaults: `every (steps 5)`."""
+    settings = _settings(config, _given(config), total)
+    return f"{config.type_name()} ({settings})" if settings else config.type_name()
 
 
-def _optimizer(config: OptimizerConfig) -> str:
-    clip = config.clip_gradient_norm
-    parts = [] if clip is None else [f"gradient norm at most {clip:g}"]
-    for name, settings in config.groups.items():
-        parts.append(f"{name}: " + " and ".join(f"{key} {_setting(value)}" for key, value in settings.items()))
-    return config.type_name() + (f" ({', '.join(parts)})" if parts else "")
+def _optimizer(config: OptimizerConfig, total: int) -> str:
+    """Return an optimizer as text, with its learning rate and what differs in its groups."""
+    texts = [_settings(config, {"lr"}, total)]
+    if config.clip_gradient_norm is not None:
+        texts.append(f"gradient norm at most {config.clip_gradient_norm:g}")
+    texts += [f"{name}: {_settings(config.of_group(name), own, total, ' and ')}" for name, own in config.groups.items()]
+    return f"{config.type_name()} ({', '.join(texts)})"
 
 
-def _setting(value: Any) -> str:
-    """Return a setting of a parameter group as text: a number, a list, or the type of a schedule."""
-    if isinstance(value, dict):
-        return f"{cast(dict[str, Any], value).get('type')} schedule"
-    if isinstance(value, list):
-        return "/".join(map(_setting, cast(list[Any], value)))
+def _given(config: Component) -> set[str]:
+    """Return the names of the settings of a component that are not at their defaults."""
+    fields = type(config).model_fields.items()
+    return {name for name, field in fields if getattr(config, name) != field.get_default(call_default_factory=True)}
+
+
+def _settings(config: Component, names: Collection[str], total: int, between: str = ", ") -> str:
+    """Return some settings of a component as text, in their order in its class: `steps 5, p 0.5`."""
+    return between.join(f"{name} {_value(value, total)}" for name, value in config if name in names)
+
+
+def _value(value: object, total: int) -> str:
+    """Return a setting as text.
+
+    Args:
+        value: A number, a schedule, a component, or a list of these, which has slashes between them.
+        total: The number of real examples of the whole run.
+    """
+    if isinstance(value, ScheduleConfig):
+        return f"{value.type_name()} {value.at(0, total):g} to {value.at(total, total):g} over the run"
+    if isinstance(value, Component):
+        return _component(value, total)
+    if isinstance(value, (list, tuple)):
+        return "/".join(_value(each, total) for each in cast(Sequence[object], value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -21,7 +21,7 @@ from ganframe.training.run_state import Run
 class FrozenParts:
     """Freezes parts of the players of a game: no gradients, eval mode, no place in an optimizer.
 
-    What is frozen follows from the number of images seen alone, so a checkpoint need not say it.
+    The number of images seen alone decides what is frozen, so checkpoints do not save it.
 
     Args:
         game: The game, with its players.
@@ -46,10 +46,10 @@ class FrozenParts:
         self._in_force: list[Freeze] = []
 
     def apply(self, images: int) -> bool:
-        """Freeze the parts that are frozen once so many real examples were seen, and let all others train.
+        """Freeze the parts that are frozen after `images` real examples, and let all others train.
 
         Returns:
-            Whether that differs from before.
+            Whether the set of frozen parts has changed.
         """
         in_force = [config for config, _ in self._parts if config.until_images is None or images < config.until_images]
         if in_force == self._in_force:
@@ -67,10 +67,10 @@ class FrozenParts:
 
 
 def freeze_or_thaw(run: Run, images: int) -> bool:
-    """Freeze the parts of a run's players that are frozen once so many real examples were seen; let all others train.
+    """Freeze the parts of a run's players that are frozen after `images` real examples; let all others train.
 
     Returns:
-        Whether that has changed. If so, optimizers were rebuilt, and the run needs a new `Trainer`.
+        Whether the set of frozen parts has changed. If so, optimizers were rebuilt, and the run needs a new `Trainer`.
     """
     changed = run.assembly.frozen_parts.apply(images)
     if changed:

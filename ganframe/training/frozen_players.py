@@ -30,7 +30,7 @@ def check_digests(saved: Mapping[str, str], digests: Mapping[str, str]) -> None:
     """Refuse frozen players whose weights are not those that the run was trained with.
 
     Args:
-        saved: The digests in a checkpoint. A player that it does not have is new, and not compared.
+        saved: The digests in a checkpoint. A player without a saved digest is new, and is not compared.
         digests: The digests of the players as they are built now.
 
     Raises:

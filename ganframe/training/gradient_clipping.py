@@ -14,8 +14,8 @@ from ganframe.distributed.collectives import full_tensor, is_sharded
 def clip_gradient_norm(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     """Scale the gradients down, in place, if the L2 norm of all of them together is above `max_norm`.
 
-    The norm is that of `torch.nn.utils.clip_grad_norm_`. Where parameters are sharded, it is the norm over all ranks,
-    and every rank has to call this.
+    The norm is that of `torch.nn.utils.clip_grad_norm_`. If parameters are sharded, it is the norm over all ranks, and
+    every rank has to call this.
 
     Args:
         parameters: Parameters, sharded or not; one without a gradient counts as zero.

@@ -27,9 +27,9 @@ IMAGE_AXES = 3
 class GrowingPlayers:
     """Lets the players of a game grow with the stages of a run.
 
-    A player grows if its network has a method `grow(downscale)`, which adds the layers of a stage, and an attribute
-    `fade`, the share of the newest layers in the output, in [0, 1]. The stage follows from the number of images seen
-    alone, so a checkpoint need not say it.
+    A player grows if its network has a method `grow(downscale)`, which adds the layers of a stage. The network also has
+    an attribute `fade`, the share of the newest layers in the output, in [0, 1]. The number of images seen alone
+    decides the stage, so checkpoints do not save it.
 
     Args:
         game: The game, with its players.
@@ -38,7 +38,7 @@ class GrowingPlayers:
         place: Moves a player to its device.
 
     Attributes:
-        stage: The number of the stage that has begun, counted from 0; -1 before the first one has.
+        stage: The number of the current stage, counted from 0; -1 before the first stage has begun.
 
     Raises:
         BadInput: When no player can grow, or the images cannot be made smaller.
@@ -58,7 +58,7 @@ class GrowingPlayers:
             _check(game, growth)
 
     def apply(self, images: int) -> bool:
-        """Begin every stage that begins once so many real examples were seen, unless it has begun.
+        """Begin every stage that is due after `images` real examples, unless it has begun already.
 
         Returns:
             Whether a stage has begun.
@@ -83,12 +83,12 @@ class GrowingPlayers:
 
     @property
     def downscale(self) -> int:
-        """How many times smaller than in the data images are in this stage."""
+        """Factor by which each side of the images is smaller than in the data, in this stage."""
         return 1 if self._growth is None else self._growth.stages[self.stage].downscale
 
     @property
     def batch_size(self) -> int | None:
-        """The batch size of this stage; None for that of the whole run."""
+        """The batch size of this stage; None if it is that of the whole run."""
         return None if self._growth is None else self._growth.stages[self.stage].batch_size
 
     @property
@@ -140,7 +140,7 @@ def growing_players(players: Mapping[str, nn.Module]) -> dict[str, Any]:
 
 
 def _faded(small: Tensor, ratio: int, fade: float) -> Tensor:
-    """Return images `(B, C, h, w)` blended with what the stage before would have shown of them."""
+    """Return images `(B, C, h, w)` blended with the same images at the resolution of the stage before."""
     if fade == 1 or ratio == 1:
         return small
     coarse = interpolate(avg_pool2d(small, ratio), scale_factor=ratio, mode="nearest")

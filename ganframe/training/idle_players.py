@@ -1,4 +1,4 @@
-"""Players that a turn names and that none of its terms moves, and terms that move nobody, each named once in a run."""
+"""Notices of players that no term of their turn moves, and of terms that move no player, once each in a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from ganframe.game.turn import Turn
 
 
 class IdlePlayers:
-    """Looks at the gradients of a turn until each of its terms has taken part, and names whoever got none.
+    """Looks at the gradients of a turn until each of its terms has taken part, then reports players that got none.
 
-    After that it looks no more. Lazy terms and terms that begin late may move a player that no other term moves.
+    It waits for all terms, because a lazy term, or one that begins late, may be the only one that moves a player. After
+    the report it looks no more.
 
     Args:
         objective: The terms of each turn.

@@ -15,6 +15,7 @@ from ganframe.training.loop_callbacks import Callback, is_due
 from ganframe.training.parameter_changes import change_parameters
 from ganframe.training.run_state import Run
 from ganframe.training.save_and_restore import check_finite, roll_back, save_checkpoint
+from ganframe.training.save_clock import SaveClock
 from ganframe.training.step import Trainer
 from ganframe.training.stop_request import EvaluationAborted, StopRequest
 
@@ -32,6 +33,7 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
         KeyboardInterrupt: After SIGINT. A checkpoint is saved first, unless a second signal arrives.
     """
     stop_request = StopRequest()
+    clock = SaveClock(run.experiment.checkpoint.every_minutes)
     trainer: Trainer | None = None
     try:
         run.hooks.call("on_run_start", run=run)
@@ -40,7 +42,7 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
         trainer = Trainer(run, _batch_loader(run, dataset))
         with stop_request:
             if not run.evaluation_done:
-                complete_step(run, run.images - run.assembly.images_per_step, callbacks, stop_request)
+                complete_step(run, run.images - run.assembly.images_per_step, callbacks, stop_request, clock)
             while not trainer.done():
                 previous_images = run.images
                 try:
@@ -49,7 +51,7 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
                     if changed:
                         trainer = _new_trainer(trainer, dataset)
                     # A run cannot go back to players of another size, so it saves them as soon as they have grown.
-                    complete_step(run, previous_images, callbacks, stop_request, save=changed)
+                    complete_step(run, previous_images, callbacks, stop_request, clock, save=changed)
                 except NotFinite as problem:
                     roll_back(run, problem)
                     trainer = _new_trainer(trainer, dataset)
@@ -69,7 +71,13 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
 
 
 def complete_step(
-    run: Run, previous_images: int, callbacks: Sequence[Callback], stop_request: StopRequest, *, save: bool = False
+    run: Run,
+    previous_images: int,
+    callbacks: Sequence[Callback],
+    stop_request: StopRequest,
+    clock: SaveClock,
+    *,
+    save: bool = False,
 ) -> None:
     """Call the callbacks that are due after a step, save a checkpoint if one is due, and stop on request.
 
@@ -79,6 +87,7 @@ def complete_step(
         callbacks: The callbacks, in the order in which they are called.
         stop_request: Tells whether the run was asked to stop. If it was, a checkpoint is saved before the run stops. If
             an evaluation was interrupted, the callbacks that are due are called again when the run is resumed.
+        clock: Tells whether a checkpoint is due by time.
         save: Save a checkpoint even if none is due.
     """
     train = run.experiment.train
@@ -88,6 +97,10 @@ def complete_step(
     due = [callback for callback in callbacks if done or callback.is_due(run, previous_images)]
     if due:
         check_finite(run)
+    if done and run.evaluation_done and run.experiment.evaluate is not None:
+        # Measuring at the end may take long, and must not put the last steps at risk.
+        run.evaluation_done = False
+        save_checkpoint(run)
     run.evaluation_done = True
     for callback in due:
         try:
@@ -95,8 +108,10 @@ def complete_step(
         except EvaluationAborted:
             run.evaluation_done = False
             break
-    if saves or stop_request.is_asked():
-        save_checkpoint(run)
+    if not stop_request.is_asked_or(clock.is_due()) and not saves:
+        return
+    save_checkpoint(run)
+    clock.restart()
     if (not done or not run.evaluation_done) and stop_request.is_asked():
         stop_request.stop()
 
@@ -107,7 +122,7 @@ def _end(run: Run, callbacks: Sequence[Callback]) -> None:
 
 
 def _new_trainer(before: Trainer, dataset: Dataset) -> Trainer:
-    """Return a trainer that takes over where the run stands now, and end the processes of the one before."""
+    """Return a trainer that continues from the run's present state, and end the processes of the one before."""
     before.close()
     return Trainer(before.run, _batch_loader(before.run, dataset))
 

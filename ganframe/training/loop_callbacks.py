@@ -40,7 +40,8 @@ class Callback:
 MakeCallbacks = Callable[[Experiment, Dataset], Sequence[Callback]]
 """A function that makes the callbacks of a run, in order, from its config and data.
 
-It is called before the run folder is created, and raises BadInput when a callback cannot be made for them.
+It is called before the run folder is created, and raises BadInput when a callback cannot be made for this config and
+data.
 """
 
 

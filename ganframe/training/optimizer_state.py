@@ -13,13 +13,14 @@ from ganframe.distributed.collectives import distribute_like
 
 
 def state_dict(optimizer: Any, parameters: Sequence[nn.Parameter]) -> dict[str, Any]:
-    """Return the state dict of an optimizer. Parameters are numbered by their place in `parameters`.
+    """Return the state dict of an optimizer, with parameters numbered by their place in `parameters`.
 
-    So a state fits an optimizer with other parameter groups. The numbers are strings, because JSON needs string keys.
+    The numbering does not depend on the parameter groups, so the state can be loaded into an optimizer that groups the
+    same parameters differently. The numbers are strings, because JSON needs string keys.
 
     Args:
         optimizer: The optimizer.
-        parameters: All its parameters, in an order that does not depend on its parameter groups.
+        parameters: All parameters of the optimizer, in an order that does not depend on the parameter groups.
     """
     state = optimizer.state_dict()
     numbers = {parameter: number for number, parameter in enumerate(parameters)}
@@ -49,7 +50,7 @@ def load_state_dict(
     Args:
         optimizer: The optimizer.
         config: The config of the optimizer.
-        parameters: All its parameters, in the order that `state_dict` was given.
+        parameters: All parameters of the optimizer, in the order that `state_dict` was given.
         saved: A state from `state_dict`.
         settings: Whether to restore the saved settings too, such as the learning rate, instead of keeping the current
             ones.

@@ -11,7 +11,7 @@ from torch import nn
 
 from ganframe.config.component_kinds import OptimizerConfig
 from ganframe.config.network_transforms import built_from
-from ganframe.errors import BadInput, RunFailed, within
+from ganframe.errors import BadInput, within
 from ganframe.game.game import Game
 from ganframe.game.protocols import Optimizer
 from ganframe.game.training_progress import TrainingProgress
@@ -28,14 +28,14 @@ NamedGroups = Mapping[str, Iterable[nn.Parameter]]
 
 @dataclass(frozen=True)
 class TurnOptimizer:
-    """The plan of an optimizer: a turn has one, and one more for each player that has an optimizer of its own.
+    """The plan of an optimizer. A turn has one, and one more for each player with a separate optimizer.
 
     Attributes:
-        name: The turn's name, or `TURN.PLAYER`; its name in `Run.optimizers` and in checkpoints.
+        name: The name in `Run.optimizers` and in checkpoints: the turn's name, or `TURN.PLAYER`.
         config: The config.
         key: The key of the config in `optimizers` of the experiment.
         turn: The turn's name.
-        parameters: The parameters that it updates, by player; those of terms follow, by `term NAME`.
+        parameters: The parameters that it updates, by player; then those of terms, by the key `term NAME`.
         networks: The players of this optimizer.
     """
 
@@ -51,7 +51,7 @@ class TurnOptimizer:
         return [parameter for own in self.parameters.values() for parameter in own]
 
     def check_groups(self) -> None:
-        """Refuse groups that no network names; to be called before parts of players are frozen for some time.
+        """Refuse groups that no network names. Call this before parts of players are frozen for some time.
 
         Raises:
             BadInput: When no player of the optimizer names such a group, or two groups share a parameter.
@@ -83,7 +83,7 @@ class TurnOptimizer:
         return [(self.config.of_group(name), named[name]) for name in self.config.groups]
 
     def _named_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters that train of each group that a player names."""
+        """Return, for each group that a player names, the parameters that train."""
         trained = set(self.all_parameters())
         found: dict[str, list[nn.Parameter]] = {}
         for network in self.networks:
@@ -137,13 +137,13 @@ class TurnOptimizer:
 def plan_optimizers(
     game: Game, parameters: Mapping[str, Mapping[str, list[nn.Parameter]]], configs: Mapping[str, OptimizerConfig]
 ) -> list[TurnOptimizer]:
-    """Return the optimizers of all turns, in the order of the turns; those of single players follow their turn's.
+    """Return the plans of all optimizers: for each turn in order, that of the turn, then those of single players.
 
-    There is none of players that are frozen as a whole.
+    A player that is frozen as a whole has none.
 
     Args:
         game: The game, with its players.
-        parameters: For each turn, its parameters by owner.
+        parameters: For each turn, its parameters, by player or term.
         configs: The setting `optimizers` of the experiment.
 
     Raises:
@@ -199,7 +199,7 @@ def check_optimizer_names(names: Iterable[str], game: Game) -> None:
 
 
 def _parameter_groups(network: nn.Module) -> NamedGroups:
-    """Return the groups that a network names, or else the last of those that transforms made it from."""
+    """Return the parameter groups that a network names, or else those of the outermost inner network that has any."""
     for each in (network, *(inner for _, inner in reversed(built_from(network)))):
         if hasattr(each, "parameter_groups"):
             return each.parameter_groups()  # pyright: ignore[reportCallIssue]
@@ -210,6 +210,8 @@ def _refuse_growth(optimizer: Any, name: str) -> None:
     """Make `add_param_group` fail from now on, because a checkpoint could not tell whose the new parameters are."""
 
     def refuse(param_group: object) -> NoReturn:
-        raise RunFailed(f"the optimizer {name!r} takes no new parameters in mid-run; a game adds them by `growth`")
+        # Not as `RunFailed`, so that the hook in which it is raised is named.
+        message = f"the optimizer {name!r} takes no new parameters in mid-run; a game adds them by `growth`"
+        raise RuntimeError(message)
 
     optimizer.add_param_group = refuse

@@ -8,7 +8,7 @@ from ganframe.training.run_state import Run
 
 
 def change_parameters(run: Run, images: int) -> bool:
-    """Let players grow and thaw as they should have once so many real examples were seen.
+    """Grow and thaw the players for which that is due after `images` real examples.
 
     Returns:
         Whether anything has changed. If so, optimizers were rebuilt, and the run needs a new `Trainer`.

@@ -8,11 +8,11 @@ from ganframe.training.run_state import Run
 
 
 def rebuild_optimizers(run: Run, *, keep_state: bool = True) -> None:
-    """Build anew each optimizer of which other parameters train than before.
+    """Rebuild each optimizer whose set of training parameters has changed.
 
-    The parameters come in the order of the networks. Those that trained before keep their state, such as Adam's
-    moments; new ones begin without. Settings such as the learning rate stay as they were. Afterwards the run needs a
-    new `Trainer`.
+    The parameters are in the order of the networks. Those that trained before keep their state, such as Adam's moments;
+    new ones begin without a state. Settings such as the learning rate stay as they were. Afterwards the run needs a new
+    `Trainer`.
 
     Args:
         run: The run, between two steps.
@@ -31,7 +31,7 @@ def rebuild_optimizers(run: Run, *, keep_state: bool = True) -> None:
 
 
 def _parameters(optimizer: Any) -> list[list[int]]:
-    """Return the identities of the parameters of each group, since comparing parameters compares their numbers."""
+    """Return the `id` of each parameter, by group, because `==` would compare the parameters' numbers."""
     return [[id(parameter) for parameter in group["params"]] for group in optimizer.param_groups]
 
 

@@ -24,8 +24,8 @@ class ScheduledSettings:
     Args:
         components: Pairs of a config and the object that was built from it. The weights of terms among them are left
             out, because the objective applies them.
-        nested: Pairs that such objects hand over in their attribute `nested`. Whatever wraps a term applies its weight,
-            so the weight is an attribute of the object like any other setting.
+        nested: Pairs that such objects hand over in their attribute `nested`. The weight of a nested term is set like
+            any other attribute, because the component around the term applies it.
 
     Raises:
         TypeError: When an object has no attribute with the name of a scheduled setting.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from ganframe.errors import NotFinite, within
 from ganframe.game.active_terms import ActiveTerms
 from ganframe.game.eval_mode import eval_mode
 from ganframe.game.objective import ObjectiveValue, TurnObjective, play
+from ganframe.game.protocols import TurnCondition
 from ganframe.game.round import Round
 from ganframe.game.samples import Sample
 from ganframe.game.training_progress import TrainingProgress
@@ -55,6 +57,10 @@ class Trainer:
         self.backward: dict[str, Backward] = {
             turn: BalancedBackward(balancer, experiment.balancers[turn], self.game)
             for turn, balancer in assembly.balancers.items()
+        }
+        self.is_due: dict[str, Callable[[Turn, int, Sequence[Batch]], bool]] = {
+            turn: functools.partial(self._is_met, condition)
+            for turn, (_, condition) in assembly.turn_conditions.items()
         }
         trained = {id(p): p for by_owner in self.parameters.values() for own in by_owner.values() for p in own}
         self.updated_tensors = [*trained.values(), *(run.averages.tensors() if run.averages else ())]
@@ -101,7 +107,7 @@ class Trainer:
         for turn in self.game.turns:
             for repeat in range(turn.repeats):
                 own = batches[repeat * accumulate : (repeat + 1) * accumulate]
-                if not self._is_due(turn, repeat, own):
+                if not self.is_due.get(turn.name, always)(turn, repeat, own):
                     continue
                 rounds = shared or self._open_turn(turn, repeat, own)
                 self._take_turn(turn, rounds, metrics)
@@ -122,11 +128,8 @@ class Trainer:
         run.hooks.call("on_step_end", run=run, step=run.step, scalars=scalars)
         return scalars
 
-    def _is_due(self, turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
-        """Return whether the condition of a turn is met; a turn without one is always due."""
-        if turn.name not in self.run.assembly.turn_conditions:
-            return True
-        _, condition = self.run.assembly.turn_conditions[turn.name]
+    def _is_met(self, condition: TurnCondition, turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
+        """Return whether the condition of a turn is met."""
         with eval_mode(self.game), self.autocast:
             rounds = [game_round.in_turn(turn) for game_round in self._open_turn(turn, repeat, batches)]
             return condition.is_met(rounds, self.run.step)
@@ -192,7 +195,7 @@ class Trainer:
         }
 
     def _open_turn(self, turn: Turn, repeat: int, batches: Sequence[Batch]) -> list[Round]:
-        """Return a round of a turn's own for each accumulated batch."""
+        """Return, for each accumulated batch, a round for this turn alone."""
         return [self._open(batch, turn.name, repeat, index) for index, batch in enumerate(batches)]
 
     def _open(self, batch: Mapping[str, Tensor], *counters: str | int) -> Round:
@@ -212,6 +215,11 @@ class Trainer:
             with within("augmentations", index):
                 sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
         return sample
+
+
+def always(turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
+    """Return True: a turn without a condition is taken in every step, and no round is opened to decide so."""
+    return True
 
 
 def _spoilt_data(batches: Sequence[Batch]) -> str:

@@ -32,7 +32,7 @@ class StepMetrics:
     def add_turn(
         self, turn: str, scalars: Sequence[Mapping[str, Tensor]], parameters: Mapping[str, Iterable[nn.Parameter]]
     ) -> None:
-        """Add the scalars of a turn and the norms of its gradients; to be called before its optimizer step.
+        """Add the scalars of a turn and the norms of its gradients. Call this before the optimizer step.
 
         Args:
             turn: The turn's name.
@@ -51,7 +51,7 @@ class StepMetrics:
         self._turns.append((turn, names, players, 1 / len(scalars)))
 
     def add_updated(self, tensors: Sequence[Tensor]) -> None:
-        """Add the norms of the weights and averages that the step has updated; to be called after all turns."""
+        """Add the norms of the weights and averages that the step has updated. Call this after all turns."""
         self._updated_norms += _norms(tensors)
 
     def add_reported(self, values: Mapping[str, Tensor]) -> None:
@@ -59,7 +59,7 @@ class StepMetrics:
         self._reported |= values
 
     def to_floats(self) -> dict[str, float]:
-        """Read all scalars and return them by `turn/name`, those that hooks reported by their own names.
+        """Read all scalars and return them: by `turn/name`, or, if hooks reported them, by their own names.
 
         All are means over ranks, and terms are means over the rounds of a turn. Of a turn with repeats, the scalars of
         the last repeat are returned.

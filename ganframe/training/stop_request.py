@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from ganframe.distributed.collectives import max_over_ranks
+from ganframe.distributed.stop_signals import stop_signals
 from ganframe.errors import Terminated
 
 
@@ -16,9 +17,10 @@ class EvaluationAborted(Exception):
 
 
 class StopRequest:
-    """Records the first SIGINT or SIGTERM while its context is entered; a second signal ends the run at once.
+    """Records the first SIGINT, SIGTERM or SIGHUP while its context is entered; a second one ends the run at once.
 
-    Only the main thread can handle signals. In any other thread nothing is recorded.
+    But SIGHUP never is the second: when a terminal is closed, both the kernel and the shell may send it. Only
+    the main thread can handle signals. In any other thread nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -31,7 +33,7 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         """Install the signal handlers."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in stop_signals():
                 self._handlers[number] = signal.signal(number, self._record)
         return self
 
@@ -41,15 +43,23 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _record(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked is not None:
+        if self.asked is None:
+            self.asked = number
+        elif number != signal.SIGHUP:
             self.at_once = True
             _end(number)
-        self.asked = number
 
     def is_asked(self) -> bool:
         """Return whether any process of the run was asked to stop; all processes must call this at the same point."""
         agreed = max_over_ranks(self.asked or 0)
         self.asked = self.asked or agreed or None
+        return agreed > 0
+
+    def is_asked_or(self, wish: bool) -> bool:
+        """Return whether any process was asked to stop or has the wish; all must call this at the same point."""
+        # Signals have numbers from 1 on, so one exchange settles both.
+        agreed = max_over_ranks(2 * (self.asked or 0) + wish)
+        self.asked = self.asked or agreed // 2 or None
         return agreed > 0
 
     def abort_evaluation(self) -> None:
@@ -66,7 +76,7 @@ class StopRequest:
 
         Raises:
             KeyboardInterrupt: After SIGINT.
-            Terminated: After SIGTERM.
+            Terminated: After SIGTERM or SIGHUP.
         """
         if self.asked is not None:
             _end(self.asked)

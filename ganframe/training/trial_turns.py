@@ -39,10 +39,12 @@ class TrialTurns:
             tuple of tensors.
         operations: The mean number of operations of a step for one example: multiplications and additions of matrix
             products.
+        examples: The number of examples of the data set.
     """
 
     shapes: dict[str, Any]
     operations: float
+    examples: int
 
 
 def take_trial_turns(assembly: Assembly) -> TrialTurns:
@@ -55,7 +57,7 @@ def take_trial_turns(assembly: Assembly) -> TrialTurns:
         dataset = open_dataset(assembly.experiment.data)
     batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
     batch = assembly.growing.resize(batch, 0)
-    found = TrialTurns({name: _shape(value) for name, value in batch.items()}, 0.0)
+    found = TrialTurns({name: _shape(value) for name, value in batch.items()}, 0.0, len(dataset))
     memory = dict(game.memory)
     for turn in game.turns:
         for progress, share in _kinds_of_turn(assembly, turn):

@@ -484,7 +484,10 @@ def test_explain_every_preset(cli, preset):
     summary, *_ = outcome.out.splitlines()
     assert summary == experiment.summary
     tables = {title: rows for title, *rows in (block.splitlines() for block in outcome.out.split("\n\n")[1:])}
-    assert list(tables) == ["players", "named tensors", "contests", "terms", "turns", "cost"]
+    augmentations = ["augmentations"] if experiment.augmentations else []
+    titles = ["data", "players", "named tensors", "contests", "terms", "turns", *augmentations, "cost"]
+    assert list(tables) == titles
+    assert tables["data"][1].split()[:2] == [experiment.data.type_name(), f"{len(experiment.data.build()):,}"]
     assembly = assemble(experiment)
     game = assembly.game
     assert first_words(tables["players"]) == list(game.players)
@@ -518,7 +521,7 @@ def test_explain_says_shapes_weights_and_intervals(cli, digits_run):
     assert "latent 8 " in squeezed
     assert "fake 1 x 28 x 28 " in squeezed
     assert "non-saturating 0.001 each 4th turn contests discriminator discriminator, generator" in squeezed
-    assert "discriminator (2 times) discriminator in each step non-saturating adam" in squeezed
+    assert "discriminator (2 times) discriminator in each step non-saturating adam (lr 0.0002)" in squeezed
 
 
 def test_explain_counts_the_operations_of_a_step(cli, digits_run):
@@ -729,3 +732,11 @@ class TestPictures:
 
 def copy_of(run: Path, folder: Path) -> Path:
     return Path(shutil.copytree(run, folder / run.name))
+
+
+def test_a_file_name_that_is_no_text_is_printed_with_escapes(cli, digits_run, tmp_path):
+    out = f"{tmp_path}/\udcff.npz"
+    outcome = cli("sample", digits_run, "--count", "1", "--out", out)
+    assert outcome.code == 0
+    assert outcome.out == f"{tmp_path}/\\udcff.npz\n"
+    assert (tmp_path / "\udcff.npz").is_file()

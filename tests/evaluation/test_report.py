@@ -67,6 +67,20 @@ def test_trouble_is_named_with_advice(values: dict[str, float], title: str) -> N
     assert finding.advice
 
 
+@pytest.mark.parametrize(("clamped", "share"), [(100, "100%"), (76, "76%"), (40, None), (1, None)])
+def test_a_weight_that_stays_at_its_bound_is_named(clamped: int, share: str | None) -> None:
+    lines = log()
+    for number, line in enumerate(lines[300:]):
+        line["g/weight of hinge"] = 10.0 if number < clamped else 1 / (1 + number)
+        line["g/weight of l1"] = 1 / (1 + number)
+    expected = [f"Weight at a bound (turn g: hinge has weight 10 in {share} of the last steps)"]
+    assert [finding.title for finding in diagnose(lines)] == (expected if share else [])
+
+
+def test_one_logged_weight_says_nothing_of_a_bound() -> None:
+    assert diagnose(log(1, **{"g/weight of hinge": 10.0})) == []
+
+
 def test_an_even_game_is_left_in_peace() -> None:
     even = {"d/judge accuracy on real": 0.6, "d/judge accuracy on fake": 0.6, "g/gradient norm": 0.5}
     assert diagnose(log(**even)) == []

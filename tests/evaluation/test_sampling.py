@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from ranks import pretend_rank
+from slope_judge import Judge, JudgeConfig
 from torch import Tensor, nn
 
 from ganframe import BadInput, train
@@ -22,7 +23,7 @@ from ganframe.builtin.loggers import Jsonl
 from ganframe.builtin.optimizers import SGD
 from ganframe.config.component_kinds import DatasetConfig, GameConfig, MetricConfig
 from ganframe.config.experiment import Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.networks import GeneratorConfig
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.data.tensor_data import TensorData
@@ -33,7 +34,6 @@ from ganframe.evaluation.loaded_run import LoadedRun, load
 from ganframe.evaluation.metrics import Evaluation, measure_run
 from ganframe.evaluation.sampling import SamplingBatch, balanced_labels, sampling_mode, sampling_round
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
@@ -73,23 +73,6 @@ class FactorConfig(GeneratorConfig):
 
     def build(self, **_fit: Any) -> nn.Module:
         return Factor()
-
-
-class Judge(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.ones(()))
-
-    def forward(self, sample: Tensor, condition: Tensor) -> DiscriminatorOutput:
-        return DiscriminatorOutput(sample.flatten(1).mean(1) * self.slope)
-
-
-class JudgeConfig(DiscriminatorConfig):
-    type: Literal["by-hand-row"] = "by-hand-row"
-    conditional = True
-
-    def build(self, **_fit: Any) -> nn.Module:
-        return Judge()
 
 
 LABELLED = Contest("discriminator", real="real", fake="fake", real_condition="label", fake_condition="label")
@@ -794,6 +777,32 @@ def test_a_judge_has_won_or_lost_by_its_worse_side(real: float, fake: float, beg
 def test_gradients_vanish_below_a_millionth() -> None:
     log = lines(**{"g/gradient norm": 9e-7, "d/gradient norm": 2e-6, "g/gradient": 0.0})
     assert [each.title for each in diagnose(log)] == ["Vanishing gradients (turn g: norm 9.0e-07)"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        (2 * math.log(2), True),
+        (1.36, True),
+        (1.41, True),
+        (2.0, True),
+        (0.5, True),
+        (1.35, False),
+        (1.42, False),
+        (0.693, False),
+        (0.0, False),
+    ],
+)
+def test_a_discriminator_that_says_the_same_of_all_from_the_first_line_on(loss: float, found: bool) -> None:
+    log = lines(40, **{"d/some": loss, "d/gradient norm": 0.5, "g/other": 0.5, "d/weight of some": 2.0})
+    for line in log[::20]:
+        line |= {"d/judge accuracy on real": 0.5, "d/judge accuracy on fake": 0.5}
+    assert [each.title.startswith("Discriminator that learns nothing (d/some: ") for each in diagnose(log)] == (
+        [True] if found else []
+    )
+    log[3]["d/some"] = 1.2  # it once told reals from fakes
+    assert diagnose(log) == []
+    assert diagnose(log[4:23]) == [], "too few lines"
 
 
 def test_a_finding_is_of_the_mean_of_the_last_quarter() -> None:

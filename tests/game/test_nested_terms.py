@@ -36,13 +36,18 @@ from torch import Tensor, nn
 from ganframe import BadInput, hookimpl
 from ganframe.builtin.optimizers import SGD
 from ganframe.builtin.schedules import Linear
-from ganframe.config.component_kinds import AugmentationConfig, OptimizerConfig
+from ganframe.config.component_kinds import AugmentationConfig, GameConfig, OptimizerConfig
+from ganframe.config.experiment import Experiment
 from ganframe.config.schedules import Bounds, Scheduled, initial_value
+from ganframe.config.tensor_specs import DataSpec
 from ganframe.config.terms import LabelPolicyConfig, LossConfig, RegularizerConfig
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
 from ganframe.game.term_needs import find_needs
+from ganframe.training.assembly import assemble
+from ganframe.training.components import nested_components
+from ganframe.training.scheduled_settings import ScheduledSettings
 
 
 class Tempered(LossConfig):
@@ -392,3 +397,59 @@ def test_a_nested_object_with_hooks_listens() -> None:
     trainer = begin(regularizers=(Augmented(of=Quiet(heard=True)),))
     child = trainer.objective.terms[1].live.child  # pyright: ignore
     assert trainer.run.assembly.listeners() == [child]
+
+
+# Games inside games, and networks inside networks.
+
+
+class Paced(LineConfig):
+    """The game on a line, with a pace."""
+
+    type: Literal["paced"] = "paced"  # pyright: ignore[reportIncompatibleVariableOverride]
+    pace: Scheduled = 1.0
+
+
+class Outer(GameConfig):
+    """Plays the game that it holds."""
+
+    type: Literal["outer"] = "outer"
+    of: GameConfig
+
+    def build(self, data: DataSpec) -> Game:
+        return self.of.build(data)
+
+
+def test_a_schedule_in_a_game_inside_a_game_is_refused_unless_it_is_handed_over() -> None:
+    found = problem(lambda: begin(game=Outer(of=Paced(pace=RAMP))))  # pyright: ignore[reportArgumentType]
+    assert found.path == ("game", "of", "pace")
+    assert found.message == "a setting of the game 'paced' cannot follow a schedule here"
+    begin(game=Outer(of=Paced(pace=2.0)))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_schedule_in_a_network_inside_a_network_is_followed() -> None:
+    """Dropout falls from 0.5 to 0 in a network below another transform."""
+    noisy = {
+        "type": "sampling-noise",
+        "of": {"type": "mlp", "hidden": [8], "latent": 4},
+        "dropout": {"type": "linear", "start": 0.5, "end": 0},
+    }
+    experiment = Experiment.model_validate(
+        {
+            "game": {
+                "type": "adversarial",
+                "generator": {"type": "spectral-norm", "of": noisy},
+                "discriminator": {"type": "mlp", "hidden": [8]},
+            },
+            "losses": ["non-saturating"],
+            "data": "digits",
+            "train": {"total_images": 100, "device": "cpu"},
+        }
+    )
+    assembly = assemble(experiment)
+    own = list(assembly.own_components())
+    schedules = ScheduledSettings(own, nested_components(own))
+    found = [each for each in assembly.game.players["generator"].modules() if type(each).__name__ == "Noisy"]
+    assert len(found) == 1
+    for images, dropout in ((0, 0.5), (50, 0.25), (100, 0.0)):
+        schedules.apply(images, 100)
+        assert found[0].dropout == dropout

@@ -158,9 +158,29 @@ def _is_config(block: Block) -> bool:
 CONFIGS = [block for block in blocks("yaml") if _is_config(block)]
 
 
+def _register_types_of_page(block: Block, eval_example: EvalExample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the Python of the page of a config that names types which are defined there, and register these."""
+    if not any(
+        re.search(rf"\b{name}\b", block.text) for name in re.findall(r'Literal\["(.+?)"\]', block.page.read_text())
+    ):
+        return
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    names: dict[str, Any] = {}
+    for example in PYTHON[str(block.page.relative_to(ROOT))]:
+        names |= eval_example.run(example, module_globals=names)
+    registry = installed().registry.copy()
+    for cls in {value for value in names.values() if isinstance(value, type) and issubclass(value, Component)}:
+        if cls.type_name() and (cls.kind, cls.type_name()) not in registry.classes:
+            registry.add(cls, "this-page")
+    monkeypatch.setattr(installed(), "registry", registry)
+
+
 @pytest.mark.parametrize("block", CONFIGS, ids=str)
-def test_configs_fit_together(block: Block, workplace: Path) -> None:
+def test_configs_fit_together(
+    block: Block, workplace: Path, eval_example: EvalExample, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Assemble a whole config as it stands, and a part of one with the other settings of a plain conditional game."""
+    _register_types_of_page(block, eval_example, monkeypatch)
     file = workplace / "config.yaml"
     data = _config(block)
     whole = {"game", "train"} <= data.keys()

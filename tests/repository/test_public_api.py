@@ -6,12 +6,16 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import types
 from pathlib import Path
 
 import pytest
+import torch
 
 import ganframe
+from ganframe.game import Round
+from ganframe.testing.fakes import FakeGame, make_round
 
 SOURCE = Path(ganframe.__file__).parent
 
@@ -66,3 +70,11 @@ def test_every_module_imports_and_says_what_it_is_for(name):
     assert inspect.getdoc(module), f"{name} has no docstring"
     for exported in getattr(module, "__all__", ()):
         assert hasattr(module, exported), f"{name}.__all__ names {exported}"
+
+
+def test_every_attribute_of_a_round_is_documented():
+    """Makers and terms of plugins read them, and the reference has what the docstring lists."""
+    batch = {"real": torch.zeros(2, 3, 16, 16)}
+    attributes = {name for name in vars(make_round(FakeGame(), batch)) if not name.startswith("_")}
+    listed = (inspect.getdoc(Round) or "").partition("Attributes:")[2]
+    assert attributes == set(re.findall(r"^ {4}(\w+): ", listed, re.M))

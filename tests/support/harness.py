@@ -31,7 +31,7 @@ augmentations: [{type: instance-noise, sigma: {type: linear, start: 0.3, end: 0}
 data: ring
 train: {images: 320, batch_size: 8, device: cpu, ema: {half_life_images: 100}}
 evaluate: {metrics: [{type: mode-coverage, samples: 200}], every_images: 64}
-snapshot: {every_images: 1_000_000, count: 4}
+snapshot: {every_images: 320, count: 4}
 checkpoint: {every_images: 16, keep: 2}
 loggers: [{type: jsonl, every: 1}]
 """
@@ -55,7 +55,7 @@ _MLP = "{type: mlp, hidden: [16], latent: 4}"
 
 CONFIGS = {
     "plain": PLAIN,
-    "short": PLAIN.replace("images: 320", "images: 80").replace("1_000_000", "40"),
+    "short": PLAIN.replace("every_images: 320", "every_images: 40").replace("images: 320", "images: 80"),
     "lazy R1": _IMAGES.format(
         generator=_MLP,
         discriminator="{type: mlp, hidden: [16]}",
@@ -85,7 +85,7 @@ losses: [least-squares]
 regularizers: [{type: cycle, weight: 10}, {type: identity, weight: 2}]
 data: {type: fluent-emoji, paired: false}
 train: {images: 60, batch_size: 4, device: cpu, ema: {half_life_images: 100}}
-snapshot: {every_images: 1_000_000, count: 2}
+snapshot: {every_images: 60, count: 2}
 checkpoint: {every_images: 8, keep: 2}
 loggers: [{type: jsonl, every: 1}]
 """,

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from slope_judge import JudgeConfig
 from torch import Tensor, nn
 
-from ganframe.config import DatasetConfig, DataSpec, DiscriminatorConfig, GameConfig, GeneratorConfig, TensorSpec
+from ganframe.config import DatasetConfig, DataSpec, GameConfig, GeneratorConfig, TensorSpec
 from ganframe.data import TensorData
-from ganframe.game import Contest, DiscriminatorOutput, Game, PlayerSpec, Round, Turn, tensor
+from ganframe.game import Contest, Game, PlayerSpec, Round, Turn, tensor
 
 NAMES = ("cat", "dog", "10")
 """The name of class 2 is the number of no class."""
@@ -34,22 +35,6 @@ class ShiftConfig(GeneratorConfig):
 
     def build(self, **_fit: Any) -> nn.Module:
         return Shift()
-
-
-class Judge(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.ones(()))
-
-    def forward(self, sample: Tensor) -> DiscriminatorOutput:
-        return DiscriminatorOutput(sample.flatten(1).mean(1) * self.slope)
-
-
-class JudgeConfig(DiscriminatorConfig):
-    type: Literal["by-hand-shift"] = "by-hand-shift"
-
-    def build(self, **_fit: Any) -> nn.Module:
-        return Judge()
 
 
 class Shifts(Game):

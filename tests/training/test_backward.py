@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -21,6 +22,8 @@ from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
+from ganframe.runs.folder import RunFolder
+from ganframe.training.save_and_restore import restore, save_checkpoint
 
 FIRST = torch.tensor([[1.0, 0.5], [-0.25, 2.0]], dtype=torch.float64)
 LAST = torch.tensor([[0.5, -1.0], [0.75, 0.25]], dtype=torch.float64)
@@ -221,12 +224,16 @@ def test_the_balancer_gives_each_term_its_share_of_the_gradient_at_the_output(
         )
 
 
-def test_the_averages_of_a_balancer_are_saved_and_restored() -> None:
-    trainer, _ = steps(BALANCED, [REAL])
-    saved = trainer.run.assembly.balancers["making"].state_dict()
-    assert saved["counts"].tolist() == [1, 1]
-    fresh, _ = steps(BALANCED, [REAL])
-    assert fresh.run.assembly.balancers["making"].state_dict().keys() == saved.keys() == {"norms", "counts"}
+def test_the_averages_of_a_balancer_are_saved_and_restored(tmp_path: Path) -> None:
+    trainer, _ = steps(BALANCED, [REAL, REAL])
+    fresh, _ = steps(BALANCED, [2 * REAL])
+    # Neither run shares an object with the other: what they have in common went through the checkpoint.
+    trainer.run.folder = fresh.run.folder = RunFolder(tmp_path)
+    save_checkpoint(trainer.run)
+    restore(fresh.run)
+    saved, restored = (each.run.assembly.balancers["making"].state_dict() for each in (trainer, fresh))
+    assert restored["counts"].tolist() == [1.5, 1.5]
+    torch.testing.assert_close(restored["norms"], saved["norms"], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.runs.checkpoint_files import list_checkpoints
 from ganframe.runs.checkpoint_files import load as load_checkpoint
+from ganframe.training.assembly import assemble
 from ganframe.training.run_state import Run
 
 
@@ -175,6 +176,15 @@ def test_averages_of_new_layers_begin_with_their_first_weights(tmp_path: Path) -
 
     train(experiment(), out=tmp_path / "run", hooks=[Compare()])
     assert found == [True]
+
+
+def test_the_layers_of_each_stage_are_drawn_anew() -> None:
+    assembly = assemble(experiment())
+    for images in (16, 32):
+        assembly.growing.apply(images)
+    for player in assembly.game.players.values():
+        first, second = player.blocks[-2:]  # pyright: ignore[reportIndexIssue]
+        assert not torch.equal(first.weight, second.weight)
 
 
 def test_growth_is_deterministic_and_of_the_seed(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ganframe import RunFailed, hookimpl, load_config, train
 from ganframe.builtin.schedules import Linear, Piecewise
 from ganframe.config.experiment import Ema, Train
+from ganframe.config.settings import RunLength
+from ganframe.config.without_effect import describe_without_effect
 from ganframe.runs.checkpoint_files import list_checkpoints, load
-from ganframe.training.ema import describe_frozen_average, make_averages
+from ganframe.training.ema import make_averages
 from ganframe.training.explain import explain
 
 
@@ -31,6 +33,21 @@ def moved(**settings: Any) -> tuple[list[float], list[float]]:
         live.append(weights(trainer)[1])
         averaged.append(trainer.run.averages.players["maker"].weight.item())
     return live, averaged
+
+
+def test_the_images_of_all_accumulated_batches_count() -> None:
+    settings = {"half_life_images": Linear(start=0, end=8, duration_images=16)}
+    batches = [batch(*pair) for pair in PAIRS[:6]]
+    trainer = begin(batches, decay=0.0, train={"ema": Ema(**settings), "gradient_accumulation_steps": 2})
+    assert trainer.run.averages is not None
+    live, averaged = list[float](), list[float]()
+    for _ in range(3):
+        trainer.step()
+        live.append(weights(trainer)[1])
+        averaged.append(trainer.run.averages.players["maker"].weight.item())
+    # A step has four images. The half-life is 0, 2 and 4 images in the three steps.
+    second = 0.5 ** (4 / 2) * live[0] + (1 - 0.5 ** (4 / 2)) * live[1]
+    assert averaged == pytest.approx([live[0], second, 0.5 * second + 0.5 * live[2]])
 
 
 def by_hand(live: list[float], half_lives: list[float]) -> list[float]:
@@ -106,10 +123,9 @@ def test_settings_that_average_nothing_are_refused(settings: dict[str, Any], mes
     ],
 )
 def test_an_average_that_cannot_move_is_described(settings: dict[str, Any], share: str | None) -> None:
-    found = describe_frozen_average(Train(total_images=100, ema=Ema(**settings)))
-    assert (found is None) == (share is None)
-    assert found is None or f"{share} of the average is still the weights of the first step" in found
-    assert describe_frozen_average(Train(total_images=100)) is None
+    found = describe_without_effect(Train(total_images=100, ema=Ema(**settings)), RunLength(100, 10))
+    assert len(found) == (share is not None)
+    assert not found or f"half_life_images is so long that {share} of the average is still the weights" in found[0]
 
 
 CONFIG = """
@@ -162,6 +178,6 @@ def test_a_frozen_average_is_said_at_the_start_and_in_the_explanation(
     assert any("half_life_images is so long" in warning for warning in explain(long).warnings)
     assert explain(load_config(config)).warnings == []
     train(long, out=tmp_path / "run")
-    assert "averages that cannot move: train.ema.half_life_images is so long" in capsys.readouterr().err
+    assert "without effect: train.ema.half_life_images is so long" in capsys.readouterr().err
     saved = json.loads(json.dumps(long.dump()))["train"]["ema"]
     assert saved == {"half_life_images": 1e12}

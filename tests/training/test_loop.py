@@ -13,20 +13,20 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 from ranks import pretend_rank
+from slope_judge import JudgeConfig
 from torch import Tensor, nn
 
 from ganframe import BadInput, RunFailed, hookimpl, train
 from ganframe.builtin.optimizers import SGD, Adam
 from ganframe.config.component_kinds import DatasetConfig, GameConfig, LoggerConfig, MetricConfig, OptimizerConfig
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.networks import GeneratorConfig
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import RegularizerConfig
 from ganframe.data.tensor_data import TensorData
 from ganframe.distributed.shard import Shard
 from ganframe.errors import Terminated
 from ganframe.game.contest import Contest
-from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.makers import tensor
 from ganframe.game.player_spec import PlayerSpec
@@ -38,6 +38,7 @@ from ganframe.runs.checkpoint_files import list_checkpoints, load
 from ganframe.training.loop import _batch_loader
 from ganframe.training.loop_callbacks import Callback, is_due
 from ganframe.training.run_state import Run
+from ganframe.training.save_clock import SaveClock
 from ganframe.training.start_or_resume import _check_batch_size, train_experiment
 from ganframe.training.step import Trainer
 from ganframe.training.stop_request import EvaluationAborted, StopRequest
@@ -67,22 +68,6 @@ class FactorConfig(GeneratorConfig):
 
     def build(self, **_fit: Any) -> nn.Module:
         return Factor()
-
-
-class Judge(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.ones(()))
-
-    def forward(self, sample: Tensor) -> DiscriminatorOutput:
-        return DiscriminatorOutput(sample.flatten(1).mean(1) * self.slope)
-
-
-class JudgeConfig(DiscriminatorConfig):
-    type: Literal["by-hand"] = "by-hand"
-
-    def build(self, **_fit: Any) -> nn.Module:
-        return Judge()
 
 
 class Toy(Game):
@@ -252,7 +237,11 @@ def described(images: int = 20, batch: int = 4, *, metrics: Sequence[Seen] = (),
         "train": Train(images=images, batch_size=batch, device="cpu", **trained),
         "evaluate": measured,
         "snapshot": Snapshot(count=3, every_images=changes.pop("draw_every", None)),
-        "checkpoint": Checkpoint(every_images=changes.pop("save_every", None), keep=changes.pop("keep", 2)),
+        "checkpoint": Checkpoint(
+            every_images=changes.pop("save_every", None),
+            every_minutes=changes.pop("save_minutes", 10),
+            keep=changes.pop("keep", 2),
+        ),
         "loggers": (),
     }
     return Experiment(**settings | changes)
@@ -294,6 +283,10 @@ class Diary:
         self.files.append(picture)
         self.pictures.append(tensors)
         self.events.append(("picture", run.images))
+
+    @hookimpl
+    def on_evaluation_start(self, run: Run) -> None:
+        self.events.append(("measuring", run.images))
 
     @hookimpl
     def on_evaluation(self, run: Run, results: Mapping[str, float]) -> None:
@@ -414,7 +407,7 @@ def test_what_is_due_when(
 ) -> None:
     diary = ran(described(images, batch, metrics=[Seen(samples=1)], **every), tmp_path / "run")
     assert diary.at("picture") == pictures
-    assert diary.at("save") == saves
+    assert diary.at("save") == [*saves, saves[-1]], "at the end before measuring, too"
     assert diary.at("metrics") == measurements
     assert diary.at("step") == list(range(batch, images + batch, batch))
 
@@ -429,11 +422,90 @@ def test_a_step_ends_then_is_drawn_measured_and_saved_and_the_report_comes_last(
         described(8, metrics=[Seen(samples=1)], draw_every=4, save_every=4, measure_every=4),
         tmp_path / "run",
     )
-    parts = ("step", "picture", "metrics", "save")
-    assert diary.events == [("start", 0), *((each, 4) for each in parts), *((each, 8) for each in parts), ("end", 8)]
+    parts, last = ("step", "picture", "measuring", "metrics", "save"), ("picture", "measuring", "metrics", "save")
+    assert diary.events == [
+        ("start", 0),
+        *((each, 4) for each in parts),
+        *((each, 8) for each in ("step", "save", *last)),
+        ("end", 8),
+    ]
+    assert [each["looked"] for each in diary.saved] == [True, False, True]
     assert (diary.errors, diary.report_was_there) == ([None], [False])
     assert (tmp_path / "run" / "report.html").is_file()
     assert diary.results == [{"by-hand/mean": 0.5}] * 2
+
+
+# Checkpoints by time.
+
+
+def ticking(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
+    """A clock on which each step takes so long; its first entry is the time."""
+    clock = [1000.0]
+    monkeypatch.setattr("ganframe.training.save_clock.monotonic", lambda: clock[0])
+    step = Trainer.step
+
+    def slow_step(self: Trainer) -> dict[str, float]:
+        clock[0] += seconds
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "step", slow_step)
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seconds", "saves"),
+    [
+        (10, 599, [8, 16, 24, 32, 40]),
+        (10, 600, [4, 8, 12, 16, 20, 24, 28, 32, 36, 40]),
+        (1, 25, [12, 24, 36, 40]),
+        (None, 1e6, [40]),
+    ],
+)
+def test_a_checkpoint_is_saved_when_the_last_one_is_some_minutes_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float | None, seconds: float, saves: list[int]
+) -> None:
+    ticking(monkeypatch, seconds)
+    assert ran(described(40, save_every=40, save_minutes=minutes), tmp_path / "run").at("save") == saves
+
+
+def test_ten_minutes_is_the_default() -> None:
+    assert Checkpoint().every_minutes == 10
+
+
+def test_checkpoints_by_images_restart_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step takes a minute and every second one is saved, so the last one never is three minutes old."""
+    ticking(monkeypatch, 60)
+    assert ran(described(40, save_every=8, save_minutes=3), tmp_path / "run").at("save") == [8, 16, 24, 32, 40]
+
+
+def test_what_time_it_is_changes_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ran(described(40, save_every=40), tmp_path / "whole")
+    ticking(monkeypatch, 700)
+    with pytest.raises(RunFailed):
+        ran(described(40, save_every=40), tmp_path / "cut", At(7, fails))
+    resumed = ran(described(40, save_every=40), tmp_path / "cut", resume=True)
+    assert resumed.at("start") == [24]
+    assert number_of(tmp_path / "cut") == number_of(tmp_path / "whole")
+    assert whole.reals[6:] == resumed.reals
+
+
+def test_the_clock_of_the_main_process_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("ganframe.training.save_clock.monotonic", lambda: clock[0])
+    for rank, due in ((0, True), (1, False)):
+        clock[0] = 0.0
+        pretend_rank(monkeypatch, rank, 2)
+        saves = SaveClock(1)
+        clock[0] = 59.9
+        assert not saves.is_due()
+        clock[0] = 60.0
+        assert saves.is_due() is due
+        saves.restart()
+        assert not saves.is_due()
+
+
+def fails(_run: Run) -> None:
+    raise RunFailed("the lights went out")
 
 
 @pytest.mark.parametrize("keep", [1, 3])
@@ -691,8 +763,13 @@ def test_another_process_than_the_main_one_writes_nothing(tmp_path: Path, monkey
     )
     monkeypatch.setenv("RANK", "1")
     diary = ran(experiment, tmp_path / "run")
-    parts = ("step", "metrics", "save")
-    assert diary.events == [("start", 0), *((each, 4) for each in parts), *((each, 8) for each in parts), ("end", 8)]
+    measured = ("measuring", "metrics", "save")
+    assert diary.events == [
+        ("start", 0),
+        *((each, 4) for each in ("step", *measured)),
+        *((each, 8) for each in ("step", "save", *measured)),
+        ("end", 8),
+    ]
     assert not (tmp_path / "run").exists()
     assert Silent.told == []
     monkeypatch.setenv("RANK", "0")
@@ -797,14 +874,20 @@ def test_a_measurement_that_was_left_off_is_made_when_the_run_goes_on(
         train(experiment, out=tmp_path / "run", hooks=[diary])
     assert [len(each) for each in Seen.given] == [100]
     assert diary.results == []
-    assert diary.saved == [{"step": 2, "looked": False}]
+    assert diary.saved == [{"step": 2, "looked": False}] * (2 if images == 8 else 1)
     assert load(list_checkpoints(tmp_path / "run" / "checkpoints")[0])[1]["progress"]["looked"] is False
 
     Seen.given.clear()
     resumed = ran(experiment, tmp_path / "run", resume=True)
     assert resumed.at("step") == later
     drawn = [("picture", 8)] if images == 8 else []
-    assert resumed.events[: 3 + len(drawn)] == [("start", 8), *drawn, ("metrics", 8), ("save", 8)]
+    assert resumed.events[: 4 + len(drawn)] == [
+        ("start", 8),
+        *drawn,
+        ("measuring", 8),
+        ("metrics", 8),
+        ("save", 8),
+    ]
     assert [len(each) for each in Seen.given[:2]] == [100, 50]
     assert resumed.saved[0] == {"step": 2, "looked": True}
     again = ran(experiment, tmp_path / "run", resume=True)

@@ -38,6 +38,7 @@ from ganframe.runs.folder import RunFolder
 from ganframe.training import gradient_clipping, save_and_restore
 from ganframe.training.explain import _turns  # pyright: ignore[reportPrivateUsage]
 from ganframe.training.gradient_clipping import clip_gradient_norm
+from ganframe.training.plugin_hooks import RunHooks
 from ganframe.training.run_state import Run
 from ganframe.training.step import Trainer
 
@@ -465,16 +466,29 @@ def test_ranks_clip_the_mean_of_their_gradients(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("config", [SGD(), Adam()])
-def test_new_parameters_in_mid_run_are_refused_at_once(config: OptimizerConfig) -> None:
+@pytest.mark.parametrize("when", ["turn", "step"])
+def test_new_parameters_in_mid_run_are_refused_at_once(config: OptimizerConfig, when: str) -> None:
+    def grow(run: Run) -> None:
+        run.optimizers["making"].add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+
     class Grows:
         @hookimpl
         def on_turn_end(self, run: Run) -> None:
-            run.optimizers["making"].add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+            if when == "turn":
+                grow(run)
 
-    trainer = begin([batch(REAL, LATENT)], [Grows()], optimizers={"making": config})
+        @hookimpl
+        def on_step_end(self, run: Run) -> None:
+            grow(run)
+
+    trainer = begin([batch(REAL, LATENT)], optimizers={"making": config})
+    trainer.run.hooks = RunHooks(Grows())
     with pytest.raises(RunFailed, match="the optimizer 'making' takes no new parameters in mid-run") as raised:
         trainer.step()
     assert "`growth`" in str(raised.value)
+    assert str(raised.value).startswith("plugin '")
+    assert f".Grows' failed in on_{when}_end: RuntimeError" in str(raised.value)
+    assert "test_optimizers.py:" in str(raised.value)
     assert len(trainer.run.optimizers["making"].param_groups) == 1
 
 
@@ -627,9 +641,9 @@ def test_the_table_of_turns_has_players_groups_and_clipping() -> None:
         assembly = begin(game=BOTH, optimizers=optimizers).run.assembly
         return [row[4] for row in _turns(assembly)[1:]]
 
-    assert column() == ["sgd", "sgd"]
+    assert column() == ["sgd (lr 0.1)", "sgd (lr 0.05)"]
     groups = {"scale": {"lr": 2e-5, "betas": (0, 0.5)}, "shift": {"lr": Linear(start=1, end=0)}}
     assert column(**{"judging.maker": Adam(clip_gradient_norm=0.5)}, making=Adam(groups=groups)) == [
-        "judge: sgd; maker: adam (gradient norm at most 0.5)",
-        "adam (scale: lr 2e-05 and betas 0/0.5, shift: lr linear schedule)",
+        "judge: sgd (lr 0.1); maker: adam (lr 0.0002, gradient norm at most 0.5)",
+        "adam (lr 0.0002, scale: lr 2e-05 and betas 0/0.5, shift: lr linear 1 to 0 over the run)",
     ]

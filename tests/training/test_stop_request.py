@@ -89,3 +89,49 @@ def test_all_ranks_stop_when_one_was_asked(monkeypatch: pytest.MonkeyPatch) -> N
     request.asked = signal.SIGINT
     assert request.is_asked()
     assert [int(each) for each in sent] == [0, 0, signal.SIGINT]
+
+
+def test_one_exchange_tells_all_ranks_who_was_asked_or_has_a_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another rank gives `came`: twice the number of a signal, and one more for a wish."""
+    came = [0]
+    sent = pretend_ranks(monkeypatch, 1, 2, lambda _values: torch.tensor(came[0]))
+    request = StopRequest()
+    assert not request.is_asked_or(False)
+    came[0] = 1
+    assert request.is_asked_or(False)
+    assert request.asked is None
+    came[0] = 2 * int(signal.SIGTERM)
+    assert request.is_asked_or(True)
+    assert request.asked == signal.SIGTERM
+    assert [int(each) for each in sent] == [0, 0, 1]
+
+
+def test_a_dropped_terminal_acts_as_sigterm_and_twice_is_once() -> None:
+    """The kernel and the shell may both send SIGHUP; any other signal after it ends the run at once."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    try:
+        with StopRequest() as request:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+            assert (request.asked, request.at_once) == (signal.SIGHUP, False)
+            with pytest.raises(Terminated):
+                request.stop()
+            with pytest.raises(Terminated):
+                signal.raise_signal(signal.SIGTERM)
+        with StopRequest() as request:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+            assert (request.asked, request.at_once) == (signal.SIGTERM, False)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_sighup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as request:
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            signal.raise_signal(signal.SIGHUP)
+            assert request.asked is None
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -34,6 +34,7 @@ from ganframe.errors import BadInput
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
 from ganframe.game.round import Round
+from ganframe.game.turn import Turn
 from ganframe.training.step import Trainer
 
 Pair = tuple[list[float], list[float]]
@@ -190,6 +191,19 @@ def test_the_accuracy_is_that_of_all_accumulated_batches() -> None:
         trainer = begin(pair, turn_conditions={"judging": condition}, train={"gradient_accumulation_steps": 2})
         trainer.step()
         assert trainer.run.turn_counts.get("judging", 0) == taken
+
+
+def test_no_round_is_opened_to_take_a_turn_without_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    open_turn = Trainer._open_turn
+
+    def counted(trainer: Trainer, turn: Turn, *rest: Any) -> list[Round]:
+        opened.append(turn.name)
+        return open_turn(trainer, turn, *rest)
+
+    monkeypatch.setattr(Trainer, "_open_turn", counted)
+    begin(batches(1), turn_conditions={"making": EveryKthStep(steps=1)}).step()
+    assert opened == ["judging", "making", "making"]
 
 
 @pytest.mark.parametrize(

@@ -210,3 +210,25 @@ def test_p_is_logged(config: str, tmp_path: Path):
     logged = [line["ada/p"] for line in read_log(folder.scalars)]
     assert logged[0] == 0
     assert logged[-1] > 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"p": 0.0, "adapt": False}, {"groups": ("color",)}])
+def test_at_p_of_zero_nothing_is_computed_or_drawn(settings: dict[str, Any]) -> None:
+    live, generator = controlled(**settings), torch.Generator().manual_seed(1)
+    before = generator.get_state()
+    images, pair = torch.rand(4, 3, 8, 8), (torch.rand(4, 1, 8, 8), torch.rand(4, 3, 8, 8))
+    assert live(images, generator) is images
+    assert live(pair, generator) is pair
+    assert torch.equal(generator.get_state(), before)
+    live.p.fill_(1.0)
+    assert not torch.equal(live(images, generator), images)
+
+
+def test_as_soon_as_p_has_risen_something_is() -> None:
+    live, generator = controlled(images=40, groups=("color",)), torch.Generator().manual_seed(1)
+    images = torch.rand(8, 3, 8, 8)
+    for _ in range(4):
+        assert live(images, generator) is images
+        turn(live, [1.0] * 8)
+    assert live.p.item() == pytest.approx(0.8)
+    assert not torch.equal(live(images, generator), images)

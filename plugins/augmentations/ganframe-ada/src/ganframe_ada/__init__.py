@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from typing_extensions import override
 
-from ganframe.config import AugmentationConfig, BadInput, Component, LossConfig, hookimpl
+from ganframe.config import AugmentationConfig, BadInput, Component, LossConfig, RunLength, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,13 +30,13 @@ class ADA(AugmentationConfig):
     """The groups of transformations: the paper's b, bg or bgc. `blit` is mirroring, quarter turns and whole-pixel
     shifts, `geometry` scaling, rotation and shifts by fractions of a pixel, `color` for images of 1 or 3 channels."""
     p: float = Field(default=0.0, ge=0, le=1)
-    """Probability of each transformation: the initial value, or a fixed one where `adapt` is off."""
+    """Probability of each transformation: the initial value, or the fixed value if `adapt` is off."""
     adapt: bool = True
     """Let p follow r_t, the mean sign of the discriminator's logits of reals (the paper's eq. 1)."""
     target: float = Field(default=0.6, ge=-1, le=1)
     """Target of r_t: above it p rises, below it p falls."""
     interval: int = Field(default=4, ge=1)
-    """Number of discriminator turns between two changes of p; r_t is the mean over them."""
+    """Number of discriminator turns between two changes of p; r_t is the mean over these turns."""
     adjustment_images: int = Field(default=500_000, ge=1)
     """Number of reals that the discriminator sees while p rises from 0 to 1."""
 
@@ -51,6 +51,12 @@ class ADA(AugmentationConfig):
         if len(set(groups)) < len(groups):
             raise ValueError("a group is named twice")
         return groups
+
+    @override
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        if not self.adapt or self.interval <= length.turns:
+            return {}
+        return {"interval": f"is longer than the run, {length.turns:,} turns, so p never changes"}
 
     @override
     def check(self, game: Game, losses: Sequence[LossConfig]) -> None:

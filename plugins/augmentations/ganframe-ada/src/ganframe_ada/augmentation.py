@@ -50,8 +50,11 @@ class Pipeline(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """Return the augmented images, in their own dtype."""
+        """Return the augmented images, in their own dtype; the images themselves where p is 0 on a CPU."""
         first = sample_parts(sample)[0]
+        # Reading p from a GPU would wait for it. Nothing else draws from the generator, so no later draw changes.
+        if self.p.is_cpu and not self.p:
+            return sample
         # bf16 is not precise enough for coordinates.
         with torch.autocast(first.device.type, enabled=False):
             parameters = RandomParameters(len(first), self.p, generator)
@@ -91,7 +94,7 @@ class Adaptive(Pipeline):
 
     @torch.no_grad()
     def _observe(self, logits: Tensor, reals: int) -> None:
-        """Add sign(r_t - target) * reals / images to p after each interval, without reading from the device."""
+        """After each interval, add sign(r_t - target) * reals / images to p, without reading from the device."""
         self.signs += logits.sign().sum()
         self.logits += logits.numel()
         self.reals += reals

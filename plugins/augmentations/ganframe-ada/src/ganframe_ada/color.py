@@ -16,7 +16,7 @@ from ganframe_ada.random_parameters import RandomParameters
 
 @dataclass(frozen=True)
 class Color:
-    """Parameters of the colour transformations, in this order; all are `(B,)`, and 0 where one is not applied.
+    """Parameters of the colour transformations, in this order; all are `(B,)`, with 0 for "not applied".
 
     Attributes:
         brightness: The number added to each channel.
@@ -68,10 +68,10 @@ class Color:
 
 
 def recolor(images: Tensor, matrix: Tensor) -> Tensor:
-    """Apply the map to images `(B, C, H, W)` with 3 channels, or with 1: the mean of three equal ones, mapped.
+    """Apply the map to images `(B, C, H, W)`. One channel becomes three equal ones, whose mapped values are averaged.
 
     Args:
-        images: The images.
+        images: The images, with 3 channels or 1.
         matrix: The map from old to new colours, `(B, 4, 4)`.
     """
     matrix = matrix.to(images.dtype)

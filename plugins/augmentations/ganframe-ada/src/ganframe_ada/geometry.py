@@ -18,7 +18,7 @@ from ganframe_ada.random_parameters import RandomParameters
 
 @dataclass(frozen=True)
 class Geometry:
-    """Parameters of the geometric transformations, in this order; all are 0 where one is not applied.
+    """Parameters of the geometric transformations, in this order, with 0 for a sample to which one is not applied.
 
     Attributes:
         mirror: `(B,)`, 1 swaps left and right.
@@ -26,7 +26,7 @@ class Geometry:
         shift: `(B, 2)`, a shift by whole pixels: to the right as a share of the width, down as a share of the height.
         scale: `(B,)`, log2 of the factor of both axes.
         first_angle: `(B,)`, a clockwise rotation, in radians.
-        stretch: `(B,)`, log2 of the factor of x; y is scaled by its inverse.
+        stretch: `(B,)`, log2 of the factor of x; y is scaled by the inverse factor.
         second_angle: `(B,)`, another clockwise rotation, in radians.
         fraction: `(B, 2)`, a shift like `shift`, but not rounded to pixels.
     """

@@ -1,4 +1,4 @@
-"""Random parameters that are 0 where a transformation is not applied."""
+"""Random parameters, which are 0 for samples to which a transformation is not applied."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class RandomParameters:
     generator: torch.Generator
 
     def with_p(self, p: Tensor) -> RandomParameters:
-        """Return the same with another probability."""
+        """Return the same source of parameters with another probability."""
         return replace(self, p=p)
 
     def only_if(self, applied: bool) -> RandomParameters:
-        """Return the same, or with the probability 0 if not applied."""
+        """Return the same source of parameters, with the probability 0 unless `applied`."""
         return self if applied else self.with_p(torch.zeros_like(self.p))
 
     def uniform(self, low: float, high: float, *size: int) -> Tensor:

@@ -12,8 +12,8 @@ from torch import Tensor
 def resample(images: Tensor, inverse: Tensor) -> Tensor:
     """Read images at new coordinates; beyond the edge they are mirrored about the outermost pixels.
 
-    This gathers and does not use `grid_sample`, which normalises coordinates, so that even the identity blurs by
-    rounding, and which has no deterministic gradient on a GPU.
+    This gathers pixels instead of calling `grid_sample`. That function normalises coordinates, so that rounding blurs
+    even the identity, and it has no deterministic gradient on a GPU.
 
     Args:
         images: The images, `(B, C, H, W)`.

@@ -26,7 +26,7 @@ class DiffAugment(AugmentationConfig):
     aliases = ("diff-augment",)
     identity_settings: ClassVar[Mapping[str, Any]] = {"policies": ()}
     policies: tuple[Policy, ...] = ("color", "translation", "cutout")
-    """The changes, in this order; none where the list is empty."""
+    """The changes, in this order; none if the list is empty."""
     translation_ratio: float = Field(default=1 / 8, ge=0, lt=1)
     """Largest shift along each side, as a share of the side."""
     cutout_ratio: float = Field(default=1 / 2, ge=0, le=1)

@@ -31,7 +31,7 @@ def contrast(images: Tensor, draw: Tensor) -> Tensor:
 def translation(images: Tensor, draw: Tensor, ratio: float) -> Tensor:
     """Shift by whole pixels, at most a share `ratio` of each side; zeros come in.
 
-    A draw of 0 is the largest shift up and left, one of nearly 1 the largest down and right.
+    A draw of 0 gives the largest shift up and left; a draw of nearly 1 gives the largest shift down and right.
     """
     shifted = images
     for axis in (2, 3):
@@ -52,7 +52,7 @@ def _shift(images: Tensor, shift: Tensor, axis: int) -> Tensor:
 
 
 def cutout(images: Tensor, draw: Tensor, ratio: float) -> Tensor:
-    """Set a rectangle to 0; its sides are a share `ratio` of the image's, its centre is anywhere in the image."""
+    """Set a rectangle to 0. Its sides are a share `ratio` of the image's, and its centre is anywhere in the image."""
     blank = torch.ones((), dtype=torch.bool, device=images.device)
     for axis in (2, 3):
         side = images.shape[axis]

@@ -20,7 +20,7 @@ class InstanceNoise(AugmentationConfig):
     type: Literal["instance-noise"] = "instance-noise"
     identity_settings: ClassVar[Mapping[str, Any]] = {"sigma": 0.0}
     sigma: Annotated[Scheduled, Bounds(ge=0)] = 0.1
-    """Standard deviation of the noise, where images are in [-1, 1]; 0 adds none. A schedule anneals it."""
+    """Standard deviation of the noise, for images in [-1, 1]; 0 adds none. A schedule can anneal it."""
 
     @override
     def build(self) -> nn.Module:

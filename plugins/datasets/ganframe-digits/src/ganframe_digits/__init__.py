@@ -20,9 +20,9 @@ class Digits(DatasetConfig):
     paper = "LeCun et al. 1998, Gradient-based learning applied to document recognition"
     type: Literal["digits"] = "digits"
     split: Literal["train", "held-out"] = "train"
-    """The 5,000 to train on, or the 1,000 held out."""
+    """The 5,000 digits to train on, or the 1,000 that are held out."""
     examples: int | None = Field(default=None, ge=10, multiple_of=10)
-    """Number of examples: the first of each class, equally many; all when left out."""
+    """Number of examples, equally many of each class and the first ones of it; all when left out."""
 
     def spec(self) -> DataSpec:
         """Return the specs of `real` (1 x 28 x 28) and `label`."""

@@ -24,9 +24,9 @@ class FluentEmoji(DatasetConfig):
     paper = "Microsoft Fluent Emoji, https://github.com/microsoft/fluentui-emoji"
     type: Literal["fluent-emoji"] = "fluent-emoji"
     paired: bool = True
-    """Give pairs: `source` (line drawing) and `target` (the same emoji in colour). When false: two domains, `real_a`
-    (line drawings of every other emoji) and `real_b` (the emoji between them in colour, drawn at random), so that no
-    emoji is ever seen in both."""
+    """Give pairs: `source` (line drawing) and `target` (the same emoji in colour). When false, give two domains:
+    `real_a` (line drawings of every second emoji) and `real_b` (the rest in colour, drawn at random). No emoji is in
+    both domains."""
     split: Literal["train", "held-out"] = "train"
     """The 1,434 emoji to train on, or the 160 held out."""
 

@@ -27,7 +27,7 @@ def load(config: FluentEmoji) -> Dataset:
 
 
 class TwoDomains:
-    """Examples of domain A in order, each with a random one of domain B.
+    """Examples of domain A in order, each with a random example of domain B.
 
     Args:
         a: uint8 images `(N, 3, H, W)`.

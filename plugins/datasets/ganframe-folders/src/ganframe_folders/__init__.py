@@ -21,12 +21,12 @@ class _Images(DatasetConfig):
     channels: Literal[1, 3] = 3
     """Channels of the images: 1 for grey, 3 for RGB."""
     crop: Literal["centre", "none"] = "centre"
-    """How an image of other proportions is made to fit: `centre` cuts the largest centred part of the proportions of
-    `resolution`, `none` squeezes the whole image."""
+    """How an image whose proportions differ from those of `resolution` is made to fit: `centre` cuts out the largest
+    centred part with the right proportions, `none` squeezes the whole image."""
     flip: bool = False
     """Mirror each example left to right with probability 1/2."""
     max_unreadable: float = Field(default=0.01, ge=0, le=1)
-    """Share of the files that may be unreadable; the next readable file in order is used in place of each."""
+    """Share of the files that may be unreadable. In place of each, the next readable file in order is used."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,14 +50,15 @@ def _with_images(folder: Path) -> Path:
 
 
 class ImageFolder(_Images):
-    """The images of a folder and its subfolders, with labels where each class has a subfolder."""
+    """The images of a folder and its subfolders, with labels if each class has a subfolder."""
 
     type: Literal["image-folder"] = "image-folder"
     renamed: ClassVar[Mapping[str, str]] = {"labels": "with_labels"}
     path: Path
     """The folder, absolute or relative to the working directory."""
     with_labels: bool = False
-    """Also give `label`: the number of the image's subfolder, counted from 0 by name. Its name is that of the class."""
+    """Also give `label`: the number of the image's subfolder, counted from 0 in order of names. The subfolder's name is
+    the name of the class."""
 
     @classmethod
     @override
@@ -112,7 +113,7 @@ class PairedFolders(_Images):
 
 
 class UnpairedFolders(_Images):
-    """Unpaired images of two domains: each of A comes with one of B that is drawn at random."""
+    """Unpaired images of two domains: each image of A comes with an image of B that is drawn at random."""
 
     type: Literal["unpaired-folders"] = "unpaired-folders"
     a: Path

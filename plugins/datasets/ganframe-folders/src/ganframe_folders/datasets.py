@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,10 +21,10 @@ def open_folder(config: ImageFolder) -> Images:
     """Open the images of a folder.
 
     Raises:
-        BadInput: When there are none, or too many files are not images.
+        BadInput: When the folder has no images, or too many files are not images.
     """
     files = find_images(config.path, "path")
-    (examples,) = _open(config, [(file,) for file in files])
+    (examples,) = _open(config, _Listed((config.path,), [(file,) for file in files]))
     labels = None
     if config.with_labels:
         numbers = {name: number for number, name in enumerate(find_classes(config.path, files))}
@@ -37,7 +38,7 @@ def open_pairs(config: PairedFolders) -> Pairs:
     Raises:
         BadInput: When a file has no partner, or too many are not images.
     """
-    (examples,) = _open(config, find_pairs(config.source, config.target))
+    (examples,) = _open(config, _Listed((config.source, config.target), find_pairs(config.source, config.target)))
     return Pairs(examples, config.flip)
 
 
@@ -47,21 +48,29 @@ def open_domains(config: UnpairedFolders) -> Domains:
     Raises:
         BadInput: When a folder has none, or too many files are not images.
     """
-    domains = ([(file,) for file in find_images(path, name)] for name, path in (("a", config.a), ("b", config.b)))
+    folders = {"a": config.a, "b": config.b}
+    domains = (_Listed((path,), [(file,) for file in find_images(path, name)]) for name, path in folders.items())
     a, b = _open(config, *domains)
     return Domains(a, b, config.flip)
 
 
-def _open(config: ImageFolder | PairedFolders | UnpairedFolders, *lists: Sequence[tuple[Path, ...]]) -> list[Examples]:
-    files = list(chain.from_iterable(chain.from_iterable(lists)))
+class _Listed(NamedTuple):
+    """The files of each example, and the folder of each of them."""
+
+    folders: tuple[Path, ...]
+    files: Sequence[tuple[Path, ...]]
+
+
+def _open(config: ImageFolder | PairedFolders | UnpairedFolders, *lists: _Listed) -> list[Examples]:
+    files = list(chain.from_iterable(chain.from_iterable(each.files for each in lists)))
     limit = UnreadableLimit(len(files), config.max_unreadable)
     check_headers(files, limit)
     reader = Reader(config.size, config.channels, config.crop == "centre")
-    return [Examples(examples, reader, limit) for examples in lists]
+    return [Examples(each.files, each.folders, reader, limit) for each in lists]
 
 
 class Images:
-    """Images, with labels where there are any.
+    """Images, with labels if there are any.
 
     Args:
         examples: The image files.
@@ -76,8 +85,12 @@ class Images:
         """Return the number of images."""
         return len(self.examples)
 
+    def file_names(self) -> list[str]:
+        """Return the names of the files in the order of the examples, relative to the folder."""
+        return self.examples.names()
+
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """Return `real` `(B, C, H, W)`, and `label` `(B,)` where there are labels."""
+        """Return `real` `(B, C, H, W)`, and `label` `(B,)` if there are labels."""
         (real,), read = self.examples.read(indices)
         batch = {"real": _mirrored(real, randomness, "flip") if self.flip else real}
         return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(read)]}
@@ -98,6 +111,10 @@ class Pairs:
         """Return the number of pairs."""
         return len(self.examples)
 
+    def file_names(self) -> list[str]:
+        """Return the names of the files in the order of the examples, relative to their folders."""
+        return self.examples.names()
+
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return `source` and `target`, each `(B, C, H, W)`."""
         (source, target), _ = self.examples.read(indices)
@@ -107,7 +124,7 @@ class Pairs:
 
 
 class Domains:
-    """Images of two domains: each of A with one of B that is drawn at random.
+    """Images of two domains: each image of A with an image of B that is drawn at random.
 
     Args:
         a: Files of domain A.
@@ -121,6 +138,10 @@ class Domains:
     def __len__(self) -> int:
         """Return the number of images of domain A."""
         return len(self.a)
+
+    def file_names(self) -> list[str]:
+        """Return the names of the files in the order of the examples, relative to their folders."""
+        return self.a.names() + self.b.names()
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return `real_a` and `real_b`, each `(B, C, H, W)`."""

@@ -16,21 +16,32 @@ from ganframe_folders.images import Reader, Unreadable
 class Examples:
     """Examples of one image file or of several that belong together.
 
-    An example that cannot be read is replaced by the next one in order that can: the result depends on the files
-    alone, and neighbours in order often have the same class.
+    An example that cannot be read is replaced by the next readable one in order. The result depends on the files alone,
+    and neighbours in order often have the same class.
 
     Args:
         files: The files of each example.
-        reader: How a file becomes pixels.
+        folders: The folder of each example.
+        reader: Converts a file to pixels.
         limit: The number of files that may be unreadable.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], reader: Reader, limit: UnreadableLimit) -> None:
-        self.files, self.reader, self.limit = files, reader, limit
+    def __init__(
+        self, files: Sequence[tuple[Path, ...]], folders: Sequence[Path], reader: Reader, limit: UnreadableLimit
+    ) -> None:
+        self.files, self.folders, self.reader, self.limit = files, folders, reader, limit
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.files)
+
+    def names(self) -> list[str]:
+        """Return the names of all files in the order of the examples, each relative to its folder."""
+        return [
+            file.relative_to(folder).as_posix()
+            for example in self.files
+            for file, folder in zip(example, self.folders, strict=True)
+        ]
 
     def read(self, indices: Sequence[int]) -> tuple[list[Tensor], list[int]]:
         """Read examples.
@@ -42,14 +53,15 @@ class Examples:
             Images `(B, C, H, W)` in [-1, 1] for each file of an example, and the indices of the examples read.
 
         Raises:
-            BadInput: When more examples in a row cannot be read than files of the whole data set may be unreadable.
+            BadInput: When too many examples in a row cannot be read: more than the number of files that may be
+                unreadable.
         """
         found = [self._first_readable(index) for index in indices]
         images = zip(*(pixels for pixels, _ in found), strict=True)
         return [as_float(torch.from_numpy(np.stack(pixels))) for pixels in images], [index for _, index in found]
 
     def _first_readable(self, index: int) -> tuple[list[np.ndarray], int]:
-        """Return the first example from an index on that can be read, and its index."""
+        """Return the first readable example from an index on, and the index of that example."""
         tries = min(self.limit.max_files + 1, len(self))
         broken: list[Unreadable] = []
         for position in ((index + ahead) % len(self) for ahead in range(tries)):

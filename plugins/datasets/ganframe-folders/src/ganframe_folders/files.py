@@ -16,10 +16,10 @@ def find_images(folder: Path, setting: str) -> list[Path]:
 
     Args:
         folder: The folder.
-        setting: The setting that names it, for messages.
+        setting: The setting that names the folder, for messages.
 
     Raises:
-        BadInput: When it is missing, cannot be read, is not a folder, or has no images.
+        BadInput: When the folder is missing, cannot be read, is not a folder, or has no images.
     """
     if not folder.exists():
         remedy = f"The path is relative to {Path.cwd()}." if not folder.is_absolute() else ""

@@ -21,7 +21,7 @@ def check_headers(files: Iterable[Path], limit: UnreadableLimit) -> None:
     """Check the header of each file, without decoding the pixels.
 
     Raises:
-        BadInput: When more files than the limit allows are not images, or may be decompression bombs.
+        BadInput: When more files than the limit allows are either not images or possible decompression bombs.
     """
     broken: list[Unreadable] = []
     for file in files:
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
     Args:
         file: The file.
-        reason: What is wrong with it.
+        reason: What is wrong with the file.
     """
 
     def __init__(self, file: Path, reason: str) -> None:
@@ -58,8 +58,8 @@ class Reader:
     Attributes:
         size: Height and width of the result.
         channels: 1 for grey, 3 for RGB.
-        crop: Whether to cut the largest centred part of the proportions of the result; the whole image is squeezed
-            otherwise.
+        crop: Whether to cut out the largest centred part with the proportions of the result, instead of squeezing the
+            whole image.
     """
 
     size: tuple[int, int]
@@ -69,8 +69,8 @@ class Reader:
     def read(self, file: Path) -> np.ndarray:
         """Return the image of a file, uint8 `(channels, height, width)`.
 
-        It is rotated as its EXIF data says. Transparent parts become white, 16-bit grey is divided by 257,
-        and every other mode (palette, CMYK, ...) is converted to RGB or grey.
+        The image is rotated as its EXIF data says. Transparent parts become white, 16-bit grey is divided by 257, and
+        every other mode (palette, CMYK, ...) is converted to RGB or grey.
 
         Raises:
             Unreadable: When the file is not an image, is broken or truncated, or has a mode that cannot be converted.
@@ -110,7 +110,7 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Generator[Image.Image]:
-    """Open an image; any error until it is closed is reported as the file's."""
+    """Open an image; inside the `with` block, any error is reported as an error of the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd files that Pillow can read

@@ -46,8 +46,8 @@ class Coverage:
         """Return the results.
 
         Returns:
-            `modes`: modes with at least one sample of high quality near them; `high quality`: share of such samples;
-            `kl`: KL(samples by their nearest mode || uniform), in nats.
+            `modes`: number of modes with at least one sample of high quality near them; `high quality`: share of such
+            samples; `kl`: KL(samples by their nearest mode || uniform), in nats.
         """
         share = self.nearest.double() / self.nearest.sum()
         return {

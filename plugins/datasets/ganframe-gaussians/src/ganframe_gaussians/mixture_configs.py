@@ -27,7 +27,7 @@ class GaussianMixture(DatasetConfig):
     seed: int = Field(default=0, ge=0)
     """Seed of the points."""
     split: Literal["train", "held-out"] = "train"
-    """The points to train on, or as many others."""
+    """The points to train on, or as many other points."""
 
     @classmethod
     @override
@@ -49,7 +49,7 @@ class GaussianMixture(DatasetConfig):
         return draw(self)
 
     def held_out(self) -> DatasetConfig | None:
-        """Return as many points from other draws; None when these are the held-out ones."""
+        """Return a config of as many points from other draws; None for the held-out points themselves."""
         return self.model_copy(update={"split": "held-out"}) if self.split == "train" else None
 
 

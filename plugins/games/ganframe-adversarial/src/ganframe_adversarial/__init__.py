@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AdversarialGame(GameConfig):
-    """One generator makes samples from latents, one discriminator tells them from real ones."""
+    """One generator makes samples from latents, and one discriminator tells them from real samples."""
 
     paper = "Goodfellow et al. 2014, arXiv:1406.2661; conditional: Mirza and Osindero 2014, arXiv:1411.1784"
     type: Literal["adversarial"] = "adversarial"

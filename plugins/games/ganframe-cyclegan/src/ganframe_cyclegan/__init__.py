@@ -27,8 +27,8 @@ class CycleGame(GameConfig):
     discriminator: DiscriminatorConfig
     """The discriminator, built once for each domain (`d_a`, `d_b`)."""
     pool_size: int = Field(default=50, ge=0)
-    """Number of past fakes of each domain to keep; its discriminator sees them in place of half of the new ones
-    (section 4, after Shrivastava et al. 2017). 0 shows new ones only."""
+    """Number of past fakes to keep for each domain. The domain's discriminator sees past fakes in place of half of the
+    new ones (section 4, after Shrivastava et al. 2017). With 0 it sees new fakes only."""
 
     @override
     def build(self, data: DataSpec) -> Cycle:

@@ -101,10 +101,10 @@ class Cycle(Game):
     def _replayed(self, game_round: Round, domain: Domain) -> Tensor:
         """Return the fakes that the discriminator sees, and update the pool; outside training the pool stays as it is.
 
-        Fakes keep their graph, if they have one. In the discriminators' own turn they have none; in a turn that is
-        simulated during a generator's turn (unrolling), the generator learns through it how a discriminator responds.
-        The pool stores detached fakes. Its tensor is replaced and never written into, because a game that looks
-        ahead keeps a reference to it.
+        Fakes keep their graph, if they have one. In the discriminators' turn they have none. When a game simulates that
+        turn during a generator's turn (unrolling), the generator learns through the graph how a discriminator responds.
+        The pool stores detached fakes. The pool's tensor is replaced and never changed in place, because a game that
+        looks ahead keeps a reference to the tensor.
         """
         own: Tensor = game_round[f"fake_{domain}"]
         if game_round.turn is None or self.config.pool_size == 0:

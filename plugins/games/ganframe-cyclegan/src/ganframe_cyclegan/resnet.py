@@ -22,7 +22,7 @@ class Generator(nn.Module):
         source: The image that goes in.
 
     Raises:
-        BadInput: When the two differ in height or width, or a side is not a multiple of 4 that is at least 8.
+        BadInput: When the two images differ in height or width, or when a side is below 8 or not a multiple of 4.
 
     References:
         Zhu et al. 2017, arXiv:1703.10593, section 7.2, after Johnson et al. 2016, arXiv:1603.08155.

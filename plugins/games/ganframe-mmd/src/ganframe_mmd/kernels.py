@@ -19,15 +19,15 @@ Kernel = Callable[[Tensor, Tensor, torch.dtype], Tensor]
 def squared_mmd(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
     """Estimate E k(x, x') + E k(y, y') - 2 E k(x, y).
 
-    Distances are computed in float64 where the device has it: between neighbours they are small differences of large
-    numbers. Both batches are shifted by their common mean first; the kernels here are invariant to a common shift, or
-    depend on it only in parts that cancel.
+    Distances are computed in float64 if the device has it, because those between neighbours are small differences of
+    large numbers. Both batches are shifted by their common mean first; the kernels here are invariant to a common
+    shift, or depend on it only in parts that cancel.
 
     Args:
         x: Examples `(N, ...)`.
         y: Examples `(M, ...)` of the same shape.
         kernel: The kernel.
-        unbiased: Leave out the pairs of an example with itself.
+        unbiased: Whether to leave out the pairs of an example with itself.
 
     Returns:
         A scalar, in at least float32; the biased estimate is >= 0 up to rounding.

@@ -11,7 +11,7 @@ from ganframe_pix2pix import PairedGame
 
 
 class Paired(Game):
-    """Generator against a discriminator of pairs; that fakes resemble their targets is a term, such as `l1`.
+    """Generator against a discriminator of pairs. A term such as `l1` makes fakes resemble their targets.
 
     References:
         Isola et al. 2017, arXiv:1611.07004, eq. 1.

@@ -29,7 +29,7 @@ class Generator(nn.Module):
         source: The image that goes in.
 
     Raises:
-        BadInput: When the two differ in height or width, or these cannot be halved `depth` times.
+        BadInput: When the two images differ in height or width, or when a side cannot be halved `depth` times.
 
     References:
         Isola et al. 2017, arXiv:1611.07004, sections 3.2.1 and 6.1.1.

@@ -49,8 +49,8 @@ class SGANGame(GameConfig):
     generator: GeneratorConfig
     """The network that makes samples."""
     discriminator: DiscriminatorConfig
-    """The network that discriminates and classifies. It has to return class logits and to have a setting `classes`,
-    equal to the number of classes of the data."""
+    """The network that discriminates and classifies. It has to return class logits, and its setting `classes` has to be
+    the number of classes of the data."""
 
     @override
     def build(self, data: DataSpec) -> SemiSupervised:

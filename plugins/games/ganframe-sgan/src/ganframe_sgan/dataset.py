@@ -15,7 +15,7 @@ CHUNK = 256
 
 
 class PartlyLabelledData:
-    """Examples without labels, and with each one a random example that has a label.
+    """Examples without labels, each together with a random example that has a label.
 
     Args:
         config: The inner data, and the number of labelled examples.
@@ -46,7 +46,7 @@ class PartlyLabelledData:
 
 
 def choose(data: Dataset, labels: int, classes: int, seed: int) -> list[int]:
-    """Choose random examples, the same number of each class; where that is impossible, one more of some classes.
+    """Choose random examples, the same number of each class; if that is impossible, one more of some classes.
 
     Raises:
         BadInput: When a class has too few examples.

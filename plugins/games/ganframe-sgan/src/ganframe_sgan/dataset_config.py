@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class PartlyLabelled(DatasetConfig):
-    """All examples of a data set without their labels, and a few of them again with labels.
+    """All examples of a data set without labels, and a few of them once more with labels.
 
     Gives `real` (all examples in turn), and for each batch random draws of `labelled` with their `label`. The held-out
-    examples are those of `data`, all with labels; there `labelled` is `real`.
+    examples are those of `data`, all with labels; for them, `labelled` is the same as `real`.
     """
 
     type: Literal["partly-labelled"] = "partly-labelled"
@@ -26,7 +26,7 @@ class PartlyLabelled(DatasetConfig):
     data: DatasetConfig
     """A data set that gives `real` and `label`."""
     num_labelled: PositiveInt | None = None
-    """Number of labelled examples, the same number of each class up to one; all when left out."""
+    """Number of labelled examples; classes differ by at most one example. All examples when left out."""
     seed: int = Field(default=0, ge=0)
     """Seed that chooses the labelled examples, independent of the seed of the run."""
 
@@ -34,7 +34,7 @@ class PartlyLabelled(DatasetConfig):
         """Return the specs of `real`, `labelled` and `label`.
 
         Raises:
-            BadInput: When the inner data set has no `real` or no class labels, or more classes than `num_labelled`.
+            BadInput: When the inner data set has no `real`, no class labels, or more classes than `num_labelled`.
         """
         try:
             inner = self.data.spec()

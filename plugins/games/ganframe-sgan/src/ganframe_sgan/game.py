@@ -11,7 +11,7 @@ from ganframe_sgan import SGANGame
 
 
 class SemiSupervised(Game):
-    """Generator against discriminator; that the discriminator classifies is a term, `classification`.
+    """Generator against discriminator. The term `classification` makes the discriminator classify.
 
     References:
         Odena 2016, arXiv:1606.01583; Salimans et al. 2016, arXiv:1606.03498, section 5.

@@ -1,4 +1,4 @@
-"""Unrolled discriminators: generators minimise their loss against the discriminator after some more steps."""
+"""Unrolled discriminators: generators minimise their loss against discriminators that have taken more steps."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class UnrolledGame(GameConfig):
         """Build the game.
 
         Raises:
-            BadInput: When the data lacks a tensor that the game needs, the game has no contest, or its turns share a
-                round: then the fakes have no graph in the unrolled steps.
+            BadInput: When the data lacks a tensor that the game needs, when the game has no contest, or when its turns
+                share a round. In a shared round, fakes have no graph in the unrolled steps.
         """
         from ganframe_unrolled.game import unroll
 

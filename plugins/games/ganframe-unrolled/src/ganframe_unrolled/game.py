@@ -1,4 +1,4 @@
-"""The live game: an ordinary one whose generators look ahead."""
+"""The live game: an ordinary game whose generators look ahead."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class Unrolled(Game):
 
     Attributes:
         steps: Number of unrolled steps, k.
-        lr: Their learning rate, eta.
-        nested: The game as the live object of the config of the game that looks ahead here.
+        lr: Learning rate of the unrolled steps, eta.
+        nested: The config of the ordinary game with this object as its live object, then what that game has in
+            `nested`.
 
     References:
         Metz et al. 2017, arXiv:1611.02163, eq. 7 to 9.
@@ -66,14 +67,14 @@ class Unrolled(Game):
         return super().play(game_round.with_discriminator_weights(weights), objective)
 
     def _current_weights(self) -> Weights:
-        """Return the discriminators' weights; buffers too, so that unrolled passes do not update batch statistics."""
+        """Return the discriminators' weights, with buffers, so that unrolled passes do not update batch statistics."""
         return {
             name: _copy_weights(self.players[name], self.trainable_parameters([name]))
             for name in sorted(self.discriminators)
         }
 
     def _after_step(self, weights: Weights, players: Collection[str], loss: Tensor) -> Weights:
-        """Return the weights after a step of gradient descent of these players."""
+        """Return the weights after these players have taken a step of gradient descent."""
         keys = [
             (player, name)
             for player, own in weights.items()
@@ -105,7 +106,7 @@ def unroll(game: Game, config: GameConfig, steps: int, lr: float) -> Game:
 
     Args:
         game: A game without players yet.
-        config: Its config.
+        config: The config of the game.
         steps: Number of unrolled steps of each discriminator turn.
         lr: The learning rate of those steps.
     """

@@ -16,7 +16,7 @@ class TensorBoard(LoggerConfig):
 
     type: Literal["tensorboard"] = "tensorboard"
     every: int = Field(default=10, ge=1)
-    """Write the scalars of each k-th step; metrics and pictures are always written."""
+    """Number of steps from one record of scalars to the next; metrics and pictures are always written."""
 
     @override
     def build(self) -> object:

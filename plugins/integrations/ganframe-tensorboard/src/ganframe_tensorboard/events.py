@@ -1,4 +1,4 @@
-"""Event files, written synchronously: TensorBoard's own writer uses a thread, which a full disk ends unseen."""
+"""Event files, written synchronously: TensorBoard's own writer has a thread, which ends silently on a full disk."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class EventFile:
     """A file of events that TensorBoard can read while it is written.
 
     Args:
-        folder: The folder of the file; it is made if missing, but not its parents.
-        purge_step: Readers ignore the events of older files from this step on.
+        folder: The folder of the file. It is created if missing, but its parents are not.
+        purge_step: From this step on, readers ignore the events of older files.
 
     Raises:
         RunFailed: When the file system refuses the file.

@@ -24,7 +24,7 @@ class TensorBoardLogger:
     After a resume, readers ignore the events that were written after the checkpoint.
 
     Args:
-        every: Write scalars at each k-th step.
+        every: Number of steps from one record of scalars to the next.
     """
 
     def __init__(self, every: int) -> None:
@@ -38,7 +38,7 @@ class TensorBoardLogger:
 
     @hookimpl
     def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
-        """Start another event file where a run in progress goes back to a checkpoint."""
+        """Start another event file when a run in progress goes back to a checkpoint."""
         self._unwritten.values = pending_scalars(state, "tensorboard")
         if self._events is not None:
             self._events.close()

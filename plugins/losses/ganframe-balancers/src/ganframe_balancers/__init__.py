@@ -24,8 +24,8 @@ class AdaptiveWeight(BalancerConfig):
 
         lambda = clamp(||grad L_rec|| / (||grad L_adv|| + delta), 0, max)
 
-    where L_adv is the weighted sum of `terms`, L_rec that of `reference_terms`, and the gradients are those at the last
-    layer of the decoder.
+    where L_adv is the weighted sum of `terms` and L_rec is that of `reference_terms`. The gradients are those at the
+    last layer of the decoder.
     """
 
     paper = "Esser et al. 2021, arXiv:2012.09841, eq. 7"
@@ -68,7 +68,7 @@ class GradientBalancer(BalancerConfig):
     total_norm: float = Field(default=1.0, gt=0)
     """Norm of the sum of the shares for an example (the paper's R)."""
     decay: float = Field(default=0.999, ge=0, lt=1)
-    """Decay of the moving average of each term's norm, without a bias towards 0 in the first steps."""
+    """Decay of the moving average of each term's norm. The average has no bias towards 0 in the first steps."""
 
     @classmethod
     @override

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganframe_balancers import AdaptiveWeight, GradientBalancer
 
 EPS = 1e-12
-"""Added to a norm that divides."""
+"""Added to a norm before it divides."""
 
 
 class AdaptiveWeightBalancer(nn.Module):
@@ -25,7 +25,7 @@ class AdaptiveWeightBalancer(nn.Module):
         self.config = config
 
     def forward(self, gradients: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Return the weights of the adversarial terms; none while terms of one of the two groups take no part."""
+        """Return the weights of the adversarial terms; none if no term of one of the two groups takes part."""
         scaled = [name for name in self.config.terms if name in gradients]
         reference = [name for name in self.config.reference_terms if name in gradients]
         if not scaled or not reference:

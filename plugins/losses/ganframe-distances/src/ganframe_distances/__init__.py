@@ -78,7 +78,7 @@ class SSIM(RegularizerConfig):
     target: str = "target"
     """Name of the tensor that it should equal."""
     window: int = Field(default=11, ge=1)
-    """Side of the Gaussian window in pixels; an odd number. Images need at least these sides."""
+    """Side of the Gaussian window in pixels; an odd number. Images must be at least as large."""
     sigma: float = Field(default=1.5, gt=0)
     """Standard deviation of the window in pixels."""
     k1: float = Field(default=0.01, gt=0)
@@ -86,7 +86,7 @@ class SSIM(RegularizerConfig):
     k2: float = Field(default=0.03, gt=0)
     """Stabilises the comparison of variances: C2 = (k2 data_range)^2."""
     data_range: float = Field(default=2.0, gt=0)
-    """Distance of the darkest from the brightest value (L); 2 for images in [-1, 1]."""
+    """Difference between the darkest and the brightest value (L); 2 for images in [-1, 1]."""
 
     @field_validator("window")
     @classmethod
@@ -109,7 +109,7 @@ class SSIM(RegularizerConfig):
 
 
 class Cycle(RegularizerConfig):
-    """Mean absolute difference of samples and their translation to the other domain and back; summed over domains."""
+    """Mean absolute difference of samples and their translation to the other domain and back, summed over domains."""
 
     paper = "Zhu et al. 2017, arXiv:1703.10593, eq. 2"
     type: Literal["cycle"] = "cycle"
@@ -129,7 +129,7 @@ class Cycle(RegularizerConfig):
 
 
 class Identity(RegularizerConfig):
-    """Mean absolute change that a generator makes to samples of its own output domain; summed over domains."""
+    """Mean absolute change that a generator makes to samples of its own output domain, summed over domains."""
 
     paper = "Zhu et al. 2017, arXiv:1703.10593, section 5.2; after Taigman et al. 2017, arXiv:1611.02200"
     type: Literal["identity"] = "identity"
@@ -157,7 +157,7 @@ class LatentReconstruction(RegularizerConfig):
     latent: str = "latent"
     """Name of the tensor that the samples were made from."""
     reconstruction: str = "reconstructed_latent"
-    """Name of the tensor that the encoder reconstructs from them."""
+    """Name of the tensor of latents that the encoder reconstructs from the samples."""
     norm: Literal["l1", "l2"] = "l1"
     """The absolute or the squared difference."""
 

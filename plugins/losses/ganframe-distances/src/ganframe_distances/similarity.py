@@ -10,11 +10,11 @@ from ganframe import BadInput
 
 
 class Dissimilarity(nn.Module):
-    """1 - mean SSIM over batch, channels and all positions where the window lies within the image.
+    """1 - mean SSIM over batch, channels and all positions at which the window lies within the image.
 
     Args:
         window: Side of the Gaussian window.
-        sigma: Its standard deviation in pixels.
+        sigma: Standard deviation of the window in pixels.
         c1: Stabiliser of the comparison of means.
         c2: Stabiliser of the comparison of variances.
 

@@ -1,4 +1,4 @@
-"""Energy-based GAN: the discriminator is an autoencoder; samples that it cannot reconstruct have a high energy."""
+"""Energy-based GAN: the discriminator is an autoencoder, and samples that it cannot reconstruct have a high energy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Autoencoder(DiscriminatorConfig):
     type: Literal["autoencoder"] = "autoencoder"
     provides = frozenset({"features"})
     hidden: tuple[PositiveInt, ...] = (256,)
-    """Units of each hidden layer of the encoder, from the sample on; the decoder has the same in reverse."""
+    """Units of each hidden layer of the encoder, from the sample on; the decoder has the same layers in reverse."""
     code: PositiveInt = 32
     """Numbers in a code; the codes are the discriminator's features."""
 
@@ -48,7 +48,7 @@ class Autoencoder(DiscriminatorConfig):
 
 
 class Energy(LossConfig):
-    """Low energy for reals, energy up to a margin for fakes; an energy is minus a raw output."""
+    """Low energy for reals, and energy up to a margin for fakes; the energy is minus the raw output."""
 
     paper = f"{PAPER}, eq. 1 and 2"
     type: Literal["energy"] = "energy"
@@ -74,7 +74,7 @@ class PullingAway(RegularizerConfig):
     weight: Scheduled = 0.1
     """Factor of the term, 0.1 in the paper; a number or a schedule."""
     layer: int = -1
-    """Which of the discriminator's features is used, counted from 0 at the input side or from -1 at the other."""
+    """Which of the discriminator's features is used, counted from 0 at the input side or from -1 at the output side."""
 
     @override
     def build(self) -> Regularizer:

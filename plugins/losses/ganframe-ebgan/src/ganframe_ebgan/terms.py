@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from typing_extensions import override
 
-from ganframe.game import Contest, ContestRegularizer, Round, SeparableLoss
+from ganframe.game import BadInput, Contest, ContestRegularizer, Round, SeparableLoss
 
 
 class EnergyLoss(SeparableLoss):
@@ -51,7 +51,11 @@ class PullingAwayTerm(ContestRegularizer):
 
     @override
     def penalty(self, game_round: Round, contest: Contest) -> Tensor:
-        return _mean_squared_cosine(game_round.discriminator_output(contest, "fake").features[self.layer])
+        features = game_round.discriminator_output(contest, "fake").features
+        if not -len(features) <= self.layer < len(features):
+            message = f"the discriminator {contest.discriminator!r} has {len(features)} features, and no {self.layer}"
+            raise BadInput(message, path=("layer",))
+        return _mean_squared_cosine(features[self.layer])
 
 
 def _mean_squared_cosine(features: Tensor) -> Tensor:

@@ -169,8 +169,8 @@ class Alpha(FDivergence):
 
     type: Literal["alpha"] = "alpha"
     alpha: Annotated[FiniteFloat, AfterValidator(_neither_0_nor_1)] = 0.5
-    """Any number but 0 and 1, where the limits are `reverse-kl` and `kl`. 2 is half of `pearson`, -1 half of `neyman`,
-    0.5 twice `squared-hellinger`."""
+    """Any number but 0 and 1, at which the limits are `reverse-kl` and `kl`. 2 is half of `pearson`, -1 half of
+    `neyman`, 0.5 twice `squared-hellinger`."""
 
     @property
     def decision_threshold(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 STEPS = 7
-"""Number of Newton steps; from these starts they reach the precision of float64 for |t| up to 1e4 and beyond."""
+"""Number of Newton steps, which from these starts reach the precision of float64 for |t| up to 1e4 and beyond."""
 
 
 def log_ratio(t: Tensor) -> Tensor:

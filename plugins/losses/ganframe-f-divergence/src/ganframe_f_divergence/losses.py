@@ -1,7 +1,7 @@
-"""The losses, from raw outputs v: T = g(v) and f*(g(v)), which is simplified so that no T is formed that has saturated.
+"""The losses, from raw outputs v: T = g(v) and f*(g(v)). The latter is simplified, so that no saturated T is formed.
 
-Where e^v, or a power of it, would overflow, v is replaced by `restrained(v)`, which grows like a logarithm from there
-on. T and f*(T) are those of the same restrained v, so the discriminator's value stays a lower bound of the divergence.
+If e^v, or a power of it, would overflow, v is replaced by `restrained(v)`, which grows like a logarithm from there on.
+T and f*(T) are those of the same restrained v, so the discriminator's value stays a lower bound of the divergence.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from ganframe.game import SeparableLoss
 from ganframe_f_divergence.jeffrey import log_ratio
 
 LIMIT = 30.0
-"""Exponent from which exponentials go on as straight lines: e^30 is about 1e13, whose square still fits in float32."""
+"""Exponent above which exponentials continue as straight lines: e^30 is about 1e13, whose square still fits in
+float32."""
 
 TINY = 80.0
-"""Largest v for which e^-v is taken: e^-80 is still a normal number in float32."""
+"""Largest v for which e^-v is computed: e^-80 is still a normal number in float32."""
 
 
 class FDivergenceLoss(SeparableLoss):
@@ -254,13 +255,13 @@ class AlphaAboveOne(FDivergenceLoss):
 def restrained(v: Tensor, start: float, length: float = 1.0) -> Tensor:
     """Return v up to `start`, and start + length ln(1 + (v - start)/length) beyond.
 
-    That way e^(v/length) goes on as a straight line.
+    With this, e^(v/length) continues as a straight line.
     """
     return v.clamp(max=start) + length * ((v - start).relu() / length).log1p()
 
 
 def _split(v: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two parts of v: one whose e^-v is a normal number, and the rest, which is >= 0."""
+    """Return two parts whose sum is v: one whose e^-v is a normal number, and the rest, which is >= 0."""
     near = v.clamp(max=TINY)
     return near, v - near
 

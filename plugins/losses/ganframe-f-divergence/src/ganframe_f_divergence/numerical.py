@@ -1,7 +1,7 @@
 """A divergence from f alone: its conjugate is found numerically.
 
-f counts as infinite for density ratios u outside of [e^-30, e^30], which makes its conjugate finite everywhere and
-straight where the best u is one of the ends.
+f counts as infinite for density ratios u outside [e^-30, e^30]. This makes the conjugate finite everywhere, and a
+straight line wherever the best u is one of the two ends.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Function = Callable[[Tensor], Tensor]
 class NumericalDivergence(FDivergenceLoss):
     """An f-divergence of which only f is known; a subclass writes `f`, and works in float64.
 
-    T = f'(1) + h tanh(v/h), where h is how far the domain of f* reaches from f'(1) to the side of v. So T runs over
-    that domain, has the slope 1 at v = 0, and v = 0 is the decision threshold.
+    T = f'(1) + h tanh(v/h). Here h is how far the domain of f* reaches from f'(1), upwards for v > 0 and downwards for
+    v < 0. With this, T covers the domain and has the slope 1 at v = 0, which is the decision threshold.
     """
 
     def f(self, u: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class NumericalDivergence(FDivergenceLoss):
 def conjugate(f: Function, t: Tensor) -> Tensor:
     """Return f*(t) = sup_u (u t - f(u)) over u in [e^-30, e^30], for float64 t of any shape.
 
-    The gradient is the best u, and that of the gradient 1/f''(u).
+    The gradient is the best u, and the second derivative is 1/f''(u).
     """
     return cast(Tensor, _Conjugate.apply(t, f))
 
@@ -102,7 +102,7 @@ class _Best(torch.autograd.Function):
 
 
 def _best_log_u(f: Function, t: Tensor) -> Tensor:
-    """Solve f'(u) = t for ln u by Newton's method, bisecting the bracket where that would leave it or stall."""
+    """Solve f'(u) = t for ln u by Newton's method, with bisection if a Newton step leaves the bracket or stalls."""
     low, high = torch.full_like(t, -LIMIT), torch.full_like(t, LIMIT)
     low = torch.where(_slopes(f, high)[0] <= t, high, low)
     high = torch.where(_slopes(f, torch.full_like(t, -LIMIT))[0] >= t, -LIMIT, high)

@@ -26,7 +26,7 @@ class Flipping:
 
 
 class Softening:
-    """Replaces 0 and 1 by uniform draws from two ranges, and a target t between them by their mixture.
+    """Replaces 0 and 1 by uniform draws from two ranges, and a target t between 0 and 1 by a mixture of both draws.
 
     The target selects the range, not the side: a target that was flipped before stays flipped.
 
@@ -51,7 +51,7 @@ class Softening:
 class Smoothing:
     """Replaces a target t by alpha t on the real side; the fake side stays as it is.
 
-    The side decides, not the target: a fake whose target was flipped to 1 keeps it.
+    The side decides, not the target: a fake whose target was flipped to 1 keeps the target 1.
 
     Args:
         alpha: The factor, in [0, 1].

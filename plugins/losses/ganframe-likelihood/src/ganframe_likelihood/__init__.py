@@ -23,7 +23,7 @@ class NegativeLogLikelihood(RegularizerConfig):
     type: Literal["negative-log-likelihood"] = "negative-log-likelihood"
     aliases = ("nll",)
     player: str = "generator"
-    """Name of the player with the density p: its class must provide `log_prob`."""
+    """Name of the player with the density p; the network's config must have `log_prob` in `provides`."""
     sample: str = "real"
     """Name of the tensor that should be likely."""
     condition: str | None = None
@@ -34,7 +34,7 @@ class NegativeLogLikelihood(RegularizerConfig):
         return (self.sample,) if self.condition is None else (self.sample, self.condition)
 
     def check(self, game: Game) -> None:
-        """Refuse a game without the player, or with one that has no density.
+        """Refuse a game that has no such player, or in which the player has no density.
 
         Raises:
             BadInput: With the names of the game's players.

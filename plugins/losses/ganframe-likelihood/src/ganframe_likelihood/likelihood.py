@@ -16,7 +16,7 @@ class NegativeLogLikelihoodTerm(nn.Module):
     Args:
         player: Name of the player with the method `log_prob(sample, condition=None) -> (B,)`.
         sample: Name of the tensor x.
-        condition: Name of the tensor of conditions; None where there are none.
+        condition: Name of the tensor of conditions; None if there are none.
 
     References:
         Grover et al. 2018, arXiv:1705.08868 (Flow-GAN); per dimension as in Dinh et al. 2017, arXiv:1605.08803.

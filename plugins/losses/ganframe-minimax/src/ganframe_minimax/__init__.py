@@ -1,4 +1,4 @@
-"""The losses of the original GAN. The discriminator's side is the same; they differ in the generator's."""
+"""The losses of the original GAN. The two have the same discriminator's loss and different generator's losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Minimax(LossConfig):
-    """The generator minimises E log(1 - D(G(z))): exact, but its gradient vanishes where fakes are recognised."""
+    """The generator minimises E log(1 - D(G(z))): exact, but its gradient vanishes when fakes are recognised."""
 
     paper = "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1"
     type: Literal["minimax"] = "minimax"
@@ -27,7 +27,7 @@ class Minimax(LossConfig):
 
 
 class NonSaturating(LossConfig):
-    """The generator minimises -E log D(G(z)): a strong gradient where fakes are recognised."""
+    """The generator minimises -E log D(G(z)): a strong gradient when fakes are recognised."""
 
     paper = "Goodfellow et al. 2014, arXiv:1406.2661, section 3"
     type: Literal["non-saturating"] = "non-saturating"

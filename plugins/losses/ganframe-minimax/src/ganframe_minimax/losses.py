@@ -25,7 +25,7 @@ class NonSaturatingLoss(SeparableLoss):
 
 
 class MinimaxLoss(NonSaturatingLoss):
-    """The same discriminator. Generator: +E log(1 - D(G(z))).
+    """Discriminator: as in `NonSaturatingLoss`. Generator: +E log(1 - D(G(z))).
 
     References:
         Goodfellow et al. 2014, arXiv:1406.2661, eq. 1.

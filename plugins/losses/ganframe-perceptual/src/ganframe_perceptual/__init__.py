@@ -1,4 +1,4 @@
-"""The perceptual distance, between an encoder's activations, with VGG and random convolutions as encoders."""
+"""The perceptual distance between an encoder's activations, with VGG and random convolutions as encoders."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class RandomConvolutions(EncoderConfig):
     paper = "Ustyuzhaninov et al. 2016, arXiv:1606.00021; He et al. 2016, arXiv:1606.04801"
     type: Literal["random-convolutions"] = "random-convolutions"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 32, 64), min_length=1)
-    """Channels of each layer; the sides are halved between two layers."""
+    """Channels of each layer; the sides of the image are halved between two layers."""
     seed: int = 0
     """Seed of the weights."""
 

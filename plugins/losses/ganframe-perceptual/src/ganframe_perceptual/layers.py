@@ -19,7 +19,7 @@ class Convolution:
         index: Position among torchvision's `features`, which count convolutions, ReLUs and pools.
         inputs: Number of input channels.
         outputs: Number of output channels.
-        pooled: Whether a max pool comes before it.
+        pooled: Whether a max pool comes before this convolution.
     """
 
     name: str

@@ -16,7 +16,7 @@ Cost = Literal["logistic", "least-squares", "hinge"]
 
 
 class RelativisticPairing(LossConfig):
-    """The discriminator ranks each real above the fake it is paired with, the generator the other way round."""
+    """The discriminator ranks each real above the fake that it is paired with; the generator does the reverse."""
 
     paper = "Jolicoeur-Martineau 2019, arXiv:1807.00734 (RpGAN); as in Huang et al. 2024, arXiv:2501.05441, eq. 2"
     type: Literal["relativistic-pairing"] = "relativistic-pairing"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Wasserstein(LossConfig):
-    """The critic's mean on fakes minus that on reals; an estimate of -W1 only where the critic is 1-Lipschitz."""
+    """The critic's mean on fakes minus its mean on reals. It estimates -W1 only if the critic is 1-Lipschitz."""
 
     paper = "Arjovsky et al. 2017, arXiv:1701.07875, eq. 2"
     type: Literal["wasserstein"] = "wasserstein"
@@ -60,13 +60,13 @@ class WGANGP(RegularizerConfig):
 
 
 class WeightClipping(DiscriminatorTransform):
-    """Keeps every parameter of a critic in [-bound, bound], and so its slope below some constant."""
+    """Keeps every parameter of a critic in [-bound, bound], which bounds the slope of the critic."""
 
     paper = "Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1"
     type: Literal["weight-clipping"] = "weight-clipping"
     bound: Annotated[Scheduled, Bounds(ge=1e-6)] = 0.01
-    """Largest size of a parameter (c in algorithm 1), applied when the critic is built and after each of its steps; a
-    number or a schedule."""
+    """Largest absolute value of a parameter (c in algorithm 1); a number or a schedule. It is applied when the critic
+    is built and after each of its steps."""
 
     @override
     def change(self, network: nn.Module, *, sample: SampleSpec, condition: TensorSpec | None) -> nn.Module:

@@ -34,6 +34,6 @@ class Clipped(Wrapper):
 
     @hookimpl
     def on_turn_end(self, run: Run, turn: Turn) -> None:
-        """Clip after each step in which the critic trained, also as a part of a player."""
+        """Clip after each step in which the critic trained, on its own or as a part of a player."""
         if any(part is self for name in turn.players for part in run.game.players[name].modules()):
             self.clip()

@@ -21,7 +21,7 @@ class WassersteinGradientPenalty(GradientPenalty):
     def points(
         self, real: DiscriminatorOutput, fake: DiscriminatorOutput, game_round: Round, contest: Contest
     ) -> tuple[Tensor, ...]:
-        """Return a random point between each fake and a real; all tensors of a sample share its e."""
+        """Return a random point between each fake and a real; all tensors of a sample share one e."""
         e = game_round.randomness.uniform(f"wgan-gp {contest.name}", (game_round.size,), game_round.device)  # (B,)
         return tuple(
             torch.lerp(g.to(x.dtype), x, per_example(e, x)) for x, g in zip(real.parts, fake.parts, strict=True)

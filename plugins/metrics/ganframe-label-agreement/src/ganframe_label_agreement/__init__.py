@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class LabelAgreement(MetricConfig):
     """Share of the samples that a classifier, trained on the run's real examples, assigns to the requested class.
 
-    Results: `agreement` in [0, 1], and `classifier_accuracy` in [0, 1], the classifier's own accuracy on the data's
-    held-out examples, which limits what agreement can tell; left out where the data holds none out.
+    Results: `agreement` in [0, 1], and `classifier_accuracy` in [0, 1]. The latter is the classifier's own accuracy on
+    the data's held-out examples, which limits what `agreement` can tell. It is left out if the data has no held-out
+    examples.
     """
 
     paper = "as GAN-test in Shmelkov et al. 2018, arXiv:1807.09499, section 3"

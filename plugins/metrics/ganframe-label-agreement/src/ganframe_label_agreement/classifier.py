@@ -33,7 +33,7 @@ def trained(config: LabelAgreement, data: DatasetConfig, device: torch.device) -
         device: The device to train on.
 
     Returns:
-        The network in eval mode, and its accuracy in [0, 1]; None where the data holds no examples out.
+        The network in eval mode, and its accuracy in [0, 1]; the accuracy is None if the data has no held-out examples.
     """
     key = (data.type_name(), data.model_dump_json(), config.model_dump_json(), str(device))
     if key not in _TRAINED:

@@ -41,6 +41,6 @@ class Agreement:
         self.accuracy = other.accuracy if self.accuracy is None else self.accuracy
 
     def compute(self) -> dict[str, float]:
-        """Return the share of agreements, and the classifier's own accuracy where it can be measured."""
+        """Return the share of agreements, and the classifier's own accuracy if it can be measured."""
         known = {} if self.accuracy is None else {"classifier_accuracy": self.accuracy}
         return {"agreement": self.right / max(self.total, 1), **known}

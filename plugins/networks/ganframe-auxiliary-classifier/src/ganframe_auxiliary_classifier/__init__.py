@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class ClassHead(DiscriminatorTransform):
-    """Adds class logits to any discriminator with features: one linear layer over one of them, flattened."""
+    """Adds class logits to any discriminator with features: one linear layer over one of the features, flattened."""
 
     paper = "Odena et al. 2017, arXiv:1610.09585, section 3"
     type: Literal["class-head"] = "class-head"
     classes: PositiveInt | None = None
-    """Number of classes; that of the game's condition when left out."""
+    """Number of classes; the number of the game's condition when left out."""
     hide_condition: bool = True
-    """In a conditional game, hide the condition from the inner discriminator, as AC-GAN does, so that it classifies by
-    the sample alone. Otherwise the inner discriminator is given the condition, if it takes one."""
+    """In a conditional game, hide the condition from the inner discriminator, as AC-GAN does, so that the class logits
+    depend on the sample alone. Otherwise the inner discriminator is given the condition, if it takes one."""
     layer: int = -1
     """Index of the feature that is classified, from 0 at the input side or from -1 at the output side."""
 

@@ -22,8 +22,8 @@ class Classifying(Wrapper):
     Args:
         config: Number of classes, index of the feature, and whether the discriminator is given the condition.
         network: The discriminator.
-        sample: The sample that it takes.
-        condition: The condition of the game; None where there is none.
+        sample: The sample that the discriminator takes.
+        condition: The condition of the game; None if there is none.
 
     Raises:
         BadInput: When there is no such feature, or the number of classes is unknown or differs from the game's.
@@ -54,7 +54,7 @@ class Projecting(Wrapper):
     Args:
         config: Index of the feature.
         network: The discriminator.
-        sample: The sample that it takes.
+        sample: The sample that the discriminator takes.
         condition: The condition of the game.
 
     Raises:

@@ -21,8 +21,8 @@ def stages(sample: SampleSpec) -> tuple[int, tuple[int, int], int]:
     """Return the image channels, the sides of the innermost feature map, and the number of doublings to the image.
 
     Raises:
-        BadInput: When the sample is not one image whose shorter side halves to between 4 and 7, and the longer side as
-            often.
+        BadInput: When the sample is not one image, when halving does not take the shorter side to between 4 and 7, or
+            when the longer side cannot be halved as often.
     """
     shape = parts(sample)[0].shape
     if len(parts(sample)) == 1 and len(shape) == 3:

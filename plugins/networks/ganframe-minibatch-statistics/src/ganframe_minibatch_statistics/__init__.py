@@ -37,13 +37,13 @@ class MinibatchDiscrimination(DiscriminatorTransform):
 
 
 class MinibatchStddev(DiscriminatorTransform):
-    """Shows a discriminator how much the features of a batch vary, as one number or a few."""
+    """Shows a discriminator how much the features of a batch vary, as one or a few numbers."""
 
     paper = "Karras et al. 2018, arXiv:1710.10196, section 3; groups as in Karras et al. 2019, arXiv:1812.04948"
     type: Literal["minibatch-stddev"] = "minibatch-stddev"
     group_size: PositiveInt | None = None
-    """Number of samples in a group; the whole batch when left out. If it does not divide the batch size, the largest
-    divisor of that below it is used."""
+    """Number of samples in a group; the whole batch when left out. If this number does not divide the batch size, the
+    largest smaller divisor of the batch size is used."""
     channels: PositiveInt = 1
     """Number of deviations for each sample, each over an equal share of the features' channels."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Closeness(nn.Module):
-    """o(x_i)_k = sum_j exp(-||M_ik - M_jk||_1), M_ik the k-th projection of the features of sample i.
+    """o(x_i)_k = sum_j exp(-||M_ik - M_jk||_1), where M_ik is the k-th projection of the features of sample i.
 
     The sum is over the whole batch, x_i itself included, so o lies in [1, B].
 
@@ -41,7 +41,7 @@ class Deviation(nn.Module):
     """The standard deviation over a group of samples, averaged over positions and an equal share of the channels.
 
     Sample i belongs to group i mod M. The variance is divided by G, not G - 1, and 1e-8 is added to it, so that the
-    deviation has a gradient where all samples are equal.
+    deviation has a gradient when all samples are equal.
 
     Args:
         group_size: Number of samples in a group, G; the whole batch when None.

@@ -55,7 +55,7 @@ class Joined(nn.Module):
         embedding: Dimension of the embedding of a class label; one-hot when None.
 
     Raises:
-        BadInput: When there is an embedding and the condition is not a class label.
+        BadInput: When an embedding is asked for and the condition is not a class label.
     """
 
     def __init__(self, condition: TensorSpec | None, embedding: int | None) -> None:

@@ -22,13 +22,13 @@ class PatchGAN(DiscriminatorConfig):
     batch_coupled = True
     provides = frozenset({"features"})
     receptive_field: Literal[1, 16, 34, 70, 142, 286] = 70
-    """Side of the square of pixels that one logit depends on: 0 to 5 layers halve the image. With 1 every pixel has a
-    logit of its own (PixelGAN)."""
+    """Side of the square of pixels that one logit depends on, given by the 0 to 5 layers that halve the image. With 1,
+    every pixel has its own logit (PixelGAN)."""
     channels: PositiveInt = 64
     """Channels after the first layer; later ones have up to eight times as many."""
     norm: Literal["batch", "instance", "none"] = "batch"
     """Normalisation after every convolution but the first and last: batch norm as in pix2pix, instance norm without
-    learned scale as in CycleGAN, or none, as gradient penalties need it."""
+    learned scale as in CycleGAN, or none, which gradient penalties need."""
 
     @override
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:

@@ -27,7 +27,8 @@ class Discriminator(nn.Module):
         sample: One image, or several of the same height and width.
 
     Raises:
-        BadInput: When a part is not an image, the parts differ in height or width, or are too small for one patch.
+        BadInput: When a part is not an image, or when the parts differ in height or width or are too small for one
+            patch.
 
     References:
         Isola et al. 2017, arXiv:1611.07004, sections 3.2.2 and 6.1.2.

@@ -24,15 +24,16 @@ LAYERS = (
 """The layers that are normalised."""
 
 EVALUATION_ITERATIONS = 12
-"""Number of power iterations of a forward pass in evaluation, from the stored vector on; the result is not stored."""
+"""Number of power iterations of a forward pass in evaluation. They start from the stored vector and do not change
+it."""
 
 
 class SpectralNorm(nn.Module):
     """PyTorch's spectral normalisation W / sigma(W), with a more exact sigma in evaluation.
 
-    Autocast is off: in bf16 the singular value would be wrong by some thousandths. Evaluation iterates further, because
-    the stored vectors may belong to another weight: an averaged weight comes with the latest vectors, since averages of
-    rotating vectors would shrink to 0.
+    Autocast is off: in bf16 the singular value would be wrong by some thousandths. Evaluation takes more iterations,
+    because the stored vectors may belong to another weight. This is so for an averaged weight: it comes with the latest
+    vectors, since averages of rotating vectors would shrink to 0.
 
     Args:
         parametrization: PyTorch's parametrization, which stores the vectors and iterates in training.
@@ -58,10 +59,10 @@ class SpectralNorm(nn.Module):
 
 
 def _singular_vectors(matrix: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first left and right singular vectors: the best in the space spanned by all power iterations.
+    """Return the first left and right singular vectors: the best ones in the space that all power iterations span.
 
-    This is Lanczos' method. Where singular values are close together, the last power iteration alone has several times
-    the error.
+    This is Lanczos' method. If singular values are close together, the error of the last power iteration alone is
+    several times as large.
     """
     # LAPACK has no half precision.
     wide = matrix.to(torch.promote_types(matrix.dtype, torch.float32))

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class VirtualBatchNorm(GeneratorTransform):
-    """Replaces each batch norm of a generator by one over a fixed reference batch and the sample itself."""
+    """Replaces each batch norm of a generator by a norm over a fixed reference batch and the sample itself."""
 
     paper = "Salimans et al. 2016, arXiv:1606.03498, section 3.5"
     type: Literal["virtual-batch-norm"] = "virtual-batch-norm"
     reference: int = Field(default=64, ge=2)
     """Number of samples in the reference batch, which is drawn when the generator is built."""
     prior: Literal["normal", "uniform"] = "normal"
-    """Distribution of each number of a reference latent, which should be that of the game: N(0, 1), or uniform in
-    [-1, 1]."""
+    """Distribution of each number of a reference latent: N(0, 1), or uniform in [-1, 1]. It should be the prior of the
+    game."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Noisy(Wrapper):
         sigma: Standard deviation of the noise that is added.
 
     Raises:
-        BadInput: When the generator has fewer layers.
+        BadInput: When the generator has fewer than `layers` layers.
 
     References:
         Isola et al. 2017, arXiv:1611.07004, section 3.1 (dropout in sampling).

@@ -17,13 +17,13 @@ from ganframe_virtual_batch_norm import VirtualBatchNorm
 
 
 class VirtualNorm(nn.Module):
-    """Normalises each sample by the statistics (reference sum + own) / (N + 1), of the numbers and of their squares.
+    """Normalises each sample by the statistics (reference sum + own value) / (N + 1) of the numbers and their squares.
 
     The first N samples of a batch are the reference, which is normalised by its own statistics. A sample contributes
-    its mean over positions, so that it counts as much as one of the reference.
+    its mean over positions, so that it counts as much as one sample of the reference.
 
     Args:
-        replaced: The batch norm that it replaces; its scale, shift and epsilon are kept.
+        replaced: The batch norm to replace, whose scale, shift and epsilon are kept.
         reference: Number of reference samples, N.
 
     References:

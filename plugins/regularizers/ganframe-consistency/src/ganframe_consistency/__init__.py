@@ -1,4 +1,4 @@
-"""Regularizers of a discriminator's output: the same under an augmentation, or close to its past averages."""
+"""Regularizers that keep a discriminator's output the same under an augmentation, or close to its past averages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Consistency(RegularizerConfig):
 
 
 class LeCam(RegularizerConfig):
-    """Keeps logits of reals near or below the past mean on fakes, and those of fakes near or above that on reals."""
+    """Keeps logits of reals below or near the past mean of fakes, and logits of fakes above or near that of reals."""
 
     paper = "Tseng et al. 2021, arXiv:2104.03310; one-sided as in the authors' code"
     type: Literal["lecam"] = "lecam"

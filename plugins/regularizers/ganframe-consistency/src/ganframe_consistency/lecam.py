@@ -19,14 +19,15 @@ SIDES: tuple[Side, Side] = ("real", "fake")
 class LeCamPenalty(ContestRegularizer):
     """E relu(C(x) - a_fake)^2 + E relu(a_real - C(G(z)))^2, summed over the contests of the turn.
 
-    The anchors a_real and a_fake are exponential moving averages of the mean logits, with those of the current turn and
-    without the bias of their start at 0. There are two for each contest; no gradient passes through them.
+    The anchors a_real and a_fake are exponential moving averages of the mean logits. They include the logits of the
+    current turn, and are corrected for their start at 0. Each contest has two anchors, and no gradient passes through
+    them.
 
     Args:
         decay: Share of the averages that a turn keeps.
 
     Attributes:
-        sums: For each contest and side the moving average with its bias.
+        sums: For each contest and side, the moving average before it is corrected.
         shares: For each contest the sum of the weights in its averages: 1 - decay^turns for a fixed decay.
 
     References:

@@ -23,7 +23,8 @@ class FeatureMatching(RegularizerConfig):
     requires_outputs = frozenset({"features"})
     zero_when = "tensors are equal"
     layers: tuple[int, ...] | None = Field(default=(-1,), min_length=1)
-    """Which features of the discriminator, counted from 0 on the input side or from -1 on the other; null takes all."""
+    """Which features of the discriminator, counted from 0 at the input side or from -1 at the output side; null takes
+    all."""
 
     @override
     def build(self) -> Regularizer:

@@ -19,7 +19,7 @@ class HistoricalAveragePenalty:
     turns the term took part, and is updated after each of that player's steps.
 
     Attributes:
-        means: For each player the mean of each parameter, by its name.
+        means: For each player, the mean of each parameter, by the parameter's name.
         counts: For each player the number of values in its means.
 
     References:

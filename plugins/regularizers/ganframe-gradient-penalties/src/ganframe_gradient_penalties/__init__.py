@@ -22,7 +22,7 @@ class R1(RegularizerConfig):
     zero_when = "discriminator is constant"
     grad_wrt_sides = frozenset({"real"})
     weight: Scheduled = 1.0
-    """The paper's gamma: the factor 1/2 is part of the penalty; a number or a schedule."""
+    """The paper's gamma, a number or a schedule. The factor 1/2 is part of the penalty."""
 
     @override
     def build(self) -> Regularizer:
@@ -40,7 +40,7 @@ class R2(RegularizerConfig):
     zero_when = "discriminator is constant"
     grad_wrt_sides = frozenset({"fake"})
     weight: Scheduled = 1.0
-    """The paper's gamma: the factor 1/2 is part of the penalty; a number or a schedule."""
+    """The paper's gamma, a number or a schedule. The factor 1/2 is part of the penalty."""
 
     @override
     def build(self) -> Regularizer:
@@ -79,8 +79,8 @@ class DRAGAN(RegularizerConfig):
     weight: Scheduled = 10.0
     """Factor of the penalty (the paper's lambda); a number or a schedule."""
     spread: Annotated[Scheduled, Bounds(ge=0)] = 0.5
-    """Largest noise, in standard deviations of all numbers of the batch of reals; points lie a random share of the way
-    to the noisy reals; a number or a schedule."""
+    """Largest noise, in standard deviations of all numbers of the batch of reals; a number or a schedule. Points lie a
+    random share of the way from the reals to the noisy reals."""
 
     @override
     def build(self) -> Regularizer:

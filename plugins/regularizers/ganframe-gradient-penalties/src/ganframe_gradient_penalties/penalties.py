@@ -13,8 +13,8 @@ class ZeroCenteredPenalty(nn.Module):
     """1/2 E||grad C(x)||^2 at the samples x of one side, summed over the contests of the turn.
 
     The penalty reads the output that the loss reads, so it takes no forward pass of its own. The norm is over
-    everything but the batch axis, of all parts of a sample. Where a sample has several logits, such as one per patch, C
-    is their sum. An output that several contests share counts once.
+    everything but the batch axis, of all parts of a sample. If a sample has several logits, such as one per patch, C is
+    their sum. An output that several contests share counts once.
 
     Args:
         side: Whose samples: `real` is R1, `fake` is R2.

@@ -19,7 +19,7 @@ class ZeroCenteredInterpolates(GradientPenalty):
     def points(
         self, real: DiscriminatorOutput, fake: DiscriminatorOutput, game_round: Round, contest: Contest
     ) -> tuple[Tensor, ...]:
-        """Return a random point between each fake and a real; all tensors of a sample share its e."""
+        """Return a random point between each fake and a real; all tensors of a sample share one e."""
         e = game_round.randomness.uniform(f"0-gp {contest.name}", (game_round.size,), game_round.device)  # (B,)
         return tuple(
             torch.lerp(g.to(x.dtype), x, per_example(e, x)) for x, g in zip(real.parts, fake.parts, strict=True)
@@ -33,7 +33,7 @@ class ZeroCenteredInterpolates(GradientPenalty):
 class DraganPenalty(GradientPenalty):
     """E(||grad C(x^)|| - 1)^2 over x^ = x + e spread std(x) u: points a random share e of the way to noisy reals.
 
-    The noise u ~ U[0, 1] has a draw for each number, e ~ U[0, 1] one for each example; std is over all numbers of the
+    The noise u ~ U[0, 1] is drawn for each number, and e ~ U[0, 1] for each example; std is over all numbers of the
     batch.
 
     Args:

@@ -31,7 +31,7 @@ class MinibatchDiversity(RegularizerConfig):
     """Name of the tensor whose samples should differ, batch axis first."""
     limit: float | None = Field(default=1.0, gt=0)
     """Mean squared distance per element above which a pair earns little more, in squared data units. The mean over
-    pairs of real examples is a good value; about 0.5 for digits in [-1, 1]. None is the plain formula, which a
+    pairs of real examples is a good value; about 0.5 for digits in [-1, 1]. With null it is the plain formula, which a
     generator with unbounded outputs can lower without end."""
 
     @override

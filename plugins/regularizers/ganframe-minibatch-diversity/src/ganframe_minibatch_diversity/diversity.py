@@ -12,9 +12,9 @@ from ganframe.game import Round
 class DiversityReward(nn.Module):
     """-2/(N (N - 1)) sum_{i<j} limit (1 - exp(-d_ij / limit)) with d_ij = ||x_i - x_j||^2 / D.
 
-    For distances far below the limit this is the mean of -d_ij; it never falls below -limit. Each pair saturates on
-    its own, so that one outlier cannot earn the reward of the whole batch. Without a limit it is the mean of -d_ij,
-    computed without single distances: in O(N D) time, and no memory beside the samples.
+    For distances far below the limit this is the mean of -d_ij; it never falls below -limit. Each pair saturates on its
+    own, so that one outlier cannot earn the reward of the whole batch. Without a limit the reward is the mean of -d_ij.
+    It is then computed without the single distances, in O(N D) time and with no memory besides the samples.
 
     Args:
         sample: Name of the tensor.

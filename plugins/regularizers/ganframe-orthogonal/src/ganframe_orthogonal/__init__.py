@@ -22,7 +22,7 @@ class Orthogonal(RegularizerConfig):
     weight: Scheduled = 1e-4
     """Factor of the penalty (beta in eq. 3); a number or a schedule."""
     players: tuple[str, ...] | None = None
-    """Names of the players that it applies to, in the turns in which they train; all when left out."""
+    """Names of the players that the term applies to, in the turns in which they train; all players when left out."""
     norms: bool = False
     """Also pull each filter towards length 1: ||W^T W - I||_F^2, as in Brock et al. 2017."""
 

@@ -16,11 +16,11 @@ FILTERED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 class OrthogonalPenalty(nn.Module):
     """||W^T W * (1 - I)||_F^2, or ||W^T W - I||_F^2, summed over the layers of the players in training.
 
-    The columns of W are the filters of a linear or convolution layer, one for each of its outputs. Where a layer's
-    weight is parametrized by one tensor, as under spectral normalisation, W is that tensor.
+    The columns of W are the filters of a linear or convolution layer, one for each of its outputs. If a layer's weight
+    is parametrized by one tensor, as under spectral normalisation, W is that tensor.
 
     Args:
-        players: Whose layers; all players when None.
+        players: Names of the players whose layers count; all players when None.
         norms: Whether the length of the filters counts as well.
 
     References:

@@ -19,8 +19,8 @@ class PathLengthPenalty(nn.Module):
     """E(||J^T y|| - a)^2 with y ~ N(0, I) / sqrt(H W), and a the running mean of ||J^T y||.
 
     The square of the norm is summed over everything but the batch axis, and averaged over the L layers of a latent
-    `(B, L, D)` that has a style for each. The running mean includes the current batch and is corrected for its start
-    at 0; no gradient passes through it.
+    `(B, L, D)` that has one style for each layer. The running mean includes the current batch and is corrected for its
+    start at 0; no gradient passes through it.
 
     Args:
         sample: Name of the tensor that changes with the latent, `(B, C, H, W)` or `(B, D)`.
@@ -28,8 +28,8 @@ class PathLengthPenalty(nn.Module):
         decay: Share of the running mean that a turn keeps.
 
     Attributes:
-        total: The running mean with its bias, a scalar buffer.
-        share: Sum of the weights in it, a scalar buffer.
+        total: The running mean before it is corrected, a scalar buffer.
+        share: Sum of the weights in `total`, a scalar buffer.
 
     References:
         Karras et al. 2020, arXiv:1912.04958, eq. 4 and appendix B.
