@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import math
 import os
 import re
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,17 +22,25 @@ from ganframe.arguments import as_path
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import load_experiment
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
-from ganframe.config.yaml import dump_yaml
+from ganframe.config.yaml import MAX_BYTES, dump_yaml
 from ganframe.data.summary import DataSummary
 from ganframe.errors import BadInput, RunFailed, writing
-from ganframe.files import read_json, write_atomically
+from ganframe.files import read_bytes, read_json, write_atomically
 from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
 from ganframe.runs.lock import Owner, write_lock
+
+MAX_NUMBERS = 2**28
+"""The largest number of numbers in one example of a tensor, and of classes."""
+
+MAX_ENTRIES = 500_000
+"""The largest number of files and folders in a run folder."""
 
 
 def _check_sizes(spec: TensorSpec) -> TensorSpec:
     if min(spec.shape, default=1) < 1 or (spec.classes is not None and spec.classes < 1):
         raise ValueError("sizes and classes must be at least 1")
+    if max(math.prod(spec.shape), spec.classes or 1, spec.sample_rate or 1) > MAX_NUMBERS:
+        raise ValueError(f"an example has at most {MAX_NUMBERS:,} numbers, and a label as many classes")
     return spec
 
 
@@ -104,7 +114,7 @@ class RunFolder:
         """
         config, changed = self.path / "config.yaml", bool(self.experiment().differences(experiment))
         if changed:
-            write_atomically(self._next("config-before-{}.yaml"), config.read_bytes())
+            write_atomically(self._next("config-before-{}.yaml"), read_bytes(config, MAX_BYTES))
         specs = DATA_SPEC.dump_json(dict(data), indent=1)
         if changed or not self._has_data(data):
             write_atomically(self.path / "data.json", specs)
@@ -135,13 +145,30 @@ class RunFolder:
         if not (path / "config.yaml").is_file():
             raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
         root = path.resolve()
-        for entry in sorted(path.rglob("*")):
-            if entry.is_symlink() and not Path(os.path.realpath(entry)).is_relative_to(root):
+        for number, entry in enumerate(_entries(path)):
+            if number == MAX_ENTRIES:
+                message = f"a run folder has at most {MAX_ENTRIES:,} files and folders"
+                raise BadInput(message, place=str(path), remedy="Move those that are not of the run.")
+            target = Path(entry.path)
+            if entry.is_symlink() and not Path(os.path.realpath(target)).is_relative_to(root):
                 remedy = "Replace it by the file or folder it leads to, if you trust that."
-                raise BadInput("this link leads out of the run folder", place=str(entry), remedy=remedy)
-            if not (entry.is_file() or entry.is_dir()):
-                raise BadInput("this is neither a file nor a folder", place=str(entry), remedy="Remove it.")
-        return cls(path)
+                raise BadInput("this link leads out of the run folder", place=entry.path, remedy=remedy)
+            if not (target.is_file() or target.is_dir()):
+                raise BadInput("this is neither a file nor a folder", place=entry.path, remedy="Remove it.")
+        folder = cls(path)
+        for file in folder._own_files():
+            if file.is_dir():
+                raise BadInput("this should be a file", place=str(file), remedy="Remove the folder.")
+        for each in (folder.pictures, folder.checkpoints):
+            if each.exists() and not each.is_dir():
+                raise BadInput(f"this should be the folder of {each.name}", place=str(each))
+        return folder
+
+    def _own_files(self) -> list[Path]:
+        """Return the paths of the files that any run may have."""
+        names = ("config.yaml", "data.json", "environment.json")
+        logs = (self.scalars, self.metrics, self.quarantine())
+        return [*(self.path / name for name in names), *logs, self.samples, self.report]
 
     def environment(self) -> Environment:
         """Return the versions of software with which the run was started or last resumed.
@@ -257,6 +284,25 @@ class RunFolder:
     def quarantine(self, rank: int = 0) -> Path:
         """Return the path of the list of data files that one rank could not read: JSON Lines, one line a file."""
         return self.path / (f"quarantine-{rank}.jsonl" if rank else "quarantine.jsonl")
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files, folders and links in a folder and the folders in it, without following links.
+
+    Raises:
+        BadInput: When a folder cannot be listed.
+    """
+    waiting = [str(folder)]
+    while waiting:
+        listed = waiting.pop()
+        try:
+            with os.scandir(listed) as entries:
+                for entry in entries:
+                    yield entry
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError as problem:
+            raise BadInput(f"this folder cannot be read: {problem.strerror}", place=listed) from None
 
 
 def _rename_to_new(draft: Path, path: Path) -> None:

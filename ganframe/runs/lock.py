@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ganframe.errors import BadInput, writing
-from ganframe.files import parse_json
+from ganframe.files import open_regular, parse_json
 
 LOCK_FILE = "lock.json"
 LARGEST_LOCK = 4096
@@ -155,10 +155,10 @@ def _read(path: Path) -> Owner:
     content = b""
     for _ in range(20):
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 content = file.read(LARGEST_LOCK)
-        except OSError as problem:
-            raise BadInput(problem.strerror or "it cannot be opened") from None
+        except BadInput as problem:
+            raise BadInput(problem.message) from None
         if content:
             break
         time.sleep(0.05)

@@ -11,6 +11,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from ganframe.files import open_regular, read_lines
+
 MAX_GROUPS = 256
 """The largest number of groups of lines that have a checksum each."""
 MAX_LINES = 10_000_000
@@ -92,9 +94,9 @@ class LogTally:
             self.reset()
         if size == self._offset:
             return
-        with self.log.open("rb") as file:
+        with open_regular(self.log) as file:
             file.seek(self._offset)
-            for line in file:
+            for line in read_lines(file, self.log):
                 if not line.endswith(b"\n"):
                     break
                 self._offset += len(line)

@@ -131,11 +131,30 @@ def roll_back(run: Run, problem: NotFinite) -> None:
 
 
 def _load_state(name: str, live: Any, state: Mapping[str, Any]) -> None:
+    current = live.state_dict()
+    _check_types(name, state, current)
     try:
-        live.load_state_dict(_distribute_state(state, live.state_dict()))
+        live.load_state_dict(_distribute_state(state, current))
     except (RuntimeError, ValueError, KeyError) as problem:
         lines = str(problem).splitlines()
         raise _does_not_fit(name, lines[min(1, len(lines) - 1)].strip()) from None
+
+
+def _check_types(name: str, state: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Refuse saved tensors of other types than the current ones, which loading would convert, and numbers not finite.
+
+    Raises:
+        BadInput: With the part of the state, and the name of the tensor.
+    """
+    for key, live in current.items():
+        saved = state.get(key)
+        if not isinstance(live, Tensor) or saved is None:
+            continue
+        if not isinstance(saved, Tensor) or saved.dtype != live.dtype:
+            found = str(saved.dtype) if isinstance(saved, Tensor) else type(saved).__name__
+            raise _does_not_fit(name, f"{key!r} is {found} and not {live.dtype}".replace("torch.", ""))
+        if not torch.isfinite(saved).all():
+            raise _does_not_fit(name, f"{key!r} is not finite")
 
 
 def _does_not_fit(name: str, reason: str) -> BadInput:

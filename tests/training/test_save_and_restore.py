@@ -247,11 +247,15 @@ def test_a_checkpoint_under_another_name_is_refused(saved: Path) -> None:
 
 
 def test_files_that_no_run_writes_are_refused(saved: Path) -> None:
-    for name, content in (("state.json", b"{}"), ("a.safetensors", b"x" * 20)):
+    cases = {
+        "state.json": (b"{}", "not a checkpoint that a run wrote"),
+        "a.safetensors": (b"x" * 20, "not in the safetensors format"),
+    }
+    for name, (content, said) in cases.items():
         before = (saved / name).read_bytes()
         (saved / name).write_bytes(content)
         sign(saved)
-        assert "not a checkpoint that a run wrote" in refused(saved).message
+        assert said in refused(saved).message
         (saved / name).write_bytes(before)
     sign(saved, ["a.safetensors"])
     assert "not a checkpoint that a run wrote" in refused(saved).message
