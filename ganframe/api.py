@@ -19,6 +19,7 @@ def train(
     out: Path | str | None = None,
     resume: bool = False,
     allow_changes: Collection[str] = (),
+    break_lock: bool = False,
     name: str = "run",
     hooks: Sequence[object] = (),
 ) -> RunFolder:
@@ -32,7 +33,8 @@ def train(
         resume: Resume the run in `out` from its last checkpoint. A run that is interrupted by SIGINT or SIGTERM saves
             a checkpoint at the end of its step, and so does one whose terminal is closed (SIGHUP).
         allow_changes: Dotted paths of the settings in which the config may differ from that of the resumed run. The
-            path `train` allows all settings under `train`.
+            path `train` allows all settings under `train`; `data` also allows other examples of the data set.
+        break_lock: Resume a run whose lock belongs to a process of another machine, which is known to have ended.
         name: The NAME in the default run folder `runs/NAME-TIME/`.
         hooks: Objects whose methods marked with `ganframe.hookimpl` are called during this run.
 
@@ -47,6 +49,7 @@ def train(
     folder = None if out is None else as_path("out", out)
     check_type("resume", resume, bool, "True or False")
     check_names("allow_changes", allow_changes, "a list of settings")
+    check_type("break_lock", break_lock, bool, "True or False")
     check_type("name", name, str, "a text")
     check_type("hooks", hooks, (list, tuple), "a list of objects")
     with forgiving_streams():
@@ -55,6 +58,7 @@ def train(
             out=folder,
             resume=resume,
             allow_changes=allow_changes,
+            break_lock=break_lock,
             name=name,
             hooks=hooks,
             make_callbacks=make_evaluation_callbacks,

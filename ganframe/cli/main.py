@@ -12,7 +12,6 @@ import os
 import sys
 from typing import NoReturn
 
-from rich.console import Console
 from rich.markup import escape
 
 from ganframe.cli.app import app
@@ -21,6 +20,7 @@ from ganframe.distributed.standard_streams import forgiving_streams, prepare_str
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
+from ganframe.terminal import Terminal, brief
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """Error numbers of failed writes. An OSError with one of them is reported without a traceback, even if it names no
@@ -58,5 +58,5 @@ def _os_error(problem: OSError) -> str:
 
 def _exit_with_error(message: str, code: int) -> NoReturn:
     with forgiving_streams():
-        Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+        Terminal(stderr=True, soft_wrap=True).print(f"[red]error:[/] {escape(brief(message))}")
     sys.exit(code)

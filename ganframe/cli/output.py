@@ -7,18 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ganframe.errors import BadInput
+from ganframe.terminal import Terminal, visible
 
 Batch = TypeVar("Batch", bound=Sized)
 
-# Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
-console = Console(highlight=False, emoji=False)
-wide_console = Console(highlight=False, emoji=False, width=1000)
+console = Terminal()
+wide_console = Terminal(width=1000)
 """The console for tables whose output is piped. It does not break rows into lines, so that rows can be searched."""
 
 
@@ -54,7 +53,7 @@ def new_path(path: Path, *suffixes: str, option: str = "--out") -> Path:
 def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Print rows of plain text under a header."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 1))
-    rows = list(rows)
+    rows = [tuple(visible(cell).replace("\n", "\\n") for cell in row) for row in rows]
     for title, *cells in zip(header, *rows, strict=True):
         table.add_column(title, no_wrap=not any(" " in cell for cell in cells), overflow="fold")
     for row in rows:
@@ -69,7 +68,7 @@ def progress(what: str) -> Generator[Callable[[int, int], None]]:
     Args:
         what: What is counted, in the plural.
     """
-    shown = Console(stderr=True)
+    shown = Terminal(stderr=True)
     columns = (
         TextColumn("{task.completed:,} of {task.total:,} {task.description}"),
         BarColumn(),

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column
 
 from ganframe.config.hook_markers import hookimpl
+from ganframe.terminal import visible
 from ganframe.training.run_state import Run
 
 
@@ -29,7 +30,9 @@ class ProgressBar:
             TaskProgressColumn(table_column=fixed),
             TextColumn("{task.fields[speed]}", table_column=fixed),
             TimeRemainingColumn(table_column=fixed),
-            TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn(
+                "{task.fields[losses]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
             console=console,
             auto_refresh=False,
             expand=True,
@@ -63,7 +66,7 @@ class ProgressBar:
             done = min(run.images, total)
             self._progress.update(self._task, completed=done, speed=speed, losses=losses, refresh=True)
         else:
-            self._console.print(f"{run.images:,} of {total:,} images  {speed}  {losses}", soft_wrap=True)
+            self._console.print(f"{run.images:,} of {total:,} images  {speed}  {escape(losses)}", soft_wrap=True)
 
     @hookimpl
     def on_evaluation_start(self) -> None:
@@ -77,7 +80,7 @@ class ProgressBar:
     def on_evaluation(self, results: Mapping[str, float]) -> None:
         """Print the results of an evaluation."""
         for name, value in results.items():
-            self._console.print(f"{name}: {value:.4g}")
+            self._console.print(escape(f"{name}: {value:.4g}"))
 
     @hookimpl
     def on_run_end(self) -> None:
@@ -92,4 +95,4 @@ def _losses_by_turn(scalars: Mapping[str, float], terms: Collection[str]) -> str
         turn, _, term = name.partition("/")
         if term in terms:
             turns.setdefault(turn, []).append(f"{value:.3g}")
-    return "  ".join(f"{turn} {' '.join(values)}" for turn, values in turns.items())
+    return visible("  ".join(f"{turn} {' '.join(values)}" for turn, values in turns.items()))

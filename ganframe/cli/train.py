@@ -23,15 +23,20 @@ def train(
     out: Annotated[Path | None, path_option(help="The run folder; runs/NAME-TIME when left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the run.")] = False,
     allow_changes: Annotated[
-        list[str], typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b. Repeatable.")
+        list[str],
+        typer.Option("--allow-changes", help="A setting that may differ when resuming: a.b, or data. Repeatable."),
     ] = [],
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Resume a run that a process of another machine has locked.")
+    ] = False,
 ) -> None:
     """Train a config or preset.
 
     With --resume, CONFIG may be the run folder itself.
     """
-    if allow_changes and not resume:
-        raise BadInput("--allow-changes needs --resume", remedy="Add --resume.")
+    for option, given in (("--allow-changes", allow_changes), ("--break-lock", break_lock)):
+        if given and not resume:
+            raise BadInput(f"{option} needs --resume", remedy="Add --resume.")
     path = user_path(config)
     if resume and (path / "config.yaml").is_file():
         out = out or path
@@ -51,6 +56,7 @@ def train(
                     out=out,
                     resume=resume,
                     allow_changes=allow_changes,
+                    break_lock=break_lock,
                     name=path.stem,
                     hooks=[ProgressBar(console)],
                 )

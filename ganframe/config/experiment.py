@@ -219,18 +219,21 @@ class Experiment(Settings):
 
     def differences(self, other: Experiment) -> list[str]:
         """Return the dotted paths at which two configs differ."""
-        return sorted(_differences(self.model_dump(mode="json"), other.model_dump(mode="json"), ""))
+        return list(self.changes(other))
+
+    def changes(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
+        """Return the values of this config and of the other one at each dotted path at which they differ."""
+        return plain_changes(self.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
-def _differences(mine: Any, theirs: Any, path: str) -> list[str]:
+def plain_changes(mine: Any, theirs: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return both values at each dotted path at which two configs, as plain data, differ; sorted by path."""
     if isinstance(mine, dict) and isinstance(theirs, dict):
         keys: list[str] = sorted({*mine, *theirs})
-        return [
-            found
-            for key in keys
-            for found in _differences(mine.get(key), theirs.get(key), f"{path}.{key}" if path else key)
-        ]
-    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        inner = [plain_changes(mine.get(key), theirs.get(key), f"{path}.{key}" if path else key) for key in keys]
+    elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
         pairs: list[tuple[Any, Any]] = list(zip(mine, theirs, strict=True))
-        return [found for i, (a, b) in enumerate(pairs) for found in _differences(a, b, f"{path}.{i}")]
-    return [] if mine == theirs else [path]
+        inner = [plain_changes(a, b, f"{path}.{i}") for i, (a, b) in enumerate(pairs)]
+    else:
+        return {} if mine == theirs else {path: (mine, theirs)}
+    return dict(sorted((at, values) for each in inner for at, values in each.items()))

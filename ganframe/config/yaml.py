@@ -9,15 +9,18 @@ from typing import Any, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, StreamMark
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, DocumentStartEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
 from ganframe.errors import BadInput
 
-MOST_CHARACTERS, MOST_VALUES, DEEPEST = 1_000_000, 100_000, 50
+MOST_CHARACTERS, MOST_VALUES, DEEPEST = 250_000, 10_000, 50
 """Limits of a config: its characters, its values with all aliases expanded, and its levels of nesting."""
+
+MAX_BYTES = 4 * MOST_CHARACTERS
+"""The largest size of the file of a config, in bytes: that of characters of four bytes."""
 
 
 LONGEST_NUMBER = 1024
@@ -86,7 +89,7 @@ def parse_yaml(text: str, place: str, *, marked: bool) -> Any:
                 tag = str(each.tag).replace(_TAG, "!!")
                 remedy = "Configs are plain data: numbers, text, lists and mappings."
                 raise BadInput(f"the tag {tag} is not allowed in a config", place=where(each.start_mark), remedy=remedy)
-        return yaml.load(io.StringIO(text))
+        return None if node is None else yaml.constructor.construct_document(node)
     except DuplicateKeyError as problem:
         key = str(problem.problem).partition('"')[2].partition('"')[0]
         raise BadInput(f"the key {key!r} stands here for the second time", place=where(problem.problem_mark)) from None
@@ -107,6 +110,9 @@ def _check_growth(text: str, where: Callable[[StreamMark | None], str]) -> None:
     open_anchors, open_sizes = list[str | None](), [0]
     for event in YAML().parse(io.StringIO(text)):
         at = where(event.start_mark)
+        if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
+            directive = "%YAML {}.{}".format(*event.version)
+            raise BadInput(f"the directive {directive} is not allowed in a config", place=at, remedy="It is YAML 1.2.")
         if isinstance(event, CollectionStartEvent):
             open_anchors.append(event.anchor)
             open_sizes.append(1)

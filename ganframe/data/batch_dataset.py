@@ -21,6 +21,12 @@ from ganframe.randomness import Randomness
 MAX_LISTED_EXAMPLES = 16
 """The largest number of examples that an error message lists."""
 
+SHARED_MEMORY_REMEDY = (
+    "Make /dev/shm larger (`docker run --shm-size=8g`), remove what other programs left there, or set `train.workers` "
+    "to fewer workers or 0, with --allow-changes train.workers."
+)
+"""How to go on when the shared memory is full."""
+
 
 class FetchedBatch(NamedTuple):
     """The result of fetching one batch. An error is a value here, so that a loader worker can send it to the run.
@@ -57,11 +63,11 @@ class BatchDataset(TorchDataset[FetchedBatch]):
                 batch = self.dataset.fetch(self.sampler.batch(number), draws)
                 check_batch(self.dataset, batch)
                 if get_worker_info() is not None:
-                    # When shared memory is full, this raises an error here. PyTorch would otherwise move the batch
-                    # after this method: the move would fail, the batch would be lost and the run would hang.
-                    batch = {name: tensor.share_memory_() for name, tensor in batch.items()}
+                    batch = _shared(batch)
             except BadInput as problem:
                 return FetchedBatch({}, unreadable, problem.within("data"))
+            except SharedMemoryFull as problem:
+                return FetchedBatch({}, unreadable, problem)
             except Exception as problem:
                 return FetchedBatch({}, unreadable, self._run_failed(number, problem))
         return FetchedBatch(batch, unreadable, None)
@@ -81,6 +87,30 @@ class BatchDataset(TorchDataset[FetchedBatch]):
         listed, others = indices[:MAX_LISTED_EXAMPLES], len(indices) - MAX_LISTED_EXAMPLES
         more = f" and {others} more" if others > 0 else ""
         return f"batch {number} of {name}, the examples {', '.join(map(str, listed))}{more}"
+
+
+class SharedMemoryFull(RunFailed):
+    """No room for the batch of a loader worker."""
+
+
+def _shared(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a batch of a loader worker in shared memory, from which the run takes it.
+
+    PyTorch would otherwise move the batch once it is returned: the move would fail, the batch would be lost and the run
+    would hang.
+
+    Raises:
+        SharedMemoryFull: When there is no room.
+    """
+    try:
+        return {name: tensor.share_memory_() for name, tensor in batch.items()}
+    except (RuntimeError, OSError) as problem:
+        size = sum(tensor.nbytes for tensor in batch.values()) / 2**20
+        raise SharedMemoryFull(
+            f"there is no room in shared memory (/dev/shm) for a batch of {size:.3g} MiB from a loader worker: "
+            f"{str(problem).splitlines()[0]}; the run can go on with --resume\n"
+            f"  {SHARED_MEMORY_REMEDY}"
+        ) from None
 
 
 def check_batch(dataset: Dataset, batch: Any) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 class Dataset(Protocol):
     """A source of named tensors. It has to be picklable, because each loader worker gets a copy.
 
+    A data set that reads files has one more method, `file_names()`. It returns the path of each file as text, relative
+    to the folder of the data, in the order of the examples. A run that is resumed is refused other files, or the same
+    ones in another order. Of a data set without the method, only the number of examples and the spec are compared.
+
     A data set that leaves anything of its source out has one more method, `left_out()`. It returns the names of what
     was left out, by the reason: `{"files of other types": ["notes.txt"]}`. `ganframe explain`, the start of a run and
     the report say it, with the number of examples.

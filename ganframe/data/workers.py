@@ -86,7 +86,8 @@ def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"ended with code {code}"
     name = signal.Signals(-code).name
-    return f"was killed by {name}" + (", as happens when memory runs out" if name == "SIGKILL" else "")
+    causes = {"SIGKILL": "memory runs out", "SIGBUS": "the shared memory (/dev/shm) is full"}
+    return f"was killed by {name}" + (f", as happens when {causes[name]}" if name in causes else "")
 
 
 def _ignore_signals(_worker: int) -> None:

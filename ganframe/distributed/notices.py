@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.markup import escape
 
 from ganframe.distributed.shard import is_main_process
+from ganframe.terminal import Terminal, brief
 
 
 def print_notice(title: str, text: str) -> None:
@@ -15,5 +15,5 @@ def print_notice(title: str, text: str) -> None:
         title: What happened, in a few words.
         text: The details.
     """
-    console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, quiet=not is_main_process())
-    console.print(f"[yellow]{escape(title)}:[/] {escape(text)}")
+    console = Terminal(stderr=True, soft_wrap=True, quiet=not is_main_process())
+    console.print(f"[yellow]{escape(title)}:[/] {escape(brief(text))}")

@@ -25,7 +25,7 @@ from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
-from ganframe.runs.weight_files import listed, not_finite
+from ganframe.runs.weight_files import check_types, listed, not_finite
 from ganframe.training.assembly import Assembly, assemble, choose_device, generator_players
 from ganframe.training.components import nested_components
 from ganframe.training.ema import AveragedPlayers
@@ -285,21 +285,29 @@ def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
     with checkpoint_errors(folder.checkpoints):
         images = int(sections["progress"]["images"])
         assembly.growing.apply(images)
-        _restore_players(experiment, assembly, sections)
+        _restore_players(experiment, assembly, sections, place=str(folder.checkpoints))
         _apply_progress(assembly, images)
     for player in assembly.game.players.values():
         player.eval().requires_grad_(False)
     return LoadedRun(folder, experiment, assembly.game, assembly.device, step)
 
 
-def _restore_players(experiment: Experiment, assembly: Assembly, sections: Mapping[str, Any]) -> None:
+def _restore_players(experiment: Experiment, assembly: Assembly, sections: Mapping[str, Any], *, place: str) -> None:
     check_digests(sections.get("frozen_players", {}), assembly.frozen_digests)
     for name, player in assembly.game.trained_players.items():
-        player.load_state_dict(sections[f"player.{name}"])
+        _load_weights(player, sections[f"player.{name}"], f"{place}: the player {name!r}")
     if experiment.train.ema is not None:
         averages = AveragedPlayers(generator_players(assembly.game), 0.0)
-        averages.load_state_dict(sections["averages"])
+        _load_weights(averages, sections["averages"], f"{place}: averages")
         assembly.game.set_players(assembly.game.players | averages.players)
+
+
+def _load_weights(live: nn.Module | AveragedPlayers, state: Mapping[str, Any], place: str) -> None:
+    """Load weights; refuse those of another type, which loading would convert."""
+    saved = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    common = {name: value for name, value in live.state_dict().items() if name in saved and isinstance(value, Tensor)}
+    check_types(saved, common, place=place)
+    live.load_state_dict(state)
 
 
 def _apply_progress(assembly: Assembly, images: int) -> None:

@@ -8,14 +8,18 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ganframe.config.yaml import MAX_BYTES
 from ganframe.errors import BadInput
 from ganframe.evaluation.diagnostics import diagnose
-from ganframe.files import write_atomically
+from ganframe.files import open_regular, read_text, write_atomically
 from ganframe.runs.checkpoint_files import read_progress
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.logs import read_log
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 T = TypeVar("T")
 
@@ -28,11 +32,20 @@ MAX_POINTS = 400
 MAX_ROWS = 200
 """The largest number of rows of the table of metrics."""
 
+MAX_COLUMNS = 50
+"""The largest number of columns of the table of metrics."""
+
 MAX_LINES = 20_000
 """The largest number of lines of the log of scalars; in a longer log, neighbouring lines are averaged."""
 
 MAX_PICTURE_BYTES = 100_000
 """The largest size of a picture in the report, in bytes; a smaller copy replaces a larger picture."""
+
+MAX_DECODED_BYTES = 160 * 2**20
+"""The largest size of a picture that is made smaller, in bytes, as a file and as pixels; a larger one is only named."""
+
+MAX_PANELS, MAX_CURVES = 20, 120
+"""The largest numbers of panels and of curves in the report; where there are more, it says how many are not drawn."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -62,7 +75,7 @@ def write_report(folder: RunFolder) -> Path:
     log, metrics = read_log(folder.scalars, MAX_LINES), read_log(folder.metrics)
     files = folder.pictures.glob("*.png") if folder.pictures.is_dir() else ()
     pictures = sorted(path for path in files if path.stem.isdecimal())
-    config = _read_text(folder.path / "config.yaml")
+    config = read_text(folder.path / "config.yaml", MAX_BYTES)
     sections = [
         ("Samples", _last_samples(folder)),
         ("Metrics", _metrics(metrics)),
@@ -81,13 +94,6 @@ def write_report(folder: RunFolder) -> Path:
     )
     write_atomically(folder.report, page.encode(errors="backslashreplace"))
     return folder.report
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise BadInput("this is not UTF-8 text", place=str(file)) from None
 
 
 def _progress(log: Sequence[Mapping[str, float]], folder: RunFolder) -> str:
@@ -117,21 +123,41 @@ def _samples_over_time(pictures: Sequence[Path]) -> str:
 
 
 def _image(path: Path, side: int) -> str:
-    is_small = path.stat().st_size <= MAX_PICTURE_BYTES
-    kind, content = ("png", path.read_bytes()) if is_small else ("jpeg", _smaller_jpeg(path, side))
+    """Return a picture as an element of the page; the name and size of one that is too large.
+
+    Raises:
+        BadInput: When the file is no PNG picture.
+    """
+    from PIL.PngImagePlugin import PngImageFile  # only a report with pictures needs it
+
+    size = path.stat().st_size
+    if size > MAX_DECODED_BYTES:
+        return _not_shown(path, f"{size:,} bytes")
+    with open_regular(path) as file:
+        try:
+            with PngImageFile(file) as picture:  # not Image.open, which refuses grids of many large images
+                width, height = picture.size
+                if width * height * len(picture.getbands()) > MAX_DECODED_BYTES:
+                    return _not_shown(path, f"{width} x {height} pixels")
+                kind, content = "jpeg", b""
+                if size > MAX_PICTURE_BYTES:
+                    content = _smaller_jpeg(picture, side)
+            if not content:
+                file.seek(0)
+                kind, content = "png", file.read()
+        except (SyntaxError, OSError, ValueError) as problem:
+            raise BadInput(f"this picture cannot be read: {problem}", place=str(path)) from None
     return f"<img alt='samples' src='data:image/{kind};base64,{base64.b64encode(content).decode()}'>"
 
 
-def _smaller_jpeg(path: Path, side: int) -> bytes:
-    from PIL.PngImagePlugin import PngImageFile  # only a report with large pictures needs it
+def _not_shown(path: Path, size: str) -> str:
+    return f"<p>{html.escape(path.name)} is too large to be shown here: {size}.</p>"
 
+
+def _smaller_jpeg(picture: Image, side: int) -> bytes:
     stream = io.BytesIO()
-    try:
-        with PngImageFile(path) as picture:  # not Image.open, which refuses grids of many large images
-            picture.thumbnail((side, side))
-            picture.convert("RGB").save(stream, format="jpeg", quality=85)
-    except (SyntaxError, OSError, ValueError) as problem:
-        raise BadInput(f"this picture cannot be read: {problem}", place=str(path)) from None
+    picture.thumbnail((side, side))
+    picture.convert("RGB").save(stream, format="jpeg", quality=85)
     return stream.getvalue()
 
 
@@ -144,7 +170,7 @@ def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
     if not lines:
         return ""
     lines = _subsample(lines, MAX_ROWS)
-    names = [name for name in lines[-1] if name != "step"]
+    names = [name for name in lines[-1] if name != "step"][:MAX_COLUMNS]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     rows = "".join(
         "<tr>" + "".join(f"<td>{_number(line.get(name))}</td>" for name in names) + "</tr>" for line in lines
@@ -180,8 +206,13 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     groups: dict[str, list[str]] = {}
-    for name in sorted({name for line in log for name in line if "/" in name}):
-        groups.setdefault(_panel(name), []).append(name)
+    left_out = 0
+    for number, name in enumerate(sorted({name for line in log for name in line if "/" in name})):
+        panel = _panel(name)
+        if number - left_out < MAX_CURVES and (panel in groups or len(groups) < MAX_PANELS):
+            groups.setdefault(panel, []).append(name)
+        else:
+            left_out += 1
     rows = -(-len(groups) // 2)
     figure = Figure(figsize=(10, 2.8 * rows), layout=ConstrainedLayoutEngine(h_pad=0.12))
     for index, (title, names) in enumerate(groups.items()):
@@ -199,7 +230,8 @@ def _curves(log: Sequence[Mapping[str, float]]) -> str:
     with rc_context({"svg.hashsalt": "ganframe", "svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # warnings of names that are too long or that the font lacks
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    return stream.getvalue()[stream.getvalue().index("<svg") :]
+    more = f"<p>{left_out:,} more curves are not drawn.</p>" if left_out else ""
+    return stream.getvalue()[stream.getvalue().index("<svg") :] + more
 
 
 def _label(name: str) -> str:

@@ -1,8 +1,9 @@
 """Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
 
 A checkpoint is a folder `checkpoints/STEP/` with a `SECTION.safetensors` for the tensors of each section of the state,
-`state.json` for everything else, and `manifest.json` with the SHA-256 of each file. It is written under another name
-and renamed once complete, so a folder whose name is a number is always whole.
+`state.json` for everything else, `identity.json` for what the run was trained with, and `manifest.json` with the
+SHA-256 of each file. It is written under another name and renamed once complete, so a folder whose name is a number is
+always whole.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,28 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ganframe.distributed.notices import print_notice
-from ganframe.errors import BadInput, writing
-from ganframe.files import write_synced
+from ganframe.errors import BadInput, RunFailed, writing
+from ganframe.files import read_bytes, read_json, remove, write_synced
+from ganframe.runs.identity import RUN_IDENTITY, RunIdentity, to_json
+from ganframe.runs.tensor_sizes import LENGTH_BYTES, MAX_HEADER_BYTES, read_size
 
 MANIFEST_FILE = "manifest.json"
 STATE_FILE = "state.json"
+IDENTITY_FILE = "identity.json"
+
+MAX_LISTINGS = 20
+"""How often a reader lists the checkpoints of a run that saves new ones meanwhile."""
+
+MAX_MANIFEST_BYTES = 2**20
+"""The largest size of a manifest, in bytes."""
+
+MAX_STATE_BYTES = 8 * 2**20
+"""The largest size of `state.json` and `identity.json`, in bytes. Tensors, of any size, are in other files."""
+
+MAX_DAMAGED = 100
+"""The largest number of damaged checkpoints that are tried before a run is taken for damaged."""
+
+_FILE = "this file of a checkpoint"
 _TENSOR_REFERENCE = "$tensor"
 """In `state.json`, an object with this as its only key stands for a tensor; its value is the tensor's name."""
 
@@ -46,7 +63,7 @@ _STATE_ADAPTER: TypeAdapter[_State] = TypeAdapter(_State)
 _MANIFEST_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Path:
+def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identity: RunIdentity | None = None) -> Path:
     """Write a checkpoint, and remove all but the latest `keep` checkpoints.
 
     Args:
@@ -54,6 +71,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         step: The number of steps taken.
         sections: The state by section: trees of mappings and lists whose leaves are tensors or JSON values.
         keep: How many of the latest checkpoints to keep.
+        identity: What the run was trained with; left out when None.
 
     Returns:
         The folder of the new checkpoint.
@@ -69,6 +87,9 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
         if tensors:
             files[f"{section}.safetensors"] = save_tensors(tensors)
     files[STATE_FILE] = json.dumps({"step": step, "sections": structure}).encode()
+    if identity is not None:
+        files[IDENTITY_FILE] = to_json(identity)
+    _check_readable(files)
     files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
     target = folder / _folder_name(step)
@@ -76,7 +97,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
     with writing(folder):
         folder.mkdir(exist_ok=True)  # without parents: a run whose folder has vanished must fail
         for left_by_a_kill in folder.glob(".*.draft"):
-            _remove(left_by_a_kill)
+            remove(left_by_a_kill)
         draft.mkdir()
         try:
             for name, content in files.items():
@@ -86,22 +107,41 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int) -> Pat
             if target.exists():
                 target.rename(replaced)
             draft.rename(target)
-            _remove(replaced)
+            remove(replaced)
         except BaseException:
-            _remove(draft)  # the disk may be full
+            remove(draft)  # the disk may be full
             if replaced.exists() and not target.exists():
                 replaced.rename(target)
             raise
         _sync_folder(folder)
         for old in list_checkpoints(folder)[keep:]:
-            _remove(old)
+            remove(old)
     return target
+
+
+def _check_readable(files: Mapping[str, bytes]) -> None:
+    """Refuse to save a state that would be refused when it is loaded.
+
+    Raises:
+        RunFailed: When it has more than a checkpoint can hold beside the numbers of its tensors.
+    """
+    for name, content in files.items():
+        is_tensors = name.endswith(".safetensors")
+        size = int.from_bytes(content[:LENGTH_BYTES], "little") if is_tensors else len(content)
+        limit = MAX_HEADER_BYTES if is_tensors else MAX_STATE_BYTES
+        if size > limit:
+            part = "names of tensors" if is_tensors else "state that is no tensor"
+            raise RunFailed(f"a checkpoint holds at most {limit:,} bytes of {part}, and {name} has {size:,}")
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the folders of the checkpoints of a run, the latest first."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((path for path in found if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True)
+    return sorted(
+        (path for path in found if path.name.isascii() and path.name.isdecimal()),
+        key=lambda path: int(path.name),
+        reverse=True,
+    )
 
 
 def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
@@ -116,12 +156,14 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
     """
     manifest = checkpoint / MANIFEST_FILE
     try:
-        digests = _read_digests(_read_file(manifest))
+        digests = _read_digests(read_bytes(manifest, MAX_MANIFEST_BYTES, _FILE))
     except (ValueError, TypeError, KeyError) as problem:
         raise BadInput(f"this checkpoint cannot be read: {problem}", place=str(manifest)) from None
     files: dict[str, bytes] = {}
     for name, digest in digests.items():
-        files[name] = _read_file(checkpoint / name)
+        file = checkpoint / name
+        size = read_size(file, _FILE) if file.suffix == ".safetensors" else MAX_STATE_BYTES
+        files[name] = read_bytes(file, size, _FILE)
         if _digest(files[name]) != digest:
             raise BadInput("the content of this file has changed since it was written", place=str(checkpoint / name))
     try:
@@ -152,7 +194,7 @@ def read_progress(folder: Path) -> tuple[int, int] | None:
     """
     for checkpoint in list_checkpoints(folder):
         with contextlib.suppress(ValueError, TypeError, KeyError, BadInput):
-            state = _STATE_ADAPTER.validate_json(_read_file(checkpoint / STATE_FILE))
+            state = _STATE_ADAPTER.validate_json(read_bytes(checkpoint / STATE_FILE, MAX_STATE_BYTES))
             return state.step, int(state.sections["progress"]["images"])
     return None
 
@@ -175,26 +217,71 @@ def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
         raise BadInput(message, place=str(folder)) from problem
 
 
+def read_identity(folder: Path, step: int) -> RunIdentity | None:
+    """Return what the run was trained with up to a checkpoint; None where it is not known, as in version 0.1.0.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        step: The step of the checkpoint, which `load` has found whole.
+
+    Raises:
+        BadInput: When the file is not what a run writes.
+    """
+    file = folder / _folder_name(step) / IDENTITY_FILE
+    return read_json(file, RUN_IDENTITY, MAX_STATE_BYTES) if file.is_file() else None
+
+
 def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """Read the latest checkpoint that is not damaged, and print a notice for each damaged one that is skipped.
+
+    A run may be saving checkpoints, and removing old ones, at the same time.
 
     Returns:
         The result of `load`; None when there is no checkpoint.
 
     Raises:
-        BadInput: When there are checkpoints and all of them are damaged, or `folder` is a file.
+        BadInput: When there are checkpoints and all of them are damaged, `folder` is a file, or the run removes
+            checkpoints faster than they can be read.
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput("this should be the folder of checkpoints", place=str(folder))
-    found = list_checkpoints(folder)
-    for checkpoint in found:
-        try:
-            return load(checkpoint)
-        except BadInput as problem:
+    for _ in range(MAX_LISTINGS):
+        found = _states(folder)
+        loaded, problems = _load_first_whole(list(found)[:MAX_DAMAGED])
+        if (problems or loaded is None) and _states(folder) != found:
+            continue  # what cannot be read may have been removed or replaced meanwhile
+        for problem in problems:
             print_notice("skipped a damaged checkpoint", str(problem))
-    if found:
-        raise BadInput("every checkpoint of this run is damaged", place=str(folder))
-    return None
+        if found and loaded is None:
+            which = "every checkpoint" if len(found) <= MAX_DAMAGED else f"each of the latest {MAX_DAMAGED} checkpoints"
+            raise BadInput(f"{which} of this run is damaged", place=str(folder))
+        return loaded
+    remedy = "Try again later, or let the run keep more of them: `checkpoint.keep`."
+    raise BadInput("the run removes its checkpoints faster than they can be read", place=str(folder), remedy=remedy)
+
+
+def _states(folder: Path) -> dict[Path, tuple[int, int] | None]:
+    """Return the checkpoints, the latest first, each with what changes when it is replaced or files are removed."""
+    return {checkpoint: _state_of(checkpoint) for checkpoint in list_checkpoints(folder)}
+
+
+def _state_of(checkpoint: Path) -> tuple[int, int] | None:
+    try:
+        found = checkpoint.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _load_first_whole(checkpoints: Sequence[Path]) -> tuple[tuple[int, dict[str, Any]] | None, list[BadInput]]:
+    """Return the first checkpoint that is whole, and what is wrong with those before it."""
+    problems = list[BadInput]()
+    for checkpoint in checkpoints:
+        try:
+            return load(checkpoint), problems
+        except BadInput as problem:
+            problems.append(problem)
+    return None, problems
 
 
 def mark_damaged(folder: Path, after: int) -> None:
@@ -211,27 +298,12 @@ def mark_damaged(folder: Path, after: int) -> None:
         if int(checkpoint.name) > after:
             damaged = checkpoint.with_name(f"{checkpoint.name}.damaged")
             with writing(checkpoint):
-                _remove(damaged)
+                remove(damaged)
                 checkpoint.rename(damaged)
 
 
 def _folder_name(step: int) -> str:
     return f"{step:09d}"
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or folder, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise BadInput(f"this file of a checkpoint cannot be read: {problem.strerror}", place=str(path)) from None
 
 
 def _digest(content: bytes) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
+import math
 import os
 import re
 import shutil
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,16 +22,25 @@ from ganframe.arguments import as_path
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import load_experiment
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
-from ganframe.config.yaml import dump_yaml
+from ganframe.config.yaml import MAX_BYTES, dump_yaml
 from ganframe.data.summary import DataSummary
 from ganframe.errors import BadInput, RunFailed, writing
-from ganframe.files import read_json, write_atomically
+from ganframe.files import read_bytes, read_json, write_atomically
 from ganframe.runs.environment import ENVIRONMENT, Environment, environment, version_changes
+from ganframe.runs.lock import Owner, write_lock
+
+MAX_NUMBERS = 2**28
+"""The largest number of numbers in one example of a tensor, and of classes."""
+
+MAX_ENTRIES = 500_000
+"""The largest number of files and folders in a run folder."""
 
 
 def _check_sizes(spec: TensorSpec) -> TensorSpec:
     if min(spec.shape, default=1) < 1 or (spec.classes is not None and spec.classes < 1):
         raise ValueError("sizes and classes must be at least 1")
+    if max(math.prod(spec.shape), spec.classes or 1, spec.sample_rate or 1) > MAX_NUMBERS:
+        raise ValueError(f"an example has at most {MAX_NUMBERS:,} numbers, and a label as many classes")
     return spec
 
 
@@ -37,6 +50,10 @@ DATA_SPEC: TypeAdapter[dict[str, TensorSpec]] = TypeAdapter(
 
 
 DATA_SUMMARY: TypeAdapter[DataSummary] = TypeAdapter(DataSummary)
+
+
+class FolderTaken(BadInput):
+    """The path of a new run at which there is something already."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +67,24 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment, data: DataSpec) -> RunFolder:
+    def create(cls, path: Path, experiment: Experiment, data: DataSpec, owner: Owner | None = None) -> RunFolder:
         """Create the folder of a new run, with its config, data spec and environment; if that fails, no folder is left.
 
         Args:
             path: The folder, which must not exist.
             experiment: The config.
             data: The specs of the data's tensors, saved so that the networks can be built without the data.
+            owner: The process that has the lock of the run from the start; the run is not locked when None.
 
         Raises:
-            BadInput: When the path exists, or no folder can be created there.
+            FolderTaken: When the path exists.
+            BadInput: When no folder can be created there.
             RunFailed: When a file cannot be written, such as on a full disk.
         """
         if path.exists() or path.is_symlink():
-            remedy = "Choose another --out, or add --resume to continue the run in it."
-            raise BadInput("this run folder exists already", place=str(path), remedy=remedy)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+            raise _taken(path)
+        # The number of the thread, which in the main thread is that of the process.
+        draft = path.with_name(f".{path.name}.{threading.get_native_id()}.draft")
         shutil.rmtree(draft, ignore_errors=True)  # left by a killed process with the same number
         try:
             draft.mkdir(parents=True)
@@ -78,24 +97,40 @@ class RunFolder:
             write_atomically(draft / "config.yaml", dump_yaml(experiment.dump()).encode())
             write_atomically(draft / "data.json", DATA_SPEC.dump_json(dict(data), indent=1))
             write_atomically(draft / "environment.json", json.dumps(environment(), indent=1).encode())
+            if owner is not None:
+                write_lock(draft, owner)
             with writing(path):
-                draft.rename(path)
+                _rename_to_new(draft, path)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return cls(path)
 
     def adopt(self, experiment: Experiment, data: DataSpec) -> None:
-        """Replace the saved config and data spec if this config differs from the saved one.
+        """Replace the saved config and data spec where these differ from the saved ones.
 
-        The old config is kept as `config-before-N.yaml`.
+        The old config is kept as `config-before-N.yaml`. The new one is written last: until then, the run has its old
+        config.
         """
-        if not self.experiment().differences(experiment):
-            return
-        number = len(list(self.path.glob("config-before-*.yaml"))) + 1
-        write_atomically(self.path / f"config-before-{number}.yaml", (self.path / "config.yaml").read_bytes())
-        write_atomically(self.path / "config.yaml", dump_yaml(experiment.dump()).encode())
-        write_atomically(self.path / "data.json", DATA_SPEC.dump_json(dict(data), indent=1))
+        config, changed = self.path / "config.yaml", bool(self.experiment().differences(experiment))
+        if changed:
+            write_atomically(self._next("config-before-{}.yaml"), read_bytes(config, MAX_BYTES))
+        specs = DATA_SPEC.dump_json(dict(data), indent=1)
+        if changed or not self._has_data(data):
+            write_atomically(self.path / "data.json", specs)
+        if changed:
+            write_atomically(config, dump_yaml(experiment.dump()).encode())
+
+    def _has_data(self, data: DataSpec) -> bool:
+        try:
+            return self.data() == dict(data)
+        except BadInput:
+            return False
+
+    def _next(self, pattern: str) -> Path:
+        """Return the path of the pattern with the first number from 1 on that no file has."""
+        paths = (self.path / pattern.format(number) for number in itertools.count(1))
+        return next(path for path in paths if not path.exists())
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -110,13 +145,30 @@ class RunFolder:
         if not (path / "config.yaml").is_file():
             raise BadInput("there is no run in this folder (no config.yaml)", place=str(path))
         root = path.resolve()
-        for entry in sorted(path.rglob("*")):
-            if entry.is_symlink() and not Path(os.path.realpath(entry)).is_relative_to(root):
+        for number, entry in enumerate(_entries(path)):
+            if number == MAX_ENTRIES:
+                message = f"a run folder has at most {MAX_ENTRIES:,} files and folders"
+                raise BadInput(message, place=str(path), remedy="Move those that are not of the run.")
+            target = Path(entry.path)
+            if entry.is_symlink() and not Path(os.path.realpath(target)).is_relative_to(root):
                 remedy = "Replace it by the file or folder it leads to, if you trust that."
-                raise BadInput("this link leads out of the run folder", place=str(entry), remedy=remedy)
-            if not (entry.is_file() or entry.is_dir()):
-                raise BadInput("this is neither a file nor a folder", place=str(entry), remedy="Remove it.")
-        return cls(path)
+                raise BadInput("this link leads out of the run folder", place=entry.path, remedy=remedy)
+            if not (target.is_file() or target.is_dir()):
+                raise BadInput("this is neither a file nor a folder", place=entry.path, remedy="Remove it.")
+        folder = cls(path)
+        for file in folder._own_files():
+            if file.is_dir():
+                raise BadInput("this should be a file", place=str(file), remedy="Remove the folder.")
+        for each in (folder.pictures, folder.checkpoints):
+            if each.exists() and not each.is_dir():
+                raise BadInput(f"this should be the folder of {each.name}", place=str(each))
+        return folder
+
+    def _own_files(self) -> list[Path]:
+        """Return the paths of the files that any run may have."""
+        names = ("config.yaml", "data.json", "environment.json")
+        logs = (self.scalars, self.metrics, self.quarantine())
+        return [*(self.path / name for name in names), *logs, self.samples, self.report]
 
     def environment(self) -> Environment:
         """Return the versions of software with which the run was started or last resumed.
@@ -137,8 +189,7 @@ class RunFolder:
         before, now = self.environment(), environment()
         changes = version_changes(before, now)
         if changes:
-            number = len(list(self.path.glob("environment-before-*.json"))) + 1
-            write_atomically(self.path / f"environment-before-{number}.json", json.dumps(before, indent=1).encode())
+            write_atomically(self._next("environment-before-{}.json"), json.dumps(before, indent=1).encode())
             write_atomically(self.path / "environment.json", json.dumps(now, indent=1).encode())
         return changes
 
@@ -163,6 +214,20 @@ class RunFolder:
             return read_json(file, DATA_SPEC)
         except BadInput as problem:
             raise BadInput(problem.message, place=str(file)) from None  # that of a spec has no place
+
+    def check_data(self) -> None:
+        """Refuse a run whose `data.json` is missing or malformed.
+
+        Raises:
+            BadInput: With how to write it anew.
+        """
+        try:
+            missing, problem = self.data() is None, "this file of the run is missing"
+        except BadInput as found:
+            missing, problem = True, found.message
+        if missing:
+            remedy = "Put it back, or add --allow-changes data to write it anew for the data that there are now."
+            raise BadInput(problem, place=str(self.path / "data.json"), remedy=remedy)
 
     def save_data_summary(self, summary: DataSummary) -> None:
         """Save what there is in the training data, for the report.
@@ -202,6 +267,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def allowed_changes(self) -> Path:
+        """What the run goes on with since a change of its config or data was allowed."""
+        return self.path / "allowed-changes.json"
+
+    @property
     def scalars(self) -> Path:
         """The log of training scalars, one line of JSON for each step that is logged."""
         return self.path / "scalars.jsonl"
@@ -214,6 +284,44 @@ class RunFolder:
     def quarantine(self, rank: int = 0) -> Path:
         """Return the path of the list of data files that one rank could not read: JSON Lines, one line a file."""
         return self.path / (f"quarantine-{rank}.jsonl" if rank else "quarantine.jsonl")
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files, folders and links in a folder and the folders in it, without following links.
+
+    Raises:
+        BadInput: When a folder cannot be listed.
+    """
+    waiting = [str(folder)]
+    while waiting:
+        listed = waiting.pop()
+        try:
+            with os.scandir(listed) as entries:
+                for entry in entries:
+                    yield entry
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError as problem:
+            raise BadInput(f"this folder cannot be read: {problem.strerror}", place=listed) from None
+
+
+def _rename_to_new(draft: Path, path: Path) -> None:
+    """Rename a folder; refuse a path at which there is something by now."""
+    try:
+        draft.rename(path)
+    except OSError as problem:
+        if problem.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise _taken(path) from None
+        raise
+
+
+def _taken(path: Path) -> FolderTaken:
+    if (path / "config.yaml").is_file():
+        remedy = "Choose another --out, or add --resume to continue the run in it."
+        return FolderTaken("this run folder exists already", place=str(path), remedy=remedy)
+    what = "folder" if path.is_dir() else "path"
+    remedy = "Choose another --out: a run makes its folder itself. There is no run in this one."
+    return FolderTaken(f"this {what} exists already", place=str(path), remedy=remedy)
 
 
 def default_folder(name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from statistics import fmean
@@ -13,8 +13,19 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from ganframe.errors import writing
-from ganframe.files import parse_json
+from ganframe.errors import BadInput, RunFailed, writing
+from ganframe.files import (
+    MAX_LINE_BYTES,
+    MAX_LINES_BYTES,
+    open_regular,
+    parse_json,
+    read_lines,
+    too_large,
+    unlink_other_names,
+)
+
+MAX_NAMES = 10_000
+"""The largest number of different names in a log."""
 
 
 class PendingScalars:
@@ -66,6 +77,8 @@ class Log:
     def append(self, values: Mapping[str, float]) -> None:
         """Append one line of JSON."""
         remaining = memoryview((json.dumps(values) + "\n").encode())
+        if len(remaining) > MAX_LINE_BYTES:
+            raise RunFailed(f"{self.path}: a line of {len(remaining):,} bytes cannot be read again; log fewer values")
         with writing(self.path):
             if self._file is None:
                 self._file = FileIO(self.path, "a")
@@ -76,6 +89,7 @@ class Log:
         """Cut off the lines of the steps after `step`, and an incomplete last line."""
         if not self.path.is_file():
             return
+        unlink_other_names(self.path)
         with writing(self.path), self.path.open("r+b") as file:
             kept = 0
             for line in file:
@@ -123,26 +137,49 @@ def read_log(path: Path, max_lines: int | None = None) -> list[dict[str, float]]
     Args:
         path: The log.
         max_lines: How many lines to return at most; all when None. A longer log is cut into groups of lines, and each
-            group becomes one line: the means of its values, with the step and images of its last line.
+            group becomes one line: the means of its values, with the step and images of its last line. Where lines are
+            long, fewer are returned, so that they take a bounded memory.
 
     Raises:
-        BadInput: When a line is malformed; the error has its number.
+        BadInput: When a line is malformed or too long, the error has its number; when there are too many names; when
+            all of a log is to be returned that is too large for it.
     """
     if not path.is_file():
         return []
-    with path.open("rb") as file:
-        count = sum(1 for _ in file)
+    with open_regular(path) as file:
+        count = longest = total = 0
+        for line in read_lines(file, path):
+            count, longest, total = count + 1, max(longest, len(line)), total + len(line)
+        if max_lines is None and total > MAX_LINES_BYTES:
+            raise too_large(path, total, MAX_LINES_BYTES)
         file.seek(0)
-        numbered = enumerate(itertools.islice(file, count), start=1)
-        lines = (parse_json(line, LOG_LINE, f"{path}:{number}") for number, line in numbered if line.endswith(b"\n"))
-        if max_lines is None or count <= max_lines:
+        lines = _parse(itertools.islice(read_lines(file, path), count), path)
+        most = count if max_lines is None else min(max_lines, max(MAX_LINES_BYTES // max(longest, 1), 1))
+        size = max(-(-count // max(most, 1)), 1)
+        if size == 1:
             return list(lines)
-        size = -(-count // max_lines)
         groups = itertools.groupby(enumerate(lines), key=lambda numbered_line: numbered_line[0] // size)
-        return [_mean([line for _, line in group]) for _, group in groups]
+        return [_mean(line for _, line in group) for _, group in groups]
 
 
-def _mean(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for line in lines for name in line)
-    means = {name: fmean(line[name] for line in lines if name in line) for name in names}
-    return means | {name: lines[-1][name] for name in ("step", "images")}
+def _parse(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, float]]:
+    """Yield the values of each complete line."""
+    names = set[str]()
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            continue
+        values = parse_json(line, LOG_LINE, f"{path}:{number}")
+        names.update(values)
+        if len(names) > MAX_NAMES:
+            raise BadInput(f"a log has at most {MAX_NAMES:,} names", place=f"{path}:{number}")
+        yield values
+
+
+def _mean(lines: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of the values of some lines, with the step and images of the last one."""
+    values: dict[str, list[float]] = {}
+    last: Mapping[str, float] = {}
+    for last in lines:
+        for name, value in last.items():
+            values.setdefault(name, []).append(value)
+    return {name: fmean(each) for name, each in values.items()} | {name: last[name] for name in ("step", "images")}

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ganframe.errors import BadInput
+from ganframe.runs.tensor_sizes import read_size
 
 MAX_NAMED_TENSORS = 3
 """The largest number of tensors of one sort that an error message names."""
@@ -37,6 +38,7 @@ def read_weights(file: Path, prefix: str, expected: Mapping[str, Tensor]) -> dic
         raise BadInput("there is no such file of weights", place=str(file), remedy=remedy)
     beginning = f"{prefix}." if prefix else ""
     try:
+        read_size(file)
         with safe_open(file, framework="pt") as opened:
             names = {key.removeprefix(beginning): key for key in opened.keys() if key.startswith(beginning)}
             shapes = {name: tuple(opened.get_slice(key).get_shape()) for name, key in names.items()}
@@ -86,13 +88,27 @@ def check_numbers(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     Raises:
         BadInput: With the names of some of these weights.
     """
+    check_types(weights, expected, place=place)
+    refuse_differences({"not finite": not_finite({name: weights[name] for name in expected})}, place)
+
+
+def check_types(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, place: str) -> None:
+    """Refuse weights that have other types than those of a network, which loading would convert.
+
+    Args:
+        weights: The weights, with the names of the network.
+        expected: The tensors of the network by name.
+        place: The file or folder of the weights, for the message.
+
+    Raises:
+        BadInput: With the names of some of these weights.
+    """
     others = [
         f"{name} is {_type(weights[name])}, and not {_type(tensor)}"
         for name, tensor in expected.items()
         if weights[name].dtype != tensor.dtype
     ]
     refuse_differences({"of another type": others}, place)
-    refuse_differences({"not finite": not_finite({name: weights[name] for name in expected})}, place)
 
 
 def not_finite(weights: Mapping[str, Any]) -> list[str]:

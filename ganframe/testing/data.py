@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ganframe.config.component_kinds import AugmentationConfig, DatasetConfig, MetricConfig
+from ganframe.data.identity import file_names
 from ganframe.data.loader import BatchLoader, Shard
 from ganframe.data.sampler import EpochShuffleSampler
 from ganframe.data.summary import summarize
@@ -60,6 +62,16 @@ def seeded_order(config: DatasetConfig) -> None:
     third = next(BatchLoader(config.build(), 2, RANDOMNESS, CPU).starting_at(2))
     same = all(torch.equal(batches[2][name], third[name]) for name in third)
     assert same, "the third batch differs: `fetch` may draw from the randomness that it is given, and from no other"
+
+
+def files_are_named(config: DatasetConfig) -> None:
+    """A method `file_names`, if there is one, gives relative paths, the same ones when the data set is built again."""
+    names = file_names(config.build())
+    if names is None:
+        return
+    assert names == file_names(config.build()), "`file_names` differs when the data set is built again: sort the names"
+    absolute = next((name for name in names if Path(name).is_absolute()), None)
+    assert absolute is None, f"{absolute!r} changes when the data are moved: name files relative to their folder"
 
 
 def shards_are_disjoint_and_complete(config: DatasetConfig) -> None:
@@ -175,6 +187,7 @@ CHECKS = {
         "what is left out is named": left_out_is_named,
         "picklable for workers": picklable,
         "seeded order": seeded_order,
+        "files are named": files_are_named,
         "rank shards disjoint and complete": shards_are_disjoint_and_complete,
     },
     "augmentation": {

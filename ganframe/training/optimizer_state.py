@@ -69,8 +69,11 @@ def load_state_dict(
         for group, live in zip(kept, optimizer.param_groups, strict=True)
     ]
     state = {int(index): value for index, value in saved["state"].items()}
+    if not state.keys() <= set(range(count)):
+        raise ValueError(f"there is a state for more than its {count} parameters")
     optimizer.load_state_dict({**saved, "state": state, "param_groups": groups})
-    _check_state(optimizer, config)
+    # What was saved is checked, because the optimizer has converted it to the types of the parameters.
+    _check_state(optimizer, config, {parameters[number]: value for number, value in state.items()})
     _match_memory_format(optimizer)
 
 
@@ -78,17 +81,14 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
 
 
-def _check_state(optimizer: Any, config: OptimizerConfig) -> None:
+def _check_state(optimizer: Any, config: OptimizerConfig, saved: Mapping[nn.Parameter, Mapping[str, Any]]) -> None:
     """Refuse a state whose types or shapes differ from those that the optimizer has after its first step.
 
     Fused kernels do not check the shapes of a state, and write past the end of one that is too small.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if not set(optimizer.state) <= set(parameters):
-        raise ValueError(f"there is a state for more than its {len(parameters)} parameters")
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            state = optimizer.state.get(parameter)
+            state = saved.get(parameter)
             if not state:
                 continue  # not updated yet
             for name, value in _state_after_step(config, parameter, _settings(group)).items():

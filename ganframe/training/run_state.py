@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ganframe.config.experiment import Experiment
+from ganframe.data.identity import DataIdentity
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.runs.folder import RunFolder
+from ganframe.runs.log_lines import LogTally
 from ganframe.training.components import nested_components, player_components
 from ganframe.training.ema import DecaySchedule
 from ganframe.training.scheduled_settings import ScheduledSettings
@@ -41,6 +43,7 @@ class Run:
         resumed: Whether the run was resumed from a checkpoint.
         evaluation_done: Whether the callbacks that are due at this step were called; False when a stop request
             interrupted one of them.
+        data: The identity of the data; None in a run without data of its own, such as in tests.
         reported: The scalars that hooks have reported in this step, by name.
         rollbacks: How often the run went back to a checkpoint after a number that was not finite.
     """
@@ -57,7 +60,21 @@ class Run:
     resumed: bool = False
     evaluation_done: bool = True
     rollbacks: int = 0
+    data: DataIdentity | None = None
     reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
+
+    @functools.cached_property
+    def log_tallies(self) -> dict[str, LogTally]:
+        """What each log of the run folder has, by the name of its file."""
+        return {log.name: LogTally(log) for log in (self.folder.scalars, self.folder.metrics)}
+
+    def last_logged_steps(self) -> dict[str, int]:
+        """Return the last step of which each log has lines, by the name of its file.
+
+        A measurement that a stop request interrupted is made again.
+        """
+        measured = self.step if self.evaluation_done else self.step - 1
+        return {self.folder.scalars.name: self.step, self.folder.metrics.name: measured}
 
     def report(self, name: str, value: Tensor) -> None:
         """Add a scalar to those that loggers get for this step. Call this in the hook `on_turn_end`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -15,6 +15,7 @@ from ganframe.errors import BadInput, NotFinite
 from ganframe.runs.checkpoint_files import load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
 from ganframe.training.frozen_players import check_digests
+from ganframe.training.identity import describe_identity
 from ganframe.training.optimizers import TurnOptimizer
 from ganframe.training.parameter_changes import change_parameters
 from ganframe.training.run_state import Run
@@ -46,7 +47,7 @@ def save_checkpoint(run: Run) -> None:
     sections["settings"] = {"optimizers": _optimizer_settings(run)}
     sections = _full_tensors(sections)
     if is_main_process():
-        save(run.folder.checkpoints, run.step, sections, run.experiment.checkpoint.keep)
+        save(run.folder.checkpoints, run.step, sections, run.experiment.checkpoint.keep, describe_identity(run))
 
 
 def check_finite(run: Run) -> None:
@@ -65,8 +66,12 @@ def check_finite(run: Run) -> None:
         raise NotFinite(f"step {run.step}: not finite: {'; '.join(map(_describe_part, found, found.values()))}")
 
 
-def restore(run: Run) -> None:
+def restore(run: Run, check: Callable[[int], None] | None = None) -> None:
     """Restore the latest checkpoint that is not damaged; leave the run as it is if there is no checkpoint.
+
+    Args:
+        run: The run.
+        check: Is given the step of the checkpoint before anything is restored, to refuse it.
 
     Raises:
         BadInput: When there are checkpoints and all of them are damaged, or the state does not fit the config.
@@ -76,6 +81,8 @@ def restore(run: Run) -> None:
     if checkpoint is None:
         return  # stopped before its first checkpoint
     step, sections = checkpoint
+    if check is not None:
+        check(step)
     progress = sections["progress"]
     check_digests(sections.get("frozen_players", {}), run.assembly.frozen_digests)
     change_parameters(run, int(progress["images"]))
@@ -117,16 +124,37 @@ def roll_back(run: Run, problem: NotFinite) -> None:
     for optimizer in run.optimizers.values():
         optimizer.zero_grad()
     restore(run)
+    for tally in run.log_tallies.values():
+        tally.reset()  # the lines of the steps after the checkpoint were dropped
     run.rollbacks = rollbacks
     print_notice(f"went back from step {failed} to {run.step}", str(problem))
 
 
 def _load_state(name: str, live: Any, state: Mapping[str, Any]) -> None:
+    current = live.state_dict()
+    _check_types(name, state, current)
     try:
-        live.load_state_dict(_distribute_state(state, live.state_dict()))
+        live.load_state_dict(_distribute_state(state, current))
     except (RuntimeError, ValueError, KeyError) as problem:
         lines = str(problem).splitlines()
         raise _does_not_fit(name, lines[min(1, len(lines) - 1)].strip()) from None
+
+
+def _check_types(name: str, state: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Refuse saved tensors of other types than the current ones, which loading would convert, and numbers not finite.
+
+    Raises:
+        BadInput: With the part of the state, and the name of the tensor.
+    """
+    for key, live in current.items():
+        saved = state.get(key)
+        if not isinstance(live, Tensor) or saved is None:
+            continue
+        if not isinstance(saved, Tensor) or saved.dtype != live.dtype:
+            found = str(saved.dtype) if isinstance(saved, Tensor) else type(saved).__name__
+            raise _does_not_fit(name, f"{key!r} is {found} and not {live.dtype}".replace("torch.", ""))
+        if not torch.isfinite(saved).all():
+            raise _does_not_fit(name, f"{key!r} is not finite")
 
 
 def _does_not_fit(name: str, reason: str) -> BadInput:

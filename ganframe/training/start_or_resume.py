@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
-from ganframe.config.settings import synonyms
 from ganframe.config.without_effect import describe_without_effect
+from ganframe.data.identity import DataIdentity, identify
 from ganframe.data.open_data import open_dataset
 from ganframe.data.summary import summarize
 from ganframe.distributed.collectives import broadcast_text
@@ -19,11 +20,13 @@ from ganframe.errors import BadInput, ConfigPath, within
 from ganframe.plugins.author_code import build_live, name_of, source_of
 from ganframe.randomness import preserve_global_randomness
 from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints
-from ganframe.runs.folder import RunFolder, default_folder
+from ganframe.runs.folder import FolderTaken, RunFolder, default_folder
+from ganframe.runs.lock import Owner, held, locked, this_process
 from ganframe.runs.logs import read_log
 from ganframe.training.assembly import Assembly, assemble, generator_players
 from ganframe.training.compilation import check_compiler, compile_players
 from ganframe.training.ema import AveragedPlayers, make_averages
+from ganframe.training.identity import allowing, not_allowed, note_allowed_changes, refuse_changes, say_log_problems
 from ganframe.training.loop import run_loop
 from ganframe.training.loop_callbacks import MakeCallbacks
 from ganframe.training.plugin_hooks import RunHooks
@@ -38,6 +41,7 @@ def train_experiment(
     out: Path | None,
     resume: bool,
     allow_changes: Collection[str],
+    break_lock: bool = False,
     name: str,
     hooks: Sequence[object],
     make_callbacks: MakeCallbacks,
@@ -48,7 +52,9 @@ def train_experiment(
         experiment: The config.
         out: The run folder; `runs/NAME-TIME/` when None.
         resume: Whether to resume the run in `out` from its latest checkpoint, instead of starting a new run.
-        allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run.
+        allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run;
+            `data` stands for other data, too.
+        break_lock: Whether to take the lock of the resumed run from a process of another machine.
         name: The `NAME` in the default run folder.
         hooks: Objects with methods marked `@ganframe.hookimpl`.
         make_callbacks: Makes the callbacks of the loop.
@@ -56,10 +62,13 @@ def train_experiment(
     Returns:
         The run folder.
     """
-    with process_group():
-        # All that a bad config can make fail is built before the folder of a new run is created, some only to check it.
+    with process_group(), ExitStack() as until_the_end:
         with fail_together():
             folder = _reopen(experiment, out, allow_changes) if resume else None
+            if folder is not None and is_main_process():
+                until_the_end.enter_context(locked(folder.path, break_lock=break_lock))
+        # All that a bad config can make fail is built before the folder of a new run is created, some only to check it.
+        with fail_together():
             assembly = assemble(experiment)
             if folder is None or not list_checkpoints(folder.checkpoints):
                 fill_players(experiment, assembly.game, assembly.game.trained_players)
@@ -70,20 +79,27 @@ def train_experiment(
                 check_compiler()
             with within("data"):
                 dataset = open_dataset(experiment.data)
+                data = identify(dataset, assembly.game.data)
                 summary = summarize(dataset)
             callbacks = make_callbacks(experiment, dataset)
             loggers = _build_loggers(experiment) if is_main_process() else []
         with fail_together():
-            folder = folder or _create(assembly, out or default_folder(name))
+            if folder is None and is_main_process():
+                owner = this_process()
+                folder = _create(assembly, out, name, owner)
+                until_the_end.enter_context(held(folder.path, owner))
+        folder = RunFolder(Path(broadcast_text(str(folder.path) if folder else "")))
         with preserve_global_randomness(assembly.device):
-            run = _start(experiment, folder, assembly, [*loggers, *hooks])
+            run = _start(experiment, folder, assembly, data, [*loggers, *hooks])
             if resume:
                 with fail_together(), checkpoint_errors(folder.checkpoints):
-                    restore(run)
+                    restore(run, check=lambda step: refuse_changes(run, step, allow_changes))
                 if is_main_process():
                     folder.adopt(experiment, assembly.game.data)
+                    note_allowed_changes(run)
                     for change in folder.change_environment():
                         print_notice("this run goes on under other versions", change)
+                    say_log_problems(run)
             if is_main_process():
                 folder.save_data_summary(summary)
             for title, names in summary.left_out_lines():
@@ -117,12 +133,14 @@ def _check_batch_size(experiment: Experiment) -> None:
             raise BadInput(message, path=path, remedy=f"Say {' or '.join(map(str, fitting))}.")
 
 
-def _create(assembly: Assembly, path: Path) -> RunFolder:
-    """Create the folder of a new run in the main process, and return it in every process."""
-    path = Path(broadcast_text(str(path)))
-    if not is_main_process():
-        return RunFolder(path)
-    return RunFolder.create(path, assembly.experiment, assembly.game.data)
+def _create(assembly: Assembly, out: Path | None, name: str, owner: Owner) -> RunFolder:
+    """Create the folder of a new run; where `out` is None, under the first default name that no other run takes."""
+    while True:
+        try:
+            return RunFolder.create(out or default_folder(name), assembly.experiment, assembly.game.data, owner)
+        except FolderTaken:
+            if out is not None:
+                raise
 
 
 def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[str]) -> RunFolder:
@@ -130,32 +148,26 @@ def _reopen(experiment: Experiment, out: Path | None, allow_changes: Collection[
     if out is None:
         raise BadInput("--resume needs the run folder", remedy="Add --out RUN.")
     folder = RunFolder.open(out)
-    changed = folder.experiment().differences(experiment)
-    refused = [path for path in changed if not any(_covers(allowed, path) for allowed in allow_changes)]
+    refused = not_allowed(folder.experiment().differences(experiment), allow_changes)
     if refused:
         raise BadInput(
             f"the config differs from that of the run in: {', '.join(refused)}",
             place=str(folder.path / "config.yaml"),
             remedy="Resume with the config of the run, start a new run with another --out, or say "
-            + " ".join(f"--allow-changes {path}" for path in refused)
-            + ".",
+            f"{allowing(refused)}.",
         )
     # Malformed files are refused here, before any file of the run is changed.
     for log in (folder.scalars, folder.metrics):
         read_log(log, max_lines=1000)
     folder.environment()
+    if not_allowed(["data"], allow_changes):
+        folder.check_data()
     return folder
 
 
-def _covers(allowed: str, path: str) -> bool:
-    """Return whether a path is the allowed path or lies under it; the allowed path may use former names of settings."""
-    keys, allowed_keys = path.split("."), allowed.split(".")
-    return len(keys) >= len(allowed_keys) and all(
-        key in synonyms(allowed_key) for key, allowed_key in zip(keys, allowed_keys, strict=False)
-    )
-
-
-def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, listeners: Sequence[object]) -> Run:
+def _start(
+    experiment: Experiment, folder: RunFolder, assembly: Assembly, data: DataIdentity, listeners: Sequence[object]
+) -> Run:
     averages = make_averages(generator_players(assembly.game), experiment.train, assembly.images_per_step)
     for setting in describe_without_effect(experiment, assembly.run_length()):
         print_notice("without effect", setting)
@@ -170,6 +182,7 @@ def _start(experiment: Experiment, folder: RunFolder, assembly: Assembly, listen
         optimizers=assembly.optimizers(),
         averages=averages,
         hooks=RunHooks(*assembly.listeners(), *listeners),
+        data=data,
     )
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pytest
 import torch
+from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from ganframe import BadInput
 from ganframe.config.component_kinds import (
     AugmentationConfig,
     BalancerConfig,
+    DatasetConfig,
     GameConfig,
     TurnConditionConfig,
 )
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.config.terms import LossConfig, RegularizerConfig
+from ganframe.data.tensor_data import TensorData
 from ganframe.game.contest import Contest
 from ganframe.game.discriminator_output import DiscriminatorOutput
 from ganframe.game.game import Game
@@ -664,3 +668,40 @@ def test_a_balancer_with_a_mistake_is_told(check: Any, live: Any, message: str) 
 
 def test_a_balancer_by_norms_passes() -> None:
     run_all(turns.CHECKS["balancer"], Balances(live=ByNorm))
+
+
+class Shelf(TensorData):
+    """Four pictures in files of these names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__({"real": torch.zeros(4, 2)})
+        self.names = names
+
+    def file_names(self) -> Sequence[str]:
+        return self.names
+
+
+class ShelfConfig(DatasetConfig):
+    """Names its files in one way or another."""
+
+    type: Literal["shelf"] = "shelf"
+
+    def spec(self) -> DataSpec:
+        return {"real": TensorSpec((2,))}
+
+    def build(self) -> Shelf:
+        return Shelf(next(self._names))
+
+    def named(self, *names: Sequence[str]) -> ShelfConfig:
+        self._names = itertools.cycle(names)
+        return self
+
+    _names: Any = PrivateAttr()
+
+
+def test_names_of_files_are_relative_and_the_same_ones_again() -> None:
+    data.files_are_named(ShelfConfig().named(["a", "b"]))
+    assert "sort the names" in failure(data.files_are_named, ShelfConfig().named(["a", "b"], ["b", "a"]))
+    said = failure(data.files_are_named, ShelfConfig().named(["/photos/a.png", "b"]))
+    assert said == "'/photos/a.png' changes when the data are moved: name files relative to their folder"
+    assert "no list of names" in failure(data.files_are_named, ShelfConfig().named([1]))  # type: ignore[list-item]

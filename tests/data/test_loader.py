@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -391,12 +392,17 @@ def be_killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def be_out_of_shared_memory() -> None:
+    os.kill(os.getpid(), signal.SIGBUS)
+
+
 @pytest.mark.parametrize(
     ("end", "how"),
     [
         (leave, "ended with code 3"),
         (be_terminated, "was killed by SIGTERM"),
         (be_killed, "was killed by SIGKILL, as happens when memory runs out"),
+        (be_out_of_shared_memory, "was killed by SIGBUS, as happens when the shared memory (/dev/shm) is full"),
     ],
 )
 def test_a_dead_worker_ends_the_run_with_the_batch_that_was_awaited(
@@ -531,3 +537,22 @@ def test_a_list_can_be_taken_up_again_by_the_same_run(tmp_path: Path) -> None:
     assert lines(tmp_path / "list.jsonl") == []
     listed.add(1, [UnreadableFile("b", "empty", tolerance), UnreadableFile("c", "late", tolerance)])
     assert lines(tmp_path / "list.jsonl") == [("b", "empty", 1), ("c", "late", 1)]
+
+
+def test_full_shared_memory_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, whose /dev/shm has 64 MiB."""
+
+    def full(_tensor: Tensor) -> Tensor:
+        raise RuntimeError("unable to write to file </torch_1_2_3>: No space left on device (28)\nmore")
+
+    monkeypatch.setattr("ganframe.data.batch_dataset.get_worker_info", object)
+    monkeypatch.setattr(Tensor, "share_memory_", full)
+    data = TensorData({"real": torch.zeros(8, 2**18)})
+    source = BatchDataset(data, EpochShuffleSampler(8, 4, PLACE, WHOLE_BATCH), PLACE)
+    failure = pickle.loads(pickle.dumps(source[0])).failure
+    assert isinstance(failure, RunFailed)
+    first, second = str(failure).splitlines()
+    assert first.startswith("there is no room in shared memory (/dev/shm) for a batch of 4 MiB from a loader worker")
+    assert "No space left on device" in first
+    assert "--shm-size" in second
+    assert "train.workers" in second

@@ -171,7 +171,7 @@ class Places:
 
         files.write_synced = checkpoint_files.write_synced = writing
         Path.rename = renaming
-        self._wrap(checkpoint_files, "_remove", "remove")
+        self._wrap(checkpoint_files, "remove", "remove")
         self._wrap(start_or_resume, "assemble", "start")
         self._wrap(start_or_resume, "restore", "restore")
         self._wrap(callbacks, "draw", "snapshot")

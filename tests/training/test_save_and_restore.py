@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -30,7 +31,7 @@ from ganframe.game.player_spec import PlayerSpec
 from ganframe.game.turn import Turn
 from ganframe.runs import folder as run_module
 from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints, load, load_latest, mark_damaged, save
-from ganframe.runs.folder import RunFolder, default_folder
+from ganframe.runs.folder import FolderTaken, RunFolder, default_folder
 from ganframe.testing.fakes import FakeData, FakeDiscriminator, FakeGenerator
 from ganframe.testing.runs import FakeLoss
 from ganframe.training import optimizer_state
@@ -246,11 +247,15 @@ def test_a_checkpoint_under_another_name_is_refused(saved: Path) -> None:
 
 
 def test_files_that_no_run_writes_are_refused(saved: Path) -> None:
-    for name, content in (("state.json", b"{}"), ("a.safetensors", b"x" * 20)):
+    cases = {
+        "state.json": (b"{}", "not a checkpoint that a run wrote"),
+        "a.safetensors": (b"x" * 20, "not in the safetensors format"),
+    }
+    for name, (content, said) in cases.items():
         before = (saved / name).read_bytes()
         (saved / name).write_bytes(content)
         sign(saved)
-        assert "not a checkpoint that a run wrote" in refused(saved).message
+        assert said in refused(saved).message
         (saved / name).write_bytes(before)
     sign(saved, ["a.safetensors"])
     assert "not a checkpoint that a run wrote" in refused(saved).message
@@ -285,6 +290,59 @@ def test_without_checkpoints_there_is_nothing_to_go_on_from(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="should be the folder of checkpoints"):
         load_latest(tmp_path / "file")
+
+
+def test_a_reader_beside_a_run_that_keeps_one_checkpoint_reads_again(tmp_path: Path, capsys: Any) -> None:
+    save(tmp_path, 1, {"a": torch.ones(1)}, keep=1)
+    writer = threading.Thread(
+        target=lambda: [save(tmp_path, step, {"a": torch.ones(1)}, keep=1) for step in range(2, 150)]
+    )
+    writer.start()
+    reads, latest = 0, 0
+    while writer.is_alive():
+        found = load_latest(tmp_path)
+        assert found is not None
+        assert found[0] >= latest
+        reads, latest = reads + 1, found[0]
+    assert reads > 10
+    assert noticed(capsys) == ""
+
+
+def test_what_was_removed_or_replaced_while_it_was_read_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    read = load
+
+    def removed(checkpoint: Path) -> tuple[int, dict[str, Any]]:
+        monkeypatch.setattr("ganframe.runs.checkpoint_files.load", read)
+        save(tmp_path, 2, {"a": 2}, keep=1)
+        return read(checkpoint)
+
+    def replaced(checkpoint: Path) -> tuple[int, dict[str, Any]]:
+        monkeypatch.setattr("ganframe.runs.checkpoint_files.load", read)
+        save(tmp_path, 2, {"a": 3}, keep=1)
+        raise BadInput("half of each")
+
+    save(tmp_path, 1, {"a": 1}, keep=1)
+    for disturbed, value in ((removed, 2), (replaced, 3)):
+        monkeypatch.setattr("ganframe.runs.checkpoint_files.load", disturbed)
+        assert load_latest(tmp_path) == (2, {"a": value})
+    assert noticed(capsys) == ""
+
+
+def test_a_run_that_removes_checkpoints_faster_than_they_are_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def disturbed(checkpoint: Path) -> tuple[int, dict[str, Any]]:
+        save(tmp_path, int(checkpoint.name) + 1, {}, keep=1)
+        raise BadInput("gone")
+
+    save(tmp_path, 1, {}, keep=1)
+    monkeypatch.setattr("ganframe.runs.checkpoint_files.load", disturbed)
+    with pytest.raises(BadInput, match="removes its checkpoints faster than they can be read") as problem:
+        load_latest(tmp_path)
+    assert "checkpoint.keep" in problem.value.remedy
+    assert noticed(capsys) == ""
 
 
 def test_later_checkpoints_are_set_aside_once(saved: Path) -> None:
@@ -963,13 +1021,29 @@ def test_a_new_folder_has_the_config_the_data_and_the_versions(experiment: Exper
     assert RunFolder.open(folder.path) == folder
 
 
-@pytest.mark.parametrize("kind", ["folder", "file", "link"])
-def test_a_folder_that_is_there_is_refused(kind: str, experiment: Experiment, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("run", "this run folder exists already"),
+        ("folder", "this folder exists already"),
+        ("file", "this path exists already"),
+        ("link", "this path exists already"),
+    ],
+)
+def test_a_folder_that_is_there_is_refused(kind: str, said: str, experiment: Experiment, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    {"folder": path.mkdir, "file": path.touch, "link": lambda: path.symlink_to(tmp_path / "nowhere")}[kind]()
-    with pytest.raises(BadInput, match="exists already") as problem:
+    make = {
+        "run": lambda: RunFolder.create(path, experiment, SPEC),
+        "folder": path.mkdir,
+        "file": path.touch,
+        "link": lambda: path.symlink_to(tmp_path / "nowhere"),
+    }
+    make[kind]()
+    with pytest.raises(FolderTaken) as problem:
         RunFolder.create(path, experiment, SPEC)
-    assert problem.value.place == str(path)
+    assert (problem.value.message, problem.value.place) == (said, str(path))
+    assert "Choose another --out" in problem.value.remedy
+    assert ("--resume" in problem.value.remedy) == (kind == "run")
 
 
 def test_where_no_folder_can_be_made_is_said(
@@ -1008,9 +1082,12 @@ def test_a_folder_is_made_whole_or_not_at_all(
 
 def test_a_config_that_differs_is_adopted_and_the_one_before_it_kept(experiment: Experiment, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", experiment, SPEC)
+    made = {path: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    folder.adopt(experiment, SPEC)
+    assert {path: path.stat().st_mtime_ns for path in folder.path.iterdir()} == made
     folder.adopt(experiment, {"other": TensorSpec((1,))})
     assert not list(folder.path.glob("config-before-*"))
-    assert folder.data() == SPEC
+    assert folder.data() == {"other": TensorSpec((1,))}
     texts = [(folder.path / "config.yaml").read_bytes()]
     for number in (1, 2):
         changed = experiment.model_copy(update={"seed": number})
@@ -1021,6 +1098,11 @@ def test_a_config_that_differs_is_adopted_and_the_one_before_it_kept(experiment:
     for number in (1, 2):
         assert (folder.path / f"config-before-{number}.yaml").read_bytes() == texts[number - 1]
     assert len(list(folder.path.glob("config-before-*"))) == 2
+    # A number that somebody removed is given again; none is written over.
+    (folder.path / "config-before-1.yaml").unlink()
+    folder.adopt(experiment, SPEC)
+    assert (folder.path / "config-before-2.yaml").read_bytes() == texts[1]
+    assert (folder.path / "config-before-1.yaml").read_bytes() == texts[2]
 
 
 def test_versions_that_differ_are_said_and_those_before_kept(

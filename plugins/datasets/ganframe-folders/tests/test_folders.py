@@ -39,6 +39,22 @@ def only(config):
     return ((image + 1) * 127.5).round().to(torch.uint8)
 
 
+# Names of files.
+
+
+def test_files_are_named_relative_to_their_folders_in_the_order_of_the_examples(tmp_path):
+    for name in ("b/2.png", "a/3.png", "a/1.png"):
+        save(tmp_path / "source" / name)
+        save(tmp_path / "target" / name)
+    source, target = tmp_path / "source", tmp_path / "target"
+    names = ["a/1.png", "a/3.png", "b/2.png"]
+    assert ImageFolder(path=source).build().file_names() == names
+    pairs = PairedFolders(source=source, target=target, max_unreadable=1).build()
+    assert pairs.file_names() == [name for each in names for name in (each, each)]
+    (target / "a" / "1.png").unlink()
+    assert UnpairedFolders(a=source, b=target).build().file_names() == [*names, *names[1:]]
+
+
 # Examples.
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def open_folder(config: ImageFolder) -> Images:
         BadInput: When the folder has no images, or too many files are not images.
     """
     listing = find_images(config.path, "path")
-    (examples,), left_out = _open(config, [listing], [[(file,) for file in listing.images]])
+    (examples,), left_out = _open(config, [listing], [_alone(listing)])
     labels = None
     if config.with_labels:
         numbers = {name: number for number, name in enumerate(find_classes(config.path, listing.images))}
@@ -43,7 +44,8 @@ def open_pairs(config: PairedFolders) -> Pairs:
         BadInput: When a file has no partner, or too many are not images.
     """
     listings = [find_images(config.source, "source"), find_images(config.target, "target")]
-    (examples,), left_out = _open(config, listings, [match_pairs(*listings)])
+    pairs = _Listed((config.source, config.target), match_pairs(*listings))
+    (examples,), left_out = _open(config, listings, [pairs])
     return Pairs(examples, config.flip, left_out)
 
 
@@ -54,17 +56,27 @@ def open_domains(config: UnpairedFolders) -> Domains:
         BadInput: When a folder has none, or too many files are not images.
     """
     listings = [find_images(config.a, "a"), find_images(config.b, "b")]
-    (a, b), left_out = _open(config, listings, [[(file,) for file in listing.images] for listing in listings])
+    (a, b), left_out = _open(config, listings, [_alone(listing) for listing in listings])
     return Domains(a, b, config.flip, left_out)
 
 
+class _Listed(NamedTuple):
+    """The files of each example, and the folder of each of them."""
+
+    folders: tuple[Path, ...]
+    files: Sequence[tuple[Path, ...]]
+
+
+def _alone(listing: ImageListing) -> _Listed:
+    """Return examples of one file each."""
+    return _Listed((listing.folder,), [(file,) for file in listing.images])
+
+
 def _open(
-    config: ImageFolder | PairedFolders | UnpairedFolders,
-    listings: Sequence[ImageListing],
-    lists: Sequence[Sequence[tuple[Path, ...]]],
+    config: ImageFolder | PairedFolders | UnpairedFolders, listings: Sequence[ImageListing], lists: Sequence[_Listed]
 ) -> tuple[list[Examples], Names]:
     """Return the examples of each list, and what was left out of all folders together."""
-    files = list(chain.from_iterable(chain.from_iterable(lists)))
+    files = list(chain.from_iterable(chain.from_iterable(each.files for each in lists)))
     limit = UnreadableLimit(len(files), config.max_unreadable)
     broken = check_image_headers(files, limit)
     left_out: dict[str, list[str]] = {UNREADABLE: [str(each) for each in broken]}
@@ -73,7 +85,7 @@ def _open(
             given = names if len(listings) == 1 else [str(listing.folder / name) for name in names]
             left_out.setdefault(reason, []).extend(given)
     reader = ImageReader(config.size, config.channels, config.crop == "centre")
-    return [Examples(examples, reader, limit) for examples in lists], left_out
+    return [Examples(each.files, each.folders, reader, limit) for each in lists], left_out
 
 
 class _FromFolders:
@@ -110,6 +122,10 @@ class Images(_FromFolders):
         """Return the number of images."""
         return len(self.examples)
 
+    def file_names(self) -> list[str]:
+        """Return the names of the files in the order of the examples, relative to the folder."""
+        return self.examples.names()
+
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return `real` `(B, C, H, W)`, and `label` `(B,)` if there are labels."""
         (real,), read = self.examples.read(indices)
@@ -133,6 +149,10 @@ class Pairs(_FromFolders):
     def __len__(self) -> int:
         """Return the number of pairs."""
         return len(self.examples)
+
+    def file_names(self) -> list[str]:
+        """Return the names of the files in the order of the examples, relative to their folders."""
+        return self.examples.names()
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return `source` and `target`, each `(B, C, H, W)`."""
@@ -159,6 +179,10 @@ class Domains(_FromFolders):
     def __len__(self) -> int:
         """Return the number of images of domain A."""
         return len(self.a)
+
+    def file_names(self) -> list[str]:
+        """Return the names of the files in the order of the examples, relative to their folders."""
+        return self.a.names() + self.b.names()
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return `real_a` and `real_b`, each `(B, C, H, W)`."""

@@ -20,16 +20,27 @@ class Examples:
 
     Args:
         files: The files of each example.
+        folders: The folder of each example.
         reader: Converts a file to pixels.
         limit: The number of files that may be unreadable.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], reader: ImageReader, limit: UnreadableLimit) -> None:
-        self.files, self.reader, self.limit = files, reader, limit
+    def __init__(
+        self, files: Sequence[tuple[Path, ...]], folders: Sequence[Path], reader: ImageReader, limit: UnreadableLimit
+    ) -> None:
+        self.files, self.folders, self.reader, self.limit = files, folders, reader, limit
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.files)
+
+    def names(self) -> list[str]:
+        """Return the names of all files in the order of the examples, each relative to its folder."""
+        return [
+            file.relative_to(folder).as_posix()
+            for example in self.files
+            for file, folder in zip(example, self.folders, strict=True)
+        ]
 
     def read(self, indices: Sequence[int]) -> tuple[list[Tensor], list[int]]:
         """Read examples.

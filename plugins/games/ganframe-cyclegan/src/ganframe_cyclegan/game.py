@@ -112,7 +112,13 @@ class Cycle(Game):
         # Every rank has the same pool, filled with the fakes of all ranks.
         fakes = gather(own)
         draws = game_round.randomness.unsharded().uniform(f"replay {domain}", (len(fakes), 2)).tolist()
-        pool = list(self.memory.get(f"pool_{domain}", fakes[:0]))
+        past = self.memory.get(f"pool_{domain}", fakes[:0])
+        if past.shape[1:] != fakes.shape[1:] or not past.is_floating_point():
+            found = f"{str(past.dtype).removeprefix('torch.')} of the shape {tuple(past.shape[1:])}"
+            raise BadInput(
+                f"the checkpoint's pool of past fakes ({domain}) holds {found}, not {tuple(fakes.shape[1:])}"
+            )
+        pool = list(past)
         shown: list[Tensor] = []
         for fake, (exchange, place) in zip(fakes, draws, strict=True):
             if len(pool) < self.config.pool_size:

@@ -71,6 +71,11 @@ class LeCamPenalty(ContestRegularizer):
 
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for contest, sums in state["sums"].items():
+            for side, value in sums.items():
+                if value.shape or value.dtype not in (torch.float32, torch.float64):
+                    found = f"{str(value.dtype).removeprefix('torch.')} of the shape {tuple(value.shape)}"
+                    raise ValueError(f"the mean of {contest} ({side}) is {found}, and not one float32 or float64")
         self.sums = {contest: dict(sums) for contest, sums in state["sums"].items()}
         self.shares = dict(state["shares"])
 
