@@ -372,7 +372,7 @@ def choose_device(name: str) -> torch.device:
     name = local_device(name)
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # fails on `meta`, which holds no numbers
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
         raise BadInput(f"no device {name!r} here", path=("train", "device"), remedy="Set it to cpu or auto.") from None
     return device

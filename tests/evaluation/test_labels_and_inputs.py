@@ -174,7 +174,7 @@ def test_a_tuple_of_tensors_is_a_tuple_of_all_examples(trained: LoadedRun) -> No
     ("arguments", "message"),
     [
         ({"count": -1}, "-1 samples cannot be drawn"),
-        ({"count": 2.5}, "2.5 samples cannot be drawn"),
+        ({"count": 2.5}, "`count` is a whole number, not 2.5"),
         ({"batch_size": 0}, "a batch of 0 samples cannot be drawn"),
         ({"labels": [0.5, 0.5]}, "0.5 is no label"),
         ({"labels": [[0], [0]]}, "is no label"),
