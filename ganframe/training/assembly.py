@@ -79,7 +79,11 @@ class Assembly:
     @property
     def batches_per_step(self) -> int:
         """The number of batches that a step draws: the most repeats of a turn, times `gradient_accumulation_steps`."""
-        return max(turn.repeats for turn in self.game.turns) * self.experiment.train.gradient_accumulation_steps
+        return self._most_repeats * self.experiment.train.gradient_accumulation_steps
+
+    @property
+    def _most_repeats(self) -> int:
+        return max(turn.repeats for turn in self.game.turns)
 
     @property
     def images_per_step(self) -> int:
@@ -89,8 +93,7 @@ class Assembly:
     def run_length(self) -> RunLength:
         """Return how long the run is; of a run with growth, as long as it would be with the present batch size."""
         images = self.experiment.train.total_images
-        repeats = max(turn.repeats for turn in self.game.turns)
-        return RunLength(images, math.ceil(images / self.images_per_step) * repeats)
+        return RunLength(images, math.ceil(images / self.images_per_step) * self._most_repeats)
 
     @property
     def batch_size(self) -> int:
