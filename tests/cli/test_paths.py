@@ -133,6 +133,18 @@ def test_a_run_folder_may_have_any_name(name: str, home: Path) -> None:
     assert load(home / "runs" / name).sample(1).shape == (1, 2)
 
 
+@pytest.mark.parametrize("name", ["line\nbreak", "[red]x", "\udcff\udcfe", "\x1b[31m"])
+def test_commands_end_well_whatever_the_run_folder_is_called(cli: Any, home: Path, name: str) -> None:
+    run = home / "runs" / name
+    trained = cli("train", "ring.yaml", "--out", run)
+    assert (trained.code, trained.err) == (0, "")
+    assert "\x1b" not in trained.out
+    for command in (("sample", run, "--count", 2), ("report", run), ("train", run, "--resume")):
+        outcome = cli(*command)
+        assert (outcome.code, outcome.err) == (0, "")
+    assert (run / "samples-seed0.png").is_file()
+
+
 def test_a_config_may_come_from_a_pipe(cli: Any, home: Path) -> None:
     os.mkfifo(home / "pipe")
     writer = threading.Thread(target=(home / "pipe").write_text, args=(RING,))
