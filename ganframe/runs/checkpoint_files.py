@@ -40,7 +40,7 @@ MAX_MANIFEST_BYTES = 2**20
 """The largest size of a manifest, in bytes."""
 
 MAX_STATE_BYTES = 8 * 2**20
-"""The largest size of `state.json` and `identity.json`, in bytes. Tensors, which may be of any size, are in other files."""
+"""The largest size of `state.json` and `identity.json`, in bytes. Tensors are in other files, of any size."""
 
 MAX_DAMAGED = 100
 """The largest number of damaged checkpoints that are tried before a run is taken for damaged."""
