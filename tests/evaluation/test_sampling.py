@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import re
@@ -467,7 +469,7 @@ def test_a_run_is_loaded_without_its_data_which_are_missed_when_they_are_read(
 
 
 def test_a_run_goes_to_the_device_that_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganframe.evaluation.loaded_run._restore_players", lambda *_: None)  # none fit there
+    monkeypatch.setattr("ganframe.evaluation.loaded_run._restore_players", lambda *_, **__: None)  # none fit there
     trained = load(folder, device="meta")
     assert trained.device.type == trained.players["discriminator"].slope.device.type == "meta"
 
@@ -898,13 +900,12 @@ def test_a_large_picture_is_made_smaller(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("ganframe.evaluation.report.MAX_PICTURE_BYTES", size)
     assert "src='data:image/png;base64," in report._image(small, 10)
     monkeypatch.setattr("ganframe.evaluation.report.MAX_PICTURE_BYTES", size - 1)
-    assert "src='data:image/jpeg;base64," in report._image(small, 10)
-    (tmp_path / "small.jpg").write_bytes(report._smaller_jpeg(small, 10))
-    with Image.open(tmp_path / "small.jpg") as made:
+    (jpeg,) = re.findall("src='data:image/jpeg;base64,(.*?)'", report._image(small, 10))
+    with Image.open(io.BytesIO(base64.b64decode(jpeg))) as made:
         assert (made.size, made.format) == ((10, 10), "JPEG")
     (tmp_path / "no.png").write_bytes(b"no picture")
     with pytest.raises(BadInput, match="this picture cannot be read"):
-        report._smaller_jpeg(tmp_path / "no.png", 10)
+        report._image(tmp_path / "no.png", 10)
 
 
 def test_numbers_of_a_table_are_short() -> None:
