@@ -74,9 +74,7 @@ class Sandbox:
 
     def close(self) -> None:
         """End the process."""
-        assert self._server.stdin
-        self._server.stdin.close()
-        self._server.wait()
+        self._server.communicate()  # closes its stdin, at which it ends
 
 
 def _address_space(name: str) -> int:
