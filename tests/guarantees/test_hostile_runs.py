@@ -98,15 +98,15 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     sandbox.close()
 
 
-def arguments(command: str, run: Path) -> list[object]:
-    """The arguments of a command that reads a run."""
+def arguments(command: str, run: Path, images: Path = Path()) -> list[object]:
+    """The arguments of a command that reads a run, and translates images."""
     more: dict[str, list[object]] = {
         "sample": [run, "--count", 4],
         "explain": [run / "config.yaml"],
         "train": [run, "--resume"],
         "export": [run, *(["--player", "g_ab"] if "emoji" in str(run) else [])],
         "evaluate": [run, *(["--metric", "mode-coverage"] if "ring" in str(run) else [])],
-        "translate": [run, "--input", run / "pictures", "--output", run.parent / "translated"],
+        "translate": [run, "--input", images, "--output", run.parent / "translated"],
     }
     return [command, *more.get(command, [run])]
 
@@ -131,7 +131,7 @@ def test_a_run_that_was_spoilt(
 ) -> None:
     wrong = list[str]()
     for command in COMMANDS:  # the first of each kind imports what it needs
-        sandbox.run(*arguments(command, runs["ring"]))
+        sandbox.run(*arguments(command, runs["ring"], runs["ring"] / "pictures"))
     for case in range(number):
         chance = random.Random(case)
         name = chance.choice(sorted(runs))
@@ -143,7 +143,7 @@ def test_a_run_that_was_spoilt(
         commands = chance.sample(COMMANDS, 1 if number == SHARE else 2)
         # A config may ask for years of training.
         for command in commands if "config.yaml" not in did else ["explain", "sample"]:
-            ended = sandbox.run(*arguments(command, run))
+            ended = sandbox.run(*arguments(command, run, runs[name] / "pictures"))
             if problem := problem_of(ended):
                 wrong.append(f"{case} {name}: {did}; {command}: {problem}: {ended.err[-1500:]}")
             if secret.read_bytes() != kept:
