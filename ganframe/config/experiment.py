@@ -128,10 +128,6 @@ class Evaluate(Settings):
     every_images: PositiveInt | None = None
     """Number of images seen between measurements. When left out, metrics are measured only at the end of the run."""
 
-    def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `every_images` if it is longer than the run."""
-        return _longer_than_the_run(self.every_images, length, "measurement")
-
 
 class Snapshot(Settings):
     """Pictures of samples while training."""
@@ -140,10 +136,6 @@ class Snapshot(Settings):
     """Number of images seen between pictures; a tenth of the run when left out."""
     count: PositiveInt = 100
     """Number of examples in a picture."""
-
-    def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `every_images` if it is longer than the run."""
-        return _longer_than_the_run(self.every_images, length, "picture")
 
 
 class Checkpoint(Settings):
@@ -156,16 +148,6 @@ class Checkpoint(Settings):
     a run learns."""
     keep: PositiveInt = 2
     """Number of checkpoints that are kept, the latest ones."""
-
-    def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `every_images` if it is longer than the run."""
-        return _longer_than_the_run(self.every_images, length, "checkpoint by images")
-
-
-def _longer_than_the_run(every_images: int | None, length: RunLength, what: str) -> Mapping[str, str]:
-    if every_images is None or every_images <= length.images:
-        return {}
-    return {"every_images": f"is longer than the run, {length.images:,}, so the only {what} is that of the end"}
 
 
 class Experiment(Settings):

@@ -99,7 +99,9 @@ def test_each_edit_of_the_config_is_named_and_refused(number: int, run: Path, fi
 
 def test_an_edit_goes_on_where_it_is_allowed_and_stays_so(run: Path) -> None:
     text = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(text.replace("lr: 0.001", "lr: 0.003").replace("images: 32", "images: 48"))
+    (run / "config.yaml").write_text(
+        text.replace("lr: 0.001", "lr: 0.003").replace("total_images: 32", "total_images: 48")
+    )
     resume(run, "optimizers.generator.lr", "train")
     assert latest_state(run)[0] == 6
     resume(run)
@@ -117,7 +119,7 @@ def test_the_command_line_names_an_edit(cli: Callable[..., Any], run: Path) -> N
     assert cli("train", run, "--resume").code == 0
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_an_adoption_that_is_cut_off_is_refused_or_has_not_begun(
     number: int, run: Path, monkeypatch: pytest.MonkeyPatch, figures: Figures
 ) -> None:
@@ -139,10 +141,10 @@ def test_an_adoption_that_is_cut_off_is_refused_or_has_not_begun(
         try:
             train(longer, out=run, resume=True, allow_changes=["train.total_images"])
         except RunFailed:
-            assert number < 4
+            assert number < 5
             figures.count("adopted configs cut off at a write")
         else:
-            assert number == 4
+            assert number == 5
             return
     now = load_config(str(run / "config.yaml"))
     if now == before:
@@ -150,8 +152,10 @@ def test_an_adoption_that_is_cut_off_is_refused_or_has_not_begun(
         assert latest_state(run)[0] == 4
     else:
         assert now == longer
-        with pytest.raises(BadInput, match=r"train.total_images \(32 -> 48\)"):
-            resume(run)
+        if number < 4:
+            with pytest.raises(BadInput, match=r"train.total_images \(32 -> 48\)"):
+                resume(run)
+        # The fifth write is that of the summary of the data. The change is noted as allowed by then.
     train(longer, out=run, resume=True, allow_changes=["train.total_images"])
     assert latest_state(run)[0] == 6
     resume(run)

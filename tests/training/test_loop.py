@@ -550,7 +550,7 @@ def test_batches_come_in_the_order_of_the_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [0, 3])
 def test_pictures_are_of_the_same_inputs_each_time(tmp_path: Path, seed: int) -> None:
     diary = ran(described(12, draw_every=4, seed=seed), tmp_path / "run")
-    place = Randomness(seed).at("snapshot")
+    place = Randomness(seed).at("snapshot", 0)  # the first chunk
     latent = place.normal("latent", (3, *SHAPE))
     chosen = torch.randperm(EXAMPLES, generator=place.at(0).generator("order"))[:3]
     assert len(diary.pictures) == 3
@@ -864,7 +864,7 @@ def test_a_second_request_ends_the_run_at_once(tmp_path: Path) -> None:
 def test_a_measurement_that_was_left_off_is_made_when_the_run_goes_on(
     tmp_path: Path, images: int, later: list[int]
 ) -> None:
-    """It is left off after its first round of 100, both between two steps and at the end."""
+    """It is left off after its first round of a batch, both between two steps and at the end."""
     experiment = described(
         images, metrics=[Seen(asks=True)], draw_every=images, save_every=images, measure_every=8, train={}
     )
@@ -872,7 +872,7 @@ def test_a_measurement_that_was_left_off_is_made_when_the_run_goes_on(
     diary = Diary()
     with pytest.raises(Terminated):
         train(experiment, out=tmp_path / "run", hooks=[diary])
-    assert [len(each) for each in Seen.given] == [100]
+    assert [len(each) for each in Seen.given] == [4]
     assert diary.results == []
     assert diary.saved == [{"step": 2, "looked": False}] * (2 if images == 8 else 1)
     assert load(list_checkpoints(tmp_path / "run" / "checkpoints")[0])[1]["progress"]["looked"] is False
@@ -888,7 +888,7 @@ def test_a_measurement_that_was_left_off_is_made_when_the_run_goes_on(
         ("metrics", 8),
         ("save", 8),
     ]
-    assert [len(each) for each in Seen.given[:2]] == [100, 50]
+    assert [len(each) for each in Seen.given[:38]] == [4] * 37 + [2]
     assert resumed.saved[0] == {"step": 2, "looked": True}
     again = ran(experiment, tmp_path / "run", resume=True)
     assert again.events == [("start", images), ("end", images)]

@@ -220,7 +220,11 @@ def hostile(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("kind", ["empty", "cut", "pickle", "header", "claims"])
 def test_a_damaged_or_hostile_file_is_refused(kind: str, tmp_path: Path) -> None:
     problem = refusal(init_from={"generator": {"file": hostile(tmp_path)[kind]}})
-    assert "not a whole file in the safetensors format" in problem.message
+    says = {
+        "cut": "has changed since it was written: it has 795 bytes and not 800",
+        "claims": "has changed since it was written: it has 93 bytes and not 4,000,000,000,093",
+    }
+    assert says.get(kind, "not in the safetensors format: it has no header") in problem.message
     assert problem.path == ("init_from", "generator")
 
 
