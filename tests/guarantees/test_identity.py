@@ -101,8 +101,6 @@ def test_an_edit_goes_on_where_it_is_allowed_and_stays_so(run: Path) -> None:
     text = (run / "config.yaml").read_text()
     longer = text.replace("lr: 0.001", "lr: 0.003").replace("total_images: 32", "total_images: 48")
     (run / "config.yaml").write_text(longer)
-        text.replace("lr: 0.001", "lr: 0.003").replace("total_images: 32", "total_images: 48")
-    )
     resume(run, "optimizers.generator.lr", "train")
     assert latest_state(run)[0] == 6
     resume(run)

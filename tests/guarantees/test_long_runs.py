@@ -47,7 +47,7 @@ class Watch:
             self.files.append(len(list(Path("/proc/self/fd").iterdir())))
 
 
-@pytest.mark.parametrize("steps", [2_000, pytest.param(20_000, marks=slow)])
+@pytest.mark.parametrize("steps", [1_000, pytest.param(20_000, marks=slow)])
 def test_memory_and_open_files_do_not_grow(steps: int, tmp_path: Path, figures: Figures) -> None:
     """From the first tenth on, in which everything happens that happens later."""
     config = tmp_path / "config.yaml"

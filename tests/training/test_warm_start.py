@@ -374,6 +374,7 @@ def on_ranks(ranks: int, settings: dict[str, Any], folder: Path) -> dict[str, An
     return latest(run)
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_with_a_teacher_frozen_parts_and_a_thaw(tmp_path: Path) -> None:
     save = {name: value.double() if value.is_floating_point() else value for name, value in maker_state().items()}
     save_file({name: value for name, value in save.items() if not name.startswith("trunk.1")}, tmp_path / "teacher")
