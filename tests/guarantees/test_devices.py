@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import growing_pair
 import pytest
 import sharing
 import torch
@@ -166,7 +165,6 @@ def special_cases() -> dict[str, dict[str, Any]]:
 
 
 def cases() -> dict[str, dict[str, Any]]:
-    growing_pair.register()
     clipping = {"clipped": clipped(), "clipped, sharded": clipped(shard=True)}
     sharded = {f"{name}, sharded": case("regularizer", name, shard=True) for name in SHARDED}
     wanted = [*_types("loss", "regularizer", "label policy"), ("augmentation", "ada"), ("game", "unrolled")]

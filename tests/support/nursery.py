@@ -12,6 +12,7 @@ import json
 import mmap
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -239,6 +240,7 @@ def _serve(folder: Path) -> None:
 
     installed().registry.add(FadingIn, "ganframe")
     growing_pair.register()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests themselves run under nohup
     file = (folder / "status").open("r+b")
     status = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
     for line in sys.stdin:
