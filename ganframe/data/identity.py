@@ -22,7 +22,7 @@ _NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
 
 @dataclass(frozen=True)
 class DataIdentity:
-    """What a data set was when a run was trained with it.
+    """The identity of a data set when a run was trained with it.
 
     Attributes:
         tensors: The specs of its tensors, with the names of classes.

@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = (
 
 @dataclass(frozen=True)
 class ImageListing:
-    """What a folder and its subfolders hold.
+    """The content of a folder and its subfolders.
 
     Attributes:
         folder: The folder.

@@ -1,4 +1,4 @@
-"""What there is in a data set: the number of examples, and what of its source was left out and why."""
+"""The summary of a data set: the number of examples, and what of its source was left out and why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEFT_OUT: TypeAdapter[Mapping[str, Sequence[str]]] = TypeAdapter(Mapping[str, S
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What was left out of a data set for one reason.
+    """The parts of a source that a data set left out for one reason.
 
     Attributes:
         count: The number of files, folders or other parts.
@@ -43,7 +43,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What there is in a data set.
+    """The summary of a data set.
 
     Attributes:
         examples: The number of examples.

@@ -268,7 +268,7 @@ class RunFolder:
 
     @property
     def allowed_changes(self) -> Path:
-        """What the run goes on with since a change of its config or data was allowed."""
+        """The file with the config and data of a run since a change of them was allowed."""
         return self.path / "allowed-changes.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What a run was trained with up to a checkpoint: its config, its data, and the lines of its logs."""
+"""The identity of a run at a checkpoint: its config, its data, and the lines of its logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SHOWN_VALUE = 40
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What a run was trained with.
+    """The config, data and log lines of a run up to a checkpoint.
 
     Attributes:
         config: The config as plain data, without values that equal the defaults.
@@ -48,7 +48,7 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class AllowedChanges:
-    """What a run goes on with from a checkpoint, where a change was allowed by name.
+    """The config and data of a run from a checkpoint on, after a change was allowed by name.
 
     Attributes:
         step: The step of the checkpoint.

@@ -65,7 +65,7 @@ class Run:
 
     @functools.cached_property
     def log_tallies(self) -> dict[str, LogTally]:
-        """What each log of the run folder has, by the name of its file."""
+        """The lines of each log of the run folder, by the name of its file."""
         return {log.name: LogTally(log) for log in (self.folder.scalars, self.folder.metrics)}
 
     def last_logged_steps(self) -> dict[str, int]:

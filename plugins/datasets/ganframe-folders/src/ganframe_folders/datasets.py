@@ -89,7 +89,7 @@ def _open(
 
 
 class _FromFolders:
-    """What all data sets of folders have.
+    """The base of all data sets of folders.
 
     Args:
         flip: Whether to mirror at random.
