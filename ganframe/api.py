@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ganframe.arguments import as_path, check_names, check_type
+from ganframe.config.arguments import as_path, check_names, check_type
 from ganframe.config.experiment import Experiment
 from ganframe.distributed.standard_streams import forgiving_streams
 from ganframe.evaluation.callbacks import make_evaluation_callbacks

@@ -17,10 +17,10 @@ from rich.markup import escape
 from ganframe.cli.app import app
 from ganframe.cli.signals import SignalReceived, raise_on_signals
 from ganframe.distributed.standard_streams import forgiving_streams, prepare_streams
+from ganframe.distributed.terminal import Terminal, brief
 from ganframe.errors import BadInput, Interrupted, RunFailed
 from ganframe.plugins.author_code import describe_failure
 from ganframe.plugins.discovery import installed
-from ganframe.terminal import Terminal, brief
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """Error numbers of failed writes. An OSError with one of them is reported without a traceback, even if it names no

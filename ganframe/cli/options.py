@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganframe.arguments import user_path
+from ganframe.config.arguments import user_path
 
 
 def path_option(*names: str, help: str) -> Any:

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ganframe.distributed.terminal import Terminal, visible
 from ganframe.errors import BadInput
-from ganframe.terminal import Terminal, visible
 
 Batch = TypeVar("Batch", bound=Sized)
 

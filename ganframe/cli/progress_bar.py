@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column
 
 from ganframe.config.hook_markers import hookimpl
-from ganframe.terminal import visible
+from ganframe.distributed.terminal import visible
 from ganframe.training.run_state import Run
 
 

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from ganframe.arguments import user_path
 from ganframe.cli.options import ConfigArgument, SetOption, path_option
 from ganframe.cli.output import console, print_line
+from ganframe.config.arguments import user_path
 from ganframe.distributed.standard_streams import forgiving_streams
 from ganframe.errors import BadInput, Interrupted
 

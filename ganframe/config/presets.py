@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganframe.arguments import as_path, check_names
 from ganframe.config import installed_components
+from ganframe.config.arguments import as_path, check_names
 from ganframe.config.error_positions import read_document
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import Loaded, load_experiment

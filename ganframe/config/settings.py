@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, Union, cast, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
-from ganframe.arguments import user_path
+from ganframe.config.arguments import user_path
 from ganframe.config.validation_errors import error_detail
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 
 from ganframe.distributed.shard import is_main_process
-from ganframe.terminal import Terminal, brief
+from ganframe.distributed.terminal import Terminal, brief
 
 
 def print_notice(title: str, text: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from ganframe.arguments import as_path, check_type
+from ganframe.config.arguments import as_path, check_type
 from ganframe.config.schedules import fix_schedules
 from ganframe.errors import BadInput
 from ganframe.evaluation.loaded_run import LoadedRun

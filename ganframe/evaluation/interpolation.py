@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganframe.arguments import check_whole_number
+from ganframe.config.arguments import check_whole_number
 from ganframe.errors import BadInput
 from ganframe.evaluation.labels import Labels, class_numbers
 from ganframe.evaluation.loaded_run import LoadedRun

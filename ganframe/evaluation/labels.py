@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex, cast
 import torch
 from torch import Tensor
 
-from ganframe.arguments import shown
+from ganframe.config.arguments import shown
 from ganframe.config.tensor_specs import MAX_LISTED_CLASSES, TensorSpec
 from ganframe.errors import BadInput
 from ganframe.game.game import Game

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganframe.arguments import as_path, check_names, check_type, check_whole_number, shown
+from ganframe.config.arguments import as_path, check_names, check_type, check_whole_number, shown
 from ganframe.config.experiment import Experiment
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.dataset import Dataset

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ganframe.arguments import check_names, check_whole_number
+from ganframe.config.arguments import check_names, check_whole_number
 from ganframe.config.component_kinds import DatasetConfig, MetricConfig
 from ganframe.config.error_positions import Document
 from ganframe.config.experiment import Experiment

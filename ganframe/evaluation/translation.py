@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganframe.arguments import as_path, check_whole_number
+from ganframe.config.arguments import as_path, check_whole_number
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.image_files import ImageReader, UnreadableImage
 from ganframe.data.image_folders import list_images

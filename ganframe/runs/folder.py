@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter
 
-from ganframe.arguments import as_path
+from ganframe.config.arguments import as_path
 from ganframe.config.experiment import Experiment
 from ganframe.config.load import load_experiment
 from ganframe.config.tensor_specs import DataSpec, TensorSpec

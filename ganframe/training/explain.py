@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from ganframe.arguments import check_type
+from ganframe.config.arguments import check_type
 from ganframe.config.component import Component
 from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig
 from ganframe.config.experiment import Experiment, Train

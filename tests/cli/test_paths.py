@@ -14,8 +14,8 @@ from PIL import Image
 from pydantic import Field
 
 from ganframe import Experiment, load, load_config, train
-from ganframe.arguments import user_path
 from ganframe.cli.app import app, plugins_app
+from ganframe.config.arguments import user_path
 from ganframe.config.load import load_experiment
 from ganframe.config.settings import Settings
 
