@@ -403,6 +403,17 @@ def test_players_sample_in_eval_mode_without_gradients_and_go_back_part_by_part(
     assert [each.training for each in (generator, generator.held, generator.part, judge)] == [True, False, True, True]
 
 
+def test_a_round_without_training_leaves_nothing_in_the_memory_of_the_game() -> None:
+    game = played()
+    kept = torch.zeros(1)
+    game.memory["pool"] = kept
+    with sampling_mode(game, Randomness(0).at("mode"), CPU):
+        game.memory["pool"] = torch.ones(1)
+        game.memory["drawn"] = torch.ones(1)
+    assert game.memory.keys() == {"pool"}
+    assert game.memory["pool"] is kept
+
+
 def test_dropout_that_is_active_while_sampling_draws_by_the_seed_and_from_nobody_else() -> None:
     game, place = played(), Randomness(0).at("mode")
     torch.manual_seed(1)

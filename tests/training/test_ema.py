@@ -81,3 +81,32 @@ def test_a_wrapper_does_not_name_those_of_the_network_inside() -> None:
 def test_a_name_that_is_no_buffer_is_an_error() -> None:
     with pytest.raises(AttributeError, match=r"names what is not a buffer: 0\.child\.vector"):
         AveragedPlayers({"generator": nn.Sequential(Turning())}, decay=0.5)
+
+
+class GrowingTurning(nn.Module):
+    """One `Turning`, and a second one after it has grown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([Turning(Child())])
+
+    def grow(self, downscale: int) -> None:
+        self.parts.append(Turning(Child()))
+
+
+def test_buffers_of_parts_that_have_grown_are_those_that_their_module_names() -> None:
+    network = GrowingTurning()
+    averages = AveragedPlayers({"generator": network}, decay=0.5)
+    network.grow(1)
+    averages.grow(1)
+    for _ in range(3):
+        for each in network.buffers():
+            each.add_(1)
+        averages.update()
+    found = {name: each.tolist() for name, each in averages.players["generator"].named_buffers()}
+    assert {name: value for name, value in found.items() if ".child." not in name} == {
+        "parts.0.vector": [3.0, 3.0],
+        "parts.0.mean": [2.25, 2.25],
+        "parts.1.vector": [3.0, 3.0],
+        "parts.1.mean": [2.25, 2.25],
+    }

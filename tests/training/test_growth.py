@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import growing_pair
 import pytest
@@ -15,6 +15,7 @@ from torch import Tensor
 from ganframe import BadInput, Experiment, RunFailed, hookimpl, load, train
 from ganframe.builtin.optimizers import Adam
 from ganframe.config.growth import Growth
+from ganframe.evaluation.callbacks import Measure
 from ganframe.game.round import Round
 from ganframe.game.turn import Turn
 from ganframe.runs.checkpoint_files import list_checkpoints
@@ -185,6 +186,18 @@ def test_the_layers_of_each_stage_are_drawn_anew() -> None:
     for player in assembly.game.players.values():
         first, second = player.blocks[-2:]  # pyright: ignore[reportIndexIssue]
         assert not torch.equal(first.weight, second.weight)
+
+
+def test_no_metric_is_measured_before_players_reach_the_resolution_of_the_data(tmp_path: Path) -> None:
+    measure, due = Measure(cast(Any, None), every_images=1), dict[int, bool]()
+
+    class Note:
+        @hookimpl
+        def on_checkpoint_save(self, run: Run, state: dict[str, object]) -> None:
+            due[run.images] = measure.is_due(run, run.images - 1)
+
+    train(experiment(), out=tmp_path / "run", hooks=[Note()])
+    assert due == {8: False, 16: False, 24: False, 32: True, 40: True}  # the last stage begins at 32
 
 
 def test_growth_is_deterministic_and_of_the_seed(tmp_path: Path) -> None:

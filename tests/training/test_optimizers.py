@@ -38,6 +38,7 @@ from ganframe.runs.folder import RunFolder
 from ganframe.training import gradient_clipping, save_and_restore
 from ganframe.training.explain import _turns  # pyright: ignore[reportPrivateUsage]
 from ganframe.training.gradient_clipping import clip_gradient_norm
+from ganframe.training.optimizers import TurnOptimizer
 from ganframe.training.plugin_hooks import RunHooks
 from ganframe.training.run_state import Run
 from ganframe.training.step import Trainer
@@ -241,6 +242,16 @@ def test_a_group_belongs_to_the_optimizer_of_its_player() -> None:
     found = problem(lambda: begin(game=BOTH, optimizers=wrong))
     assert found.path == ("optimizers", "judging", "groups", "shift")
     assert found.message == "the players of the optimizer 'judging' name no parameter group 'shift'; they name none"
+
+
+def test_a_group_has_the_parameters_of_all_players_that_name_it() -> None:
+    first, second, third = Shifted(), Shifted(), nn.Linear(1, 1)
+    parameters = {"first": [*first.parameters()], "second": [*second.parameters()], "third": [*third.parameters()]}
+    config = SGD(lr=0.3, groups={"shift": {"lr": 0.1}})
+    optimizer = TurnOptimizer("making", config, "making", "making", parameters, (first, second, third)).build()
+    plain, group = optimizer.param_groups
+    assert [id(each) for each in group["params"]] == [id(first.b), id(second.b)]
+    assert [id(each) for each in plain["params"]] == [id(each) for each in (first.a, second.a, *third.parameters())]
 
 
 @pytest.mark.usefixtures("shifted")
