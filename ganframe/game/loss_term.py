@@ -73,7 +73,7 @@ class LossTerm:
             check_discriminator(game, contest.discriminator, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the loss takes part in a turn, that is, whether it scores one of the turn's contests."""
+        """Return whether the loss takes part in a turn, by its settings `turns` and `contests`."""
         chosen = self.config.turns is None or turn.name in self.config.turns
         return chosen and bool(read_contests(self.config, game.contests_of(turn)))
 
