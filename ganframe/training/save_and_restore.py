@@ -145,7 +145,7 @@ def _load_state(name: str, live: Any, state: Mapping[str, Any]) -> None:
 
 
 def _check_types(name: str, state: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Refuse saved tensors that are not finite or have another dtype than the current ones, which loading would convert.
+    """Refuse saved tensors that are not finite, or whose dtype differs from the current one (loading would convert it).
 
     Raises:
         BadInput: When there is one. The error names the part of the state and the tensor.
