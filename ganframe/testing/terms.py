@@ -41,7 +41,7 @@ def _scores(config: LossConfig) -> list[Callable[[Tensor, Tensor], Tensor]]:
 
 
 def finite_at_extremes(config: LossConfig) -> None:
-    """The loss is a scalar, and the loss and its gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
+    """The loss is a scalar. It and its gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
     for dtype, size in ((torch.float32, 1e4), (torch.bfloat16, 1e3)):
         for real, fake in ((size, size), (size, -size), (-size, size), (-size, -size), (0.0, 0.0)):
             for score in _scores(config):
