@@ -41,7 +41,7 @@ class FusedAdam(torch.optim.Adam):
         super().__init__(
             parameters, lr, betas, eps, weight_decay, decoupled_weight_decay=decoupled_weight_decay, fused=True
         )
-        # The step passes the kernel no loss scale, so `torch.amp.GradScaler` must unscale the gradients itself.
+        # The step does not pass a loss scale to the kernel, so `torch.amp.GradScaler` must unscale gradients itself.
         self._step_supports_amp_scaling = False
 
     def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  takes no closure

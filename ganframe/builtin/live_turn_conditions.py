@@ -1,4 +1,4 @@
-"""The objects that the configs of turn conditions build. Each decides in which steps a turn is taken."""
+"""Turn conditions, which decide in each training step whether a turn (optimizer step) is taken."""
 
 from __future__ import annotations
 

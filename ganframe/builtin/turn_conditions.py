@@ -1,4 +1,4 @@
-"""Turn conditions, which decide in which steps a turn is taken: each k-th, at random, or by discriminator accuracy."""
+"""Configs of turn conditions, which decide in each training step whether a turn (optimizer step) is taken."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ class GameConfig(Component):
 
     kind: ClassVar[str] = "game"
     share_round: bool = False
-    """Make the named tensors of a batch once for all turns of a training step, so that the generator runs only once."""
+    """Make the named tensors of a batch once for all turns (optimizer steps) of a training step, so that the generator
+    runs only once."""
 
     def example_specs(self) -> DataSpec | None:
         """Return the specs of the data with which the conformance kit tests the game.
@@ -153,7 +154,7 @@ class MetricConfig(Component):
 
 
 class TurnConditionConfig(Component):
-    """A rule that decides in each training step whether a turn is taken or skipped."""
+    """A rule that decides in each training step whether a turn (optimizer step) is taken or skipped."""
 
     kind: ClassVar[str] = "turn condition"
 
@@ -170,7 +171,7 @@ class TurnConditionConfig(Component):
 
 
 class BalancerConfig(Component):
-    """A rule that computes the weights of a turn's terms from the gradients of the terms."""
+    """A rule that computes the weights of losses and regularizers from their gradients."""
 
     kind: ClassVar[str] = "balancer"
 

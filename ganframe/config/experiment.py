@@ -99,12 +99,12 @@ class Train(Settings):
     """Autocast precision of forward passes; parameters stay in fp32, and losses and penalties see the logits in fp32.
     `auto` is bf16 on devices with native bf16, else fp32."""
     compile: bool = False
-    """Compile each player with `torch.compile`. Turns that need second derivatives, such as those with a gradient
-    penalty, run uncompiled; if the penalty has `every: 16`, that is one turn in sixteen."""
+    """Compile each player with `torch.compile`. Optimizer steps that need second derivatives, such as those with a
+    gradient penalty, run uncompiled; if the penalty has `every: 16`, that is one in sixteen."""
     fsdp: bool = False
     """Shard parameters, gradients and optimizer state over all devices (FSDP), for networks that do not fit on one.
-    During turns that need second derivatives, such as those with a gradient penalty, each device holds all parameters.
-    """
+    During optimizer steps that need second derivatives, such as those with a gradient penalty, each device holds all
+    parameters."""
     channels_last: bool = False
     """Keep images and convolution weights in channels-last memory format."""
     ema: Ema | None = None
@@ -155,7 +155,7 @@ class Experiment(Settings):
     summary: str = ""
     """One line that describes the config in listings."""
     game: GameConfig
-    """The game: its networks, named tensors, contests and turns."""
+    """The game: which networks play, which tensors they make, and which optimizer steps train them."""
     losses: tuple[LossConfig, ...] = ()
     """Adversarial losses, summed with their weights."""
     regularizers: tuple[RegularizerConfig, ...] = ()
@@ -165,14 +165,14 @@ class Experiment(Settings):
     data: DatasetConfig
     """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
-    """The optimizer of each turn, by the turn's name; `adam` by default. The key `TURN.PLAYER` gives a player a
-    separate optimizer in that turn. The key `PLAYER` gives it one in each turn that trains it, unless a turn has the
-    same name."""
+    """The optimizer of each turn of the game, by the turn's name; `adam` by default. The key `TURN.PLAYER` gives a
+    player a separate optimizer in that turn. The key `PLAYER` gives it one in each turn that trains it, unless a turn
+    has the same name."""
     turn_conditions: dict[str, TurnConditionConfig] = Field(default_factory=dict[str, TurnConditionConfig])
-    """Rules that decide in each training step whether a turn is taken or skipped. The key is the turn's name. If left
-    out, the game's own rule applies; without one, the turn is taken in every step."""
+    """Rules that decide in each training step whether a turn (optimizer step) is taken or skipped, by the turn's name.
+    If left out, the game's own rule applies; without one, the turn is taken in every step."""
     balancers: dict[str, BalancerConfig] = Field(default_factory=dict[str, BalancerConfig])
-    """Rules that weigh the terms of a turn by their gradients. The key is the turn's name."""
+    """Rules that weigh the terms of a turn (optimizer step) by their gradients. The key is the turn's name."""
     init_from: dict[str, WeightSource] = Field(default_factory=dict[str, WeightSource])
     """Initial weights of players, or of parts of them such as `generator.trunk`, from another run or a file. They are
     read once, when a new run starts; those of frozen players again whenever the run is resumed or loaded."""

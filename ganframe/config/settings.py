@@ -22,7 +22,7 @@ class RunLength:
 
     Attributes:
         images: Real examples of the whole run.
-        turns: Maximum number of times that any turn is taken.
+        turns: Maximum number of times that any turn (optimizer step of the game) is taken.
     """
 
     images: int
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     In a setting of type `Path`, `~` stands for the home folder.
     """
 
-    # `defer_build`: commands that validate no config, such as `--help`, do not wait until pydantic has built schemas.
+    # `defer_build`: commands that do not validate a config, such as `--help`, need not wait for pydantic's schemas.
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True, allow_inf_nan=False
     )

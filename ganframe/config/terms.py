@@ -43,17 +43,17 @@ class LabelPolicyConfig(Component):
 
 
 class TermConfig(Component):
-    """A loss or regularizer: a scalar that is added to the objective of a turn."""
+    """A loss or regularizer: a scalar that is added to the objective of an optimizer step."""
 
     weight: Scheduled = 1.0
     """Factor by which the term is multiplied in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
     """Interval k of a lazy term, which takes part only in each k-th turn, with k times its weight."""
     turns: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the turns in which the term takes part. If left out, a loss takes part in the turns of its contests, and
-    a regularizer in those of discriminators, of other players, or both, depending on its type."""
+    """Names of the turns (optimizer steps) in which the term takes part. If left out, a loss takes part in the turns of
+    its contests, and a regularizer in those of discriminators, of other players, or both, depending on its type."""
     contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the contests that the term reads; all contests if left out."""
+    """Names of the contests (pairs of real and fake tensors) that the term reads; all contests if left out."""
     from_images: int = Field(default=0, ge=0)
     """Number of real examples seen when the term begins. Before that it is not computed."""
     until_images: int | None = Field(default=None, ge=1)
@@ -81,7 +81,7 @@ class TermConfig(Component):
         return found
 
     def is_active(self, turn_count: int, images: int, total: int) -> bool:
-        """Return whether the term takes part in a turn.
+        """Return whether the term takes part in a turn (optimizer step).
 
         It takes part between `from_images` and `until_images`, in each `every`-th turn, while its weight is not 0.
 
@@ -110,7 +110,7 @@ class TermConfig(Component):
 
 
 class LossConfig(TermConfig):
-    """An adversarial loss: one scalar for each contest, both in turns of discriminators and in turns of generators."""
+    """An adversarial loss: for each contest (pair of real and fake tensors), a discriminator loss and a generator loss."""
 
     kind: ClassVar[str] = "loss"
     renamed: ClassVar[Mapping[str, str]] = {"labels": "label_policies"}
@@ -141,7 +141,7 @@ class RegularizerConfig(TermConfig):
 
     kind: ClassVar[str] = "regularizer"
     side: ClassVar[Literal["discriminator", "generator", "both"]] = "generator"
-    """The turns that the term joins by default: those of discriminators, those of the other players, or both."""
+    """The turns (optimizer steps) in which the term takes part by default: of discriminators, of others, or both."""
     grad_wrt_sides: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
     """The sides with respect to whose samples the term differentiates the logits: `real` for R1, `fake` for R2."""
     needs_double_backward: ClassVar[bool] = False

@@ -30,10 +30,10 @@ class Contest:
         real_condition: Name of the tensor that conditions `real`, such as a class label; a tuple of names for several
             tensors; None if the discriminator is unconditional.
         fake_condition: The same for `fake`.
-        replay: Name of a tensor with past fakes, which replaces `fake` in turns that train discriminators; None to use
-            `fake` in every turn.
-        generators: Names of the players that make `fake`. Losses score the contest in the turns that train one of
-            them. None means every player that is not a discriminator.
+        replay: Name of a tensor with past fakes, which replaces `fake` when the discriminator is trained; None to use
+            `fake` always.
+        generators: Names of the players that make `fake`. Losses score the contest in the turns (optimizer steps) that
+            train one of them. None means every player that is not a discriminator.
         weight: Factor of this contest in the sum of a loss over contests.
         name: Name of the contest in configs and logs; by default the name of the discriminator.
     """

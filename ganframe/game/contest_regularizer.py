@@ -10,7 +10,10 @@ from ganframe.game.round import Round
 
 
 class ContestRegularizer(nn.Module):
-    """A regularizer that sums a penalty over the contests of the turn. Subclasses implement `penalty`."""
+    """A regularizer that sums a penalty over the contests (pairs of real and fake tensors) of the current turn.
+
+    Subclasses implement `penalty`.
+    """
 
     def penalty(self, game_round: Round, contest: Contest) -> Tensor:
         """Return the penalty for one contest, a scalar."""

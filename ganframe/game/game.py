@@ -166,8 +166,8 @@ class Game:
         """
         if self.label is None:
             conditions = [name for each in self.contests for name in condition_names(each.fake_condition)]
-            # Not a condition that the game makes, because it may have to match other tensors. A game in which it need
-            # not names it in `label`.
+            # Only conditions from the data: one that the game makes may have to match its other tensors. If it does
+            # not, the game names it in `label`.
             found = ((name, self.data[name]) for name in conditions if name in self.data)
             return next(((name, spec) for name, spec in found if spec.kind == "label"), None)
         if self.label in self.data and self.label not in self.makers:
@@ -223,7 +223,7 @@ class Game:
                 parameter.requires_grad = not trains
 
     def contests_of(self, turn: Turn) -> tuple[Contest, ...]:
-        """Return the contests whose losses are computed in a turn.
+        """Return the contests whose losses are computed in a turn (optimizer step).
 
         In a turn that trains discriminators these are the contests of those discriminators, otherwise the contests of
         the generators that train.
@@ -240,7 +240,7 @@ class Game:
         return bool(set(turn.players) & self.discriminators)
 
     def score(self, loss: Loss, turn: Turn, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """Compute a loss for one contest in a turn, a scalar.
+        """Compute a loss for one contest in a turn (optimizer step), a scalar.
 
         This is `loss.discriminator` in a turn that trains a discriminator, and `loss.generator` in any other turn. A
         game that trains discriminators and generators in the same turn overrides this method.

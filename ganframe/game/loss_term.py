@@ -1,4 +1,4 @@
-"""A loss as a term of the objective: which contests it scores, in which turns, and with which targets."""
+"""A loss as a term of the objective: which contests it scores, in which optimizer steps, and with which targets."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class LossTerm:
             check_discriminator(game, contest.discriminator, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the loss takes part in a turn, by its settings `turns` and `contests`."""
+        """Return whether the loss takes part in a turn (optimizer step), by its settings `turns` and `contests`."""
         chosen = self.config.turns is None or turn.name in self.config.turns
         return chosen and bool(read_contests(self.config, game.contests_of(turn)))
 
@@ -82,7 +82,7 @@ class LossTerm:
         return bool(read_contests(self.config, [contest]))
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
-        """Compute the loss of a turn, summed over its contests: a scalar, not yet multiplied by the weight."""
+        """Compute the loss in a turn, summed over its contests: a scalar, not yet multiplied by the weight."""
         game_round = gather_round(game_round) if self.needs.batch_coupled else game_round
         scores: list[Tensor] = []
         for contest in read_contests(self.config, game_round.contests):

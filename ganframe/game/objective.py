@@ -1,4 +1,4 @@
-"""The objective of a turn: the weighted sum of its terms, which are losses and regularizers."""
+"""The objective of a turn (optimizer step): the weighted sum of its terms, which are losses and regularizers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ganframe.randomness import Randomness
 
 @dataclass
 class ObjectiveValue:
-    """The objective of a turn, computed over one batch.
+    """The objective of a turn (optimizer step), computed over one batch.
 
     Attributes:
         total: The weighted sum of the terms, a scalar.
@@ -93,7 +93,7 @@ class Objective:
                 raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
 
     def active_terms(self, turn: Turn, progress: TrainingProgress) -> ActiveTerms:
-        """Return the terms that take part in a turn now; a lazy term of interval k takes part only in each k-th."""
+        """Return the terms that take part in a turn (optimizer step) now; a lazy term takes part only in each k-th."""
         terms = self._by_turn[turn.name]
         due = tuple([term.config.is_active(progress.turn_count, progress.images, progress.total) for term in terms])
         if (turn.name, due) not in self._active:
@@ -103,14 +103,14 @@ class Objective:
         return self._active[turn.name, due]
 
     def open_round(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> Round:
-        """Return a round for a turn, in which the tensors that terms differentiate by require a gradient."""
+        """Return the batch for use in a turn: tensors that its terms differentiate by will require a gradient."""
         active = self.active_terms(turn, progress)
         return game_round.in_turn(
             turn, grad_wrt_sides=active.grad_wrt_sides, requires_grad_tensors=active.requires_grad_tensors
         )
 
     def __call__(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> ObjectiveValue:
-        """Compute the objective of a turn: the weighted sum of its `active_terms`, or 0 if there are none.
+        """Compute the objective of a turn (optimizer step): the weighted sum of its `active_terms`; 0 if none.
 
         Args:
             game_round: The tensors of the batch, from `open_round`.
@@ -145,7 +145,7 @@ class Objective:
         return None
 
     def terms_of(self, turn: Turn) -> list[Term]:
-        """Return the terms that take part in a turn at any time of the run."""
+        """Return the terms that take part in a turn (optimizer step) at any time of the run."""
         return self._by_turn[turn.name]
 
     def trainable_parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:

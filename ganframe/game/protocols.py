@@ -71,7 +71,7 @@ class Loss(Protocol):
 
 
 class Regularizer(Protocol):
-    """A term of a turn's objective that is not an adversarial loss, such as a gradient penalty."""
+    """A term of the objective that is not an adversarial loss, such as a gradient penalty."""
 
     def forward(self, game_round: Round, /) -> Tensor:
         """Return the value of the term: a scalar, not yet multiplied by its weight."""
@@ -114,7 +114,7 @@ class Augmentation(Protocol):
 
 
 class TurnCondition(Protocol):
-    """A rule that decides in each step whether a turn is taken or skipped. All ranks must decide alike."""
+    """A rule that decides in each training step whether a turn (optimizer step) is taken. All ranks must decide alike."""
 
     def is_met(self, rounds: Sequence[Round], step: int) -> bool:
         """Return whether to take the turn.
@@ -128,7 +128,7 @@ class TurnCondition(Protocol):
 
 
 class Balancer(Protocol):
-    """A rule that weighs the terms of a turn by their gradients."""
+    """A rule that weighs the terms of a turn (optimizer step) by their gradients."""
 
     def forward(self, gradients: Mapping[str, Tensor], weights: Mapping[str, float], /) -> Mapping[str, Tensor]:
         """Return the new weight of each term, a scalar; a term that is left out keeps the weight of its config.

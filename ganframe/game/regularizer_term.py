@@ -1,4 +1,4 @@
-"""A regularizer as a term of the objective: which turns it joins, and what it needs from the game."""
+"""A regularizer as a term of the objective: in which optimizer steps it takes part, and what it needs from the game."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RegularizerTerm:
             check_discriminator(game, name, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the regularizer takes part in a turn."""
+        """Return whether the regularizer takes part in a turn (optimizer step)."""
         if self.config.contests is not None and not read_contests(self.config, game.contests_of(turn)):
             return False
         if self.config.turns is not None:

@@ -35,7 +35,7 @@ Weights = Mapping[str, Mapping[str, Tensor]]
 
 @dataclass
 class MadeTensors:
-    """The tensors made so far from one batch, shared by all turns that use the batch.
+    """The tensors made so far from one batch, shared by all turns (optimizer steps) that use the batch.
 
     Attributes:
         values: The tensors that were read or made so far, by name.
@@ -122,7 +122,7 @@ class Round(Mapping[str, Any]):
         grad_wrt_sides: frozenset[Side] = frozenset(),
         requires_grad_tensors: frozenset[str] = frozenset(),
     ) -> Round:
-        """Return a round for a turn, with the tensors of this round but without its discriminator outputs.
+        """Return a round for a turn (optimizer step), with the same tensors but without discriminator outputs.
 
         Args:
             turn: The turn.
@@ -212,7 +212,7 @@ class Round(Mapping[str, Any]):
 
     @property
     def contests(self) -> tuple[Contest, ...]:
-        """The contests whose losses are computed in this turn. Outside training, these are all contests of the game."""
+        """The contests (pairs of real and fake tensors) of the current turn; outside training, all of the game."""
         contests = self.game.contests if self.turn is None else self.game.contests_of(self.turn)
         if self._contest_names is None:
             return contests

@@ -18,7 +18,7 @@ from ganframe.plugins.author_code import name_of, source_of
 
 
 def read_contests(config: TermConfig | AugmentationConfig, contests: Iterable[Contest]) -> list[Contest]:
-    """Return the given contests that the setting `contests` of a config names; all of them if it is None."""
+    """Return those of the given contests that `config.contests` names; all of them if that is None."""
     return [contest for contest in contests if config.contests is None or contest.name in config.contests]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """The progress of a run at the start of a turn.
+    """The progress of a run at the start of a turn (optimizer step).
 
     Attributes:
         turn_count: How often this turn was taken so far.

@@ -164,7 +164,7 @@ def _read(path: Path) -> Owner:
 
 
 def _is_running(owner: Owner) -> bool:
-    """Return whether a process of this machine is still running, and not replaced by a later one with the same ID."""
+    """Return whether a process of this machine is still running; a later process with its ID does not count."""
     if owner.process < 1:
         return False
     try:

@@ -277,7 +277,7 @@ def _set_linear_discriminator(game: Game, gradient_norm: float) -> None:
 
 
 class _ExperimentTerms:
-    """The part of an experiment that an objective reads."""
+    """A stand-in for `Experiment`, with only the fields that `Objective` reads."""
 
     def __init__(self, *regularizers: RegularizerConfig) -> None:
         self.seed = 0

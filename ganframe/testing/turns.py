@@ -1,4 +1,4 @@
-"""Checks of turn conditions, which decide in which steps a turn is taken, and of balancers, which weigh terms."""
+"""Checks of turn conditions, which decide whether an optimizer step is taken, and of balancers, which weigh terms."""
 
 from __future__ import annotations
 

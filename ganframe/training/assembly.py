@@ -50,7 +50,7 @@ class Assembly:
     Attributes:
         experiment: The config.
         game: The game, with its players.
-        objective: For each turn, the weighted sum of its terms.
+        objective: For each turn (optimizer step), the weighted sum of its losses and regularizers.
         augmentations: The augmentations of the samples that discriminators see, in the order in which they are applied.
         turn_conditions: For each turn with a condition, the condition's config and object, by the turn's name.
         balancers: The rules that weigh the terms of a turn by their gradients, by the turn's name.
@@ -124,7 +124,7 @@ class Assembly:
             yield self.experiment.balancers[turn], balancer
 
     def parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters that train in a turn, by the name of their player; those of terms by `term NAME`."""
+        """Return the parameters that a turn (optimizer step) trains, by player; those of terms by `term NAME`."""
         players = {name: self.game.trainable_parameters([name]) for name in turn.players}
         terms = {f"term {name}": own for name, own in self.objective.trainable_parameters(turn).items()}
         return players | terms
@@ -282,7 +282,7 @@ def _check_trainable(assembly: Assembly) -> None:
 
 
 def build_turn_conditions(experiment: Experiment, game: Game) -> dict[str, tuple[TurnConditionConfig, TurnCondition]]:
-    """Build the condition of each turn that has one, in the config or else in the game.
+    """Build the conditions under which turns (optimizer steps) are taken, from the config or else the game, by turn.
 
     Raises:
         BadInput: When a condition does not fit the game. The error has its path.

@@ -1,4 +1,4 @@
-"""The backward pass of a turn: of the sum of its terms, which a balancer may weigh by their gradients first."""
+"""The backward pass of an optimizer step: of the sum of its terms, which a balancer may first weigh by gradients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganframe.game.objective import ObjectiveValue
 
 
 class Backward(Protocol):
-    """A function that adds the gradient of a turn's objective to the parameters."""
+    """A function that adds the gradient of the objective to the parameters."""
 
     def __call__(self, values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
         """Run a backward pass over each accumulated batch; the gradient is that of the mean over the batches.

@@ -46,7 +46,7 @@ class Explanation:
 
 
 def explain(experiment: Experiment) -> Explanation:
-    """Build the objects of a config, compute each turn on two examples without an update, and describe them.
+    """Build the objects of a config, and describe them after a dry run of each turn (optimizer step) on two examples.
 
     Raises:
         BadInput: When the parts of the config do not fit together.
@@ -166,7 +166,7 @@ def _terms(assembly: Assembly) -> Table:
 
 
 def _weight(term: Term, turns: list[str], experiment: Experiment) -> str:
-    """Return the weight of a term as text, and the types of the balancers that replace it in some of its turns."""
+    """Return the weight of a term as text, and the types of the balancers that may replace it."""
     balancers = experiment.balancers
     rules = [balancers[turn].type_name() for turn in turns if turn in balancers and term.name in balancers[turn].terms]
     return ", ".join([_value(term.config.weight, experiment.train.total_images), *dict.fromkeys(rules)])

@@ -14,8 +14,8 @@ from ganframe.distributed.collectives import full_tensor, is_sharded
 def clip_gradient_norm(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     """Scale the gradients down, in place, if their joint L2 norm is above `max_norm`.
 
-    This is `torch.nn.utils.clip_grad_norm_` for parameters of which some may be sharded. If any are, the norm is over
-    all ranks, and every rank must call this.
+    Unlike `torch.nn.utils.clip_grad_norm_`, it takes a mixture of sharded and whole parameters. If any is sharded, the
+    norm is over all ranks, and every rank must call this.
 
     Args:
         parameters: Parameters, sharded or not; those without a gradient are ignored.

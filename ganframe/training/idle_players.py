@@ -13,7 +13,7 @@ from ganframe.game.turn import Turn
 
 
 class IdlePlayers:
-    """A watch for players that get no gradient in their turn.
+    """A watch for players that get no gradient in a turn (optimizer step) that should train them.
 
     It reports a turn once, as soon as each of its terms has taken part, because a lazy term, or one that begins late,
     may be the only one that gives a player a gradient.

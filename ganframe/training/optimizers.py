@@ -28,7 +28,9 @@ NamedGroups = Mapping[str, Iterable[nn.Parameter]]
 
 @dataclass(frozen=True)
 class TurnOptimizer:
-    """The plan of an optimizer. A turn has one, and one more for each player with a separate optimizer.
+    """The plan of an optimizer: its config and parameters.
+
+    A turn (optimizer step of some players) has one plan, and one more for each player with a separate optimizer.
 
     Attributes:
         name: The name in `Run.optimizers` and in checkpoints: the turn's name, or `TURN.PLAYER` if it is for one
@@ -211,7 +213,7 @@ def _refuse_growth(optimizer: Any, name: str) -> None:
     """Make `add_param_group` fail from now on, because checkpoints could not number the new parameters."""
 
     def refuse(param_group: object) -> NoReturn:
-        # Not as `RunFailed`, so that the hook in which it is raised is named.
+        # Not `RunFailed`, so that `RunHooks.call` adds the name of the hook in which it is raised.
         message = f"the optimizer {name!r} takes no new parameters in mid-run; a game adds them by `growth`"
         raise RuntimeError(message)
 

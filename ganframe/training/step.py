@@ -87,7 +87,7 @@ class Trainer:
         self._batches.close()
 
     def step(self) -> dict[str, float]:
-        """Take one training step: every turn of the game, with its repeats.
+        """Take one training step: every turn (optimizer step) of the game, with its repeats.
 
         Returns:
             The scalars of the step: terms, gradient norms and accuracies, by `turn/name`, and those that hooks
@@ -129,7 +129,7 @@ class Trainer:
         return scalars
 
     def _is_met(self, condition: TurnCondition, turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
-        """Return whether the condition of a turn is met on these batches."""
+        """Return whether to take a turn (optimizer step), by its condition, on these batches."""
         with eval_mode(self.game), self.autocast:
             rounds = [game_round.in_turn(turn) for game_round in self._open_turn(turn, repeat, batches)]
             return condition.is_met(rounds, self.run.step)
@@ -169,9 +169,9 @@ class Trainer:
         return value
 
     def _differentiation(self, active: ActiveTerms) -> contextlib.AbstractContextManager[object]:
-        """Return the context for the forward and backward passes of a turn.
+        """Return the context for forward and backward passes with these terms.
 
-        If the turn needs second derivatives, the players are neither sharded nor compiled inside.
+        If they need second derivatives, the players are neither sharded nor compiled inside.
         """
         if not (self.game.needs_double_backward or active.needs_double_backward):
             return contextlib.nullcontext()
@@ -195,7 +195,7 @@ class Trainer:
         }
 
     def _open_turn(self, turn: Turn, repeat: int, batches: Sequence[Batch]) -> list[Round]:
-        """Return, for each accumulated batch, a round for this turn alone."""
+        """Return a `Round` for each accumulated batch, which other turns do not use."""
         return [self._open(batch, turn.name, repeat, index) for index, batch in enumerate(batches)]
 
     def _open(self, batch: Mapping[str, Tensor], *counters: str | int) -> Round:
@@ -218,7 +218,7 @@ class Trainer:
 
 
 def always(turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
-    """Return True: a turn without a condition is taken in every step."""
+    """Return True, for a turn (optimizer step) without a condition, which is taken in every training step."""
     return True
 
 

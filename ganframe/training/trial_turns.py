@@ -1,4 +1,4 @@
-"""A dry run of each turn of a game, which finds the shapes of its tensors and the cost of a step."""
+"""A dry run of each turn (optimizer step) of a game, which finds the shapes of tensors and the cost of a step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_TURNS = 10_000
 
 @dataclass
 class TrialTurns:
-    """The result of a dry run of each turn of a game.
+    """The result of a dry run of each turn (optimizer step) of a game.
 
     Attributes:
         shapes: The shape of each tensor that was made, by name and without the batch axis; a tuple of shapes for a
@@ -49,9 +49,9 @@ class TrialTurns:
 
 
 def take_trial_turns(assembly: Assembly) -> TrialTurns:
-    """Compute every turn on two examples, forward and backward, without an update of the players.
+    """Run every turn (optimizer step) forward and backward on two examples, without an update.
 
-    A turn is computed once for each set of terms that takes part in it at some time of the run.
+    A turn is run once for each set of terms that takes part in it at some time of the run.
     """
     game = assembly.game
     with within("data"):
