@@ -36,7 +36,7 @@ class _Ramp(ScheduleConfig):
         return min(self.start, self.end), max(self.start, self.end)
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `after_images` and the reason if the ramp never begins."""
+        """Return the setting `after_images`, with the reason, if the ramp never begins."""
         if self.after_images < length.images or self.start == self.end:
             return {}
         return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the ramp never begins"}
@@ -79,7 +79,7 @@ class Step(Settings):
     """The value of the setting from then on."""
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `after_images` and the reason if the piece never begins."""
+        """Return the setting `after_images`, with the reason, if the piece never begins."""
         if self.after_images < length.images:
             return {}
         return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the value never holds"}

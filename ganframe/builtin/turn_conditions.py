@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EveryKthStep(TurnConditionConfig):
-    """The turn is taken in each k-th training step, beginning with the first."""
+    """Take the turn (optimizer step) in each k-th training step only, beginning with the first."""
 
     type: Literal["every"] = "every"
     steps: PositiveInt = 2
@@ -31,7 +31,7 @@ class EveryKthStep(TurnConditionConfig):
 
 
 class Probability(TurnConditionConfig):
-    """The turn is taken at random, drawn anew in each training step."""
+    """Take the turn (optimizer step) with a probability, drawn independently in each training step."""
 
     type: Literal["probability"] = "probability"
     p: Annotated[Scheduled, Bounds(ge=0, le=1)] = 0.5
@@ -45,7 +45,7 @@ class Probability(TurnConditionConfig):
 
 
 class DiscriminatorAccuracy(TurnConditionConfig):
-    """The turn is taken if the discriminator's accuracy on this step's reals and fakes is within bounds.
+    """Take the turn (optimizer step) only if the discriminator's accuracy on its reals and fakes is within bounds.
 
     Professor forcing trains its discriminator unless the accuracy is above 99%, and uses it to train the generator only
     if the accuracy is above 75%.

@@ -51,7 +51,7 @@ class Ema(Settings):
         return half_life
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `half_life_images` and the reason if it is so long that the average hardly moves."""
+        """Return the setting `half_life_images`, with the reason, if it is so long that the average hardly moves."""
         total, points = length.images, min(DECAYS, length.images)
         share = math.prod(self.decay(total * point // points, total / points, total) for point in range(points))
         if share < FROZEN_SHARE:

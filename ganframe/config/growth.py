@@ -24,7 +24,7 @@ class Stage(Settings):
     """Number of examples in one forward pass of the stage; the `batch_size` of `train` if left out."""
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `from_images` and the reason if the stage never begins."""
+        """Return the setting `from_images`, with the reason, if the stage never begins."""
         if self.from_images < length.images:
             return {}
         return {"from_images": f"lies beyond the end of the run, {length.images:,}, so the stage never begins"}

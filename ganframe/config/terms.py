@@ -110,7 +110,7 @@ class TermConfig(Component):
 
 
 class LossConfig(TermConfig):
-    """An adversarial loss: for each contest (pair of real and fake tensors), a discriminator loss and a generator loss."""
+    """An adversarial loss: for each contest (pair of real and fake tensors), a discriminator and a generator loss."""
 
     kind: ClassVar[str] = "loss"
     renamed: ClassVar[Mapping[str, str]] = {"labels": "label_policies"}

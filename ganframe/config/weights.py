@@ -52,7 +52,7 @@ class Freeze(Settings):
     """Number of real examples seen when the part begins to train. If left out, it never trains."""
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `until_images` and the reason if the part never begins to train."""
+        """Return the setting `until_images`, with the reason, if the part never begins to train."""
         if self.until_images is None or self.until_images < length.images:
             return {}
         return {"until_images": f"lies beyond the end of the run, {length.images:,}, so the part never trains"}

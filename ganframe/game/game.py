@@ -123,7 +123,7 @@ class Game:
         return {name: player for name, player in self.players.items() if name not in self.frozen_players}
 
     def make(self, name: str, game_round: Round) -> Mapping[str, Any]:
-        """Call the method that makes a tensor, its maker.
+        """Make a tensor by calling its maker, the method marked `@tensor`.
 
         Returns:
             All tensors that the maker returned, by name.

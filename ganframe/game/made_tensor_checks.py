@@ -1,4 +1,4 @@
-"""Checks of the tensors that the makers of a game return."""
+"""Checks of the tensors that makers, the methods of a game marked `@tensor`, return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
-    """Refuse what a maker returned unless it is tensors with one row for each example of the batch.
+    """Refuse what a maker (`@tensor` method) returned unless it is tensors with one row for each example of the batch.
 
     Args:
         game: The game that has the maker.
@@ -60,7 +60,7 @@ def _what(part: object, size: int) -> str:
 
 
 def makers_in_a_circle(game: Game, names: Sequence[str]) -> BadInput:
-    """Return the error for makers that read each other's tensors in a circle.
+    """Return the error for makers (`@tensor` methods of a game) that read each other's tensors in a circle.
 
     Args:
         game: The game.

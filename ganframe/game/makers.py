@@ -44,7 +44,7 @@ def made_tensors(value: object) -> tuple[str, ...]:
 
 
 def by_name(maker: Callable[..., Any], made: Any) -> Mapping[str, Any]:
-    """Convert what a maker returned to a mapping from the name of each tensor to the tensor.
+    """Convert what a maker (`@tensor` method of a game) returned to a mapping from names to tensors.
 
     Raises:
         BadInput: When these are not the tensors that the maker's decorator names.

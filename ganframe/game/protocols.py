@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Generator(Protocol):
     """A network that makes samples.
 
-    A generator that takes latents must have an attribute `latent_shape`: the shape of one latent, without the batch
-    axis. If `latent_specs()` of the config has that shape too, the two must be equal.
+    A generator that takes latents must have an attribute `latent_shape`, the shape of one latent without the batch
+    axis, unless `latent_specs()` of its config has that shape. If both do, they must be equal.
 
     Any network may have a method `parameter_groups() -> Mapping[str, Iterable[nn.Parameter]]`. It names groups of
     parameters, such as those of a mapping network, and the config of an optimizer can have settings for each group. It
@@ -92,7 +92,7 @@ class Wrapping(Protocol):
 
 
 class LabelPolicy(Protocol):
-    """A change to the discriminator's targets, such as label smoothing."""
+    """A change to the labels that a discriminator is trained towards (targets), such as label smoothing."""
 
     def forward(self, target: Tensor, real: bool, generator: torch.Generator, /) -> Tensor:
         """Return new targets `(B,)` in [0, 1] for the reals or the fakes of a contest.
@@ -114,7 +114,7 @@ class Augmentation(Protocol):
 
 
 class TurnCondition(Protocol):
-    """A rule that decides in each training step whether a turn (optimizer step) is taken. All ranks must decide alike."""
+    """A rule that decides in each training step whether a turn (optimizer step) is taken, alike on all ranks."""
 
     def is_met(self, rounds: Sequence[Round], step: int) -> bool:
         """Return whether to take the turn.
@@ -153,7 +153,7 @@ class Encoder(Protocol):
 
 
 class Metric(Protocol):
-    """A measurement that is updated batch by batch. Metrics over parts of the data can be merged."""
+    """A measurement that is updated batch by batch, and can be merged with measurements of other batches."""
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Add a batch of named tensors to the measurement."""

@@ -173,7 +173,7 @@ class Round(Mapping[str, Any]):
         return value
 
     def _make(self, name: str) -> Mapping[str, Any]:
-        """Return a tensor and the others that its maker makes with it, by name."""
+        """Read a tensor from the batch, or call its maker; return all tensors that this gives, by name."""
         if name in self._batch:
             given = self._batch[name]
             check_given(self.game, name, given, self.size)

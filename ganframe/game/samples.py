@@ -1,4 +1,4 @@
-"""Samples: one example is one tensor, or several tensors that belong together."""
+"""Samples: each is one tensor, or a tuple of tensors that belong together."""
 
 from __future__ import annotations
 

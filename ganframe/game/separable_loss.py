@@ -40,7 +40,7 @@ class SeparableLoss(nn.Module):
         return self.generator_loss(fake.logits).mean()
 
     def _mean_cost(self, output: DiscriminatorOutput, cost: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the mean of `cost`; if the output has targets, the mean of both costs, weighted by the targets."""
+        """Return the mean of `cost`; if the output has targets, that of the real and fake cost, weighted by these."""
         logits, target = output.logits, output.target
         if target is None:
             return cost(logits).mean()

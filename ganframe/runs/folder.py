@@ -68,7 +68,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, data: DataSpec, owner: Owner | None = None) -> RunFolder:
-        """Create the folder of a new run, with its config, data specs and software versions, or nothing on failure.
+        """Create the folder of a new run, with its config, data specs and software versions; on failure, leave none.
 
         Args:
             path: The folder, which must not exist.

@@ -60,7 +60,7 @@ class AllowedChanges:
 
 
 def to_json(identity: RunIdentity | AllowedChanges) -> bytes:
-    """Return an identity as JSON, in which NaN and Infinity may occur, as in configs."""
+    """Return the config, data and logs of a run as JSON, in which NaN and Infinity may occur."""
     return json.dumps(asdict(identity)).encode()
 
 

@@ -76,7 +76,7 @@ class Log:
         self._file: FileIO | None = None
 
     def append(self, values: Mapping[str, float]) -> None:
-        """Append one line."""
+        """Append `values` as one line of JSON."""
         remaining = memoryview((json.dumps(values) + "\n").encode())
         if len(remaining) > MAX_LINE_BYTES:
             raise RunFailed(f"{self.path}: a line of {len(remaining):,} bytes cannot be read again; log fewer values")

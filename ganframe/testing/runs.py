@@ -76,8 +76,8 @@ def tiny_run(
     Args:
         out: The run folder.
         loggers: The loggers of the run.
-        stop_after: The step, from 1, after which the run is interrupted, before the checkpoint of that step is saved.
-            If None, the run is not interrupted.
+        stop_after: The number of the step, counted from 1, after which the run is interrupted, before the checkpoint of
+            that step is saved. If None, the run is not interrupted.
         resume: Whether to resume the run in `out`.
 
     Returns:

@@ -269,7 +269,7 @@ def _check_turn_names(experiment: Experiment, game: Game) -> None:
 
 
 def _check_trainable(assembly: Assembly) -> None:
-    """Refuse a turn in which nothing trains, because all its players are frozen.
+    """Refuse a turn (optimizer step) in which nothing trains, because all its players are frozen.
 
     Raises:
         BadInput: When there is one. The error names it.

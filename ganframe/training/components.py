@@ -19,7 +19,7 @@ Pair = tuple[Component, object]
 """A config, and the object that was built from it."""
 
 OBJECTIVE_SETTINGS = ("weight", "every", "turns", "contests", "from_images", "until_images", "label_policies")
-"""Settings of terms that the objective applies, but not to terms that are nested in another component."""
+"""Settings of terms that only the objective applies. It does not apply those of terms inside other components."""
 
 
 def player_components(game: Game, players: Mapping[str, nn.Module]) -> Iterator[Pair]:

@@ -54,7 +54,7 @@ class AveragedPlayers:
         """Grow the averages of players that have grown; new tensors are copied from the players.
 
         Args:
-            downscale: The argument of the players' `grow`.
+            downscale: Factor by which images are now smaller than those of the data, along each side.
         """
         for name, average in self._averages.items():
             if hasattr(average.module, "grow"):

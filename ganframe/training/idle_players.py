@@ -1,4 +1,4 @@
-"""Notices, once in a run, of players that get no gradient in their turn, and of terms that give none."""
+"""Notices of players that get no gradient in the optimizer step that should train them, and of terms that give none."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def _new_trainer(before: Trainer, dataset: Dataset) -> Trainer:
 
 
 def _batch_loader(run: Run, dataset: Dataset) -> BatchLoader:
-    """Return the loader of the run's batches. After each rollback, the order of the examples is another."""
+    """Return the loader of the run's batches. Each rollback changes the order of the examples."""
     train, shard = run.experiment.train, this_shard()
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
     quarantine = Quarantine(run.folder.quarantine(shard.rank))

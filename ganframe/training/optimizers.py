@@ -50,7 +50,7 @@ class TurnOptimizer:
     networks: tuple[nn.Module, ...]
 
     def all_parameters(self) -> list[nn.Parameter]:
-        """Return all parameters, in the order in which checkpoints number them. It does not depend on the groups."""
+        """Return all parameters, in the order in which checkpoints number them, whatever their groups."""
         return [parameter for own in self.parameters.values() for parameter in own]
 
     def check_groups(self) -> None:

@@ -25,5 +25,5 @@ class SaveClock:
         return self._seconds is not None and monotonic() - self._last >= self._seconds
 
     def restart(self) -> None:
-        """Start the time anew, because a checkpoint was saved."""
+        """Restart the clock, because a checkpoint was saved."""
         self._last = monotonic()

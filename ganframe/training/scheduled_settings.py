@@ -54,6 +54,6 @@ class ScheduledSettings:
         self._settings.append((live, name, schedule))
 
     def apply(self, images: int, total: int) -> None:
-        """Set every attribute to the value of its schedule after `images` of `total` real examples."""
+        """Set every scheduled attribute to its value after `images` of the `total` real examples of a run."""
         for live, name, schedule in self._settings:
             setattr(live, name, schedule.at(images, total))
