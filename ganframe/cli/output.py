@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ganframe.distributed.terminal import Terminal, visible
@@ -68,6 +67,8 @@ def progress(what: str) -> Generator[Callable[[int, int], None]]:
     Args:
         what: What is counted, in the plural.
     """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # slow to import
+
     shown = Terminal(stderr=True)
     columns = (
         TextColumn("{task.completed:,} of {task.total:,} {task.description}"),

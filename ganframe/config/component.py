@@ -80,7 +80,7 @@ class Component(Settings):
     ) -> dict[str, Any]:
         """Represent the base class of a kind by a placeholder, which `ganframe.config.json_schema` replaces."""
         if cls.type_name() or not cls.kind:
-            return handler(schema)
+            return super().__get_pydantic_json_schema__(schema, handler)
         return {"x-ganframe-kind": cls.kind}
 
     @classmethod

@@ -9,10 +9,18 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Self, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails
 
 from ganframe.config.arguments import user_path
+from ganframe.config.field_docstrings import field_docstrings
 from ganframe.config.validation_errors import error_detail
 
 
@@ -36,9 +44,7 @@ class Settings(BaseModel):
     """
 
     # `defer_build`: commands that do not validate a config, such as `--help`, need not wait for pydantic's schemas.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """The current names of settings, by their former names. Configs may still use the former names."""
@@ -54,6 +60,16 @@ class Settings(BaseModel):
         Users see the path and the reason as one sentence: `regularizers.0.from_images lies beyond the end of the run`.
         """
         return {}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the schema with the docstrings of the fields as their descriptions."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in field_docstrings(cls).items():
+            if name in properties:
+                properties[name]["description"] = text
+        return schema
 
     @model_validator(mode="wrap")
     @classmethod

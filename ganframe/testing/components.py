@@ -17,6 +17,7 @@ from torch import nn
 from ganframe.config.component import Component
 from ganframe.config.component_kinds import GameConfig, LoggerConfig, OptimizerConfig
 from ganframe.config.error_positions import read_document
+from ganframe.config.field_docstrings import field_docstrings
 from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
 from ganframe.config.schedules import ScheduleConfig, initial_value
 from ganframe.config.terms import TermConfig
@@ -79,9 +80,8 @@ def _validate(config: Component, data: Any) -> Component:
 def every_field_documented(config: Component) -> None:
     """The class and every field have a docstring."""
     assert type(config).summary(), "the class has no docstring"
-    undocumented = [
-        name for name, field in type(config).model_fields.items() if name != "type" and not field.description
-    ]
+    documented = {"type", *field_docstrings(type(config))}
+    undocumented = [name for name in type(config).model_fields if name not in documented]
     assert not undocumented, f"no docstring: {', '.join(undocumented)}"
 
 

@@ -9,8 +9,11 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from ganframe.config.component_kinds import KINDS
+from ganframe.config.experiment import Train
+from ganframe.config.field_docstrings import field_docstrings
 from ganframe.config.json_schema import json_schema
 from ganframe.config.presets import load_config
+from ganframe.config.settings import Settings
 from ganframe.plugins.discovery import installed
 
 CONFIG = {
@@ -85,9 +88,26 @@ def test_editors_can_show_what_each_setting_is(validator):
     for cls, package in installed().registry:
         definition = definitions[f"{cls.kind}/{cls.type_name()}"]
         assert definition["description"] == f"{cls.summary()} ({package})"
-        for name, field in cls.model_fields.items():
-            if name != "type":
-                assert definition["properties"][name]["description"] == field.description
+        for name in cls.model_fields.keys() - {"type"}:
+            assert definition["properties"][name]["description"]
+
+
+def test_a_setting_is_described_by_its_docstring():
+    class Warmth(Settings):
+        """How warm it is."""
+
+        degrees: int = 3
+        """In degrees Celsius;
+        not below absolute zero."""
+        wind: float | None = None
+        bare: bool = False
+        """Whether it snows."""
+
+    described = {name: each.get("description") for name, each in Warmth.model_json_schema()["properties"].items()}
+    degrees = "In degrees Celsius;\nnot below absolute zero."
+    assert described == {"degrees": degrees, "wind": None, "bare": "Whether it snows."}
+    train = json_schema()["$defs"]["Train"]["properties"]
+    assert train["batch_size"]["description"] == field_docstrings(Train)["batch_size"] != ""
 
 
 def test_every_kind_is_there_even_if_nothing_of_it_is_installed(monkeypatch, fresh_plugins):
