@@ -1,4 +1,4 @@
-"""The components of the core: schedules, optimizers and a logger, registered through an entry point as in a plugin."""
+"""The components of the core: schedules, optimizers, turn conditions and a logger, registered as by a plugin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganframe.config.hook_markers import hookimpl
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register the schedules, optimizers, turn conditions and loggers of the core."""
+    """Register the schedules, optimizers, turn conditions and the logger of the core."""
     for cls in (Linear, Cosine, Piecewise, Adam, AdamW, RMSprop, SGD, Jsonl):
         register(cls)
     for cls in (EveryKthStep, Probability, DiscriminatorAccuracy):

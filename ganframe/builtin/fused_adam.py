@@ -1,4 +1,4 @@
-"""Adam whose step calls PyTorch's fused kernel with little overhead."""
+"""Adam that calls PyTorch's fused kernel with little overhead."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ _KERNELS: Any = torch  # PyTorch's type stubs lack the fused kernels
 class FusedAdam(torch.optim.Adam):
     """`torch.optim.Adam` with `fused=True`: the same kernel, state and numbers, with less overhead.
 
-    For a small network, the overhead of PyTorch's step takes several times as long as its kernel. Step hooks and the
-    name of the step in profiles are part of that overhead, and are left out. In place of step hooks, plugins have the
-    hook `on_turn_end`.
+    For a small network, the overhead of PyTorch's `step` takes several times as long as its kernel. Step hooks and the
+    record for the profiler are part of that overhead, and are not supported. Plugins can use the hook `on_turn_end`.
 
     Args:
         parameters: The parameters, all on one device and of one dtype.
@@ -42,7 +41,7 @@ class FusedAdam(torch.optim.Adam):
         super().__init__(
             parameters, lr, betas, eps, weight_decay, decoupled_weight_decay=decoupled_weight_decay, fused=True
         )
-        # The step passes no loss scale to the kernel, so `torch.amp.GradScaler` has to divide the gradients by it.
+        # The step does not pass a loss scale to the kernel, so `torch.amp.GradScaler` must unscale gradients itself.
         self._step_supports_amp_scaling = False
 
     def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  takes no closure
@@ -53,7 +52,7 @@ class FusedAdam(torch.optim.Adam):
                 if parameters:
                     self._update(parameters, group)
 
-    # Keeps PyTorch from wrapping the step in hooks and a profiler's record.
+    # Prevents PyTorch from wrapping the step in hooks and a record for the profiler.
     step.hooked = True  # pyright: ignore[reportFunctionMemberAccess]
 
     def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The logger that writes lines of JSON."""
+"""The logger that writes JSON Lines."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class JsonlLogger:
-    """Appends lines to `scalars.jsonl` and `metrics.jsonl` in the run folder.
+    """A logger that appends lines to `scalars.jsonl` and `metrics.jsonl` in the run folder.
 
-    When a run is resumed, the lines of the steps after its checkpoint are dropped.
+    When a run is resumed, lines after the step of its checkpoint are removed.
 
     Args:
-        every: The number of steps from one line of scalars to the next.
+        every: The number of training steps from one line of scalars to the next.
     """
 
     def __init__(self, every: int) -> None:
@@ -37,7 +37,7 @@ class JsonlLogger:
 
     @hookimpl
     def on_checkpoint_load(self, run: Run, state: Mapping[str, Any]) -> None:
-        """Restore the scalars that were not written yet, and drop the lines of the steps after the checkpoint."""
+        """Restore the scalars that were not yet written, and remove lines after the step of the checkpoint."""
         self._pending.values = pending_scalars(state, "jsonl")
         self._drop_later_lines(run)
 
@@ -48,7 +48,7 @@ class JsonlLogger:
 
     @hookimpl
     def on_step_end(self, run: Run, step: int, scalars: Mapping[str, float]) -> None:
-        """Collect the scalars of a step; if a line is due, write the latest value of each scalar."""
+        """Store the scalars of a step; if a line is due, write the latest value of each scalar."""
         due = self._pending.collect(step, scalars)
         if self._scalars and due is not None:
             speed = (run.images - self._start_images) / max(time.monotonic() - self._start_time, 1e-9)
@@ -63,7 +63,7 @@ class JsonlLogger:
 
     @hookimpl
     def on_checkpoint_save(self, state: dict[str, Any]) -> None:
-        """Save the scalars that are not written yet, and flush all lines that are written to the disk."""
+        """Save the scalars that are not yet written, and flush the written lines to the disk."""
         state["jsonl"] = self._pending.values
         for log in (self._scalars, self._metrics):
             if log:

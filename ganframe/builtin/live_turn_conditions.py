@@ -1,4 +1,4 @@
-"""The live objects of the turn conditions."""
+"""Turn conditions, which decide in each training step whether a turn (optimizer step) is taken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganframe.game.round import Round
 
 
 class EveryKthStepCondition:
-    """A condition that is met in each k-th step.
+    """A turn condition that is met in each k-th training step.
 
     Args:
         steps: The interval k.
@@ -23,12 +23,12 @@ class EveryKthStepCondition:
         self.steps = steps
 
     def is_met(self, rounds: Sequence[Round], step: int) -> bool:
-        """Return whether the step is a multiple of the interval."""
+        """Return whether the number of completed steps is a multiple of the interval."""
         return step % self.steps == 0
 
 
 class ProbabilityCondition:
-    """A condition that is met with a probability.
+    """A turn condition that is met at random.
 
     Args:
         p: The probability, in [0, 1].
@@ -38,12 +38,12 @@ class ProbabilityCondition:
         self.p = p
 
     def is_met(self, rounds: Sequence[Round], step: int) -> bool:
-        """Draw whether the turn is taken; the draw is the same on every rank."""
+        """Draw whether to take the turn. The draw is the same on every rank."""
         return rounds[0].randomness.unsharded().draw("turn condition") < self.p
 
 
 class DiscriminatorAccuracyCondition:
-    """A condition that is met while the accuracy of a discriminator is between two bounds.
+    """A turn condition that is met while the accuracy of a discriminator is between two bounds.
 
     Args:
         config: The contest and the bounds.
@@ -53,7 +53,7 @@ class DiscriminatorAccuracyCondition:
         self.config = config
 
     def is_met(self, rounds: Sequence[Round], step: int) -> bool:
-        """Return whether the accuracy over these rounds, on all ranks, is within the bounds."""
+        """Return whether the accuracy over these batches, on all ranks, is within the bounds."""
         shares = torch.stack([self._share_right(game_round) for game_round in rounds])
         accuracy = float(mean_over_ranks(shares.mean()))
         return self.config.at_least <= accuracy <= self.config.at_most

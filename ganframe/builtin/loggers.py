@@ -1,4 +1,4 @@
-"""Config of the logger that writes lines of JSON."""
+"""Config of the logger that writes JSON Lines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ganframe.config.component_kinds import LoggerConfig
 
 
 class Jsonl(LoggerConfig):
-    """Scalars as lines of JSON in `scalars.jsonl`, metrics in `metrics.jsonl`."""
+    """Scalars as JSON Lines in `scalars.jsonl`, metrics in `metrics.jsonl`."""
 
     type: Literal["jsonl"] = "jsonl"
     every: int = Field(default=10, ge=1)
-    """Number of steps from one line of scalars to the next."""
+    """Number of training steps from one line of scalars to the next."""
 
     @override
     def build(self) -> object:

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from ganframe.game.protocols import Optimizer
 
 DecayRate = Annotated[Scheduled, Bounds(ge=0, lt=1)]
-"""The factor by which each step multiplies a running mean before the new value is added; in [0, 1)."""
+"""The weight of the old value in the update of a running mean, in [0, 1); a number or a schedule."""
 
 
 class Adam(OptimizerConfig):
-    """Adam, by default with the betas of DCGAN; it is fused if PyTorch has a fused kernel."""
+    """Adam, by default with the betas of DCGAN. It uses PyTorch's fused kernel where there is one."""
 
     paper = "Kingma and Ba 2015, arXiv:1412.6980; betas after Radford et al. 2016, arXiv:1511.06434"
     type: Literal["adam"] = "adam"
     betas: tuple[DecayRate, DecayRate] = (0.5, 0.999)
-    """Decay rates of the first and second moment; numbers in [0, 1) or schedules."""
+    """Decay rates of the first and second moment, in [0, 1); numbers or schedules."""
     eps: float = Field(default=1e-8, gt=0)
     """Added to the square root of the second moment, by which the update is divided."""
 
@@ -56,7 +56,7 @@ class AdamW(Adam):
 
 
 class RMSprop(OptimizerConfig):
-    """RMSprop, as WGAN with weight clipping uses it."""
+    """RMSprop, by default with the learning rate of WGAN with weight clipping."""
 
     paper = "Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1"
     type: Literal["rmsprop"] = "rmsprop"

@@ -24,7 +24,7 @@ class _Ramp(ScheduleConfig):
     after_images: int = Field(default=0, ge=0)
     """Images seen when the ramp begins."""
     duration_images: int | None = Field(default=None, ge=1)
-    """Number of images seen during the ramp. When left out, the ramp lasts until the end of the run."""
+    """Number of images seen during the ramp. If left out, the ramp lasts until the end of the run."""
 
     @classmethod
     @override
@@ -36,13 +36,13 @@ class _Ramp(ScheduleConfig):
         return min(self.start, self.end), max(self.start, self.end)
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `after_images` if the ramp never begins."""
+        """Return the setting `after_images`, with the reason, if the ramp never begins."""
         if self.after_images < length.images or self.start == self.end:
             return {}
         return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the ramp never begins"}
 
     def progress(self, images: int, total: int) -> float:
-        """Return the share of the ramp, in [0, 1], that is over once `images` of `total` real examples were seen."""
+        """Return the completed share of the ramp, in [0, 1], after `images` of the `total` real examples of a run."""
         length = max(total - self.after_images, 1) if self.duration_images is None else self.duration_images
         return min(max((images - self.after_images) / length, 0.0), 1.0)
 
@@ -74,12 +74,12 @@ class Step(Settings):
     renamed: ClassVar[Mapping[str, str]] = {"images": "after_images"}
 
     after_images: int = Field(ge=0)
-    """Images seen when the value begins to hold."""
+    """Images seen when the piece begins."""
     value: float
-    """The value from `after_images` on."""
+    """The value of the setting from then on."""
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `after_images` if the value never holds."""
+        """Return the setting `after_images`, with the reason, if the piece never begins."""
         if self.after_images < length.images:
             return {}
         return {"after_images": f"lies beyond the end of the run, {length.images:,}, so the value never holds"}
@@ -90,7 +90,7 @@ class Piecewise(ScheduleConfig):
 
     type: Literal["piecewise"] = "piecewise"
     steps: tuple[Step, ...] = Field(min_length=1)
-    """The constant pieces, in the order of their `after_images`, which must start at 0 and rise."""
+    """The constant pieces. Their `after_images` must start at 0 and rise."""
 
     @classmethod
     @override

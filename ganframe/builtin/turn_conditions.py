@@ -1,4 +1,4 @@
-"""Turn conditions: each k-th step, a probability, the accuracy of a discriminator."""
+"""Configs of turn conditions, which decide in each training step whether a turn (optimizer step) is taken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EveryKthStep(TurnConditionConfig):
-    """Take the turn in each k-th step, beginning with the first."""
+    """Take the turn (optimizer step) in each k-th training step only, beginning with the first."""
 
     type: Literal["every"] = "every"
     steps: PositiveInt = 2
@@ -31,7 +31,7 @@ class EveryKthStep(TurnConditionConfig):
 
 
 class Probability(TurnConditionConfig):
-    """Take the turn with a probability, drawn anew in each step."""
+    """Take the turn (optimizer step) with a probability, drawn independently in each training step."""
 
     type: Literal["probability"] = "probability"
     p: Annotated[Scheduled, Bounds(ge=0, le=1)] = 0.5
@@ -45,7 +45,7 @@ class Probability(TurnConditionConfig):
 
 
 class DiscriminatorAccuracy(TurnConditionConfig):
-    """Take the turn while the discriminator's accuracy on this step's reals and fakes is within bounds.
+    """Take the turn (optimizer step) only if the discriminator's accuracy on its reals and fakes is within bounds.
 
     Professor forcing trains its discriminator unless the accuracy is above 99%, and uses it to train the generator only
     if the accuracy is above 75%.
@@ -56,9 +56,9 @@ class DiscriminatorAccuracy(TurnConditionConfig):
     contest: str = "discriminator"
     """Name of the contest whose discriminator is measured."""
     at_least: float = Field(default=0.0, ge=0, le=1)
-    """The lowest accuracy at which the turn is taken."""
+    """Minimum accuracy at which the turn is taken, in [0, 1]."""
     at_most: float = Field(default=1.0, ge=0, le=1)
-    """The highest accuracy at which the turn is taken."""
+    """Maximum accuracy at which the turn is taken, in [0, 1]."""
     threshold: float = 0.0
     """The logit above which a sample counts as real."""
 

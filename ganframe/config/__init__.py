@@ -1,6 +1,6 @@
-"""Configs, as users write them: components, kinds, schedules, specs, experiments, YAML. Does not import torch.
+"""Configs, as users write them in YAML or Python. Importing this does not import torch.
 
-A plugin's module of configs imports from here everything that it needs of the core.
+Plugins import from here everything that the modules with their config classes need.
 """
 
 from ganframe.config.component import Component

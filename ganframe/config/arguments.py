@@ -1,4 +1,4 @@
-"""Checks of the arguments of public functions, for messages that name the argument; and paths that users give."""
+"""Checks of the arguments of public functions, with errors that name the argument; and paths that users give."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, cast
 from ganframe.errors import BadInput
 
 MAX_SHOWN = 60
-"""The largest number of characters of a wrong argument that a message shows."""
+"""Maximum number of characters of a wrong argument that a message shows."""
 
 
 def check_type(name: str, value: object, expected: type | tuple[type, ...], what: str) -> None:
-    """Refuse an argument of another type. True and False are no numbers.
+    """Refuse an argument of the wrong type. `True` and `False` do not count as integers.
 
     Args:
         name: The name of the argument.
         value: Its value.
         expected: The types that it may have.
-        what: What it has to be, such as `a whole number`.
+        what: The words for these types in the error, such as `a whole number`.
 
     Raises:
-        BadInput: Names the argument.
+        BadInput: When the type is wrong. The error names the argument.
     """
     wrong_bool = isinstance(value, bool) and expected is int
     if not isinstance(value, expected) or wrong_bool:
@@ -31,19 +31,24 @@ def check_type(name: str, value: object, expected: type | tuple[type, ...], what
 
 
 def check_whole_number(name: str, value: object) -> None:
-    """Refuse an argument that is no whole number.
+    """Refuse an argument that is not an integer.
 
     Raises:
-        BadInput: Names the argument.
+        BadInput: When it is not. The error names the argument.
     """
     check_type(name, value, int, "a whole number")
 
 
 def check_names(name: str, value: object, what: str = "a list of names") -> None:
-    """Refuse an argument that is no list, tuple or set of strings, such as a single string.
+    """Refuse an argument that is not a list, tuple or set of strings. A single string is refused, too.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+        what: The words for what is expected in the error.
 
     Raises:
-        BadInput: Names the argument.
+        BadInput: When the argument is refused. The error names it.
     """
     is_list = isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes))
     if not is_list or not all(isinstance(each, str) for each in cast(Sequence[Any], value)):
@@ -51,22 +56,22 @@ def check_names(name: str, value: object, what: str = "a list of names") -> None
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path that a user gave: `~` is the home folder and `~NAME` that of a user, as in a shell.
+    """Expand `~` or `~NAME` at the start of a path to a home folder, as in a shell.
 
-    A path whose beginning `~NAME` is that of no user stays as it is.
+    If there is no user NAME, the path is returned unchanged.
 
     Args:
-        path: The path.
+        path: The path, as a user gave it.
     """
-    # `Path.expanduser` raises an error where there is no such user, and takes `./~` for `~`.
+    # `Path.expanduser` raises an error if there is no such user, and takes `./~` for `~`.
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def as_path(name: str, value: object) -> Path:
-    """Return an argument as a path with `~` expanded, at which there may be anything or nothing.
+    """Return an argument as a path with `~` expanded. Nothing has to exist there.
 
     Raises:
-        BadInput: When it is no path, or none that can be looked at; names the argument.
+        BadInput: When the argument is not a path, or the file system rejects it. The error names the argument.
     """
     check_type(name, value, (str, Path), "a path")
     path = user_path(cast(str, value))
@@ -81,7 +86,7 @@ def as_path(name: str, value: object) -> Path:
 
 
 def shown(value: object) -> str:
-    """Return an argument as a message shows it: its type instead, where it is long or cannot be shown."""
+    """Return an argument as text for a message; if the text is long or cannot be made, name its type instead."""
     try:
         text = " ".join(repr(value).split())
     except Exception:

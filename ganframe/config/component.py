@@ -1,4 +1,4 @@
-"""Components: configs that name their `type` and build the live object."""
+"""Components: configs with a `type`, each of which builds an object that takes part in a run."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from ganframe.config.validation_errors import validation_error, with_article
 
 
 class Component(Settings):
-    """A configurable part of a run. `type` says which part it is, and `build()` makes the live object."""
+    """The config of one part of a run, such as a loss. `type` names the class, and `build()` makes the object."""
 
     kind: ClassVar[str] = ""
     """The kind of component, such as `loss`; set by the base class of the kind."""
     default_type: ClassVar[str | None] = None
-    """The type of a mapping without a `type`; set by the base class of a kind in which one type is usual."""
+    """The type to use if a mapping has no `type`; set by the base class of a kind in which one type is usual."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names of the type in configs."""
     paper: ClassVar[str] = ""
-    """The publication that the type is from: authors, year, and title, section or equation."""
+    """The publication that describes the method: authors, year, and title, section or equation."""
 
     applies: ClassVar[frozenset[str]] = frozenset()
-    """Settings of nested terms, such as `weight`, that this component applies in place of the objective. A nested term
-    is refused if it sets anything else that only the objective applies."""
+    """Settings of nested terms, such as `weight`, that this component applies itself. Other settings that only the
+    objective applies are refused in a nested term."""
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:
-        """Return settings with which the conformance kit (`ganframe.testing`) makes a config to test.
+        """Return settings for the config that the conformance kit (`ganframe.testing`) tests.
 
-        Required fields that hold another component can be left out: the kit fills them.
+        Required components can be left out: the kit fills them with stand-ins.
 
         Args:
             folder: An empty folder, in which a data set may write the files that it reads.
@@ -49,7 +49,7 @@ class Component(Settings):
 
     @classmethod
     def type_name(cls) -> str:
-        """Return the value of the `type` literal; empty for the base class of a kind."""
+        """Return the `type` of this class, such as `hinge`; empty for the base class of a kind."""
         field = cls.__pydantic_fields__.get("type")
         return "" if field is None else str(field.default)
 
@@ -85,7 +85,11 @@ class Component(Settings):
 
     @classmethod
     def from_value(cls, value: object) -> Component:
-        """Turn an instance, a mapping or a type name into a config of this kind."""
+        """Convert an instance, a mapping or the name of a type to a config of this kind.
+
+        Raises:
+            ValidationError: When the type is missing, unknown or of another kind, or a setting is not valid.
+        """
         if isinstance(value, cls):
             return value
         if isinstance(value, Component):

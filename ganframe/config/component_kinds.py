@@ -1,8 +1,8 @@
 """The kinds of components that are neither networks nor terms: games, data sets, augmentations, metrics and others.
 
-The base class of a kind, such as `LossConfig` or `GameConfig`, has no `type`. As the annotation of a field, it stands
-for all configs of its kind that the installed packages register. The field takes a mapping with a `type`, the name of a
-type alone, or an instance. Importing this module, or any module that only defines configs, never imports torch.
+The base class of a kind, such as `LossConfig` or `GameConfig`, has no `type`. A field that is annotated with it accepts
+all configs of that kind that installed packages register: as a mapping with a `type`, as the name of a type alone, or
+as an instance. Importing this module, or any module that only defines configs, never imports torch.
 """
 
 from __future__ import annotations
@@ -29,31 +29,35 @@ from ganframe.config.validation_errors import error_detail, validation_error
 
 
 class GameConfig(Component):
-    """The game of a run: its networks, the named tensors that are made from a batch, and the turns of training."""
+    """The game of a run: its networks, the named tensors made from each batch, and the turns (optimizer steps)."""
 
     kind: ClassVar[str] = "game"
     share_round: bool = False
-    """Make the named tensors once for all turns of a step, so that the generator runs once per step."""
+    """Make the named tensors of a batch once for all turns (optimizer steps) of a training step, so that the generator
+    runs only once."""
 
     def example_specs(self) -> DataSpec | None:
         """Return the specs of the data with which the conformance kit tests the game.
 
-        With None, the kit gives images under any name that the game asks for, and class labels under the name `label`.
-        A game that reads anything else overrides this: `{"text": TensorSpec((16,)), "age": TensorSpec((), classes=9)}`.
+        If None, the kit supplies images under every name that the game asks for, and class labels under `label`. A game
+        that reads anything else must override this: `{"text": TensorSpec((16,)), "age": TensorSpec((), classes=9)}`.
         """
         return None
 
     def example_objective(self, game_round: Round) -> Tensor | None:
-        """Return a scalar in place of the terms of `game_round.turn`, for the conformance kit.
+        """Return a scalar in place of the objective of `game_round.turn`, for the conformance kit.
 
-        The kit tests that this scalar gives every player of the turn a gradient. With None, the kit makes the scalar
-        from the logits of the turn's contests and the tensors that the game makes. A game overrides this if it has a
-        player that influences none of them, because only terms call the player's network.
+        The kit tests that this scalar gives every player of the turn a gradient. If None, the kit computes one from the
+        logits of the turn's contests and the tensors that the game makes. A game must override this if it has a player
+        that influences none of these, because only terms call the player's network.
         """
         return None
 
     def build(self, data: DataSpec) -> Game:
-        """Make the game for data with these tensors. Its networks are set later, with `set_players`.
+        """Build the game. Its networks are set later, with `set_players`.
+
+        Args:
+            data: The specs of the data's tensors, by name.
 
         Raises:
             BadInput: When the data lacks a tensor that the game needs.
@@ -62,7 +66,7 @@ class GameConfig(Component):
 
 
 class DatasetConfig(Component):
-    """A source of named tensors."""
+    """A data set: a source of named tensors, such as images and their class labels."""
 
     kind: ClassVar[str] = "dataset"
 
@@ -83,7 +87,7 @@ class DatasetConfig(Component):
         raise NotImplementedError
 
     def held_out(self) -> DatasetConfig | None:
-        """Return the config of a data set with the held-out examples of the same source; None if there are none."""
+        """Return the config of the held-out examples (test split) of the same source; None if there are none."""
         return None
 
 
@@ -96,7 +100,7 @@ class AugmentationConfig(Component):
     identity_settings: ClassVar[Mapping[str, Any]] = {}
     """Settings with which the augmentation leaves every sample unchanged. The conformance kit tests this."""
     contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the contests whose discriminators see changed samples; all contests of the game when left out."""
+    """Names of the contests whose discriminators see changed samples; all contests if left out."""
 
     def example_specs(self) -> TensorSpec:
         """Return the spec of the samples with which the conformance kit tests the augmentation."""
@@ -116,12 +120,12 @@ class AugmentationConfig(Component):
         """
 
     def build(self) -> nn.Module:
-        """Make the augmentation, which follows the protocol `ganframe.game.protocols.Augmentation`."""
+        """Build the augmentation, which must follow the protocol `ganframe.game.protocols.Augmentation`."""
         raise NotImplementedError
 
 
 class MetricConfig(Component):
-    """A measure of samples, most often against real data."""
+    """A metric of samples, most often in comparison with real data."""
 
     kind: ClassVar[str] = "metric"
     samples: int = Field(default=2000, ge=1)
@@ -129,15 +133,15 @@ class MetricConfig(Component):
 
     @classmethod
     def example_data(cls) -> DatasetConfig | None:
-        """Return the data set that the conformance kit measures; with None, it measures the kit's labelled images."""
+        """Return the data set with which the conformance kit tests the metric; if None, the kit's labelled images."""
         return None
 
     def perfect_samples(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the tensors that the metric reads, as perfect generators would make them from a batch of the data."""
+        """Return the tensors that the metric reads, as a perfect generator would make them from a batch of the data."""
         return {name: batch[name] if name in batch else batch["real"] for name in self.tensors()}
 
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """Return the lowest and highest value that each result may have for `perfect_samples`, by the result's name."""
+        """Return the lowest and highest allowed value of each result for `perfect_samples`, by the result's name."""
         return {}
 
     def tensors(self) -> tuple[str, ...]:
@@ -145,12 +149,12 @@ class MetricConfig(Component):
         raise NotImplementedError
 
     def build(self, data: DatasetConfig) -> protocols.Metric:
-        """Make the metric for this data set; no examples have been added to it yet."""
+        """Build the metric for this data set, before its first update."""
         raise NotImplementedError
 
 
 class TurnConditionConfig(Component):
-    """A condition under which a turn is taken; otherwise the turn is skipped in that step."""
+    """A rule that decides in each training step whether a turn (optimizer step) is taken or skipped."""
 
     kind: ClassVar[str] = "turn condition"
 
@@ -162,20 +166,20 @@ class TurnConditionConfig(Component):
         """
 
     def build(self) -> protocols.TurnCondition:
-        """Make the condition."""
+        """Build the condition."""
         raise NotImplementedError
 
 
 class BalancerConfig(Component):
-    """A rule that computes the weights of a turn's terms from the gradients of the terms."""
+    """A rule that computes the weights of losses and regularizers from their gradients."""
 
     kind: ClassVar[str] = "balancer"
 
     at: str
-    """What the gradients are taken with respect to: a named tensor such as `fake`, or a parameter of a player such as
-    `generator.decoder.conv_out.weight`. The name of a player alone means the parameter `last_layer` of its network."""
+    """The tensor or parameter with respect to which gradients are taken: a named tensor such as `fake`, or a parameter
+    of a player such as `generator.decoder.conv_out.weight`. A player alone stands for its network's `last_layer`."""
     terms: tuple[str, ...] = Field(min_length=1)
-    """Names of the terms that are given weights, as in the log."""
+    """Names of the terms to weigh, as in the log."""
 
     def gradient_terms(self) -> tuple[str, ...]:
         """Return the names of the terms whose gradients the rule reads."""
@@ -189,7 +193,10 @@ class BalancerConfig(Component):
         """
 
     def build(self) -> nn.Module:
-        """Make the rule: a `protocols.Balancer`. Its buffers are saved in checkpoints."""
+        """Build the rule, which must follow the protocol `ganframe.game.protocols.Balancer`.
+
+        Checkpoints save its buffers.
+        """
         raise NotImplementedError
 
 
@@ -199,27 +206,27 @@ class LoggerConfig(Component):
     kind: ClassVar[str] = "logger"
 
     def build(self) -> object:
-        """Make an object whose methods marked with `ganframe.hookimpl` are called during a run."""
+        """Build the logger. Its methods marked with `ganframe.hookimpl` are called during a run."""
         raise NotImplementedError
 
 
 class OptimizerConfig(Component):
-    """The optimizer of players of a turn."""
+    """The optimizer of the players that a turn trains."""
 
     kind: ClassVar[str] = "optimizer"
     default_type = "adam"
     lr: Annotated[Scheduled, Bounds(ge=0)] = 2e-4
     """Learning rate; a number or a schedule."""
     clip_gradient_norm: float | None = Field(default=None, gt=0)
-    """The largest L2 norm of the gradient of all parameters of this optimizer together; a longer gradient is scaled
-    down to it. No limit when left out. The logged `gradient norm` is the norm before clipping."""
+    """Maximum L2 norm of the gradient of all parameters of this optimizer together; a longer gradient is scaled down to
+    it. No maximum if left out. The logged `gradient norm` is the norm before clipping."""
     groups: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
-    """Settings of single parameter groups, which replace those of the optimizer: `{mapping: {lr: 2.0e-5}}`. A key is
-    the name that a network gives a group in its method `parameter_groups`."""
+    """Settings of single parameter groups, which replace those of the optimizer: `{mapping: {lr: 2.0e-5}}`. The keys
+    are names of groups from the networks' method `parameter_groups`."""
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:
-        """Check the settings of each group like those of the optimizer, and keep them as plain data."""
+        """Validate the settings of each group like those of the optimizer, and keep them as plain data."""
         for name, settings in self.groups.items():
             for key in sorted(settings.keys() & _NOT_OF_A_GROUP):
                 message = f"a group has the {key!r} of its optimizer" if key != "groups" else "a group has no groups"
@@ -244,15 +251,15 @@ class OptimizerConfig(Component):
         return type(self).model_validate(self.model_dump(exclude={"groups"}) | self.groups[name])
 
     def build(self, parameters: Sequence[nn.Parameter]) -> protocols.Optimizer:
-        """Make the optimizer of these parameters, in one parameter group that holds the settings.
+        """Build the optimizer of these parameters, with a single parameter group.
 
-        This method ignores the settings `groups` and `clip_gradient_norm`, which the trainer applies.
+        `groups` and `clip_gradient_norm` must be ignored here: the trainer applies them.
         """
         raise NotImplementedError
 
     @classmethod
     def default(cls) -> OptimizerConfig:
-        """Return the config of the optimizer of a turn for which an experiment names none."""
+        """Return the config of the optimizer for a turn that the setting `optimizers` does not name."""
         return cast(OptimizerConfig, cls.from_value({}))
 
     def is_scheduled(self) -> bool:
@@ -261,12 +268,12 @@ class OptimizerConfig(Component):
         return any(isinstance(each, ScheduleConfig) for each in values)
 
     def settings(self, images: int, total: int) -> dict[str, Any]:
-        """Return the values of the parameter group after `images` of the `total` real examples of a run were seen."""
+        """Return the settings of the parameter group after `images` of the `total` real examples of a run."""
         return {"lr": value_at(self.lr, images, total)}
 
 
 _NOT_OF_A_GROUP = frozenset({"type", "clip_gradient_norm", "groups"})
-"""The settings of a whole optimizer, which a parameter group cannot have."""
+"""Settings of an optimizer that a parameter group cannot have."""
 
 KINDS: tuple[type[Component], ...] = (
     GameConfig,

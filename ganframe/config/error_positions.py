@@ -1,4 +1,4 @@
-"""Config files with the line and column of each value, so that errors can name them."""
+"""Config files in which the line and column of each value are known, so that errors can name them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Document:
     overrides: dict[ConfigPath, str] = field(default_factory=dict[ConfigPath, str])
 
     def locate(self, path: ConfigPath) -> tuple[str, ConfigPath]:
-        """Return the position and the path of the deepest value on `path` that the document has."""
+        """Return the position, as `file:line:column`, of the deepest existing value on `path`, and its path."""
         node, place, kept = self.data, f"{self.file}:1:1" if self.data else str(self.file), list[str | int]()
         for name in path:
             key = _written_key(node, name)
@@ -52,7 +52,7 @@ class Document:
         return place, tuple(kept)
 
     def _place(self, node: CommentedMap | CommentedSeq, key: str | int, outer: ConfigPath) -> str | None:
-        """Return the place where a value was written; None if it was not, such as the `type` of a lone type name."""
+        """Return where a value was written; None if it was not, such as the `type` if only the type's name is given."""
         path = (*outer, key)
         for given, override in self.overrides.items():
             inside, around = path[: len(given)] == given, given[: len(path)] == path
@@ -92,14 +92,14 @@ class Document:
 
 
 def _written_key(node: Any, name: str | int) -> str | int:
-    """Return the name that the document uses for a setting; it may be a former name."""
+    """Return the name that the document uses for a setting: its current name or a former one."""
     if not isinstance(node, CommentedMap) or not isinstance(name, str) or name in node:
         return name
     return next((key for key in sorted(synonyms(name)) if key in node), name)
 
 
 def _marks(node: CommentedMap | CommentedSeq) -> dict[str | int, list[int]]:
-    """Return the line and column, from 0, of each key of `node` that was read from the file."""
+    """Return the line and column, counted from 0, of each key of `node` that was read from the file."""
     return node.lc.data or {}
 
 
@@ -120,7 +120,7 @@ _NEEDED_BY_CODE = {code: needed for needed, codes in _NEEDED.items() for code in
 
 
 def _rephrase(error: Any) -> str:
-    """Return the message of a pydantic error in the words of ganframe."""
+    """Rephrase the message of a pydantic error for users of configs."""
     code = str(error["type"])
     if code == "missing":
         return "this setting is missing" if isinstance(error["loc"][-1], str) else "this list is too short"
@@ -145,7 +145,7 @@ def _given(value: object) -> str:
 
 
 def override_place(override: str) -> str:
-    """Return a `--set` argument as the place of an error."""
+    """Return a `--set` argument in the form in which errors name it as their place."""
     return f"--set {_beginning(override)}"
 
 
@@ -157,7 +157,7 @@ def read_document(file: Path) -> Document:
     """Parse a YAML file that holds a mapping.
 
     Raises:
-        BadInput: When the file cannot be read or parsed, holds no mapping, or has YAML tags that make Python objects.
+        BadInput: When the file cannot be read or parsed, is not a mapping, or has YAML tags that make Python objects.
     """
     try:
         with file.open(encoding="utf-8") as stream:

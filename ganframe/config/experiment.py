@@ -25,21 +25,21 @@ from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
 from ganframe.config.weights import FreezeOrName, WeightSource
 
 FROZEN_SHARE = 0.9
-"""An average cannot move when this share of it, or more, is still the weights of the first step at the end of a run."""
+"""If this share or more of the final average comes from the weights of the first step, its half-life is too long."""
 
 DECAYS = 1000
-"""The number of points of a run at which the decay is read to find that share."""
+"""Number of points of a run at which the decay is evaluated to compute that share."""
 
 
 class Ema(Settings):
     """Exponential moving average of the weights of all players but discriminators; every picture and metric uses it."""
 
     half_life_images: Annotated[Scheduled, Bounds(ge=0)]
-    """Number of images seen after which the share of past weights in the average has halved: a number above 0, or a
-    schedule. While a schedule is 0, the average equals the latest weights."""
+    """Half-life of past weights in the average, in images seen: a number above 0, or a schedule. While a schedule is 0,
+    the average equals the latest weights."""
     ramp_up: float | None = Field(default=None, gt=0)
-    """Largest half-life, as a share of the images seen so far (StyleGAN2 has 0.05): early in the run, when weights
-    change fast, the average is over a shorter past. No limit when left out."""
+    """Maximum half-life, as a share of the images seen so far. It shortens the average early in the run, when weights
+    change fast. StyleGAN2 uses 0.05. No maximum if left out."""
 
     @field_validator("half_life_images")
     @classmethod
@@ -51,7 +51,7 @@ class Ema(Settings):
         return half_life
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `half_life_images` if the average cannot move."""
+        """Return the setting `half_life_images`, with the reason, if it is so long that the average hardly moves."""
         total, points = length.images, min(DECAYS, length.images)
         share = math.prod(self.decay(total * point // points, total / points, total) for point in range(points))
         if share < FROZEN_SHARE:
@@ -91,63 +91,62 @@ class Train(Settings):
     total_images: PositiveInt
     """Number of real examples in the whole run. The run ends with the step that reaches this number."""
     batch_size: PositiveInt = 64
-    """Number of examples in one forward pass, of all devices together. Each device has an equal share, and the number
-    of devices changes no result."""
+    """Number of examples in one forward pass, on all devices together. Each device gets an equal share; the number of
+    devices does not change the results."""
     gradient_accumulation_steps: PositiveInt = 1
     """Number of forward and backward passes whose gradients are averaged for one optimizer step."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """Autocast precision of forward passes; parameters stay in fp32, and losses and penalties see the logits in fp32.
     `auto` is bf16 on devices with native bf16, else fp32."""
     compile: bool = False
-    """Compile each player with `torch.compile`. Turns that differentiate through a player, such as those
-    with a gradient penalty, run uncompiled: with a penalty that has `every: 16`, that is one turn in sixteen."""
+    """Compile each player with `torch.compile`. Optimizer steps that need second derivatives, such as those with a
+    gradient penalty, run uncompiled; if the penalty has `every: 16`, that is one in sixteen."""
     fsdp: bool = False
     """Shard parameters, gradients and optimizer state over all devices (FSDP), for networks that do not fit on one.
-    During turns that differentiate through a player, such as those with a gradient penalty, each device has all
+    During optimizer steps that need second derivatives, such as those with a gradient penalty, each device holds all
     parameters."""
     channels_last: bool = False
-    """Keep images and convolution weights in channels-last memory order."""
+    """Keep images and convolution weights in channels-last memory format."""
     ema: Ema | None = None
-    """Averaging of weights; none when left out."""
+    """Moving average of the weights; none if left out."""
     device: str = "auto"
     """A torch device, or `auto`: CUDA if available, else the CPU."""
     on_nonfinite: Literal["stop", "rollback"] = "stop"
     """Reaction to a loss or gradient that is not finite: `stop` ends the run, `rollback` goes back to the last
-    checkpoint and continues with the data in another order."""
+    checkpoint and continues with the examples in another order."""
     max_rollbacks: int = Field(default=3, ge=1)
-    """Maximum number of rollbacks in a run; the next number that is not finite ends the run."""
+    """Maximum number of rollbacks in a run; after these, a number that is not finite ends the run."""
     workers: int = Field(default=0, ge=0)
-    """Number of processes that load data; with 0 the training process loads it."""
+    """Number of processes that load data; if 0, the training process loads it."""
 
 
 class Evaluate(Settings):
-    """Which metrics to measure, and how often."""
+    """The metrics of a run, and how often they are measured."""
 
     metrics: Annotated[tuple[MetricConfig, ...], AfterValidator(non_empty)]
-    """The metrics, each measured over the number of examples that its `samples` says."""
+    """The metrics to measure. The setting `samples` of each is the number of examples."""
     every_images: PositiveInt | None = None
-    """Number of images seen between measurements. When left out, metrics are measured only at the end of the run."""
+    """Number of images seen between measurements. If left out, metrics are measured only at the end of the run."""
 
 
 class Snapshot(Settings):
-    """Pictures of samples while training."""
+    """Pictures of samples during training."""
 
     every_images: PositiveInt | None = None
-    """Number of images seen between pictures; a tenth of the run when left out."""
+    """Number of images seen between pictures; a tenth of the run if left out."""
     count: PositiveInt = 100
-    """Number of examples in a picture."""
+    """Number of samples in a picture."""
 
 
 class Checkpoint(Settings):
-    """When to save the state of the run."""
+    """How often checkpoints are saved, and how many are kept."""
 
     every_images: PositiveInt | None = None
-    """Number of images seen between checkpoints; a tenth of the run when left out."""
+    """Number of images seen between checkpoints; a tenth of the run if left out."""
     every_minutes: float | None = Field(default=10, gt=0)
-    """Longest time between checkpoints, in minutes, beside those by images; null for any time. It does not change what
-    a run learns."""
+    """Maximum time between checkpoints, in minutes; null for no maximum. It does not affect the training results."""
     keep: PositiveInt = 2
-    """Number of checkpoints that are kept, the latest ones."""
+    """Number of checkpoints to keep, the latest ones."""
 
 
 class Experiment(Settings):
@@ -156,7 +155,7 @@ class Experiment(Settings):
     summary: str = ""
     """One line that describes the config in listings."""
     game: GameConfig
-    """The game: its networks, named tensors, contests and turns."""
+    """The game: which networks play, which tensors they make, and which optimizer steps train them."""
     losses: tuple[LossConfig, ...] = ()
     """Adversarial losses, summed with their weights."""
     regularizers: tuple[RegularizerConfig, ...] = ()
@@ -166,50 +165,50 @@ class Experiment(Settings):
     data: DatasetConfig
     """The data set."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict[str, OptimizerConfig])
-    """The optimizer of each turn, by the turn's name; `adam` by default. The key `TURN.PLAYER` gives a player a
-    separate optimizer in that turn. The key `PLAYER` gives it one in each turn that trains it, unless a turn has the
-    same name."""
+    """The optimizer of each turn of the game, by the turn's name; `adam` by default. The key `TURN.PLAYER` gives a
+    player a separate optimizer in that turn. The key `PLAYER` gives it one in each turn that trains it, unless a turn
+    has the same name."""
     turn_conditions: dict[str, TurnConditionConfig] = Field(default_factory=dict[str, TurnConditionConfig])
-    """The condition under which a turn is taken, by the turn's name. When left out, the game's condition applies;
-    without one, the turn is taken in every step."""
+    """Rules that decide in each training step whether a turn (optimizer step) is taken or skipped, by the turn's name.
+    If left out, the game's own rule applies; without one, the turn is taken in every step."""
     balancers: dict[str, BalancerConfig] = Field(default_factory=dict[str, BalancerConfig])
-    """Rules that weigh the terms of a turn by their gradients. The key is the turn's name."""
+    """Rules that weigh the terms of a turn (optimizer step) by their gradients. The key is the turn's name."""
     init_from: dict[str, WeightSource] = Field(default_factory=dict[str, WeightSource])
-    """The first weights of players, or of parts of them such as `generator.trunk`, from another run or a file. They are
-    read once, when a new run starts. Those of frozen players are read again whenever the run is resumed or loaded."""
+    """Initial weights of players, or of parts of them such as `generator.trunk`, from another run or a file. They are
+    read once, when a new run starts; those of frozen players again whenever the run is resumed or loaded."""
     freeze: tuple[FreezeOrName, ...] = ()
     """Players, or parts of them such as `discriminator.blocks.0`, that do not train. They stay in eval mode, so that
-    running statistics do not move."""
+    running statistics do not change."""
     growth: Growth | None = None
-    """Stages in which images and networks become larger; one size for the whole run when left out."""
+    """Stages in which images and networks grow in resolution; a single resolution if left out."""
     train: Train
     """How long and how fast to train."""
     evaluate: Evaluate | None = None
-    """Metrics; none when left out."""
+    """The metrics, and how often they are measured; none if left out."""
     snapshot: Snapshot = Field(default=Snapshot())
-    """Pictures of samples while training."""
+    """Pictures of samples during training."""
     checkpoint: Checkpoint = Field(default=Checkpoint())
-    """When to save the state of the run."""
+    """How often checkpoints are saved, and how many are kept."""
     loggers: tuple[LoggerConfig, ...] = Field(default=("jsonl",), validate_default=True)
-    """Receivers of scalars and pictures."""
+    """Receivers of the scalars and pictures of the run."""
     seed: int = Field(default=0, ge=0)
     """Seed of every random draw of the run."""
 
     def dump(self) -> dict[str, Any]:
-        """Return the config as plain data, without values that equal the defaults."""
+        """Return the config as plain data, without settings at their defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def differences(self, other: Experiment) -> list[str]:
-        """Return the dotted paths at which two configs differ."""
+        """Return the dotted paths of the settings that differ from those of another config."""
         return list(self.changes(other))
 
     def changes(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
-        """Return the values of this config and of the other one at each dotted path at which they differ."""
+        """Return the value of this config and of the other one for each setting that differs, by dotted path."""
         return plain_changes(self.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
 def plain_changes(mine: Any, theirs: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
-    """Return both values at each dotted path at which two configs, as plain data, differ; sorted by path."""
+    """Return both values of each setting in which two configs, given as plain data, differ, sorted by dotted path."""
     if isinstance(mine, dict) and isinstance(theirs, dict):
         keys: list[str] = sorted({*mine, *theirs})
         inner = [plain_changes(mine.get(key), theirs.get(key), f"{path}.{key}" if path else key) for key in keys]

@@ -1,7 +1,7 @@
 """The docstrings of the fields of settings, read from the source only when they are shown.
 
-pydantic can read them too, whenever a class is defined; over all installed packages, this takes a quarter of the time
-in which `ganframe --help` starts.
+pydantic could read them when a class is defined. With all packages, that would be a quarter of the start-up time of
+`ganframe --help`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from itertools import pairwise
 
 
 def field_docstrings(cls: type) -> dict[str, str]:
-    """Return the docstring of each annotated attribute of a class and of the classes that it inherits from, by name.
+    """Return the docstring of each annotated attribute of a class and its base classes, by the attribute's name.
 
     Args:
-        cls: The class. Classes without source, such as one that was typed at a prompt, have no docstrings.
+        cls: The class. The result lacks classes without a source file, such as one typed at a prompt.
     """
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):

@@ -1,4 +1,4 @@
-"""Progressive growing: stages in which images and networks become larger."""
+"""Progressive growing: stages in which images and networks grow in resolution."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from ganframe.config.settings import RunLength, Settings
 
 
 class Stage(Settings):
-    """A part of a run in which images have one size."""
+    """A part of a run at one resolution."""
 
     from_images: int = Field(default=0, ge=0)
     """Number of real examples seen when the stage begins."""
     downscale: PositiveInt
-    """Factor by which each side of the images is smaller than in the data; 1 for the full size."""
+    """Factor by which each side of the images is smaller than in the data; 1 for the full resolution."""
     fade_images: int = Field(default=0, ge=0)
-    """Number of real examples over which the layers of the stage fade in."""
+    """Number of real examples over which the new layers of the stage are blended in."""
     batch_size: PositiveInt | None = None
-    """Number of examples in one forward pass of the stage; the `batch_size` of `train` when left out."""
+    """Number of examples in one forward pass of the stage; the `batch_size` of `train` if left out."""
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `from_images` if the stage never begins."""
+        """Return the setting `from_images`, with the reason, if the stage never begins."""
         if self.from_images < length.images:
             return {}
         return {"from_images": f"lies beyond the end of the run, {length.images:,}, so the stage never begins"}
 
 
 class Growth(Settings):
-    """Stages of growing networks, as in progressive growing (Karras et al. 2018, arXiv:1710.10196)."""
+    """The stages of progressive growing (Karras et al. 2018, arXiv:1710.10196)."""
 
     stages: tuple[Stage, ...] = Field(min_length=2)
-    """The stages in order: the first begins at 0, images become larger, and the last one has the full size."""
+    """The stages in order. The first must begin at 0, and `downscale` must fall to 1, each value a multiple of the
+    next."""
     reset_optimizers: bool = False
     """Reset the state of the optimizers at the start of each stage, as the paper does. Otherwise only new parameters
     begin without a state."""
@@ -53,12 +54,12 @@ class Growth(Settings):
         return self
 
     def fade_at(self, stage: int, images: int) -> float:
-        """Return how far the layers of a stage have faded in, in [0, 1], after `images` real examples."""
+        """Return how far the new layers of a stage are blended in, in [0, 1], after `images` real examples."""
         current = self.stages[stage]
         if stage == 0 or not current.fade_images:
             return 1.0
         return min(max((images - current.from_images) / current.fade_images, 0.0), 1.0)
 
     def stage_at(self, images: int) -> int:
-        """Return the number of the stage, counted from 0, that has begun after `images` real examples."""
+        """Return the index of the current stage, counted from 0, after `images` real examples."""
         return max(number for number, stage in enumerate(self.stages) if stage.from_images <= images)

@@ -1,7 +1,7 @@
-"""How configs look up the installed components and presets.
+"""The lookup of installed components and presets by configs.
 
-`ganframe.plugins` finds what is installed and imports the modules of configs, so these cannot import it in turn. In
-place of an import, `ganframe` sets `find_installed` to a function of `ganframe.plugins`.
+`ganframe.plugins`, which finds what is installed, imports the modules of configs, so these cannot import it. Instead,
+the package `ganframe` sets `find_installed` to a function of `ganframe.plugins` when it is imported.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class InstalledComponents(Protocol):
         ...
 
     def find_type(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class with a type name or alias, or, if there is none, an error message with a remedy."""
+        """Return the config class with this type name or alias; if there is none, an error message with a remedy."""
         ...
 
     def type_names(self, kind: str) -> Sequence[str]:
-        """Return the type names of a kind, sorted."""
+        """Return the type names of a kind, without aliases, sorted."""
         ...
 
     def types(self) -> Iterator[tuple[type[Component], str]]:
@@ -35,9 +35,9 @@ class InstalledComponents(Protocol):
         ...
 
     def broken_packages(self) -> Sequence[str]:
-        """Return the packages of plugins that cannot be loaded."""
+        """Return the names of the packages whose plugins cannot be loaded."""
         ...
 
 
 find_installed: Callable[[], InstalledComponents]
-"""The function that returns the installed components and presets; set when `ganframe` is imported."""
+"""A function that returns the installed components and presets; set when `ganframe` is imported."""

@@ -1,4 +1,4 @@
-"""The JSON schema of configs with all installed components, with which editors complete and check configs."""
+"""The JSON schema of configs, for completion and checks in editors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganframe.config.experiment import Experiment
 
 
 def json_schema() -> dict[str, Any]:
-    """Return one schema, with a definition for each kind and each installed component."""
+    """Return the JSON schema of `Experiment`, with a definition for each kind and each installed component."""
     definitions: dict[str, Any] = {}
     root = Experiment.model_json_schema()
     definitions |= root.pop("$defs", {})
@@ -19,7 +19,7 @@ def json_schema() -> dict[str, Any]:
         name = f"{cls.kind}/{cls.type_name()}"
         schema = cls.model_json_schema(ref_template=_reference(f"{name}/{{model}}"))
         definitions |= {f"{name}/{model}": each for model, each in schema.pop("$defs", {}).items()}
-        # Only the `type` tells the alternatives of a kind apart, so a mapping has to give it.
+        # Only the `type` tells the alternatives of a kind apart, so the schema requires it.
         schema["required"] = ["type", *schema.get("required", [])]
         schema["properties"]["type"] = {"enum": [cls.type_name(), *cls.aliases]}
         schema["description"] = f"{cls.summary()} ({package})"

@@ -30,7 +30,7 @@ def load_experiment(file: Path, overrides: Sequence[str] = ()) -> Loaded:
         overrides: Settings to override, each as `a.b=c`: a dotted path and a YAML value.
 
     Raises:
-        BadInput: When the config is not valid. The message names the place of each mistake.
+        BadInput: When the config is not valid. The message has the line and column of each mistake.
     """
     document = read_document(file)
     for override in overrides:

@@ -13,12 +13,12 @@ from ganframe.errors import ConfigPath
 
 @dataclass(frozen=True)
 class Nested:
-    """A component that is a setting of something else, or an item of such a setting.
+    """A component inside other settings.
 
     Attributes:
-        path: The place of the component, from the config that was searched.
+        path: The path of the component, relative to the settings that were searched.
         config: The component.
-        parent: The component that holds this one; None if settings that are no component hold it.
+        parent: The innermost component around this one; None if there is none.
     """
 
     path: ConfigPath
@@ -27,7 +27,7 @@ class Nested:
 
 
 def find_nested(settings: Settings) -> Iterator[Nested]:
-    """Yield every component below some settings: in fields, tuples and mappings, and in other components."""
+    """Yield every component inside some settings, at any depth: in fields, tuples, mappings and other components."""
     yield from _find_nested(settings, (), None)
 
 

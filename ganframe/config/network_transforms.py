@@ -1,5 +1,5 @@
-"""Networks built from other networks, nested in configs as `{type: spectral-norm, of: {type: patchgan}}`."""
-# Class variables of the base classes are properties here, because their values are those of the network in `of`.
+"""Transforms: networks built from other networks, as in `{type: spectral-norm, of: {type: patchgan}}`."""
+# Class variables of the base classes are properties here, with the values of the network in `of`.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DiscriminatorTransform(DiscriminatorConfig):
-    """A discriminator built from another one, `of`. Properties are those of `of` unless a subclass overrides them."""
+    """A discriminator built from another one, `of`, whose properties it has unless a subclass overrides them."""
 
     of: DiscriminatorConfig
     """The discriminator to change."""
@@ -50,12 +50,12 @@ class DiscriminatorTransform(DiscriminatorConfig):
         return _remembering(self.change(network, sample=sample, condition=condition), self.of, network)
 
     def inner_condition(self, condition: TensorSpec | None) -> TensorSpec | None:
-        """Return the spec of the condition that the discriminator in `of` is built for: by default `condition`.
+        """Return the spec of the condition for which the discriminator in `of` is built; by default `condition`.
 
         A transform that uses the condition itself, and hides it from that discriminator, returns None.
 
         Args:
-            condition: The spec of the condition of one sample; None for an unconditional network.
+            condition: The spec of the condition of one sample; None if the network is unconditional.
         """
         return condition
 
@@ -64,8 +64,8 @@ class DiscriminatorTransform(DiscriminatorConfig):
 
         Args:
             network: The discriminator that was built from `of`.
-            sample: The spec of one sample that both discriminators are given: one tensor, or several together.
-            condition: The spec of the condition of one sample; None for an unconditional network.
+            sample: The spec of one sample, the same for both discriminators; a tuple if it has several tensors.
+            condition: The spec of the condition of one sample; None if the network is unconditional.
 
         Raises:
             BadInput: When the transform cannot be applied to `network`.
@@ -74,7 +74,7 @@ class DiscriminatorTransform(DiscriminatorConfig):
 
 
 class GeneratorTransform(GeneratorConfig):
-    """A generator built from another one, `of`. Properties are those of `of` unless a subclass overrides them."""
+    """A generator built from another one, `of`, whose properties it has unless a subclass overrides them."""
 
     of: GeneratorConfig
     """The generator to change."""
@@ -96,7 +96,7 @@ class GeneratorTransform(GeneratorConfig):
 
     @override
     def latent_specs(self) -> Mapping[str, TensorSpec]:
-        """Return the specs of the latents that the network takes, by name, as far as they are known."""
+        """Return the specs of the latents that the network takes, by name, as far as the config has them."""
         return self.of.latent_specs()
 
     @override
@@ -113,13 +113,13 @@ class GeneratorTransform(GeneratorConfig):
     ) -> nn.Module:
         """Make the new generator from `network`, which may be changed in place.
 
-        If it starts from a latent, the new generator must have the attribute `latent_shape`, as `network` has.
+        If it starts from a latent, the new generator must have an attribute `latent_shape`, too.
 
         Args:
             network: The generator that was built from `of`.
             output: The spec of one sample that the generator makes.
             source: The spec of the sample that the generator starts from; None if it starts from a latent.
-            condition: The spec of the condition of one sample; None for an unconditional network.
+            condition: The spec of the condition of one sample; None if the network is unconditional.
 
         Raises:
             BadInput: When the transform cannot be applied to `network`.
@@ -132,15 +132,15 @@ _BUILT_FROM = "built_from_networks"
 
 
 def built_from(network: nn.Module) -> Sequence[tuple[GeneratorConfig | DiscriminatorConfig, nn.Module]]:
-    """Return the networks that transforms built a network from, innermost first, each with its config.
+    """Return the networks inside `network` that transforms started from, innermost first, each with its config.
 
-    Empty if no transform built the network.
+    Empty if no transform built `network`.
     """
     return getattr(network, _BUILT_FROM, ())
 
 
 def _remembering(changed: nn.Module, config: GeneratorConfig | DiscriminatorConfig, network: nn.Module) -> nn.Module:
-    # In a tuple, because `nn.Module` would register a bare network as a submodule of `changed`, which may be the same
-    # network, changed in place.
+    # In a tuple, because `nn.Module` would register a bare network as a submodule of `changed`, which may be that same
+    # network.
     setattr(changed, _BUILT_FROM, (*built_from(network), (config, network)))
     return changed

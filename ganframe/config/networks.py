@@ -14,7 +14,7 @@ from ganframe.config.component import Component
 from ganframe.errors import BadInput
 
 GeneratorInput = Literal["latent", "sample"]
-"""The input of a generator: `latent` is random numbers, `sample` is a sample of another domain."""
+"""The input of a generator: `latent` for random numbers, `sample` for a sample of another domain."""
 
 
 class GeneratorConfig(Component):
@@ -26,24 +26,24 @@ class GeneratorConfig(Component):
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
     several_conditions: ClassVar[bool] = False
-    """Whether the condition may also be a tuple of tensors; `build` is then given a tuple of their specs."""
+    """Whether the network also takes a tuple of conditions. `build` then gets a tuple of their specs."""
     provides: ClassVar[frozenset[str]] = frozenset()
     """Names of the methods of the built network, other than `forward`, that terms may call, such as `log_prob`."""
 
     def latent_specs(self) -> Mapping[str, TensorSpec]:
-        """Return the specs of the latents that the network takes, by name, before it is built.
+        """Return the specs of the latents that the network takes, by name, without building it.
 
-        By default this is one latent of as many numbers as the setting `latent` says. A network with other latents
-        overrides it. Empty when the network starts from a sample, or when its latents are known only once it is built.
+        By default, this is one vector, `latent`, whose length is the setting `latent`. A network with other latents
+        overrides this. Empty if the network starts from a sample, or if the shapes are known only once it is built.
         """
         size = getattr(self, "latent", None)
         return {"latent": TensorSpec((size,))} if self.starts_from == "latent" and isinstance(size, int) else {}
 
     def latent_spec(self, name: str = "latent") -> TensorSpec:
-        """Return the spec of one latent, for a game that has to build other networks for it.
+        """Return the spec of one latent, for a game that builds other networks to match it, such as an encoder.
 
         Raises:
-            BadInput: When the network has no such latent, or its shape is known only once it is built.
+            BadInput: When `latent_specs` does not have it.
         """
         specs = self.latent_specs()
         if name in specs:
@@ -54,20 +54,20 @@ class GeneratorConfig(Component):
     def example_specs(self) -> Mapping[str, Any] | None:
         """Return the arguments of `build` with which the conformance kit tests the network.
 
-        With None, the kit tries images and vectors in turn, with class labels as the condition. A network that takes
-        none of them overrides this: `{"output": TensorSpec((8,)), "source": TensorSpec((3, 32, 32))}` for an encoder.
+        If None, the kit tries images and then vectors, with class labels as the condition. A network that takes none of
+        these must override this: `{"output": TensorSpec((8,)), "source": TensorSpec((3, 32, 32))}` for an encoder.
         """
         return None
 
     def build(
         self, *, output: TensorSpec, source: TensorSpec | None = None, condition: TensorSpec | None = None
     ) -> nn.Module:
-        """Make the network, which follows the protocol `ganframe.game.protocols.Generator`.
+        """Build the network, which must follow the protocol `ganframe.game.protocols.Generator`.
 
         Args:
             output: The spec of one sample that the network makes.
             source: The spec of the sample that the network starts from; None if it starts from a latent.
-            condition: The spec of the condition of one sample; None for an unconditional network.
+            condition: The spec of the condition of one sample; None if the network is unconditional.
 
         Raises:
             BadInput: When the network cannot take or make tensors of these shapes.
@@ -82,7 +82,7 @@ class DiscriminatorConfig(Component):
     conditional: ClassVar[bool] = False
     """Whether the network can take a condition."""
     several_conditions: ClassVar[bool] = False
-    """Whether the condition may also be a tuple of tensors; `build` is then given a tuple of their specs."""
+    """Whether the network also takes a tuple of conditions. `build` then gets a tuple of their specs."""
     provides: ClassVar[frozenset[str]] = frozenset()
     """Names of the outputs, other than logits, that the network gives: `features`, `class_logits`."""
     supports_double_backward: ClassVar[bool] = True
@@ -93,17 +93,17 @@ class DiscriminatorConfig(Component):
     def example_specs(self) -> Mapping[str, Any] | None:
         """Return the arguments of `build` with which the conformance kit tests the network.
 
-        With None, the kit tries images, vectors and pairs of them in turn, with class labels as the condition. A
-        network that takes none of them overrides this: `{"sample": (TensorSpec((1, 28, 28)), TensorSpec((16,)))}`.
+        If None, the kit tries images, vectors and then pairs of them, with class labels as the condition. A network
+        that takes none of these must override this: `{"sample": (TensorSpec((1, 28, 28)), TensorSpec((16,)))}`.
         """
         return None
 
     def build(self, *, sample: SampleSpec, condition: TensorSpec | None = None) -> nn.Module:
-        """Make the network, which follows the protocol `ganframe.game.protocols.Discriminator`.
+        """Build the network, which must follow the protocol `ganframe.game.protocols.Discriminator`.
 
         Args:
-            sample: The spec of one sample that the network is given: one tensor, or several together.
-            condition: The spec of the condition of one sample; None for an unconditional network.
+            sample: The spec of one sample that the network scores; a tuple if it has several tensors.
+            condition: The spec of the condition of one sample; None if the network is unconditional.
 
         Raises:
             BadInput: When the network cannot take tensors of these shapes.
@@ -112,16 +112,16 @@ class DiscriminatorConfig(Component):
 
 
 class EncoderConfig(Component):
-    """A frozen network whose activations say how alike two samples are."""
+    """A frozen network whose activations show how similar two samples are."""
 
     kind: ClassVar[str] = "encoder"
 
     def example_specs(self) -> Sequence[TensorSpec]:
-        """Return the specs of samples with which the conformance kit tests the network, one after the other."""
+        """Return the specs of the samples with which the conformance kit tests the network. It must accept all."""
         return (TensorSpec((3, 64, 64)), TensorSpec((1, 28, 28)))
 
     def build(self) -> nn.Module:
-        """Make the network, which follows the protocol `ganframe.game.protocols.Encoder`.
+        """Build the network, which must follow the protocol `ganframe.game.protocols.Encoder`.
 
         Raises:
             BadInput: When its weights are missing or damaged.

@@ -1,4 +1,4 @@
-"""`--set a.b=c`: override one value of a config document."""
+"""The option `--set a.b=c`, which overrides one value of a config document."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ from ganframe.errors import BadInput, ConfigPath, dotted
 def apply_override(document: Document, override: str) -> None:
     """Apply one `--set a.b=c` to a document.
 
+    Args:
+        document: The config, which is changed in place.
+        override: The text `a.b=c`: a dotted path and a YAML value.
+
     Raises:
-        BadInput: When the override is not `a.b=c` with a YAML value, or its path does not fit the mappings and lists of
-            the document.
+        BadInput: When the text does not have this form, or its path does not fit the mappings and lists of the
+            document.
     """
     place = override_place(override)
     name, equals, text = override.partition("=")
@@ -51,7 +55,7 @@ def apply_override(document: Document, override: str) -> None:
 
 
 def _key(node: CommentedMap | CommentedSeq, part: str, path: ConfigPath, place: str) -> str | int:
-    """Return the key of a mapping, or the index of a list entry, that one part of a dotted name stands for."""
+    """Return the key or list index in `node` that one part of a dotted path stands for."""
     if isinstance(node, CommentedMap):
         if part.isdecimal():
             remedy = f"Give the whole list: --set '{dotted(path)}=[...]'."

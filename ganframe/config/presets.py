@@ -1,4 +1,4 @@
-"""Find and read configs, by their file or by the name of a preset."""
+"""Finding and reading configs, by a path or by the name of a preset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_config(name: str) -> Path:
         name: The path itself, or the name of an installed preset.
 
     Raises:
-        BadInput: When there is neither such a file nor such a preset. The error suggests a preset with a similar name.
+        BadInput: When neither exists. The error suggests a preset with a similar name.
     """
     path = as_path("name", name)
     if path.exists() and not path.is_dir():  # a file, or a pipe such as /dev/stdin
@@ -46,7 +46,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Loaded:
         overrides: Settings to override, each as `a.b=c`: a dotted path and a YAML value.
 
     Raises:
-        BadInput: When the config is not found or not valid. The message names the place of each mistake.
+        BadInput: When the config is not found or not valid. The message has the line and column of each mistake.
     """
     check_names("overrides", overrides, "a list of settings, each as `a.b=c`")
     return load_experiment(find_config(name), overrides)
@@ -60,12 +60,12 @@ def load_config(name: str, *overrides: str) -> Experiment:
         overrides: Settings to override, each as `a.b=c`: a dotted path and a YAML value.
 
     Raises:
-        BadInput: When the config is not found or not valid. The message names the place of each mistake.
+        BadInput: When the config is not found or not valid. The message has the line and column of each mistake.
     """
     return load(name, overrides).experiment
 
 
 def summaries() -> list[tuple[str, str, str]]:
-    """Return name, summary and package of every installed preset, sorted by name."""
+    """Return the name, summary and package of every installed preset, sorted by name."""
     found = sorted(installed_components.find_installed().presets.items())
     return [(name, str(read_document(path).data.get("summary", "")), package) for name, (path, package) in found]

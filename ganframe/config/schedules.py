@@ -1,4 +1,4 @@
-"""Settings that may change over a run."""
+"""Schedules: settings that change over a run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ScheduleConfig(Component):
     kind: ClassVar[str] = "schedule"
 
     def at(self, images: int, total: int) -> float:
-        """Return the value after `images` of the `total` real examples of a run were seen."""
+        """Return the value after `images` of the `total` real examples of a run."""
         raise NotImplementedError
 
     def extremes(self) -> tuple[float, float]:
-        """Return the lowest and the highest value that the schedule can take."""
+        """Return the lowest and the highest value of the schedule."""
         raise NotImplementedError
 
 
@@ -44,7 +44,7 @@ Scheduled = Annotated[
     Annotated[FiniteFloat, Tag("number")] | Annotated[ScheduleConfig, Tag("schedule")],
     Discriminator(_scheduled_tag),
 ]
-"""The type of a setting that is a number, or a schedule of that number."""
+"""The type of a setting that is a number or a schedule."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Bounds:
 
 
 def value_at(scheduled: float | ScheduleConfig, images: int, total: int) -> float:
-    """Return the value of a number or schedule after `images` of the `total` real examples of a run were seen."""
+    """Return a number, or the value of a schedule after `images` of the `total` real examples of a run."""
     return scheduled.at(images, total) if isinstance(scheduled, ScheduleConfig) else scheduled
 
 
@@ -91,11 +91,11 @@ def scheduled_settings(config: Component) -> dict[str, ScheduleConfig]:
 
 
 def fix_schedules(config: ComponentT, images: int, total: int) -> ComponentT:
-    """Return a copy of a config and of the components in its fields, with a value in place of each schedule.
+    """Return a copy of a config, and of the components in its fields, with each schedule replaced by its value.
 
     Args:
         config: The config.
-        images: The values are those after this number of images.
+        images: Real examples seen, for the values of the schedules.
         total: Real examples of the whole run.
     """
     fixed: dict[str, Any] = {}
@@ -108,9 +108,9 @@ def fix_schedules(config: ComponentT, images: int, total: int) -> ComponentT:
 
 
 def initial_value(scheduled: float | ScheduleConfig) -> float:
-    """Return the value of a number or schedule at the start of a run, which `build` gives to the live object.
+    """Return a number, or the value of a schedule at the start of a run. Use it in `build`.
 
-    If the setting is a schedule, the live object must have an attribute with the setting's name. Before each step, the
+    The object that `build` returns must have an attribute with the setting's name. Before each training step, the
     trainer sets that attribute to the value of the schedule.
     """
     return value_at(scheduled, 0, 1)

@@ -1,4 +1,4 @@
-"""The base class of every config. Configs are frozen, refuse unknown keys, and describe fields by their docstrings."""
+"""The base class of every config. Configs are frozen, refuse unknown keys, and document fields by docstrings."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from ganframe.config.validation_errors import error_detail
 
 @dataclass(frozen=True)
 class RunLength:
-    """How long a run is.
+    """The length of a run.
 
     Attributes:
         images: Real examples of the whole run.
-        turns: The largest number of times that a turn may be taken.
+        turns: Maximum number of times that any turn (optimizer step of the game) is taken.
     """
 
     images: int
@@ -38,16 +38,16 @@ class RunLength:
 
 
 class Settings(BaseModel):
-    """A frozen pydantic model that refuses unknown keys. The docstrings of its fields are the manual for users.
+    """A frozen pydantic model that refuses unknown keys. The docstrings of its fields are shown to users.
 
     In a setting of type `Path`, `~` stands for the home folder.
     """
 
-    # `defer_build`: commands that validate no config, such as `--help`, do not wait until pydantic has built schemas.
+    # `defer_build`: commands that do not validate a config, such as `--help`, need not wait for pydantic's schemas.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     renamed: ClassVar[Mapping[str, str]] = {}
-    """Present names of settings, by their former names. Configs may still use the former names."""
+    """The current names of settings, by their former names. Configs may still use the former names."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -55,9 +55,9 @@ class Settings(BaseModel):
             _present_names.setdefault(former, set()).add(present)
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return the settings that have no effect in a run of this length, each with what is wrong with it.
+        """Return the settings that have no effect in a run of this length, each with the reason.
 
-        Both are told to the user as one sentence: `regularizers.0.from_images` and `lies beyond the end of the run`.
+        Users see the path and the reason as one sentence: `regularizers.0.from_images lies beyond the end of the run`.
         """
         return {}
 
@@ -74,7 +74,7 @@ class Settings(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _check_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Replace former names by present ones. Refuse unknown keys, and suggest the setting that was meant."""
+        """Replace former names by current ones. Refuse unknown keys, and suggest settings with similar names."""
         if not isinstance(value, Mapping):
             return handler(value)
         fields = cls.__pydantic_fields__
@@ -100,7 +100,7 @@ class Settings(BaseModel):
 
     @classmethod
     def _annotation(cls, key: object) -> Any:
-        """Return the type of the setting of a present or former name; None where there is none."""
+        """Return the type of a setting, given its current or a former name; None if it does not exist."""
         found = cls.__pydantic_fields__.get(cls.renamed.get(str(key), str(key)))
         return None if found is None else found.annotation
 
@@ -110,9 +110,9 @@ class Settings(BaseModel):
 
 
 def _as_path(value: Any, annotation: Any) -> Any:
-    """Return the value of a setting that is a path, or may be one, with `~` expanded; any other value as it is.
+    """Expand `~` in the value of a setting that is or may be a path; return any other value unchanged.
 
-    A number is a path too, as it is written in the config: `012`.
+    A number becomes a path as it is written in the config, such as `012`.
     """
     if annotation is Path:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -130,13 +130,13 @@ _present_names: dict[str, set[str]] = {}
 
 
 def synonyms(key: str) -> set[str]:
-    """Return `key` and, over all settings classes, its present names and its former names."""
+    """Return `key`, and its current and former names in all settings classes."""
     formers = {former for former, present in _present_names.items() if key in present}
     return {key} | _present_names.get(key, set()) | formers
 
 
 def _close(key: str, cls: type[Settings]) -> str | None:
-    """Return the setting that an unknown key was probably meant to be; None if none has a similar name."""
+    """Return the setting whose name is most similar to an unknown key; None if none is similar."""
     found = difflib.get_close_matches(key, [*cls.__pydantic_fields__, *cls.renamed], 1)
     return cls.renamed.get(found[0], found[0]) if found else None
 

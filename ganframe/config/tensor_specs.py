@@ -1,4 +1,4 @@
-"""The shapes of named tensors, which are known before data is read and torch is imported."""
+"""The shapes and meanings of named tensors, known without reading data or importing torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Literal
 from ganframe.errors import BadInput
 
 TensorKind = Literal["label", "image", "sound", "series", "points", "vector", "other"]
-"""The kind of content of a tensor, which decides how it is drawn and saved."""
+"""The kind of content of a tensor, which decides how it is shown in pictures and saved to files."""
 
 MAX_LISTED_CLASSES = 20
-"""The largest number of classes that a message lists."""
+"""Maximum number of classes that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class TensorSpec:
     Attributes:
         shape: Image: `(C, H, W)`, values in [-1, 1]. Sound: `(C, T)`, values in [-1, 1]. Series of T values in each of
             C channels: `(C, T)`. Vector: `(D,)`. Class label: `()`.
-        classes: Number of classes of a class label, which is from 0 to `classes - 1`; None for any other tensor.
-        class_names: The name of each class of a class label, from class 0 on; None if classes have no names.
+        classes: Number of classes of a class label, whose values are 0 to `classes - 1`; None for any other tensor.
+        class_names: The name of each class of a class label, from class 0 on; None if the classes have no names.
         sample_rate: Samples per second of a sound; None for any other tensor.
 
     Raises:
@@ -45,7 +45,7 @@ class TensorSpec:
 
     @property
     def kind(self) -> TensorKind:
-        """The kind of content, found from the spec alone: a vector of two numbers counts as `points` of the plane."""
+        """The kind of content, derived from the other attributes. A vector of two numbers is a point in the plane."""
         if self.classes is not None:
             return "label" if self.shape == () else "other"
         if len(self.shape) == 3:
@@ -57,7 +57,7 @@ class TensorSpec:
         return "other"
 
     def class_name(self, number: int) -> str:
-        """Return the name of a class, or its number if classes have no names."""
+        """Return the name of a class, or its number as text if the classes have no names."""
         return str(number) if self.class_names is None else self.class_names[number]
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ def _check_names(names: tuple[str, ...], classes: int | None) -> None:
 
 
 SampleSpec = TensorSpec | tuple[TensorSpec, ...]
-"""The spec of a sample or of its condition: one tensor, or several that belong together."""
+"""The spec of a sample or of its condition; a tuple if it has several tensors."""
 
 
 DataSpec = Mapping[str, TensorSpec]
@@ -94,7 +94,7 @@ def parts(sample: SampleSpec) -> tuple[TensorSpec, ...]:
 
 
 def describe_classes(numbers: Sequence[int], spec: TensorSpec) -> str:
-    """Return the number and the name of each of these classes once, as in `0 is cat, 3 is dog`."""
+    """Return the number and name of each of these classes, without repetition: `0 is cat, 3 is dog`."""
     chosen = sorted(set(numbers))
     listed = ", ".join(f"{number} is {spec.class_name(number)}" for number in chosen[:MAX_LISTED_CLASSES])
     return listed + (f" and {len(chosen) - MAX_LISTED_CLASSES:,} more" if len(chosen) > MAX_LISTED_CLASSES else "")

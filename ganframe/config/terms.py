@@ -21,8 +21,8 @@ from ganframe.config.settings import RunLength
 ZeroCase = Literal[
     "tensors are equal", "samples are equal", "discriminator is constant", "discriminator gradient has norm one"
 ]
-"""Cases in which a regularizer may be 0 by theory: all tensors that it reads are equal; all samples of a batch are
-equal; the discriminator's logits are constant; the gradient of the logits by the sample has norm 1 everywhere."""
+"""Cases in which a regularizer can be 0 by theory: all tensors that it reads are equal; all samples of a batch are
+equal; the logits are constant; the gradient of the logits with respect to the sample has norm 1 everywhere."""
 
 
 def non_empty(names: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -33,35 +33,35 @@ def non_empty(names: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class LabelPolicyConfig(Component):
-    """A change to the targets towards which a discriminator is trained."""
+    """A change to the labels that a discriminator is trained towards (targets), such as label smoothing."""
 
     kind: ClassVar[str] = "label policy"
 
     def build(self) -> protocols.LabelPolicy:
-        """Make the label policy."""
+        """Build the label policy."""
         raise NotImplementedError
 
 
 class TermConfig(Component):
-    """Something that adds a scalar to the objective of a turn."""
+    """A loss or regularizer: a scalar that is added to the objective of an optimizer step."""
 
     weight: Scheduled = 1.0
     """Factor by which the term is multiplied in the objective; a number or a schedule."""
     every: int = Field(default=1, ge=1)
-    """Interval k of a lazy term: the term joins only each k-th turn, with k times its weight."""
+    """Interval k of a lazy term, which takes part only in each k-th turn, with k times its weight."""
     turns: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the turns that the term joins. When left out, a loss joins the turns of its contests, and a regularizer
-    those of the discriminators, of the other players, or both, as its class says."""
+    """Names of the turns (optimizer steps) in which the term takes part. If left out, a loss takes part in the turns of
+    its contests, and a regularizer in those of discriminators, of other players, or both, depending on its type."""
     contests: Annotated[tuple[str, ...], AfterValidator(non_empty)] | None = None
-    """Names of the contests that the term reads; all contests of the game when left out."""
+    """Names of the contests (pairs of real and fake tensors) that the term reads; all contests if left out."""
     from_images: int = Field(default=0, ge=0)
     """Number of real examples seen when the term begins. Before that it is not computed."""
     until_images: int | None = Field(default=None, ge=1)
-    """Number of real examples seen when the term ends; the end of the run when left out."""
+    """Number of real examples seen when the term ends; never if left out."""
     requires_outputs: ClassVar[frozenset[str]] = frozenset()
     """Names of the discriminator outputs, other than logits, that the term reads: `features`, `class_logits`."""
     batch_coupled: ClassVar[bool] = False
-    """Whether the term is more than a mean over examples. If so, each device computes it over the examples of all
+    """Whether the term is more than a mean over examples, so that each device must compute it over the examples of all
     devices."""
 
     @model_validator(mode="after")
@@ -71,7 +71,7 @@ class TermConfig(Component):
         return self
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return settings because of which the term never takes part."""
+        """Return the settings because of which the term never takes part, each with the reason."""
         found: dict[str, str] = {}
         extremes = self.weight.extremes() if isinstance(self.weight, ScheduleConfig) else (self.weight, self.weight)
         if extremes == (0, 0):
@@ -81,9 +81,9 @@ class TermConfig(Component):
         return found
 
     def is_active(self, turn_count: int, images: int, total: int) -> bool:
-        """Return whether the term takes part in a turn.
+        """Return whether the term takes part in a turn (optimizer step).
 
-        A term takes part between `from_images` and `until_images`, each `every`-th time, while its weight is not 0.
+        It takes part between `from_images` and `until_images`, in each `every`-th turn, while its weight is not 0.
 
         Args:
             turn_count: How often the turn was taken before.
@@ -99,7 +99,7 @@ class TermConfig(Component):
     def check(self, game: Game) -> None:
         """Refuse a game that lacks something that the term needs.
 
-        The core itself checks the needs that class attributes and `tensors()` declare. Override this for all others.
+        The core already checks the needs that class attributes and `tensors()` declare. Override this for others.
 
         Args:
             game: The game, before its networks are built; `game.player_specs()` lists them.
@@ -110,29 +110,29 @@ class TermConfig(Component):
 
 
 class LossConfig(TermConfig):
-    """An adversarial loss: one scalar for each contest, both in turns of discriminators and in turns of generators."""
+    """An adversarial loss: for each contest (pair of real and fake tensors), a discriminator and a generator loss."""
 
     kind: ClassVar[str] = "loss"
     renamed: ClassVar[Mapping[str, str]] = {"labels": "label_policies"}
     takes_targets: ClassVar[bool] = True
-    """Whether the loss uses the discriminator's targets, so that label policies can soften or flip them."""
+    """Whether the loss uses the targets of an output, so that label policies can soften or flip them."""
     higher_is_real: ClassVar[bool] = True
-    """Whether larger logits mean more real; False for a loss that compares whole batches."""
+    """Whether larger logits mean more real; False for a loss that only compares whole batches."""
     decision_threshold: ClassVar[float | None] = 0.0
     """The logit above which a sample counts as real; None if the loss has no such threshold."""
     label_policies: tuple[LabelPolicyConfig, ...] = ()
     """Label policies, which are applied to the discriminator's targets in this order."""
 
     def example_output(self, logits: Tensor) -> DiscriminatorOutput | None:
-        """Return an output with these logits `(B,)`, with which the conformance kit tests the loss.
+        """Return a discriminator output with these logits `(B,)`, with which the conformance kit tests the loss.
 
-        With None, the kit makes features, sample and class logits from the logits. A loss that reads outputs of another
-        shape overrides this.
+        If None, the kit makes features, sample and class logits from the logits. A loss that needs other shapes must
+        override this.
         """
         return None
 
     def build(self) -> protocols.Loss:
-        """Make the loss."""
+        """Build the loss."""
         raise NotImplementedError
 
 
@@ -141,31 +141,31 @@ class RegularizerConfig(TermConfig):
 
     kind: ClassVar[str] = "regularizer"
     side: ClassVar[Literal["discriminator", "generator", "both"]] = "generator"
-    """The turns that the term joins by default: those of discriminators, those of the other players, or both."""
+    """The turns (optimizer steps) in which the term takes part by default: of discriminators, of others, or both."""
     grad_wrt_sides: ClassVar[frozenset[Literal["real", "fake"]]] = frozenset()
-    """The sides with respect to whose samples the term differentiates the logits: R1 has `real`, R2 has `fake`."""
+    """The sides with respect to whose samples the term differentiates the logits: `real` for R1, `fake` for R2."""
     needs_double_backward: ClassVar[bool] = False
     """Whether the term differentiates with respect to samples that it makes, such as points between reals and fakes."""
     requires_methods: ClassVar[frozenset[str]] = frozenset()
     """Names of generator methods that the term calls, such as `log_prob`; the generators' `provides` must name them."""
     zero_when: ClassVar[ZeroCase | None] = None
-    """A case in which the term is 0 by theory, which the conformance kit tests; None if there is none."""
+    """A case in which the term must be 0 by theory, for the conformance kit; None if there is none."""
 
     def tensors(self) -> tuple[str, ...]:
-        """Return the names of the tensors that the term reads from the round."""
+        """Return the names of the tensors that the term reads."""
         return ()
 
     def requires_grad_tensors(self) -> tuple[str, ...]:
-        """Return the names of the tensors with respect to which the term differentiates. They require a gradient."""
+        """Return the names of the tensors with respect to which the term differentiates."""
         return ()
 
     def example_specs(self) -> DataSpec:
-        """Return the specs of tensors that the term reads, by name, with which the conformance kit tests it.
+        """Return the specs, by name, of the tensors with which the conformance kit tests the term.
 
-        Tensors that are left out are images, or class labels under the name `label`.
+        Tensors that are left out are images, or class labels if the name is `label`.
         """
         return {}
 
     def build(self) -> protocols.Regularizer:
-        """Make the regularizer."""
+        """Build the regularizer."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Pydantic validation errors with messages that ganframe writes."""
+"""Pydantic validation errors with messages of ganframe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def with_article(kind: str) -> str:
 
 
 def error_detail(code: str, message: str, loc: tuple[str | int, ...], value: object) -> InitErrorDetails:
-    """Return one entry of a validation error with this message, in place of a message of pydantic."""
+    """Return one entry of a validation error, with this message in place of pydantic's."""
     # Braces would be read as placeholders of pydantic's message template.
     text = message.replace("{", "{{").replace("}", "}}")
     return InitErrorDetails(type=PydanticCustomError(cast(Any, code), cast(Any, text)), loc=loc, input=value)

@@ -1,4 +1,4 @@
-"""Weights of players: which come from another run or a file, and which do not train."""
+"""Settings for the weights of players: which come from another run or a file, and which do not train."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from ganframe.config.settings import RunLength, Settings
 
 
 class WeightSource(Settings):
-    """Where the weights of a player, or of a part of one, come from: another run, or a file."""
+    """The source of weights for a player, or for a part of one: either another run or a file."""
 
     run: Path | None = None
     """The folder of a run, whose latest checkpoint is read."""
     player: str | None = None
-    """Name of a player of that run, or of a part of one: `generator.trunk`. When left out, it is the name of the player
-    or part that is filled."""
+    """Name of a player of that run, or of a part of one: `generator.trunk`. If left out, the name of the player or part
+    that gets the weights."""
     averages: bool = True
-    """Take the averaged weights (EMA) if the run has them, else the weights themselves. With `false`, always take the
-    weights themselves."""
+    """Read the averaged weights (EMA) if the run has them. If false, always read the trained weights themselves."""
     file: Path | None = None
-    """A file of weights, whose name ends in `.safetensors`."""
+    """A file of weights in the safetensors format."""
     prefix: str | None = None
-    """Prefix of names in the file, such as `generator.trunk`. Only the tensors under it are read, and the prefix is cut
-    from their names. When left out, the whole file is read."""
+    """Prefix of names in the file, such as `generator.trunk`. Only tensors with this prefix are read, and it is cut
+    from their names. If left out, the whole file is read."""
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -50,10 +49,10 @@ class Freeze(Settings):
     part: str
     """The name of a player, or of a player and a module of its network: `discriminator.blocks.0`."""
     until_images: PositiveInt | None = None
-    """Number of real examples seen when the part begins to train. When left out, it never trains."""
+    """Number of real examples seen when the part begins to train. If left out, it never trains."""
 
     def idle(self, length: RunLength) -> Mapping[str, str]:
-        """Return `until_images` if the part never begins to train."""
+        """Return the setting `until_images`, with the reason, if the part never begins to train."""
         if self.until_images is None or self.until_images < length.images:
             return {}
         return {"until_images": f"lies beyond the end of the run, {length.images:,}, so the part never trains"}
@@ -64,4 +63,4 @@ def _from_name(value: object) -> object:
 
 
 FreezeOrName = Annotated[Freeze, BeforeValidator(_from_name, json_schema_input_type=str | Freeze)]
-"""A part that does not train. A name alone stands for a part that never trains."""
+"""A part that does not train, as a `Freeze` or as a name alone, for a part that never trains."""

@@ -1,4 +1,4 @@
-"""Settings that change nothing in a run, such as a term that begins after its end."""
+"""Settings that have no effect in a run, such as a term that begins after its end."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ganframe.errors import ConfigPath, dotted
 
 
 def describe_without_effect(settings: Settings, length: RunLength) -> list[str]:
-    """Return a sentence about each setting that has no effect in a run, wherever it is nested; see `Settings.idle`.
+    """Return a sentence about each setting that has no effect in a run, at any depth; see `Settings.idle`.
 
     Args:
         settings: The config.
-        length: How long the run is.
+        length: The length of the run.
     """
     return [f"{dotted(path)} {reason}" for path, reason in _find(settings, (), length)]
 

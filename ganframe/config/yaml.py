@@ -1,4 +1,4 @@
-"""YAML 1.2 as plain data: `1e-3` is a number, `no` is a string, and aliases cannot expand a text without limit."""
+"""YAML 1.2 as plain data: `1e-3` is a number, `no` is a string, and the expansion of aliases is limited."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ruamel.yaml.scalarint import ScalarInt
 from ganframe.errors import BadInput
 
 MOST_CHARACTERS, MOST_VALUES, DEEPEST = 250_000, 10_000, 50
-"""Limits of a config: its characters, its values with all aliases expanded, and its levels of nesting."""
+"""Limits of a config: characters, values with all aliases expanded, and levels of nesting."""
 
 MAX_BYTES = 4 * MOST_CHARACTERS
-"""The largest size of the file of a config, in bytes: that of characters of four bytes."""
+"""Maximum size of a config file in bytes: four for each character."""
 
 
 LONGEST_NUMBER = 1024
@@ -34,7 +34,7 @@ _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("map", "seq", "str", "int", "float",
 
 
 def _keep_text(value: Any, node: Node) -> Any:
-    """Keep how a number is written, for a setting that is a path: a folder may be named 012 or 1e3."""
+    """Store how a number is written in its attribute `text`, because a folder may be named 012 or 1e3."""
     if isinstance(value, (ScalarInt, ScalarFloat)):
         value.text = node.value  # pyright: ignore[reportAttributeAccessIssue]
     return value
@@ -69,8 +69,8 @@ def parse_yaml(text: str, place: str, *, marked: bool) -> Any:
 
     Args:
         text: The text.
-        place: The place that errors name, such as a file or a `--set` argument.
-        marked: Whether errors add the line and column to the place.
+        place: The source of the text, for errors: a file or a `--set` argument.
+        marked: Whether errors add the line and column.
 
     Raises:
         BadInput: When the text is not YAML, is not plain data, or exceeds a limit of a config.

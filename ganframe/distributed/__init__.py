@@ -1,1 +1,1 @@
-"""Runs of several processes: each one's part of a batch (shard), collectives, FSDP, precision, and what they print."""
+"""Runs of several processes (ranks): shards of a batch, collectives, FSDP, precision, terminal output."""

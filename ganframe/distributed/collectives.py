@@ -1,8 +1,8 @@
 """Collectives: exchanges between the ranks (processes) of a run.
 
-Each rank computes its part of every batch, and all ranks take the same optimizer step. In a run of one process nothing
-is exchanged: a sum, a mean or a gathered tensor is the input itself. A term that is a mean over examples needs none of
-these functions, because the gradients of all ranks are averaged after the backward pass.
+Each rank computes its part of every batch, and all ranks take the same optimizer step. In a run of one process, these
+functions return their input. A term that is a mean over examples does not need them, because the gradients of all ranks
+are averaged after the backward pass.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """The sum over ranks. Its backward pass is the same sum, so that it can be differentiated any number of times."""
+    """The sum over ranks. Its backward is the same sum, so it can be differentiated any number of times."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -35,7 +35,10 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """Return the sum over all ranks of tensors of the same shape, differentiable any number of times.
+    """Return the sum of `values` over all ranks, differentiable any number of times. All ranks must call this.
+
+    Args:
+        values: A tensor of the same shape on every rank.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -44,7 +47,10 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 
 
 def mean_over_ranks(values: Tensor) -> Tensor:
-    """Return the mean over all ranks of tensors of the same shape, differentiable any number of times.
+    """Return the mean of `values` over all ranks, differentiable any number of times. All ranks must call this.
+
+    Args:
+        values: A tensor of the same shape on every rank.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -54,10 +60,13 @@ def mean_over_ranks(values: Tensor) -> Tensor:
 
 
 def gather(values: Tensor) -> Tensor:
-    """Return the examples of all ranks, `(world_size * B, ...)`, differentiable any number of times.
+    """Concatenate the examples of all ranks, differentiable any number of times. All ranks must call this.
 
     Args:
         values: The examples of this rank, `(B, ...)`, of the same shape on every rank.
+
+    Returns:
+        The examples in order of rank, `(world_size * B, ...)`.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -71,7 +80,7 @@ def gather(values: Tensor) -> Tensor:
 
 
 def all_reduce_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over the ranks, in one exchange for each dtype.
+    """Replace each gradient by its mean over the ranks, in one all-reduce for each dtype.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -92,9 +101,9 @@ def all_reduce_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def all_reduce_buffers(players: Iterable[nn.Module]) -> None:
-    """Replace each buffer of floating-point numbers by its mean over the ranks.
+    """Replace each floating-point buffer by its mean over the ranks.
 
-    Buffers of modules in eval mode do not change, so they are left out.
+    Buffers of modules in eval mode do not change, so they are skipped.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -116,7 +125,7 @@ def all_reduce_buffers(players: Iterable[nn.Module]) -> None:
 
 
 def full_tensor(value: Tensor) -> Tensor:
-    """Return the whole of a tensor that may be sharded over the ranks by rows; every rank has to call this."""
+    """Return the whole tensor, gathered from all ranks if it is sharded. Every rank must call this."""
     return cast(Any, value).full_tensor() if is_sharded(value) else value
 
 
@@ -124,8 +133,8 @@ def distribute_like(value: Tensor, model: Tensor) -> Tensor:
     """Return `value` sharded over the ranks like `model`, or `value` itself if `model` is not sharded.
 
     Args:
-        value: The whole tensor, the same on every rank.
-        model: A tensor of the same shape, which may be sharded.
+        value: The whole tensor, equal on every rank.
+        model: A tensor of the same shape, sharded or not.
     """
     if not is_sharded(model):
         return value
@@ -141,7 +150,7 @@ def is_sharded(value: Tensor) -> bool:
 
 
 def max_over_ranks(value: int) -> int:
-    """Return the largest of the numbers that the ranks give.
+    """Return the maximum of `value` over all ranks. All ranks must call this.
 
     Raises:
         RunFailed: When another rank has ended.
@@ -163,7 +172,7 @@ def barrier() -> None:
 
 
 def broadcast_text(text: str) -> str:
-    """Return, on every rank, the text that the main process (rank 0) gives.
+    """Return the text of the main process (rank 0) on every rank. All ranks must call this.
 
     Raises:
         RunFailed: When another rank has ended.

@@ -1,8 +1,8 @@
-"""Players whose parameters, gradients and optimizer state are spread over the processes of a run (FSDP2).
+"""FSDP2: players whose parameters, gradients and optimizer state are sharded over the ranks of a run.
 
-A sharded parameter is a `DTensor`, of which each rank has some rows; checkpoints store whole tensors. The parameters of
-each child module of a player are gathered when the child runs and freed afterwards. A device holds all parameters of a
-network at once only inside `unsharded`.
+A sharded parameter is a `DTensor`, of which each rank holds some rows; checkpoints store whole tensors. The parameters
+of each child module of a player are gathered when the child runs and freed afterwards. A device holds all parameters of
+a network at once only inside `unsharded`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ganframe.distributed.shard import this_shard
 
 
 def shard(network: nn.Module, device: torch.device) -> None:
-    """Spread the parameters of a network over all ranks, in place.
+    """Shard the parameters of a network over all ranks, in place.
 
     Args:
         network: A network with the same weights on every rank.
@@ -34,7 +34,7 @@ def shard(network: nn.Module, device: torch.device) -> None:
 
 
 def _children_to_shard(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the child modules that have parameters; for a module list, which has no forward pass, its children."""
+    """Yield the child modules that have parameters; for a module list, which does not run itself, its children."""
     for child in network.children():
         if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
             yield from _children_to_shard(child)
@@ -46,8 +46,7 @@ def _children_to_shard(network: nn.Module) -> Iterator[nn.Module]:
 def unsharded(players: Iterable[nn.Module]) -> Generator[None, None, None]:
     """Gather the parameters of sharded players inside the `with` block, and average their gradients at its end.
 
-    FSDP itself averages gradients when the first backward pass ends. Where a gradient penalty takes a second backward
-    pass, that is too early.
+    FSDP itself would average gradients after the first backward pass, too early for second derivatives.
     """
     networks = [player for player in players if isinstance(player, FSDPModule)]
     for network in networks:

@@ -1,4 +1,4 @@
-"""Notices to the user, each one line on stderr."""
+"""Notices to the user, each printed as one line on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ganframe.distributed.terminal import Terminal, brief
 
 
 def print_notice(title: str, text: str) -> None:
-    """Print a notice of an event that does not end the run; of several processes only the main one prints.
+    """Print a notice of an event that does not end the run, on the main process only.
 
     Args:
         title: What happened, in a few words.

@@ -13,8 +13,8 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """Return the autocast context in which forward passes run.
 
     Args:
-        precision: The setting `train.precision`. `auto` is bf16 on a device that computes in bf16 natively, and fp32 on
-            a device that would emulate bf16, which takes several times as long.
+        precision: The setting `train.precision`. `auto` is bf16 on a device with native bf16, else fp32, because
+            emulated bf16 is several times slower.
         device: The device of the players.
     """
     bf16 = precision == "bf16" or (precision == "auto" and _has_native_bf16(device))

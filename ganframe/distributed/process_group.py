@@ -17,7 +17,7 @@ from ganframe.errors import BadInput
 
 @contextmanager
 def process_group() -> Generator[None, None, None]:
-    """Connect to the other processes that torchrun started, if there are any, inside the `with` block.
+    """Connect to the other processes that torchrun started, if any, inside the `with` block.
 
     Raises:
         RunFailed: When the other processes cannot be reached.
@@ -34,22 +34,19 @@ def process_group() -> Generator[None, None, None]:
 
 
 def local_device(name: str) -> str:
-    """Return the device of this process.
-
-    In a run of several processes, `cuda` becomes `cuda:` and the number of the process on its machine: `cuda:2`.
-    """
+    """Return the name of this process's device: in a run of several processes, `cuda` becomes `cuda:LOCAL_RANK`."""
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" and this_shard().world_size > 1 else name
 
 
 @contextmanager
 def fail_together() -> Generator[None, None, None]:
-    """End all ranks when some of them raise `BadInput` inside the `with` block, with one report of the error.
+    """End all ranks if some of them raise `BadInput` inside the `with` block, with a single report of the error.
 
-    The lowest of the ranks that raise reports its error; all other ranks exit with the exit code of `BadInput`.
+    All ranks must enter the block.
 
     Raises:
-        BadInput: The error that was raised inside the block, on the rank that reports it.
-        SystemExit: On all other ranks.
+        BadInput: The error, on the lowest rank that raised one.
+        SystemExit: On all other ranks, with the exit code of `BadInput`.
     """
     problem: BadInput | None = None
     try:

@@ -1,4 +1,4 @@
-"""The part of each batch that a rank has."""
+"""Shards: the part of each batch that a rank (process) computes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Shard:
-    """The part of each batch that a rank has: one of `world_size` parts of equal size, in the order of the ranks."""
+    """The part of each batch that a rank computes: one of `world_size` equal parts, in order of rank."""
 
     rank: int = 0
     world_size: int = 1
 
     def of(self, whole: Tensor) -> Tensor:
-        """Return this rank's rows of a tensor that has the whole batch."""
+        """Return this rank's rows of a tensor of the whole batch."""
         if self.world_size == 1:
             return whole
         size = len(whole) // self.world_size
@@ -25,7 +25,7 @@ class Shard:
 
 
 WHOLE_BATCH = Shard()
-"""All of the batch: the shard of a single process."""
+"""The shard of a single process: the whole batch."""
 
 
 def this_shard() -> Shard:

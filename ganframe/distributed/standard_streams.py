@@ -1,4 +1,4 @@
-"""Standard output and standard error that may break: a pipe whose reader has ended, a dropped terminal, a full disk."""
+"""Standard output and standard error that survive a closed pipe, a dropped terminal or a full disk."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, TextIO, cast
 
 
 class ForgivingStream:
-    """A stream of text that is given up when it cannot be written, with one notice on another stream.
+    """A text stream that discards all text after the first failed write, with one notice on another stream.
 
     Args:
         stream: The stream.
         name: The name of the stream in the notice.
-        other: The stream of the notice; None for no notice.
+        other: The stream for the notice; None for no notice.
     """
 
     def __init__(self, stream: TextIO, name: str, other: TextIO | None) -> None:
@@ -25,11 +25,11 @@ class ForgivingStream:
         self._given_up = False
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the stream."""
+        """Return an attribute of the wrapped stream."""
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write text, with escapes in place of what the encoding of the stream lacks; nothing once it is given up."""
+        """Write text, with escapes for characters that the stream's encoding lacks; after a failure, do nothing."""
         try:
             return len(text) if self._given_up else self._stream.write(text)
         except UnicodeEncodeError:
@@ -40,7 +40,7 @@ class ForgivingStream:
             return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Flush the buffer; after a failure, do nothing."""
         try:
             if not self._given_up:
                 self._stream.flush()
@@ -49,7 +49,7 @@ class ForgivingStream:
 
     def _give_up(self, problem: Exception) -> None:
         self._given_up = True
-        # What is buffered would fail again when Python ends, and make the exit code 120.
+        # Otherwise Python would flush the buffer again when it exits, fail again, and exit with code 120.
         with contextlib.suppress(OSError, ValueError):
             descriptor = self._stream.fileno()
             null = os.open(os.devnull, os.O_WRONLY)
@@ -64,9 +64,9 @@ class ForgivingStream:
 
 @contextlib.contextmanager
 def forgiving_streams() -> Generator[None, None, None]:
-    """Let no failure to write to stdout or stderr raise an exception inside the `with` block.
+    """Ignore failed writes to stdout and stderr inside the `with` block.
 
-    A stream that fails once is given up, with one notice on the other one. Blocks may be nested.
+    After its first failure a stream discards all text, with one notice on the other stream. Blocks may be nested.
     """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _forgiving(sys.stdout, "stdout", sys.stderr), _forgiving(sys.stderr, "stderr", sys.stdout)
@@ -80,23 +80,24 @@ def forgiving_streams() -> Generator[None, None, None]:
 
 
 def _forgiving(stream: TextIO | None, name: str, other: TextIO | None) -> TextIO:
-    """Return a stream that forgives; one that does, or None for a stream that was closed before, as it is."""
+    """Wrap a stream in `ForgivingStream`, unless it is one already or is None, as Python sets a closed stream."""
     if stream is None or isinstance(stream, ForgivingStream):
         return cast(TextIO, stream)
     return cast(TextIO, ForgivingStream(stream, name, other))
 
 
 def prepare_streams() -> None:
-    """Open the null device as stdin, stdout and stderr where they are closed, as after `>&-`, and print any text.
+    """Open the null device for stdin, stdout and stderr if they are closed, and let stdout escape unprintable text.
 
-    The next file that is opened would else become one of them, and be written by whoever prints. What the encoding of
-    stdout lacks, such as a file name that is no UTF-8, is printed as an escape.
+    If they stayed closed, as after `>&-`, the next opened file would get the descriptor of one of them, and printing
+    would write to that file. Characters that the encoding of stdout lacks, such as in a file name that is not valid
+    UTF-8, are printed as escapes.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))

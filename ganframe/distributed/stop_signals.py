@@ -6,9 +6,9 @@ import signal
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """Return SIGINT, SIGTERM and SIGHUP; without the last where it is ignored, as under nohup.
+    """Return SIGINT, SIGTERM and, unless it is ignored as under nohup, SIGHUP.
 
-    SIGHUP comes when the terminal of a process is closed or its connection drops.
+    A process gets SIGHUP when its terminal is closed or the connection drops.
     """
     hang_up = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
     return (signal.SIGINT, signal.SIGTERM, *hang_up)

@@ -1,4 +1,4 @@
-"""The terminal, and text for it: what came from a file or a plugin is shown, and does not steer the terminal."""
+"""Output to the terminal, in which control characters from files or plugins are shown as escapes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from rich.console import Console
 from rich.text import Text
 
 LONGEST_LINE, MOST_LINES = 1000, 30
-"""The most characters in a line of a message, and the most lines."""
+"""Maximum number of characters in a line of a message, and of lines."""
 
 
 def visible(text: str) -> str:
-    r"""Return a text in which escapes stand for characters that would not be seen: `\x1b` for ESC, `\u202e` for RLO.
+    r"""Replace unprintable characters by escapes: `\x1b` for ESC, `\u202e` for the right-to-left override.
 
-    A terminal takes some of them for commands, such as to change its title or the clipboard, or to show a text in
-    another order. Line breaks stay.
+    A terminal would take some of them for commands, such as to change its title or the clipboard. Line breaks are kept.
 
     Args:
         text: Any text, such as a name from a file.
@@ -26,10 +25,10 @@ def visible(text: str) -> str:
 
 
 def brief(text: str) -> str:
-    """Return a message of which long lines, and lines after the first ones, are cut; names from a file have any length.
+    """Shorten the lines of a message to `LONGEST_LINE` characters, and the message to `MOST_LINES` lines.
 
     Args:
-        text: The message.
+        text: The message, which may contain names of any length from a file.
     """
     lines = text.split("\n")
     cut = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..." for line in lines[:MOST_LINES]]
@@ -38,16 +37,16 @@ def brief(text: str) -> str:
 
 
 class Terminal(Console):
-    """A console of rich that prints every text through `visible`. All printing goes through one.
+    """A console of rich that shows every text through `visible`. All output of ganframe uses this class.
 
     Args:
-        options: Those of `rich.console.Console`.
+        options: Options of `rich.console.Console`.
     """
 
     def __init__(self, **options: Any) -> None:
-        # Without emoji, because rich takes the `:100:` in `config.yaml:100:3` for one.
+        # Without emoji, because rich would replace the `:100:` in `config.yaml:100:3` by one.
         super().__init__(highlight=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a text with markup, ready for printing."""
+        """Parse the markup of a text, after escaping unprintable characters."""
         return super().render_str(visible(text), **options)

@@ -1,7 +1,6 @@
-"""Games: named tensors, contests and turns; and the objective, a weighted sum of losses and regularizers.
+"""Games: the networks, tensors and optimizer steps of a training method, and the objective that it minimises.
 
-Plugins import from here the names that their live objects need; a live object is what the `build()` of a config
-returns.
+Plugins import from here what the objects that their configs build need, such as `Game`, `Round` and `SeparableLoss`.
 """
 
 from ganframe.distributed.collectives import gather, mean_over_ranks, sum_over_ranks

@@ -1,4 +1,4 @@
-"""The terms of a turn that are due at some point of a run, and the gradients that they need."""
+"""The terms (losses and regularizers) that take part in one optimizer step, and the gradients that they need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Term = LossTerm | RegularizerTerm
 
 @dataclass(frozen=True)
 class ActiveTerms:
-    """The terms of a turn that are due at some point of a run: a lazy term of interval k is due in each k-th turn.
+    """The losses and regularizers that take part in one turn (optimizer step).
 
     Attributes:
         terms: The losses, then the regularizers, each in the order of the config.
@@ -24,15 +24,15 @@ class ActiveTerms:
 
     @functools.cached_property
     def grad_wrt_sides(self) -> frozenset[Side]:
-        """The sides of contests whose samples some term differentiates with respect to."""
+        """The sides, `real` or `fake`, with respect to whose samples some term differentiates the logits."""
         return frozenset[Side]().union(*(term.needs.grad_wrt_sides for term in self.terms))
 
     @functools.cached_property
     def requires_grad_tensors(self) -> frozenset[str]:
-        """The names of the tensors that some term differentiates with respect to."""
+        """Names of the tensors with respect to which some term differentiates."""
         return frozenset[str]().union(*(term.needs.requires_grad_tensors for term in self.terms))
 
     @functools.cached_property
     def needs_double_backward(self) -> bool:
-        """Whether the value of some term depends on a gradient, so that the backward pass takes second derivatives."""
+        """Whether some term contains a gradient, as a gradient penalty does, so that it needs second derivatives."""
         return any(term.needs.needs_double_backward for term in self.terms)

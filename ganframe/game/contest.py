@@ -1,4 +1,4 @@
-"""Contests: the pairs of tensors that adversarial losses score."""
+"""Contests: pairs of a real and a fake tensor, which a discriminator tells apart."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Side = Literal["real", "fake"]
-"""One of the two tensors of a contest."""
+"""The real or the fake samples of a contest."""
 
 ConditionName = str | tuple[str, ...]
-"""The name of the tensor that is the condition of samples, or the names of several."""
+"""Name of the tensor that conditions samples, such as `label`; a tuple of names for several tensors."""
 
 
 def condition_names(condition: ConditionName | None) -> tuple[str, ...]:
-    """Return the names of the tensors of a condition, as a tuple even if there is only one or none."""
+    """Return the names in a condition as a tuple, which is empty for None."""
     if condition is None:
         return ()
     return (condition,) if isinstance(condition, str) else condition
@@ -27,15 +27,15 @@ class Contest:
         discriminator: Name of the player that scores both tensors.
         real: Name of the tensor that the discriminator should call real.
         fake: Name of the tensor that the discriminator should call fake.
-        real_condition: Name of the tensor that the discriminator is given as condition of `real`; several names for a
-            tuple of tensors; None for no condition.
-        fake_condition: Name or names of the condition of `fake`.
-        replay: Name of a tensor with past fakes, which replaces `fake` in turns that train discriminators; None to use
-            `fake` in every turn.
-        generators: Names of the players that make `fake`. Losses score the contest in the turns that train one of
-            them. None means every player that is not a discriminator.
-        weight: Factor of this contest when a loss sums over contests.
-        name: Name of the contest in configs and logs; the name of the discriminator when empty.
+        real_condition: Name of the tensor that conditions `real`, such as a class label; a tuple of names for several
+            tensors; None if the discriminator is unconditional.
+        fake_condition: The same for `fake`.
+        replay: Name of a tensor with past fakes, which replaces `fake` when the discriminator is trained; None to use
+            `fake` always.
+        generators: Names of the players that make `fake`. Losses score the contest in the turns (optimizer steps) that
+            train one of them. None means every player that is not a discriminator.
+        weight: Factor of this contest in the sum of a loss over contests.
+        name: Name of the contest in configs and logs; by default the name of the discriminator.
     """
 
     discriminator: str

@@ -1,4 +1,4 @@
-"""The base of regularizers that are a sum over the contests of a turn."""
+"""Base class of regularizers that are a sum over contests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from ganframe.game.round import Round
 
 
 class ContestRegularizer(nn.Module):
-    """A sum of one penalty for each contest of the turn; a subclass implements `penalty`."""
+    """A regularizer that sums a penalty over the contests (pairs of real and fake tensors) of the current turn.
+
+    Subclasses implement `penalty`.
+    """
 
     def penalty(self, game_round: Round, contest: Contest) -> Tensor:
-        """Return the penalty on one contest, a scalar."""
+        """Return the penalty for one contest, a scalar."""
         raise NotImplementedError
 
     def forward(self, game_round: Round) -> Tensor:

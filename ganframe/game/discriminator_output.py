@@ -1,4 +1,4 @@
-"""The output of a discriminator."""
+"""The output of a discriminator: logits, features and class logits."""
 # `DeferredOutput` replaces fields of its base class by properties, which pyright reports.
 # pyright: reportIncompatibleVariableOverride=false
 
@@ -22,18 +22,19 @@ class DiscriminatorOutput:
     """The output of a discriminator for a batch of samples.
 
     Attributes:
-        logits: Raw outputs: `(B,)`, or `(B, 1, h, w)` with one logit for each patch. Larger means more real. A round
-            gives them in float32 or better, whatever the precision of the network.
+        logits: Raw outputs: `(B,)`, or `(B, 1, h, w)` with one logit for each patch. Larger means more real. `Round`
+            converts them to at least float32, whatever the precision of the network.
         features: Intermediate activations, from the first layer to the last; empty if the network returns none. They
-            keep the dtype of the network, because copies of them all would take more memory than the network.
-        class_logits: `(B, classes)`; None if the network does not classify. In float32 or better, as the logits.
-        sample: The samples that were scored, before augmentation. Set by the round.
-        condition: The condition of each sample, one tensor `(B, ...)` or a tuple of tensors; None for an unconditional
-            discriminator. Set by the round.
-        target: How real the discriminator is told each sample is, `(B,)` in [0, 1]. None without label policies, which
-            means 1 for the real side and 0 for the fake side. Set by the objective.
-        heads: The output of each head, in the order of the network's `head_names`; empty for a single head. See
-            `of_heads`.
+            keep the dtype of the network, because converted copies would take much memory.
+        class_logits: One logit for each class, `(B, classes)`, converted like `logits`; None if the network does not
+            classify.
+        sample: The samples that were scored, before augmentation. Set by `Round`.
+        condition: The condition of each sample, one tensor `(B, ...)` or a tuple of tensors; None if the discriminator
+            is unconditional. Set by `Round`.
+        target: The label of each sample that the discriminator is trained towards, `(B,)` in [0, 1]. If None, it is 1
+            for reals and 0 for fakes. Set by the objective, when label policies apply.
+        heads: The output of each head, in the order of the network's `head_names`; empty if the network has a single
+            head. See `of_heads`.
     """
 
     logits: Tensor
@@ -59,32 +60,32 @@ class DiscriminatorOutput:
         return cls(logits, features, heads=tuple(heads))
 
     def describe(self, sample: Sample, condition: Sample | None) -> None:
-        """Set the samples and their condition, in this output and in that of each head."""
+        """Store the samples and their condition, in the output of each head too."""
         for output in (self, *self.heads):
             output.sample, output.condition = sample, condition
 
     def widen(self) -> None:
-        """Convert logits and class logits of less than 32 bits to float32, also of each head."""
+        """Convert logits and class logits to at least float32, in the output of each head too."""
         for output in (self, *self.heads):
             output.logits = at_least_float32(output.logits)
             if output.class_logits is not None:
                 output.class_logits = at_least_float32(output.class_logits)
 
     def with_target(self, target: Tensor) -> DiscriminatorOutput:
-        """Return the output with a target `(B,)`, which each head has too."""
+        """Return a copy with the target `(B,)`, in the output of each head too."""
         heads = tuple(dataclasses.replace(head, target=target) for head in self.heads)
         return dataclasses.replace(self, target=target, heads=heads)
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
-        """The tensors of a sample as a tuple: one element for a single tensor, none if `sample` is None."""
+        """The tensors of `sample` as a tuple: one element for a single tensor, none if `sample` is None."""
         return () if self.sample is None else sample_parts(self.sample)
 
 
 class DeferredOutput(DiscriminatorOutput):
-    """A discriminator output that is computed when one of its attributes is first read.
+    """A discriminator output that is computed lazily, when one of its attributes is first read.
 
-    In a generator's turn most losses do not read the output for real samples, so the discriminator is not run on them.
+    Most generator losses do not read the output for real samples, so the discriminator is not run on them.
 
     Args:
         compute: Runs the discriminator and returns its output.
@@ -119,12 +120,12 @@ class DeferredOutput(DiscriminatorOutput):
 
     @property
     def condition(self) -> Sample | None:
-        """The condition of each sample; None for an unconditional discriminator."""
+        """The condition of each sample; None if the discriminator is unconditional."""
         return self._output.condition
 
     @property
     def target(self) -> Tensor | None:
-        """How real the discriminator is told each sample is, `(B,)` in [0, 1]; None without label policies."""
+        """The label of each sample, `(B,)` in [0, 1]; None if no label policy applies."""
         return self._output.target
 
     @property
@@ -134,32 +135,32 @@ class DeferredOutput(DiscriminatorOutput):
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Return `values` in float32 where their dtype has fewer bits, else as they are."""
+    """Convert `values` to float32 if their dtype has fewer bits."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def split_heads(output: DiscriminatorOutput, count: int) -> Sequence[DiscriminatorOutput]:
-    """Return the output of each head, computed when something of it is read.
+    """Return the output of each head, computed lazily, when one of its attributes is first read.
 
     Args:
-        output: The whole output.
-        count: The number of heads; 0 for a discriminator with a single head, for which `output` is returned as it is.
+        output: The output of the discriminator.
+        count: The number of heads; 0 for a discriminator with a single head, for which the result is `[output]`.
     """
     return [DeferredOutput(lambda index=index: output.heads[index]) for index in range(count)] or [output]
 
 
 def check_output(output: object, player: str, network: nn.Module, heads: Sequence[str], size: int) -> None:
-    """Refuse an output without logits for each sample, or with other heads than the network names.
+    """Refuse a discriminator's output without one row of logits for each sample, or with other heads than `head_names`.
 
     Args:
         output: What the network returned.
-        player: The name of the player.
+        player: The name of the discriminator.
         network: The network.
-        heads: The names of the network's heads.
+        heads: The network's `head_names`.
         size: The number of samples that the network was given.
 
     Raises:
-        BadInput: When the output does not fit. The error names the player and the class of its network.
+        BadInput: When the output is refused. The error names the discriminator and the class of its network.
     """
     if isinstance(output, DiscriminatorOutput) and len(output.heads) == len(heads):
         if all(_has_rows(each.logits, size) for each in output.heads or (output,)):

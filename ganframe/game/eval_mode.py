@@ -1,4 +1,4 @@
-"""Rounds without training: players in eval mode, no gradients, and nothing in the game that changes."""
+"""A context in which a game runs without training: eval mode, no gradients, no change to its memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ganframe.game.game import Game
 
 @contextmanager
 def eval_mode(game: Game) -> Generator[None, None, None]:
-    """Put every player in eval mode and disable gradients; restore the modes and the game's memory at the end."""
+    """Put every player in eval mode and disable gradients; at the end, restore the modes and `game.memory`."""
     memory = dict(game.memory)
-    # Of each module by itself: one that its player keeps in eval mode, such as a frozen backbone, stays there.
+    # For each module, because a player may keep one in eval mode, such as a frozen backbone.
     modes = [(module, module.training) for player in game.players.values() for module in player.modules()]
     # Not inference_mode: its tensors would crash a later discriminator that takes gradients.
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Games: named tensors and how each is made, contests and turns.
+"""The base class of games: which networks play, how named tensors are made, and which optimizer steps make a step.
 
 The terms of the objective (losses and regularizers) are functions of the named tensors. A plugin defines a game as a
 subclass of `Game`. The subclass sets `inputs`, `contests`, `turns`, `output` and `pictures`, and describes its networks
@@ -39,23 +39,23 @@ class Game:
 
     Attributes:
         inputs: Names of the tensors that the game needs from the data set.
-        contests: The pairs of tensors that adversarial losses score.
-        turns: The turns of a step, in order.
+        contests: The pairs of a real and a fake tensor that discriminators tell apart.
+        turns: The optimizer steps of one training step, in order.
         output: Name of the tensor that sampling returns.
-        pictures: Names of the tensors that a snapshot shows side by side.
-        label: Name of the class label that samples are made for, which users choose by `ganframe sample --label`. It is
-            a tensor of the data, or one that the game makes when no label is given. With None, it is the first class
-            label of the data that is a condition of a contest's fakes.
-        sampling_inputs: Names of the tensors, apart from the label, that users may give in place of random ones or
-            those of the data. None allows any tensor.
+        pictures: Names of the tensors that the pictures of a run show side by side.
+        label: Name of the class label to sample for, which `ganframe sample --label` sets. It is a tensor of the data,
+            or one that the game makes if no label is given. If None, it is the first class label of the data that
+            conditions the fakes of a contest.
+        sampling_inputs: Names of the tensors, apart from the label, that users may supply for sampling in place of
+            drawn ones or those of the data. If None, any tensor.
         translations: Pairs of names: a tensor, and its translation to another domain. They are the inputs and outputs
-            of `ganframe translate`, which takes the first pair unless the user names another.
-        needs_double_backward: Whether `play` itself takes second derivatives, apart from those that terms take.
+            of `ganframe translate`, which uses the first pair unless the user names another.
+        needs_double_backward: Whether `play` itself, apart from the terms, takes second derivatives.
         makers: The name of the method that makes each tensor of the game, by the name of the tensor.
-        progress: How far the run is.
+        progress: How many images the run has seen, and how many it will see.
         players: The networks by player name; empty until `set_players` is called.
-        memory: Tensors that the game keeps from batch to batch, by name, such as a pool of past fakes. Checkpoints save
-            them.
+        memory: Tensors that the game keeps from batch to batch, by name, such as a pool of past fakes. Checkpoints
+            save them.
     """
 
     inputs: tuple[str, ...]
@@ -123,13 +123,13 @@ class Game:
         return {name: player for name, player in self.players.items() if name not in self.frozen_players}
 
     def make(self, name: str, game_round: Round) -> Mapping[str, Any]:
-        """Make a tensor, and the others that its maker makes with it.
+        """Make a tensor by calling its maker, the method marked `@tensor`.
 
         Returns:
-            The tensors by name.
+            All tensors that the maker returned, by name.
 
         Raises:
-            BadInput: When the maker does not make the tensors that its decorator names, or a tensor does not have one
+            BadInput: When these are not the tensors that the maker's decorator names, or one of them does not have one
                 row for each example.
         """
         maker = getattr(self, self.makers[name])
@@ -146,27 +146,28 @@ class Game:
         return tensors
 
     def maker_name(self, name: str) -> str:
-        """Return the class and the method that makes a tensor, for messages: `Duel.fake`."""
+        """Return the name of the method that makes a tensor, with its class, for messages: `Duel.fake`."""
         maker = getattr(self, self.makers[name])
         return name_of(maker)
 
     def heads(self, discriminator: str) -> tuple[str, ...]:
-        """Return the `head_names` of a discriminator; empty for one with a single head."""
+        """Return the `head_names` of a discriminator; empty if it has a single head."""
         return getattr(self.players[discriminator], "head_names", ())
 
     def discriminator_inputs(self) -> tuple[TensorSpec, ...]:
-        """Return the specs of the samples of all discriminators; a sample of several tensors has one spec for each."""
+        """Return the specs of the samples that discriminators score: one spec for each tensor of a sample."""
         specs = self.player_specs()
         return tuple(part for name in sorted(self.discriminators) for part in parts(specs[name].sample))
 
     def label_spec(self) -> tuple[str, TensorSpec] | None:
-        """Return the name and the spec of the label that samples are made for; None for a game without labels.
+        """Return the name and the spec of the class label to sample for; None if the game has no labels.
 
-        A label that the game makes has the spec of the condition of a generator.
+        If the game makes the label itself, the spec is that of a generator's condition.
         """
         if self.label is None:
             conditions = [name for each in self.contests for name in condition_names(each.fake_condition)]
-            # A condition that the game makes may have to fit its other tensors; only a game that names it says not.
+            # Only conditions from the data: one that the game makes may have to match its other tensors. If it does
+            # not, the game names it in `label`.
             found = ((name, self.data[name]) for name in conditions if name in self.data)
             return next(((name, spec) for name, spec in found if spec.kind == "label"), None)
         if self.label in self.data and self.label not in self.makers:
@@ -180,8 +181,8 @@ class Game:
         """Set the networks of the players.
 
         Args:
-            players: A network for each name in `player_specs()`. Parameters whose `requires_grad` is False at this
-                call are never trained.
+            players: A network for each name in `player_specs()`. Parameters that do not require a gradient at this
+                call never train.
         """
         self.players = Players(self, players)
         self._trainable = {
@@ -201,12 +202,12 @@ class Game:
         return other
 
     def trainable_parameters(self, names: Iterable[str]) -> list[nn.Parameter]:
-        """Return the parameters of these players, except those that are never trained."""
+        """Return the parameters of these players, except those that never train."""
         return [parameter for name in names for parameter in self._trainable[name]]
 
     @contextmanager
     def only_trainable(self, names: Collection[str]) -> Generator[None, None, None]:
-        """Let only these players train inside the `with` block, and freeze all others; undo this at its end."""
+        """Freeze all players but these inside the `with` block: set `requires_grad`, and restore it at the end."""
         changed = [
             (parameter, name in names)
             for name, parameters in self._trainable.items()
@@ -222,7 +223,7 @@ class Game:
                 parameter.requires_grad = not trains
 
     def contests_of(self, turn: Turn) -> tuple[Contest, ...]:
-        """Return the contests whose losses are computed in a turn.
+        """Return the contests whose losses are computed in a turn (optimizer step).
 
         In a turn that trains discriminators these are the contests of those discriminators, otherwise the contests of
         the generators that train.
@@ -235,11 +236,11 @@ class Game:
         )
 
     def is_discriminator_turn(self, turn: Turn) -> bool:
-        """Return whether a discriminator trains in the turn."""
+        """Return whether the turn trains a discriminator."""
         return bool(set(turn.players) & self.discriminators)
 
     def score(self, loss: Loss, turn: Turn, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """Return the value of a loss for one contest in a turn, a scalar.
+        """Compute a loss for one contest in a turn (optimizer step), a scalar.
 
         This is `loss.discriminator` in a turn that trains a discriminator, and `loss.generator` in any other turn. A
         game that trains discriminators and generators in the same turn overrides this method.
@@ -255,7 +256,7 @@ class Game:
         return loss.generator(real, fake)
 
     def play(self, game_round: Round, objective: Callable[..., ObjectiveValue]) -> ObjectiveValue:
-        """Return the objective of a turn. Games that first simulate discriminator steps (unrolled GAN) override this.
+        """Compute the objective of a turn. Games that first simulate discriminator steps (unrolled GAN) override this.
 
         Args:
             game_round: The tensors of the batch; `game_round.turn` is the turn.

@@ -1,4 +1,4 @@
-"""Checks of a game before its first round: the names that it uses, its makers, its player specs and its networks."""
+"""Checks of a game before training: the names that it uses, its makers, its player specs and its networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_game(game: Game) -> None:
     """Refuse a game whose parts do not fit together. Call this before the networks are built.
 
     Raises:
-        BadInput: When a part does not fit. The error names the part, the game's class and the place of that class.
+        BadInput: When a part does not fit. The error names the part, and the game's class with its file and line.
     """
     if not hasattr(game, "data"):
         _refuse(game, "its `__init__` does not call that of `Game`", "Call `super().__init__(data)` in it.")
@@ -45,10 +45,14 @@ def check_game(game: Game) -> None:
 
 
 def check_names(game: Game, setting: str) -> None:
-    """Refuse a setting of a game that is no tuple of names.
+    """Refuse a game unless one of its attributes is a tuple (or list) of strings.
+
+    Args:
+        game: The game.
+        setting: The name of the attribute.
 
     Raises:
-        BadInput: When the setting is no such tuple. The error names the game's class and the setting.
+        BadInput: When it is not. The error names the game's class and the attribute.
     """
     names = getattr(game, setting, None)
     if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
@@ -57,10 +61,11 @@ def check_names(game: Game, setting: str) -> None:
 
 
 def check_networks(game: Game) -> None:
-    """Refuse networks that do not fit the game. Call this when the game has its players.
+    """Refuse networks that do not fit the game. Call this after `set_players`.
 
     Raises:
-        BadInput: When a network does not fit. The error names the player, and the place of the network or of the game.
+        BadInput: When a network does not fit. The error names the player, and the file and line of its network or of
+            the game.
     """
     for name, spec in game.player_specs().items():
         network = game.players[name]
@@ -83,13 +88,13 @@ def _check_forward(name: str, spec: PlayerSpec, network: nn.Module) -> None:
     if not has_method(network, "forward"):
         message = f"the network of {name!r}, {name_of(type(network))}, has no method `forward`"
         raise BadInput(message, place=source_of(network))
-    if isinstance(spec.config, DiscriminatorConfig):  # a game calls its generators itself, with what it likes
+    if isinstance(spec.config, DiscriminatorConfig):  # a game calls its generators itself, with any arguments
         given = ("the samples",) if spec.condition is None else ("the samples", "their condition")
         check_arguments(network.forward, f"{name_of(type(network))}.forward", len(given), given)
 
 
 def _check_latent_shape(name: str, config: GeneratorConfig, network: nn.Module) -> None:
-    # A game that draws latents without `draw_latents` needs no shape, so a missing one is named where it is read.
+    # A missing shape is refused only by `draw_latents`, because a game that draws latents otherwise needs none.
     shape: Any = getattr(network, "latent_shape", ())
     if isinstance(shape, (tuple, list)) and all(isinstance(side, int) for side in shape):
         return

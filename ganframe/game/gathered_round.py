@@ -1,4 +1,4 @@
-"""Rounds with the examples of all ranks (processes), for terms that are more than a mean over examples."""
+"""Rounds (tensors of a batch) with the examples of all ranks, for terms that are more than a mean over examples."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ganframe.game.samples import Sample, map_parts
 
 
 class GatheredRound(Round):
-    """The tensors and discriminator outputs of a round with the examples of all ranks, in order of rank.
+    """The tensors and discriminator outputs of a batch, gathered from all ranks in order of rank.
 
     Each tensor and each output is gathered once, when it is first read. Gradients flow back to the rank that has the
-    example. B is the number of examples of one rank.
+    example. B is the batch size of one rank.
 
     Args:
         local: The round with the examples of this rank.
@@ -45,7 +45,7 @@ class GatheredRound(Round):
         return self._gathered_tensors[name]
 
     def made(self) -> Mapping[str, Any]:
-        """Return the tensors that were made so far, by name, with the examples of this rank only."""
+        """Return the tensors made so far, by name, with the examples of this rank only."""
         return self._local.made()
 
     def discriminator_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
@@ -64,7 +64,7 @@ class GatheredRound(Round):
 
 
 def gather_round(local: Round) -> Round:
-    """Return a round with the examples of all ranks: `local` itself in a run of one process."""
+    """Return a round with the examples of all ranks; in a run of one process, `local` itself."""
     return local if this_shard().world_size == 1 else GatheredRound(local)
 
 

@@ -1,4 +1,4 @@
-"""The base of gradient penalties: functions of the gradient of the discriminator C with respect to its input."""
+"""Base class of gradient penalties: functions of the gradient of the discriminator C with respect to its input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class GradientPenalty(ContestRegularizer):
 
     A subclass implements `points`, which returns the points x, and `cost`, the penalty on the gradients at the points.
     Where the discriminator returns several logits for a sample, such as one for each patch, C is their mean, as it is
-    in the losses. With each point the discriminator is given the condition of the real side.
+    in the losses. A conditional discriminator is given the condition of the real side with the points.
     """
 
     def points(
@@ -28,10 +28,10 @@ class GradientPenalty(ContestRegularizer):
         differentiates through the points.
 
         Args:
-            real: The output for the real side; its samples are `real.parts`, each `(B, ...)`.
-            fake: The output for the fake side; its samples are `fake.parts`. The discriminator is run on a side only
-                when an attribute of the output for that side is read.
-            game_round: The round; its `randomness` is the source of random draws.
+            real: The discriminator output for the real side; its samples are `real.parts`, each `(B, ...)`.
+            fake: The same for the fake side. The discriminator runs on a side only when an attribute of its output is
+                read.
+            game_round: The tensors of the batch. Draw random numbers only from its `randomness`.
             contest: The contest.
         """
         raise NotImplementedError

@@ -21,13 +21,13 @@ def draw_latents(
     """Draw one latent for each example of a round, `(B, *latent_shape)`.
 
     Args:
-        game_round: The round.
+        game_round: The tensors of the batch, with its size, device and source of random draws.
         generator: Name of the player that takes the latent.
         prior: Distribution of each number of a latent.
         name: Name of the latent, as in `latent_specs()` of the network's config.
 
     Raises:
-        BadInput: When neither the attribute `latent_shape` of the network nor its config tells the shape.
+        BadInput: When neither `latent_shape` of the network nor `latent_specs()` of its config has the shape.
     """
     shape = (game_round.size, *_latent_shape(game_round, generator, name))
     if prior == "uniform":

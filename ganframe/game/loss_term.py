@@ -1,4 +1,4 @@
-"""A loss as a term of the objective: which contests it scores, in which turns, and with which targets."""
+"""A loss as a term of the objective: which contests it scores, in which optimizer steps, and with which targets."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class LossTerm:
 
     Args:
         name: The name of the term in logs.
-        path: The place of `config` in the config of the run, such as `("losses", 0)`.
+        path: The path of `config` in the config of the run, such as `("losses", 0)`.
         config: The config of the loss.
 
     Attributes:
-        needs: What the loss and the terms nested in it need.
+        needs: The tensors, outputs and gradients that the loss, and terms nested in it, need.
         live: The loss that `config` builds.
         policies: The label policies that `config` builds, in the order in which they change the targets.
     """
@@ -53,11 +53,11 @@ class LossTerm:
                 self.policies.append(build_live(policy, methods={"forward": 3}))
 
     def check(self, game: Game) -> None:
-        """Refuse a game that does not fit the loss.
+        """Refuse a game that lacks what the loss needs.
 
         Raises:
-            BadInput: When the game lacks a turn, a contest or a discriminator output that the loss needs. Also when the
-                config has label policies, but the loss takes no targets. The error names the setting.
+            BadInput: When the game lacks a turn, a contest or a discriminator output that the loss needs, or when the
+                config has label policies but the loss uses no targets. The error names the setting.
         """
         check_turns(game, self.config, self.path)
         check_contests(game, self.config, self.path)
@@ -73,7 +73,7 @@ class LossTerm:
             check_discriminator(game, contest.discriminator, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the config allows this turn and the loss scores one of the turn's contests."""
+        """Return whether the loss takes part in a turn (optimizer step), by its settings `turns` and `contests`."""
         chosen = self.config.turns is None or turn.name in self.config.turns
         return chosen and bool(read_contests(self.config, game.contests_of(turn)))
 
@@ -82,7 +82,7 @@ class LossTerm:
         return bool(read_contests(self.config, [contest]))
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
-        """Return the sum of the loss over its contests in this turn: a scalar, not yet multiplied by the weight."""
+        """Compute the loss in a turn, summed over its contests: a scalar, not yet multiplied by the weight."""
         game_round = gather_round(game_round) if self.needs.batch_coupled else game_round
         scores: list[Tensor] = []
         for contest in read_contests(self.config, game_round.contests):
@@ -95,7 +95,7 @@ class LossTerm:
         return scores[0] if len(scores) == 1 else torch.stack(scores).sum()
 
     def _output(self, game_round: Round, turn: Turn, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """Return the output for one side of a contest, in a discriminator's turn with the label policies' targets."""
+        """Return the discriminator output for one side; in a discriminator's turn, with targets from label policies."""
         if not self.policies or not game_round.game.is_discriminator_turn(turn):
             return game_round.deferred_output(contest, side)
         shard, randomness = game_round.randomness.shard, game_round.randomness.unsharded()

@@ -1,4 +1,4 @@
-"""Checks of the tensors that the makers of a game return."""
+"""Checks of the tensors that makers, the methods of a game marked `@tensor`, return."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
 
 def check_made(game: Game, made: Mapping[str, Any], game_round: Round) -> None:
-    """Refuse values that are no tensors, or do not have one row for each example of the round.
+    """Refuse what a maker (`@tensor` method) returned unless it is tensors with one row for each example of the batch.
 
     Args:
-        game: The game that made the values.
+        game: The game that has the maker.
         made: What the maker returned, by the name of each tensor.
-        game_round: The round.
+        game_round: The batch.
 
     Raises:
-        BadInput: When there is such a value. The error names the maker, the place of the maker, the tensor and the
-            turn.
+        BadInput: When a value is refused. The error names the maker with its file and line, the tensor and the turn.
     """
     for name, value in made.items():
         for part in value if isinstance(value, tuple) else (value,):
@@ -47,7 +46,7 @@ def check_given(game: Game, name: str, value: Tensor, size: int) -> None:
         BadInput: When it has another number of rows. The error names the tensor.
     """
     if not isinstance(value, Tensor) or (value.ndim and value.shape[0] == size):  # pyright: ignore[reportUnnecessaryIsInstance]
-        return  # what is no tensor was refused when it was fetched
+        return  # other values were refused when they were fetched
     message = f"the data give {_what(value, size)} for the tensor {name!r}, which {name_of(type(game))} reads"
     remedy = "`fetch` of a data set returns, for each name of its spec, a tensor with one row for each index."
     raise BadInput(message, remedy=remedy)
@@ -61,11 +60,11 @@ def _what(part: object, size: int) -> str:
 
 
 def makers_in_a_circle(game: Game, names: Sequence[str]) -> BadInput:
-    """Return the error of makers that read each other in a circle.
+    """Return the error for makers (`@tensor` methods of a game) that read each other's tensors in a circle.
 
     Args:
         game: The game.
-        names: The tensors in the order in which their makers read them; the last is the first one again.
+        names: The tensors in the order in which their makers read them; the last is the first again.
     """
     circle = " which reads ".join(map(repr, names))
     message = f"{game.maker_name(names[0])} makes a tensor that depends on itself: {circle}"

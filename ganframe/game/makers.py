@@ -12,7 +12,7 @@ Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
 def tensor(maker: Maker) -> Maker:
-    """Mark a method of a game as the maker of the named tensor of the same name; its one argument is the round."""
+    """Mark a method of a game as the maker of the tensor of the same name. Its one argument is the `Round`."""
     return tensors(maker.__name__)(maker)
 
 
@@ -33,7 +33,7 @@ def tensors(*names: str) -> Callable[[Maker], Maker]:
 
 
 def find_makers(cls: type) -> dict[str, str]:
-    """Return the method that makes each tensor of a game class and its bases, by the name of the tensor."""
+    """Return the name of the method that makes each tensor of a game class or its bases, by the tensor's name."""
     methods = [item for base in reversed(cls.__mro__) for item in vars(base).items()]
     return {name: method for method, value in methods for name in made_tensors(value)}
 
@@ -44,10 +44,10 @@ def made_tensors(value: object) -> tuple[str, ...]:
 
 
 def by_name(maker: Callable[..., Any], made: Any) -> Mapping[str, Any]:
-    """Return what a maker made, by the name of each tensor.
+    """Convert what a maker (`@tensor` method of a game) returned to a mapping from names to tensors.
 
     Raises:
-        BadInput: When the maker did not make the tensors that its decorator names.
+        BadInput: When these are not the tensors that the maker's decorator names.
     """
     names = made_tensors(maker)
     if len(names) == 1 and not isinstance(made, Mapping):

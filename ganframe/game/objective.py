@@ -1,4 +1,4 @@
-"""The objective of a turn: the weighted sum of its terms, which are losses and regularizers."""
+"""The objective of a turn (optimizer step): the weighted sum of its terms, which are losses and regularizers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ganframe.randomness import Randomness
 
 @dataclass
 class ObjectiveValue:
-    """The value of a turn's objective for one round.
+    """The objective of a turn (optimizer step), computed over one batch.
 
     Attributes:
         total: The weighted sum of the terms, a scalar.
-        terms: The value of each term by the term's name: a scalar, not yet multiplied by the weight.
-        weights: The weight of each term by the term's name.
-        game_round: The round.
-        accuracies: How often discriminators are right; empty if this was not measured.
+        terms: The value of each term, by its name: a scalar, not yet multiplied by the weight.
+        weights: The weight of each term, by its name.
+        game_round: The tensors of the batch.
+        accuracies: Scalars of how often discriminators are right, by name; empty if not measured.
     """
 
     total: Tensor
@@ -47,7 +47,7 @@ class ObjectiveValue:
         """Add the gradient of `total / passes` to the parameters.
 
         Raises:
-            BadInput: When no term depends on anything that trains in the turn.
+            BadInput: When no term depends on a parameter that trains in the turn.
         """
         if not self.total.requires_grad:
             turn = "" if self.game_round.turn is None else f" of the turn {self.game_round.turn.name!r}"
@@ -57,13 +57,13 @@ class ObjectiveValue:
         (self.total if passes == 1 else self.total / passes).backward()
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return what is logged: the terms, the weights that were found in this step, and the accuracies."""
+        """Return the scalars to log: the terms, the weights that a balancer computed in this step, the accuracies."""
         found = {f"weight of {name}": weight for name, weight in self.weights.items() if isinstance(weight, Tensor)}
         return self.terms | found | self.accuracies
 
 
 class Objective:
-    """The weighted sum of terms that each turn of a game minimises.
+    """The weighted sum of terms that each turn (optimizer step) of a game minimises.
 
     Args:
         experiment: The config that lists the losses and regularizers.
@@ -73,8 +73,8 @@ class Objective:
         terms: All terms, losses first.
 
     Raises:
-        BadInput: When the game lacks something that a term needs, when a term joins no turn, or when a turn has no
-            term.
+        BadInput: When the game lacks something that a term needs, when a term takes part in no turn, or when a turn
+            has no term.
     """
 
     def __init__(self, experiment: Experiment, game: Game) -> None:
@@ -93,7 +93,7 @@ class Objective:
                 raise BadInput(message, path=("losses",), remedy="Add a loss, such as `losses: [non-saturating]`.")
 
     def active_terms(self, turn: Turn, progress: TrainingProgress) -> ActiveTerms:
-        """Return the terms of a turn that are due now: a lazy term of interval k is due in each k-th turn."""
+        """Return the terms that take part in a turn (optimizer step) now; a lazy term takes part only in each k-th."""
         terms = self._by_turn[turn.name]
         due = tuple([term.config.is_active(progress.turn_count, progress.images, progress.total) for term in terms])
         if (turn.name, due) not in self._active:
@@ -103,19 +103,19 @@ class Objective:
         return self._active[turn.name, due]
 
     def open_round(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> Round:
-        """Return a round for a turn. In it, tensors that terms differentiate with respect to require a gradient."""
+        """Return the batch for use in a turn: tensors that its terms differentiate by will require a gradient."""
         active = self.active_terms(turn, progress)
         return game_round.in_turn(
             turn, grad_wrt_sides=active.grad_wrt_sides, requires_grad_tensors=active.requires_grad_tensors
         )
 
     def __call__(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> ObjectiveValue:
-        """Return the weighted sum of the terms that are due now; 0 when none is due.
+        """Compute the objective of a turn (optimizer step): the weighted sum of its `active_terms`; 0 if none.
 
         Args:
-            game_round: The round of this turn, from `open_round`.
+            game_round: The tensors of the batch, from `open_round`.
             turn: The turn.
-            progress: How far the run is.
+            progress: The point of the run, which decides which terms take part and with which weights.
         """
         terms: dict[str, Tensor] = {}
         weights: dict[str, float | Tensor] = {}
@@ -128,17 +128,16 @@ class Objective:
             except Exception as problem:
                 problem.add_note(f"in the term {term.name!r} of the turn {turn.name!r}")
                 raise
-            # A lazy term joins each k-th turn only; k times the weight keeps its mean over the turns the same.
+            # A lazy term takes part only in each k-th turn; k times the weight keeps its mean over the turns the same.
             weight = value_at(term.config.weight, progress.images, progress.total) * term.config.every
             weights[term.name] = weight
             weighted.append(value if weight == 1 else weight * value)
         return ObjectiveValue(_sum(weighted), terms, weights, game_round)
 
     def decision_threshold(self, contest: Contest) -> float | None:
-        """Return the logit above which a sample counts as real.
+        """Return the logit above which a sample counts as real, from the first loss that scores the contest.
 
-        This is the threshold of the first loss that scores the contest. None if no loss scores it, or if that loss has
-        no threshold.
+        None if no loss scores the contest, or if that loss has no threshold.
         """
         for term in self.terms:
             if isinstance(term, LossTerm) and term.scores(contest):
@@ -146,11 +145,11 @@ class Objective:
         return None
 
     def terms_of(self, turn: Turn) -> list[Term]:
-        """Return the terms that join a turn, at some time of the run."""
+        """Return the terms that take part in a turn (optimizer step) at any time of the run."""
         return self._by_turn[turn.name]
 
     def trainable_parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters of terms that train in a turn, together with the players, by the term's name."""
+        """Return the parameters of the terms themselves, which train in a turn with its players, by the term's name."""
         found = {
             term.name: [parameter for parameter in term.live.parameters() if parameter.requires_grad]
             for term in self._by_turn[turn.name]
@@ -165,22 +164,22 @@ class Objective:
 
 @dataclass(frozen=True)
 class TurnObjective:
-    """The objective at one point of a run: the function that `Game.play` is given.
+    """The objective at one point of a run, as the function that `Game.play` is given.
 
     Attributes:
         objective: The objective of all turns.
-        progress: How far the run is.
+        progress: The point of the run.
     """
 
     objective: Objective
     progress: TrainingProgress
 
     def __call__(self, game_round: Round, turn: Turn | None = None) -> ObjectiveValue:
-        """Return the weighted sum of the terms of a turn that are due at this point of the run.
+        """Compute the weighted sum of the terms that take part in a turn at this point of the run.
 
         Args:
-            game_round: The round.
-            turn: The turn whose terms are summed; `game_round.turn` when None.
+            game_round: The tensors of the batch.
+            turn: The turn; if None, `game_round.turn`.
         """
         if turn is not None:
             game_round = self.objective.open_round(game_round, turn, self.progress)
@@ -189,10 +188,10 @@ class TurnObjective:
 
 
 def play(game: Game, game_round: Round, objective: TurnObjective) -> ObjectiveValue:
-    """Return what the method `play` of a game returns.
+    """Call `game.play` and check that it returned an `ObjectiveValue`.
 
     Raises:
-        BadInput: When the method does not return the value of an objective.
+        BadInput: When it returned anything else.
     """
     value: Any = game.play(game_round, objective)
     if not isinstance(value, ObjectiveValue):

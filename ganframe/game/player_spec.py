@@ -19,15 +19,14 @@ class PlayerSpec:
 
     Attributes:
         config: The config of the network.
-        path: The place of `config` in the game's config, for errors.
+        path: The path of `config` in the game's config, for errors, such as `("generator",)`.
         sample: The spec of one sample, which is the input of a discriminator or the output of a generator.
-        source: The spec of the sample that a generator takes as input; None for a generator that takes a latent, and
-            for a discriminator.
+        source: The spec of a generator's input if that is a sample, as in image translation; None otherwise.
         condition: The spec of the condition of one sample, or a tuple of specs if the condition has several tensors;
-            None for an unconditional player.
+            None if the player is unconditional.
         frozen: Whether the network never trains, such as a teacher or a feature network that the game calls. It stays
-            in eval mode and gradients pass through it. Checkpoints leave it out, so a resumed or loaded run builds it
-            again.
+            in eval mode, and gradients pass through it. Checkpoints do not save it, so it is built again when the run
+            is resumed or loaded.
     """
 
     config: GeneratorConfig | DiscriminatorConfig
@@ -38,11 +37,11 @@ class PlayerSpec:
     frozen: bool = False
 
     def check(self) -> None:
-        """Refuse a network that does not take the kinds of input that the game gives.
+        """Refuse a network that does not take the inputs that the game gives.
 
         Raises:
-            BadInput: When the network takes no condition but is given one, or takes one but is given several. Also when
-                a generator takes a latent but is given a sample, or the reverse.
+            BadInput: When the network is unconditional but is given a condition, or takes one condition but is given
+                several; when a generator takes a latent but is given a sample, or the reverse.
         """
         name = self.config.type_name()
         if self.condition is not None and not self.config.conditional:
@@ -69,7 +68,7 @@ class PlayerSpec:
         return network.eval().requires_grad_(False) if self.frozen else network
 
     def _build(self) -> nn.Module:
-        # A tuple of conditions goes only to a config whose `build` takes one, which `check` has seen to.
+        # `check` has refused a tuple of conditions unless `build` of this config takes one.
         specs: Any = {"sample": self.sample, "condition": self.condition}
         if isinstance(self.config, GeneratorConfig):
             specs = {"output": self.sample, "source": self.source, "condition": self.condition}

@@ -1,10 +1,9 @@
 """Protocols of the objects that plugins build: the methods that a plugin implements and the core calls.
 
-Most of these objects are an `nn.Module`, for which a protocol names `forward`: the method that the author of a plugin
-writes. The conformance kit (`ganframe.testing`) checks the requirements that types cannot express.
+Most of these objects are an `nn.Module`, so the method to implement is `forward`. The conformance kit
+(`ganframe.testing`) checks the requirements that types cannot express.
 
-B is the size of the batch, whose axis comes first. Samples are `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for
-vectors.
+B is the batch size; the batch axis comes first. Samples are `(B, C, H, W)` in [-1, 1] for images, `(B, D)` for vectors.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
 class Generator(Protocol):
     """A network that makes samples.
 
-    A generator that takes latents has an attribute `latent_shape`: the shape of one latent, without the batch axis. If
-    `latent_specs()` of the config tells the shape, the two are the same.
+    A generator that takes latents must have an attribute `latent_shape`, the shape of one latent without the batch
+    axis, unless `latent_specs()` of its config has that shape. If both do, they must be equal.
 
-    Any network may have a method `parameter_groups() -> Mapping[str, Iterable[nn.Parameter]]`. It gives names to groups
-    of the network's present parameters, such as those of a mapping network. The config of an optimizer can then have
-    separate settings for each group.
+    Any network may have a method `parameter_groups() -> Mapping[str, Iterable[nn.Parameter]]`. It names groups of
+    parameters, such as those of a mapping network, and the config of an optimizer can have settings for each group. It
+    must return the parameters that the network has now; they change when it grows.
     """
 
     def forward(self, source: Tensor, condition: Tensor | None = None, /) -> Tensor:
@@ -41,8 +40,8 @@ class Generator(Protocol):
 class Discriminator(Protocol):
     """A network that tells real samples from fakes.
 
-    A discriminator with several heads of logits has an attribute `head_names`, the names of the heads, and returns
-    `DiscriminatorOutput.of_heads`.
+    A discriminator with several heads of logits must have an attribute `head_names`, a tuple of the heads' names, and
+    return `DiscriminatorOutput.of_heads(...)`.
     """
 
     def forward(self, sample: Sample, condition: Tensor | None = None, /) -> DiscriminatorOutput:
@@ -50,16 +49,16 @@ class Discriminator(Protocol):
 
         Args:
             sample: One tensor `(B, ...)`, or a tuple of tensors if each sample consists of several.
-            condition: The condition of each sample, `(B, ...)`; None for an unconditional discriminator. A network
-                whose config says `several_conditions` may be given a tuple of tensors.
+            condition: The condition of each sample, `(B, ...)`; None if the discriminator is unconditional. It may be a
+                tuple of tensors if the config sets `several_conditions`.
         """
         ...
 
 
 class Loss(Protocol):
-    """An adversarial loss of one contest, that is of one batch of real samples and one of fakes.
+    """An adversarial loss of one batch of real samples and one batch of fakes.
 
-    The discriminator is run on the samples of a side only when the loss reads an attribute of the output for that side.
+    The discriminator runs on either batch only when the loss reads an attribute of the output for it.
     """
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
@@ -72,7 +71,7 @@ class Loss(Protocol):
 
 
 class Regularizer(Protocol):
-    """A term of a turn's objective that is not an adversarial loss, such as a gradient penalty."""
+    """A term of the objective that is not an adversarial loss, such as a gradient penalty."""
 
     def forward(self, game_round: Round, /) -> Tensor:
         """Return the value of the term: a scalar, not yet multiplied by its weight."""
@@ -80,28 +79,28 @@ class Regularizer(Protocol):
 
 
 class Wrapping(Protocol):
-    """A live object of any kind that holds the live objects of components nested in its config.
+    """An object of any kind whose config contains other components, such as a sum of losses.
 
-    The objects in `nested` follow the schedules of their configs, and their hooks are called. If such an object has
-    parameters or buffers, it must be a submodule of the object that holds it.
+    Because of `nested`, the inner objects follow the schedules in their configs, and their hooks are called. An inner
+    object with parameters or buffers must also be a submodule.
 
     Attributes:
-        nested: The config and the live object of each nested component.
+        nested: For each inner component, its config and the object that was built from it.
     """
 
     nested: Sequence[tuple[Component, object]]
 
 
 class LabelPolicy(Protocol):
-    """A change to the discriminator's targets, such as label smoothing."""
+    """A change to the labels that a discriminator is trained towards (targets), such as label smoothing."""
 
     def forward(self, target: Tensor, real: bool, generator: torch.Generator, /) -> Tensor:
-        """Return new targets `(B,)` in [0, 1] for one side of a contest.
+        """Return new targets `(B,)` in [0, 1] for the reals or the fakes of a contest.
 
         Args:
             target: The targets before this change, `(B,)` in [0, 1].
-            real: Whether the side is the real one.
-            generator: The source of random draws.
+            real: True for reals, False for fakes.
+            generator: The only source of random draws.
         """
         ...
 
@@ -110,29 +109,29 @@ class Augmentation(Protocol):
     """A differentiable change to the samples that a discriminator is given; its buffers are saved in checkpoints."""
 
     def forward(self, sample: Sample, generator: torch.Generator, /) -> Sample:
-        """Return the changed samples, which the discriminator is given; `generator` is the source of random draws."""
+        """Return the augmented samples, in the shape of `sample`. Random draws must come from `generator` only."""
         ...
 
 
 class TurnCondition(Protocol):
-    """A condition under which a turn is taken. The decision is the same on every rank."""
+    """A rule that decides in each training step whether a turn (optimizer step) is taken, alike on all ranks."""
 
     def is_met(self, rounds: Sequence[Round], step: int) -> bool:
-        """Return whether the turn is taken.
+        """Return whether to take the turn.
 
         Args:
-            rounds: Rounds over the batches of the turn, with the same random draws as the rounds in which the turn is
-                taken. The players are in eval mode, and there are no gradients.
-            step: The number of steps taken before.
+            rounds: The batches of the turn, with the random draws that they will have if it is taken. The players are
+                in eval mode, and gradients are disabled.
+            step: The number of training steps completed before this one.
         """
         ...
 
 
 class Balancer(Protocol):
-    """A rule that weighs the terms of a turn by their gradients."""
+    """A rule that weighs the terms of a turn (optimizer step) by their gradients."""
 
     def forward(self, gradients: Mapping[str, Tensor], weights: Mapping[str, float], /) -> Mapping[str, Tensor]:
-        """Return new weights of terms; a term that is left out keeps its weight in the config.
+        """Return the new weight of each term, a scalar; a term that is left out keeps the weight of its config.
 
         Args:
             gradients: The gradient of each term that takes part, not multiplied by the weight, over the batches of all
@@ -143,7 +142,7 @@ class Balancer(Protocol):
 
 
 class Encoder(Protocol):
-    """A frozen network in eval mode, such as VGG, whose activations are compared.
+    """A frozen network in eval mode, such as VGG, whose activations a loss or metric compares.
 
     Gradients flow through the network to the samples.
     """
@@ -154,18 +153,18 @@ class Encoder(Protocol):
 
 
 class Metric(Protocol):
-    """A measurement that is updated batch by batch; measurements of parts of the data can be merged."""
+    """A measurement that is updated batch by batch, and can be merged with measurements of other batches."""
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Add a batch of named tensors to the measurement."""
         ...
 
     def merge(self, other: Any) -> None:
-        """Add all batches that another object of the same metric was updated with."""
+        """Add all batches that `other`, a metric of the same class and settings, was updated with."""
         ...
 
     def compute(self) -> dict[str, float]:
-        """Return the measured numbers by name."""
+        """Return the results by name."""
         ...
 
 

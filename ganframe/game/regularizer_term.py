@@ -1,4 +1,4 @@
-"""A regularizer as a term of the objective: which turns it joins, and what it needs from the game."""
+"""A regularizer as a term of the objective: in which optimizer steps it takes part, and what it needs from the game."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class RegularizerTerm:
 
     Args:
         name: The name of the term in logs.
-        path: The place of `config` in the config of the run, such as `("regularizers", 0)`.
+        path: The path of `config` in the config of the run, such as `("regularizers", 0)`.
         config: The config of the regularizer.
 
     Attributes:
-        needs: What the regularizer and the terms nested in it need.
+        needs: The tensors, outputs and gradients that the regularizer, and terms nested in it, need.
         live: The regularizer that `config` builds.
     """
 
@@ -45,7 +45,7 @@ class RegularizerTerm:
             self.live: Regularizer = build_live(config, methods={"forward": 1})
 
     def check(self, game: Game) -> None:
-        """Refuse a game that does not fit the regularizer.
+        """Refuse a game that lacks what the regularizer needs.
 
         Raises:
             BadInput: When the game lacks a turn, a tensor, a contest, a discriminator output or a method of a network
@@ -64,7 +64,7 @@ class RegularizerTerm:
             check_discriminator(game, name, self.config, self.needs, self.path)
 
     def joins(self, game: Game, turn: Turn) -> bool:
-        """Return whether the regularizer is a term of this turn."""
+        """Return whether the regularizer takes part in a turn (optimizer step)."""
         if self.config.contests is not None and not read_contests(self.config, game.contests_of(turn)):
             return False
         if self.config.turns is not None:
@@ -73,7 +73,7 @@ class RegularizerTerm:
         return self.config.side in (side, "both")
 
     def value(self, game_round: Round, turn: Turn) -> Tensor:
-        """Return the value of the regularizer: a scalar, not yet multiplied by the term's weight."""
+        """Compute the regularizer: a scalar, not yet multiplied by the weight."""
         game_round = gather_round(game_round) if self.needs.batch_coupled else game_round
         if self.config.contests is not None:
             game_round = game_round.limited_to(self.config.contests)

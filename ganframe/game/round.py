@@ -1,6 +1,6 @@
-"""Rounds: the named tensors of one batch, and the outputs of discriminators for them.
+"""Rounds: the named tensors of one batch, made when they are first read, and the discriminator outputs for them.
 
-A turn is one optimizer step of some of the networks. Every tensor has the batch axis first, of size B.
+A turn is one optimizer step of some of the networks. B is the batch size; every tensor has the batch axis first.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from ganframe.game.game import Game
 
 Augment = Callable[[str, Sample, Randomness], Sample]
-"""Changes the samples that a discriminator is given. The arguments: the player's name, the samples, the source of
-draws."""
+"""A function that augments samples for a discriminator. Arguments: the player's name, the samples, the source of
+random draws."""
 Weights = Mapping[str, Mapping[str, Tensor]]
-"""For each player, its parameters and buffers by name."""
+"""The parameters and buffers of each player, by the player's name and then by their own."""
 
 
 @dataclass
 class MadeTensors:
-    """The tensors of one batch, which all turns that use the batch share.
+    """The tensors made so far from one batch, shared by all turns (optimizer steps) that use the batch.
 
     Attributes:
         values: The tensors that were read or made so far, by name.
         requires_grad: Names of the tensors that must require a gradient.
-        being_made: Names of the tensors whose makers (`@tensor` methods of the game) are running, the outermost first.
+        being_made: Names of the tensors whose makers (`@tensor` methods of the game) are running now, outermost first.
         discriminator_calls: Number of times that a discriminator was run with augmentations.
     """
 
@@ -51,7 +51,7 @@ class MadeTensors:
 
 
 class Round(Mapping[str, Any]):
-    """The named tensors of one batch, as one turn sees them.
+    """The named tensors of one batch in one turn (optimizer step), as a mapping.
 
     A tensor is made when it is first read. All turns that use the batch share the tensors that were made.
 
@@ -61,26 +61,25 @@ class Round(Mapping[str, Any]):
         size: Number of examples in the batch, B.
         device: The device of the tensors.
         randomness: The source of random draws.
-        augment: The change to samples before a discriminator is given them; None for no change.
-        shared: Whether more than one turn uses the batch. If so, tensors are made with their autograd graph even in a
-            turn that trains a discriminator, so that the turns of generators can use them.
+        augment: Changes samples before a discriminator sees them; None for no augmentation.
+        shared: Whether several turns use the batch. If so, tensors are made with their autograd graph even in a turn
+            that trains a discriminator, so that a generator's turn can use them.
         turn: The turn; None outside training.
-        grad_wrt_sides: The sides of contests whose samples must require a gradient.
+        grad_wrt_sides: The sides, `real` or `fake`, whose samples must require a gradient.
         requires_grad_tensors: Names of the tensors that must require a gradient.
-        discriminator_weights: Weights by player name. A discriminator that is named there runs with these weights in
-            place of its own, for games that simulate discriminator steps (unrolled GAN).
-        made: The tensors that another turn over the same batch has made; None if there is no other turn.
+        discriminator_weights: Weights by player name, which replace a discriminator's own, for games that simulate
+            discriminator steps (unrolled GAN).
+        made: The tensors that other turns have already made from the batch; None if there are no other turns.
 
     Attributes:
         game: The game.
-        size: Number of examples in the batch of this rank, B: every tensor has so many rows.
-        device: The device of the tensors, on which a maker or term makes its own.
-        randomness: The source of random draws, which follow from the seed, the step and the turn. A maker or term draws
-            from it and from nothing else.
+        size: Number of examples in the batch of this rank, B: the number of rows of every tensor.
+        device: The device of the tensors. Makers and terms must put their own tensors there.
+        randomness: The source of random draws, which follow from the seed, the step and the turn. Makers and terms
+            must draw from nothing else.
         turn: The turn; None outside training.
-        logits: The detached logits that the discriminators returned in this turn so far. The key is a pair: the
-            contest's name, and the side. For the logits of a single head, the name is the contest's name, a space and
-            the head's name.
+        logits: The detached logits of the discriminators in this turn so far, by contest name and side:
+            `("discriminator", "real")`. Those of a single head have the key `("CONTEST HEAD", side)`.
         discriminator_weights: Weights by player name, which discriminators use in place of their own.
     """
 
@@ -123,12 +122,12 @@ class Round(Mapping[str, Any]):
         grad_wrt_sides: frozenset[Side] = frozenset(),
         requires_grad_tensors: frozenset[str] = frozenset(),
     ) -> Round:
-        """Return a round for a turn, with the tensors of this round but without its discriminator outputs.
+        """Return a round for a turn (optimizer step), with the same tensors but without discriminator outputs.
 
         Args:
             turn: The turn.
-            grad_wrt_sides: The sides of contests whose samples some term differentiates with respect to.
-            requires_grad_tensors: Names of the tensors that some term differentiates with respect to.
+            grad_wrt_sides: The sides, `real` or `fake`, whose samples must require a gradient.
+            requires_grad_tensors: Names of the tensors that must require a gradient.
         """
         return self._view(turn, grad_wrt_sides, requires_grad_tensors, self.discriminator_weights)
 
@@ -161,7 +160,7 @@ class Round(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         """Return a named tensor `(B, ...)`, or a tuple of tensors; make it if this is the first read.
 
-        In a turn that trains a discriminator, the tensors of a shared round are returned detached.
+        If several turns share the tensors, a turn that trains a discriminator gets them detached.
         """
         made = self._made
         if name not in made.values:
@@ -174,7 +173,7 @@ class Round(Mapping[str, Any]):
         return value
 
     def _make(self, name: str) -> Mapping[str, Any]:
-        """Return a tensor and the others that its maker makes with it, by name."""
+        """Read a tensor from the batch, or call its maker; return all tensors that this gives, by name."""
         if name in self._batch:
             given = self._batch[name]
             check_given(self.game, name, given, self.size)
@@ -213,7 +212,7 @@ class Round(Mapping[str, Any]):
 
     @property
     def contests(self) -> tuple[Contest, ...]:
-        """The contests whose losses are computed in this turn. Outside training, these are all contests of the game."""
+        """The contests (pairs of real and fake tensors) of the current turn; outside training, all of the game."""
         contests = self.game.contests if self.turn is None else self.game.contests_of(self.turn)
         if self._contest_names is None:
             return contests
@@ -221,7 +220,7 @@ class Round(Mapping[str, Any]):
 
     @property
     def progress(self) -> TrainingProgress:
-        """How far the run is; while sampling, how far it was when the weights were saved."""
+        """The point of the run, in images seen; while sampling, the point at which the weights were saved."""
         return self.game.progress
 
     def limited_to(self, contest_names: Collection[str]) -> Round:
@@ -255,19 +254,19 @@ class Round(Mapping[str, Any]):
         return self[name] if isinstance(name, str) else tuple(self[each] for each in name)
 
     def deferred_output(self, contest: Contest, side: Side) -> DiscriminatorOutput:
-        """Return the output for one side of a contest, which is computed when one of its attributes is first read."""
+        """Return the discriminator's output for one side of a contest, computed when an attribute is first read."""
         return DeferredOutput(lambda: self.discriminator_output(contest, side))
 
     def discriminate(self, discriminator: str, sample: Sample, condition: Sample | None = None) -> DiscriminatorOutput:
-        """Return a discriminator's output for any samples, to which the augmentations are applied first.
+        """Augment any samples, run a discriminator on them and return its output.
 
-        Logits and class logits are float32 or better, so that losses and penalties never compute in bf16.
+        Logits and class logits are at least float32, so that losses and penalties never compute in bf16.
 
         Args:
             discriminator: Name of the player.
             sample: The samples: one tensor `(B, ...)`, or a tuple of tensors if each sample consists of several.
-            condition: The condition of each sample: one tensor `(B, ...)`, or a tuple of tensors; None for an
-                unconditional discriminator.
+            condition: The condition of each sample: one tensor `(B, ...)`, or a tuple of tensors; None if the
+                discriminator is unconditional.
         """
         augmented = sample
         if self._augment is not None:
@@ -296,5 +295,5 @@ class Round(Mapping[str, Any]):
 
 
 def _requiring_grad(sample: Tensor) -> Tensor:
-    """Return `sample` detached and requiring a gradient; unchanged if it requires one already or has integers."""
+    """Return `sample` detached and requiring a gradient; unchanged if it already does or is not floating-point."""
     return sample if sample.requires_grad or not sample.is_floating_point() else sample.detach().requires_grad_()

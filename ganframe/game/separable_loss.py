@@ -1,4 +1,4 @@
-"""The base of losses in which the discriminator minimises a cost of reals plus a cost of fakes, as in most GANs."""
+"""Base class of losses whose discriminator minimises a cost of reals plus a cost of fakes, as in most GANs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class SeparableLoss(nn.Module):
     """
 
     def real_loss(self, logits: Tensor) -> Tensor:
-        """Return the discriminator's cost of each logit if the sample should be called real; same shape as `logits`."""
+        """Return the discriminator's cost of each logit if the sample is real; same shape as `logits`."""
         raise NotImplementedError
 
     def fake_loss(self, logits: Tensor) -> Tensor:
-        """Return the discriminator's cost of each logit if the sample should be called fake; same shape as `logits`."""
+        """Return the discriminator's cost of each logit if the sample is fake; same shape as `logits`."""
         raise NotImplementedError
 
     def generator_loss(self, logits: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class SeparableLoss(nn.Module):
         return self.generator_loss(fake.logits).mean()
 
     def _mean_cost(self, output: DiscriminatorOutput, cost: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the mean of `cost`, or, if the output has targets, the mean of both costs blended by the targets."""
+        """Return the mean of `cost`; if the output has targets, that of the real and fake cost, weighted by these."""
         logits, target = output.logits, output.target
         if target is None:
             return cost(logits).mean()

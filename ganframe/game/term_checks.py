@@ -1,4 +1,4 @@
-"""Checks that a game has the tensors, turns and outputs of networks that a term (a loss or a regularizer) needs."""
+"""Checks that a game has the tensors, turns and network outputs that a term (a loss or a regularizer) needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganframe.plugins.author_code import name_of, source_of
 
 
 def read_contests(config: TermConfig | AugmentationConfig, contests: Iterable[Contest]) -> list[Contest]:
-    """Return those of the given contests that a term or an augmentation is for."""
+    """Return those of the given contests that `config.contests` names; all of them if that is None."""
     return [contest for contest in contests if config.contests is None or contest.name in config.contests]
 
 
@@ -26,7 +26,7 @@ def check_contests(game: Game, config: TermConfig | AugmentationConfig, path: Co
     """Refuse a term that names a contest which the game does not have.
 
     Raises:
-        BadInput: With the path of the setting.
+        BadInput: When the game lacks the contest. The error has the path of the setting.
     """
     known = [contest.name for contest in game.contests]
     for name in config.contests or ():
@@ -49,10 +49,10 @@ def check_turns(game: Game, config: TermConfig, path: ConfigPath) -> None:
 
 
 def check_own(game: Game, config: TermConfig, path: ConfigPath) -> None:
-    """Call the checks of a term's own config, and of the configs of the terms nested in it.
+    """Call `check` of a term's config, and of the configs of the terms nested in it.
 
     Raises:
-        BadInput: When one of them refuses the game; with the path of the setting.
+        BadInput: When one of them refuses the game. The error has the path of the setting.
     """
     with within(*path):
         config.check(game)
@@ -69,7 +69,7 @@ def check_tensors(game: Game, name: str, needs: TermNeeds, path: ConfigPath) -> 
         game: The game.
         name: The name of the term.
         needs: What the term needs.
-        path: The place of the term's config.
+        path: The path of the term's config.
 
     Raises:
         BadInput: When the game lacks a tensor. The error names the term.
@@ -87,10 +87,11 @@ def check_methods(
 
     Args:
         game: The game.
-        joins: Returns whether the term joins a turn; the players of these turns, except discriminators, are checked.
+        joins: Returns whether the term takes part in a turn. The players of these turns, except discriminators, are
+            checked.
         name: The name of the term.
         needs: What the term needs.
-        path: The place of the term's config.
+        path: The path of the term's config.
 
     Raises:
         BadInput: When a generator lacks a method. The error names the term.
@@ -107,11 +108,10 @@ def check_methods(
 
 
 def check_discriminator(game: Game, discriminator: str, config: TermConfig, needs: TermNeeds, path: ConfigPath) -> None:
-    """Refuse a discriminator that lacks an output that a term reads, or cannot be differentiated as often as needed.
+    """Refuse a discriminator that lacks an output that a term reads, or second derivatives that the term needs.
 
     Raises:
-        BadInput: When an output is missing, or when the term differentiates twice and the discriminator does not
-            support that. The error names the term.
+        BadInput: When the discriminator lacks either. The error names the term.
     """
     network = game.player_specs()[discriminator].config
     missing = sorted(needs.requires_outputs - network.provides)
@@ -124,15 +124,15 @@ def check_discriminator(game: Game, discriminator: str, config: TermConfig, need
 
 
 def check_scalar(value: object, live: object, turn: Turn) -> None:
-    """Refuse a value of a term that is not one number as a tensor.
+    """Refuse what a term returned unless it is a tensor of shape `()`.
 
     Args:
-        value: The value.
-        live: The loss or regularizer that gave it.
-        turn: The turn.
+        value: What the term returned.
+        live: The loss or regularizer.
+        turn: The turn in which it was called.
 
     Raises:
-        BadInput: With the class of the term, the turn, and the place of the class.
+        BadInput: When it is refused. The error names the term's class, with its file and line, and the turn.
     """
     if isinstance(value, Tensor) and value.ndim == 0:
         return

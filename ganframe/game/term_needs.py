@@ -1,4 +1,4 @@
-"""The needs of a term from the game, with those of the terms that it wraps."""
+"""The requirements of a term on a game, including those of the terms nested in its config."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from ganframe.game.contest import Side
 
 @dataclass(frozen=True)
 class TermNeeds:
-    """The needs of a term and all terms nested in it; the attributes are named like the declarations in the configs.
+    """The requirements of a term, and of all terms nested in it, on a game.
+
+    The attributes are named like the class attributes and methods of configs that declare them.
 
     Attributes:
         tensors: Names of the tensors that are read.
         requires_grad_tensors: Names of the tensors with respect to which terms differentiate.
         requires_outputs: Names of the discriminator outputs, other than logits, that are read.
         requires_methods: Names of the generator methods that are called.
-        grad_wrt_sides: The sides of contests with respect to whose samples terms differentiate the logits.
-        needs_double_backward: Whether the value depends on a gradient, so that its own gradient is a second derivative.
-        differentiates_discriminator: Whether that gradient is one of a discriminator.
-        batch_coupled: Whether the value is more than a mean over examples.
+        grad_wrt_sides: The sides, `real` or `fake`, with respect to whose samples terms differentiate the logits.
+        needs_double_backward: Whether the value contains a gradient, so that its own gradient is a second derivative.
+        differentiates_discriminator: Whether it contains a gradient of a discriminator.
+        batch_coupled: Whether the value is more than a mean over examples, and so needs the examples of all ranks.
         takes_targets: Whether label policies change the value. It is False if they leave the value of any nested loss
             unchanged.
     """
@@ -38,7 +40,7 @@ class TermNeeds:
 
 
 def find_needs(config: TermConfig) -> TermNeeds:
-    """Return what a term and all terms nested in its settings need."""
+    """Collect the requirements of a term and of all terms nested in its config."""
     terms = [config, *(nested.config for nested in find_nested(config) if isinstance(nested.config, TermConfig))]
     losses = [term for term in terms if isinstance(term, LossConfig)]
     regularizers = [term for term in terms if isinstance(term, RegularizerConfig)]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """The progress of a run when a turn is taken.
+    """The progress of a run at the start of a turn (optimizer step).
 
     Attributes:
-        turn_count: How often this turn was taken before.
+        turn_count: How often this turn was taken so far.
         images: Number of real examples seen before this step.
         total: Number of real examples that the whole run sees.
     """

@@ -16,9 +16,9 @@ class Turn:
     Attributes:
         name: The name of the turn in configs and logs.
         players: Names of the players that train.
-        repeats: How often the turn is taken in a step, each time on a batch of its own.
-        condition: The condition under which the turn is taken; None takes it in every step. The config of a run may
-            replace it.
+        repeats: How often the turn is taken in a step, each time on a new batch.
+        condition: A rule that decides in each step whether the turn is taken; if None, it always is. The config of a
+            run may replace it.
     """
 
     name: str

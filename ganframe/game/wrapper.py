@@ -1,4 +1,4 @@
-"""The base of networks that wrap another network, for transforms that add something to it."""
+"""Base class of networks that wrap another network, for transforms that add something to it."""
 
 from __future__ import annotations
 

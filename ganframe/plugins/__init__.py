@@ -1,1 +1,1 @@
-"""The plugin host: discovery, hooks, the registry of types, and the scaffold of new packages."""
+"""Plugins: discovery, hooks, the registry of component types, and the scaffold of new packages."""

@@ -1,7 +1,4 @@
-"""Mistakes in the code of plugins: where an object is defined, where an exception was raised, and what `build()` gives.
-
-A message about such a mistake names the package, the file and the line.
-"""
+"""Errors for mistakes in the code of plugins, which name the package, the file and the line."""
 
 from __future__ import annotations
 
@@ -27,19 +24,19 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 
 def name_of(code: Any) -> str:
-    """Return the name of a class or method in messages, `Duel.fake`, without the functions around it."""
+    """Return the name of a class or method for messages, without the functions around it: `Duel.fake`."""
     return getattr(code, "__qualname__", type(code).__name__).rpartition("<locals>.")[2]
 
 
 def source_of(code: object) -> str:
-    """Return where a class, a method or the class of an object is defined, as `my-gan: /src/my_gan/game.py:12`.
+    """Return the file and line of a class, of a method or of an object's class: `my-gan: /src/my_gan/game.py:12`.
 
     The package is left out if no installed plugin supplies the module. The result is empty if there is no source, or if
-    the source is that of the core or of a library.
+    the source is in the core or in a library.
     """
     if not (inspect.isroutine(code) or isinstance(code, type)):
         code = type(code)
-    # A class that was made by `type()` has no lines of its own, so its first base that has some is named.
+    # A class made by `type()` has no source lines, so the first base class with source lines is used.
     for each in code.__mro__ if isinstance(code, type) else (inspect.unwrap(code),):
         try:
             file, (_, line) = inspect.getsourcefile(each), inspect.getsourcelines(each)
@@ -52,10 +49,10 @@ def source_of(code: object) -> str:
 
 
 def raised_at(problem: BaseException) -> str:
-    """Return the innermost line outside the core and the libraries from which an exception came.
+    """Return the innermost line of a traceback that is neither in the core nor in a library.
 
     Returns:
-        The place, as `my-gan: /src/my_gan/game.py:12`; empty if all lines are in the core or in libraries.
+        The line, as `my-gan: /src/my_gan/game.py:12`; empty if there is none.
     """
     place = ""
     for frame, line in traceback.walk_tb(problem.__traceback__):
@@ -66,7 +63,7 @@ def raised_at(problem: BaseException) -> str:
 
 
 def describe_failure(problem: BaseException) -> str:
-    """Return what happened in the code of a plugin, in one sentence with its place, and how to see more.
+    """Describe an exception in the code of a plugin: the file and line, the error, and how to see the traceback.
 
     Returns:
         The message; empty if the exception does not come from a plugin.
@@ -85,7 +82,7 @@ def _is_library(module: str, file: str) -> bool:
 
 
 def _package(module: str) -> str:
-    """Return the distribution of the plugin that a module is part of; empty if it is part of none."""
+    """Return the distribution of the plugin that contains a module; empty if there is none."""
     top = module.partition(".")[0]
     owners = [plugin.package for plugin in installed().plugins if plugin.module.partition(":")[0].split(".")[0] == top]
     return owners[0] if owners and top != "ganframe" else ""
@@ -98,16 +95,16 @@ def _place(module: str, file: str, line: int) -> str:
 
 @contextmanager
 def author_code(what: str, source: object) -> Generator[None, None, None]:
-    """Turn an exception of a plugin's code, which runs inside the `with` block, into `BadInput` with its place.
+    """Convert an exception of a plugin's code, run inside the `with` block, to `BadInput` with its file and line.
 
     Errors that already have a message for the user, and errors of files, pass unchanged.
 
     Args:
         what: The code that runs, such as `Duel.player_specs()`.
-        source: The class or method. It is named if no line of the traceback is in a plugin.
+        source: The class or method. Its file and line are used if no line of the traceback is in a plugin.
 
     Raises:
-        BadInput: In place of an exception of the code.
+        BadInput: In place of the exception.
     """
     try:
         yield
@@ -125,22 +122,22 @@ def build_live(
     methods: Mapping[str, int | None] | None = None,
     **named: object,
 ) -> Any:
-    """Return the live object that a config builds; refuse one that lacks what the core calls.
+    """Call `config.build(...)`, and check the class and methods of the object that it returns.
 
     Args:
         config: The config.
-        arguments: The positional arguments of the config's `build`.
-        returns: The class that the object must be of.
-        methods: The methods that the object must have, with the number of arguments that the core gives each; None if
-            the number is not known.
+        arguments: The positional arguments of `build`.
+        returns: The class that the object must be an instance of.
+        methods: The methods that the object must have, each with the number of arguments that the core passes; None if
+            that number varies.
         named: The keyword arguments of `build`.
 
     Raises:
-        BadInput: When the config has no `build`, or `build` fails or returns something else.
+        BadInput: When the config has no `build`, or `build` fails or returns anything else.
     """
-    cls: Any = type(config)  # each kind has its own arguments of `build`
+    cls: Any = type(config)  # `build` of each kind has other arguments
     build, owner = cls.build, f"the {config.kind} {name_of(cls)}"
-    if any(build is vars(kind).get("build") for kind in KINDS):  # that of a kind only describes it
+    if any(build is vars(kind).get("build") for kind in KINDS):  # the base class only declares it
         remedy = "Define it: it returns the live object."
         raise BadInput(f"{owner} has no method `build`", place=source_of(cls), remedy=remedy)
     with author_code(f"`build` of {owner}", build):
@@ -155,7 +152,7 @@ def build_live(
 
 
 def _misfit(live: object, returns: type, methods: Iterable[str]) -> str:
-    """Return what an object is and what it should be; empty if nothing is wrong."""
+    """Describe what an object is and what it should be; return an empty string if nothing is wrong."""
     if isinstance(live, type):
         return f"the class {name_of(live)}, not an object of it"
     what = "None" if live is None else with_article(name_of(type(live)))
@@ -173,16 +170,16 @@ def has_method(live: object, name: str) -> bool:
 
 
 def check_arguments(function: object, name: str, count: int, given: Sequence[str] = ()) -> None:
-    """Refuse a function that cannot be called with some number of arguments.
+    """Refuse a function that cannot be called with `count` positional arguments.
 
     Args:
         function: The function, or a bound method.
-        name: The name of the function in messages.
-        count: The number of positional arguments that the function is given.
-        given: Names of these arguments in messages.
+        name: The name of the function in the error.
+        count: The number of positional arguments.
+        given: Names of these arguments in the error.
 
     Raises:
-        BadInput: When the function takes fewer, or needs more.
+        BadInput: When the function takes fewer or requires more.
     """
     try:
         signature = inspect.signature(function)  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""Find and load the installed plugins, each once. A plugin that fails is listed as broken and left out."""
+"""Finding and loading of the installed plugins. A plugin that fails is listed as broken and left out."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 GROUP = "ganframe"
-"""The group of entry points in which plugins are found."""
+"""The group of entry points that name plugins."""
 CORE = "ganframe"
-"""The name of the entry point of the plugin that the core itself supplies."""
+"""The name of the entry point of the core's own plugin."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Plugin:
         package: The distribution that supplies the plugin.
         version: The version of the distribution.
         module: The module that the entry point names.
-        error: The reason why the plugin cannot be loaded; empty if it is loaded.
+        error: The reason why the plugin cannot be loaded; empty if it was loaded.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Plugin:
     error: str = ""
 
     def location(self) -> str:
-        """Return the file of the plugin's top-level module, found without importing it; empty if there is none."""
+        """Return the file of the plugin's top-level module, without importing it; empty if there is none."""
         spec = find_spec(self.module.partition(":")[0].partition(".")[0])
         return spec.origin or "" if spec else ""
 
@@ -67,7 +67,15 @@ class Installed:
     plugins: list[Plugin] = field(default_factory=list[Plugin])
 
     def add(self, name: str, package: str, version: str, load: Callable[[], object], module: str) -> None:
-        """Load a plugin and register everything that it supplies. If any of that fails, only list it as broken."""
+        """Load a plugin and register everything that it supplies; if any of that fails, list it as broken instead.
+
+        Args:
+            name: The name of its entry point.
+            package: The distribution that supplies it.
+            version: The version of the distribution.
+            load: Imports the plugin and returns it.
+            module: The module that the entry point names.
+        """
         registry, presets = self.registry.copy(), dict(self.presets)
 
         def register_component(cls: type[Component]) -> None:
@@ -95,11 +103,11 @@ class Installed:
         self.plugins.append(listed)
 
     def find_type(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class with a type name or alias, or, if there is none, an error message with a remedy."""
+        """Return the config class with this type name or alias; if there is none, an error message with a remedy."""
         return self.registry.find(kind, name)
 
     def type_names(self, kind: str) -> list[str]:
-        """Return the type names of a kind, sorted."""
+        """Return the type names of a kind, without aliases, sorted."""
         return self.registry.types(kind)
 
     def types(self) -> Iterator[tuple[type[Component], str]]:
@@ -107,11 +115,11 @@ class Installed:
         return iter(self.registry)
 
     def broken_packages(self) -> list[str]:
-        """Return the packages of plugins that cannot be loaded."""
+        """Return the names of the packages whose plugins cannot be loaded."""
         return [plugin.package for plugin in self.plugins if plugin.error]
 
     def add_commands(self, cli: Typer) -> None:
-        """Let every plugin add its commands to the command line. A plugin whose hook fails is listed as broken."""
+        """Let every plugin add its commands to the command line; list plugins whose hook fails as broken."""
         for hook in self.manager.hook.register_commands.get_hookimpls():
             try:
                 hook.function(*(cli for _ in hook.argnames))
@@ -122,7 +130,7 @@ class Installed:
 
 
 def _mark_broken(plugin: Plugin, problem: BaseException) -> Plugin:
-    """Return the plugin with its error; raise BadInput instead if the environment has GANFRAME_STRICT_PLUGINS=1."""
+    """Return the plugin with its error; if GANFRAME_STRICT_PLUGINS=1 is in the environment, raise BadInput instead."""
     error = describe(problem) + _raised_in(plugin, problem)
     if os.environ.get("GANFRAME_STRICT_PLUGINS") == "1":
         raise BadInput(
@@ -144,7 +152,7 @@ def _raised_in(plugin: Plugin, problem: BaseException) -> str:
 
 
 def new_manager() -> pluggy.PluginManager:
-    """Return a plugin manager that knows the hooks of ganframe and has no plugins yet."""
+    """Return a plugin manager with the hooks of ganframe and without plugins."""
     manager = pluggy.PluginManager("ganframe")
     manager.add_hookspecs(hookspecs)
     return manager
@@ -154,8 +162,8 @@ def register_hooks(manager: pluggy.PluginManager, plugin: object, name: str) -> 
     """Register the hooks of a plugin or another object. The manager must not have any other plugin yet.
 
     Raises:
-        PluginValidationError: When an implementation has the name of no hook, or an argument that its hook does not
-            have; or when a module has an unmarked function with the name of a hook.
+        PluginValidationError: When a hook does not exist or lacks an argument that its implementation names, or when a
+            module has an unmarked function with the name of a hook.
     """
     known = [hook for hook, value in vars(hookspecs).items() if hasattr(value, "ganframe_spec")]
     for hook in known if isinstance(plugin, ModuleType) else ():
@@ -171,7 +179,7 @@ def register_hooks(manager: pluggy.PluginManager, plugin: object, name: str) -> 
 
 
 def _rephrased(message: str) -> str:
-    """Return pluggy's message about a hook in one line, with the names that there are."""
+    """Rephrase pluggy's message about a hook in one line, with the arguments that the hook has."""
     hook = next(iter(re.findall(r"hook '(\w+)'", message)), "")
     wrong = ", ".join(re.findall(r"Argument\(s\) \{(.*)\} are declared", message))
     if wrong:
@@ -184,10 +192,10 @@ def _rephrased(message: str) -> str:
 
 @functools.cache
 def installed() -> Installed:
-    """Return the installed plugins with their types and presets. They are loaded at the first call only.
+    """Return the installed plugins with their types and presets. The first call loads them.
 
-    Two environment variables change this: with `GANFRAME_LOAD_PLUGINS=a,b` only the plugins `a`, `b` and that of the
-    core are loaded, and with `GANFRAME_STRICT_PLUGINS=1` a broken plugin is an error.
+    If `GANFRAME_LOAD_PLUGINS=a,b` is in the environment, only the plugins `a` and `b` and that of the core are loaded.
+    If `GANFRAME_STRICT_PLUGINS=1` is in the environment, a broken plugin is an error.
 
     Raises:
         BadInput: When a plugin is broken and `GANFRAME_STRICT_PLUGINS` is 1, or `GANFRAME_LOAD_PLUGINS` names a plugin

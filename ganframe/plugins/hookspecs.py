@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @hookspec(historic=True)
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Call `register` with each config class of the plugin; the base class of each says which kind it is."""
+    """Call `register` with each config class of the plugin, such as a subclass of `LossConfig`."""
 
 
 @hookspec(historic=True)
 def register_presets(register: Callable[[Path], None]) -> None:
-    """Call `register` with each folder of `*.yaml` presets, other than the folder `presets` in the plugin's package."""
+    """Call `register` with each folder of presets (`*.yaml`); the folder `presets` of the package is found anyway."""
 
 
 @hookspec(historic=True)
@@ -38,32 +38,32 @@ def register_commands(cli: Typer) -> None:
 
 @hookspec
 def on_run_start(run: Run) -> None:
-    """Called when players, optimizers and data are ready. In a resumed run, the saved state has been restored."""
+    """Called before the first training step. The players and optimizers are built, and restored in a resumed run."""
 
 
 @hookspec
 def on_turn_end(run: Run, turn: Turn, rounds: Sequence[Round]) -> None:
-    """Called after the optimizer step of a turn. `rounds` has one round, with its `logits`, for each batch."""
+    """Called after the optimizer step of a turn. `rounds` has the tensors and `logits` of each accumulated batch."""
 
 
 @hookspec
 def on_step_end(run: Run, step: int, scalars: Mapping[str, float]) -> None:
-    """Called after the last turn of a step. The names in `scalars` are `turn/name` or `component/name`."""
+    """Called after training step number `step`. The names in `scalars` are `turn/name` or `component/name`."""
 
 
 @hookspec
 def on_evaluation_start(run: Run, step: int) -> None:
-    """Called before the metrics are measured, which may take much longer than a step."""
+    """Called before the metrics are measured, which may take much longer than a training step."""
 
 
 @hookspec
 def on_evaluation(run: Run, step: int, results: Mapping[str, float]) -> None:
-    """Called after the metrics were measured. `results` has every number, by the name `metric/name`."""
+    """Called after the metrics were measured. The names in `results` are `metric/name`."""
 
 
 @hookspec
 def on_snapshot(run: Run, step: int, tensors: Mapping[str, Tensor], picture: Path) -> None:
-    """Called after samples of the averaged players were saved as a picture. `tensors` are the samples, by name."""
+    """Called after a picture of samples of the averaged players was saved. `tensors` has the samples, by name."""
 
 
 @hookspec
@@ -78,4 +78,4 @@ def on_checkpoint_load(run: Run, state: Mapping[str, object]) -> None:
 
 @hookspec
 def on_run_end(run: Run, error: BaseException | None) -> None:
-    """Called when the run is over. `error` is the exception that ended it; None if the run finished."""
+    """Called when the run has ended. `error` is the exception that ended it; None if it finished normally."""

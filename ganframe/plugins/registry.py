@@ -1,7 +1,4 @@
-"""The registry of component types, which finds the config class of a type and the package that supplies it.
-
-For a type that is not installed, it names the first-party package to install; for a misspelt type, a similar one.
-"""
+"""The registry of component types: the config class of each type, and the package that supplies it."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ class Registry:
 
     Attributes:
         classes: The config classes, by kind and type name.
-        aliases: The type name, by kind and the name that a config uses: an alias, or the type name itself.
+        aliases: The type names, by kind and a name that configs may use: an alias, or the type name itself.
         packages: The distributions that supply the types, by the same keys as `aliases`.
     """
 
@@ -63,7 +60,10 @@ class Registry:
         return Registry(dict(self.classes), dict(self.aliases), dict(self.packages))
 
     def find(self, kind: str, name: str) -> type[Component] | str:
-        """Return the config class with a type name or alias, or, if there is none, an error message with a remedy."""
+        """Return the config class with this type name or alias; if there is none, an error message with a remedy.
+
+        The remedy is the first-party package to install, or a similar name.
+        """
         if (kind, name) in self.aliases:
             return self.classes[kind, self.aliases[kind, name]]
         if (kind, name) in PACKAGES:
@@ -83,21 +83,21 @@ class Registry:
         return f"unknown {kind} {name!r}; installed: {', '.join(known) or 'none'}"
 
     def types(self, kind: str) -> list[str]:
-        """Return the type names of a kind without aliases, sorted."""
+        """Return the type names of a kind, without aliases, sorted."""
         return sorted(name for other, name in self.classes if other == kind)
 
     def __iter__(self) -> Iterator[tuple[type[Component], str]]:
-        """Yield every class with the package that supplies it, by kind, then by name."""
+        """Yield every config class with the package that supplies it, by kind, then by name."""
         for base in KINDS:
             for name in self.types(base.kind):
                 yield self.classes[base.kind, name], self.packages[base.kind, name]
 
 
 def _check_type(cls: type[Component]) -> None:
-    """Refuse a config class unless its `type` is a literal whose default is one of the literal's values.
+    """Refuse a config class unless its `type` is a `Literal` and the default is one of its values.
 
     Raises:
-        TypeError: With the name of the class.
+        TypeError: When it is refused. The error names the class.
     """
     field = cls.__pydantic_fields__["type"]
     names = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()

@@ -1,4 +1,4 @@
-"""Write a new plugin package from the files in `templates/`."""
+"""The scaffold of new plugin packages, which are written from the files in `templates/`."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class _Package:
 
     Attributes:
         holds: What the package supplies, for its description.
-        kinds: The kinds of the components that take the package's name.
+        kinds: The kinds of the components that are named like the package.
         dependencies: The packages whose types the preset uses.
-        folders: Folders of `templates/` whose files the package has. A later one replaces files of an earlier one.
-        preset: The name of the preset, in which `$name` stands for the name of the package.
+        folders: Folders of `templates/` to copy. Files of a later folder replace those of an earlier one.
+        preset: The name of the preset; `$name` stands for the name of the package.
     """
 
     holds: str
@@ -80,10 +80,10 @@ _PACKAGES = {
 
 @dataclass(frozen=True)
 class NewPackage:
-    """A package that was written.
+    """A package that was just written.
 
     Attributes:
-        folder: Its folder, which has the name of the distribution.
+        folder: Its folder, named like the distribution.
         preset: The name of its preset.
     """
 
@@ -103,7 +103,7 @@ def write_plugin(
         first_party: Whether the package is for the repository of ganframe. If so, the distribution is `ganframe-NAME`.
 
     Raises:
-        BadInput: When the name is not a package name or is taken, or the folder exists.
+        BadInput: When the name is not a valid package name or is taken, or the folder exists.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         remedy = "Use lower-case words with hyphens, such as my-gan."
@@ -139,7 +139,7 @@ def write_plugin(
 
 
 def _owners(name: str, package: _Package, preset: str) -> Iterator[str]:
-    """Yield the packages that already have a plugin, a preset, or a type of these kinds with this name."""
+    """Yield the packages that already use the name for a plugin, for a type of these kinds or for a preset."""
     found = installed()
     for kind in package.kinds:
         owner = found.registry.packages.get((kind, name)) or PACKAGES.get((kind, name))
@@ -151,7 +151,7 @@ def _owners(name: str, package: _Package, preset: str) -> Iterator[str]:
 
 
 def _templates(package: _Package) -> dict[str, Path]:
-    """Return the template of each file of a package, by the path of the file."""
+    """Return the template of each file of a package, by the file's path in the package."""
     folders = [TEMPLATES / folder for folder in ("common", *package.folders)]
     return {
         str(source.relative_to(folder).with_suffix("")): source
@@ -161,7 +161,7 @@ def _templates(package: _Package) -> dict[str, Path]:
 
 
 def _with_core_imports_last(text: str) -> str:
-    """Move imports of the core behind those of other packages, as in the repository, where the core is first-party."""
+    """Move imports of the core behind other imports, as the repository requires, where the core is first-party."""
     modules = r"(?P<modules>(?:import .*\n)*)"
     core = r"(?P<core>(?P<indent> *)from ganframe.*\n(?:(?P=indent)from ganframe.*\n)*)"
     others = r"(?P<others>(?:(?P=indent)from (?!ganframe).*\n)*)"

@@ -1,1 +1,1 @@
-"""The folder of a run: its files, environment, logs and checkpoints."""
+"""Run folders: their files, software versions, logs and checkpoints."""

@@ -1,9 +1,9 @@
-"""Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written whole or not at all.
+"""Checkpoints: tensors as safetensors, the rest as JSON, every file hashed, written atomically.
 
 A checkpoint is a folder `checkpoints/STEP/` with a `SECTION.safetensors` for the tensors of each section of the state,
-`state.json` for everything else, `identity.json` for what the run was trained with, and `manifest.json` with the
-SHA-256 of each file. It is written under another name and renamed once complete, so a folder whose name is a number is
-always whole.
+`state.json` for everything else, `identity.json` for the config, data and logs of the run, and `manifest.json` with the
+SHA-256 of each file. It is written under another name and then renamed, so a folder whose name is a number is always
+complete.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ STATE_FILE = "state.json"
 IDENTITY_FILE = "identity.json"
 
 MAX_LISTINGS = 20
-"""How often a reader lists the checkpoints of a run that saves new ones meanwhile."""
+"""Maximum number of attempts to read a checkpoint while the run replaces its checkpoints."""
 
 MAX_MANIFEST_BYTES = 2**20
-"""The largest size of a manifest, in bytes."""
+"""Maximum size of a manifest, in bytes."""
 
 MAX_STATE_BYTES = 8 * 2**20
-"""The largest size of `state.json` and `identity.json`, in bytes. Tensors, of any size, are in other files."""
+"""Maximum size of `state.json` and of `identity.json`, in bytes. Tensors are in other files, without a maximum."""
 
 MAX_DAMAGED = 100
-"""The largest number of damaged checkpoints that are tried before a run is taken for damaged."""
+"""Maximum number of damaged checkpoints to try before giving up."""
 
 _FILE = "this file of a checkpoint"
 _TENSOR_REFERENCE = "$tensor"
-"""In `state.json`, an object with this as its only key stands for a tensor; its value is the tensor's name."""
+"""In `state.json`, an object with only this key stands for a tensor; the value is the tensor's name."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class _State:
     sections: Annotated[dict[str, Any], Field(validation_alias=AliasChoices("sections", "rooms"))]
 
 
-# Pydantic's parser, because the one of the standard library fails at deeply nested JSON.
+# Pydantic's parser, because that of the standard library fails on deeply nested JSON.
 _STATE_ADAPTER: TypeAdapter[_State] = TypeAdapter(_State)
 _MANIFEST_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
@@ -68,16 +68,16 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
 
     Args:
         folder: The run's folder of checkpoints.
-        step: The number of steps taken.
-        sections: The state by section: trees of mappings and lists whose leaves are tensors or JSON values.
-        keep: How many of the latest checkpoints to keep.
-        identity: What the run was trained with; left out when None.
+        step: The number of completed training steps.
+        sections: The state by section: nested mappings and lists of tensors and JSON values.
+        keep: The number of latest checkpoints to keep.
+        identity: The config, data and logs of the run; left out if None.
 
     Returns:
         The folder of the new checkpoint.
 
     Raises:
-        RunFailed: When the checkpoint cannot be written; earlier checkpoints are left as they were.
+        RunFailed: When the checkpoint cannot be written. Earlier checkpoints are not changed.
     """
     files: dict[str, bytes] = {}
     structure: dict[str, Any] = {}
@@ -95,7 +95,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
     target = folder / _folder_name(step)
     draft, replaced = folder / f".{target.name}.draft", folder / f".{target.name}.replaced.draft"
     with writing(folder):
-        folder.mkdir(exist_ok=True)  # without parents: a run whose folder has vanished must fail
+        folder.mkdir(exist_ok=True)  # without parents: if the run folder has been removed, this must fail
         for left_by_a_kill in folder.glob(".*.draft"):
             remove(left_by_a_kill)
         draft.mkdir()
@@ -103,7 +103,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
             for name, content in files.items():
                 write_synced(draft / name, content)
             _sync_folder(draft)
-            # Two renames take less time than removing does, in which a kill would leave no checkpoint of this step.
+            # The old checkpoint is renamed, not removed first, because a kill during removal would leave none.
             if target.exists():
                 target.rename(replaced)
             draft.rename(target)
@@ -120,10 +120,10 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
 
 
 def _check_readable(files: Mapping[str, bytes]) -> None:
-    """Refuse to save a state that would be refused when it is loaded.
+    """Refuse to save a state that exceeds the size limits of loading.
 
     Raises:
-        RunFailed: When it has more than a checkpoint can hold beside the numbers of its tensors.
+        RunFailed: When the JSON state, or the list of tensor names of a section, is too large.
     """
     for name, content in files.items():
         is_tensors = name.endswith(".safetensors")
@@ -135,7 +135,7 @@ def _check_readable(files: Mapping[str, bytes]) -> None:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Return the folders of the checkpoints of a run, the latest first."""
+    """Return the folders of a run's checkpoints, latest first. `folder` is the run's folder of checkpoints."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(
         (path for path in found if path.name.isascii() and path.name.isdecimal()),
@@ -146,6 +146,9 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
     """Read a checkpoint, and check every file against its SHA-256.
+
+    Args:
+        checkpoint: The folder of the checkpoint.
 
     Returns:
         The step, and the state by section.
@@ -175,7 +178,7 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
             for section, tree in state.sections.items()
         }
     except (ValueError, TypeError, KeyError, SafetensorError) as problem:
-        # The digests prove that no file has changed since it was written, not that a run wrote it.
+        # The digests show that no file has changed since it was written, not that a run wrote it.
         reason = str(problem).splitlines()[0]
         raise BadInput(f"this is not a checkpoint that a run wrote: {reason}", place=str(checkpoint)) from None
     if checkpoint.name != _folder_name(state.step):
@@ -184,13 +187,13 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
 
 
 def read_progress(folder: Path) -> tuple[int, int] | None:
-    """Return how far a run was at its latest checkpoint whose state can be read, without reading tensors.
+    """Read the progress of a run from its latest readable checkpoint, without reading tensors.
 
     Args:
         folder: The run's folder of checkpoints.
 
     Returns:
-        The number of steps and of images; None when there is no such checkpoint.
+        The number of steps and of images; None if there is no readable checkpoint.
     """
     for checkpoint in list_checkpoints(folder):
         with contextlib.suppress(ValueError, TypeError, KeyError, BadInput):
@@ -201,7 +204,7 @@ def read_progress(folder: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
-    """Turn errors inside the `with` block, from a checkpoint that does not fit the run, into `BadInput`.
+    """Convert errors inside the `with` block, from a checkpoint that does not fit the run, to `BadInput`.
 
     Args:
         folder: The run's folder of checkpoints.
@@ -218,14 +221,14 @@ def checkpoint_errors(folder: Path) -> Generator[None, None, None]:
 
 
 def read_identity(folder: Path, step: int) -> RunIdentity | None:
-    """Return what the run was trained with up to a checkpoint; None where it is not known, as in version 0.1.0.
+    """Return the config, data and logs of a run up to a checkpoint; None if not saved, as by version 0.1.0.
 
     Args:
         folder: The run's folder of checkpoints.
-        step: The step of the checkpoint, which `load` has found whole.
+        step: The step of the checkpoint, which must already have been checked by `load`.
 
     Raises:
-        BadInput: When the file is not what a run writes.
+        BadInput: When the file is malformed.
     """
     file = folder / _folder_name(step) / IDENTITY_FILE
     return read_json(file, RUN_IDENTITY, MAX_STATE_BYTES) if file.is_file() else None
@@ -234,14 +237,17 @@ def read_identity(folder: Path, step: int) -> RunIdentity | None:
 def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """Read the latest checkpoint that is not damaged, and print a notice for each damaged one that is skipped.
 
-    A run may be saving checkpoints, and removing old ones, at the same time.
+    This is safe while a run saves checkpoints and removes old ones.
+
+    Args:
+        folder: The run's folder of checkpoints.
 
     Returns:
-        The result of `load`; None when there is no checkpoint.
+        The step, and the state by section; None if there is no checkpoint.
 
     Raises:
-        BadInput: When there are checkpoints and all of them are damaged, `folder` is a file, or the run removes
-            checkpoints faster than they can be read.
+        BadInput: When there are checkpoints but all are damaged, `folder` is a file, or the run removes checkpoints
+            faster than they can be read.
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput("this should be the folder of checkpoints", place=str(folder))
@@ -249,7 +255,7 @@ def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
         found = _states(folder)
         loaded, problems = _load_first_whole(list(found)[:MAX_DAMAGED])
         if (problems or loaded is None) and _states(folder) != found:
-            continue  # what cannot be read may have been removed or replaced meanwhile
+            continue  # an unreadable checkpoint may have been removed or replaced meanwhile
         for problem in problems:
             print_notice("skipped a damaged checkpoint", str(problem))
         if found and loaded is None:
@@ -261,7 +267,7 @@ def load_latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def _states(folder: Path) -> dict[Path, tuple[int, int] | None]:
-    """Return the checkpoints, the latest first, each with what changes when it is replaced or files are removed."""
+    """Return the checkpoints, latest first, each with its inode and time of modification, which show replacement."""
     return {checkpoint: _state_of(checkpoint) for checkpoint in list_checkpoints(folder)}
 
 
@@ -274,7 +280,7 @@ def _state_of(checkpoint: Path) -> tuple[int, int] | None:
 
 
 def _load_first_whole(checkpoints: Sequence[Path]) -> tuple[tuple[int, dict[str, Any]] | None, list[BadInput]]:
-    """Return the first checkpoint that is whole, and what is wrong with those before it."""
+    """Return the first checkpoint that is not damaged, and the errors of those before it."""
     problems = list[BadInput]()
     for checkpoint in checkpoints:
         try:
@@ -285,11 +291,11 @@ def _load_first_whole(checkpoints: Sequence[Path]) -> tuple[tuple[int, dict[str,
 
 
 def mark_damaged(folder: Path, after: int) -> None:
-    """Rename the damaged checkpoints to `STEP.damaged`, so that they do not count among the latest ones to keep.
+    """Rename damaged checkpoints to `STEP.damaged`, so that they do not count towards the number to keep.
 
     Args:
         folder: The run's folder of checkpoints.
-        after: The step of the latest checkpoint that is not damaged; all later ones are renamed.
+        after: The step of the latest checkpoint that is not damaged. All later ones are renamed.
 
     Raises:
         RunFailed: When a checkpoint cannot be renamed.
@@ -311,13 +317,17 @@ def _digest(content: bytes) -> str:
 
 
 def _manifest(digests: Mapping[str, str]) -> bytes:
-    """Return the content of a manifest: the list of the digests of all files, and the digest of that list."""
+    """Return the content of a manifest: the digests of all files, and a digest of these."""
     own = _digest(json.dumps(digests).encode())
     return json.dumps({"files": digests, "digest": own}, indent=1).encode()
 
 
 def _read_digests(content: bytes) -> dict[str, str]:
-    """Return the digests that a manifest lists; raise ValueError when any of its bytes has changed."""
+    """Return the digests in a manifest.
+
+    Raises:
+        ValueError: When any byte of the manifest has changed, or it lists a file outside the checkpoint.
+    """
     digests = _MANIFEST_ADAPTER.validate_json(content)["files"]
     if _manifest(digests) != content:
         raise ValueError("its manifest has changed since it was written")
@@ -328,7 +338,7 @@ def _read_digests(content: bytes) -> dict[str, str]:
 
 
 def _extract_tensors(tree: Any, key: str, tensors: dict[str, Tensor]) -> Any:
-    """Move the tensors of a tree into `tensors` and return the tree with references in their places."""
+    """Add the tensors of a nested state to `tensors`, and return the state with references in their place."""
     if isinstance(tree, Tensor):
         # A copy, because safetensors refuses tensors that share memory.
         tensors[key] = tree.detach().cpu().clone().contiguous()
@@ -343,11 +353,11 @@ def _extract_tensors(tree: Any, key: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _insert_tensors(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Return the tree with the tensors in place of their references."""
+    """Return a nested state with tensors in place of the references to them."""
     if isinstance(tree, dict):
         mapping = cast(dict[str, Any], tree)
         if mapping.keys() == {_TENSOR_REFERENCE}:
-            # A copy, because safetensors returns a view into the bytes of the file, which may not be aligned.
+            # A copy, because safetensors returns a view into the bytes of the file, which may be unaligned.
             return tensors[mapping[_TENSOR_REFERENCE]].clone()
         return {name: _insert_tensors(value, tensors) for name, value in mapping.items()}
     if isinstance(tree, list):

@@ -1,4 +1,4 @@
-"""The versions of software that the results of a run may depend on."""
+"""The versions of the software that the results of a run may depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENVIRONMENT: TypeAdapter[Environment] = TypeAdapter(Environment)
 
 
 def version_changes(before: Environment, now: Environment) -> list[str]:
-    """Return each difference in versions, such as "torch 2.8.0 instead of 2.7.1"; the platform is left out."""
+    """Describe each difference in versions, except the platform: "torch 2.8.0 instead of 2.7.1"."""
     older, newer = _flatten(before), _flatten(now)
     return [
         f"{name} {newer.get(name, 'not installed')} instead of {older.get(name, 'not installed')}"

@@ -1,4 +1,4 @@
-"""The folder of a run: its config, the spec of its data, the versions of software, and the paths of its files."""
+"""The run folder: its config, the specs of its data, software versions, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from ganframe.runs.environment import ENVIRONMENT, Environment, environment, ver
 from ganframe.runs.lock import Owner, write_lock
 
 MAX_NUMBERS = 2**28
-"""The largest number of numbers in one example of a tensor, and of classes."""
+"""Maximum number of elements in one example of a tensor, and of classes of a label."""
 
 MAX_ENTRIES = 500_000
-"""The largest number of files and folders in a run folder."""
+"""Maximum number of files and folders in a run folder."""
 
 
 def _check_sizes(spec: TensorSpec) -> TensorSpec:
@@ -53,7 +53,7 @@ DATA_SUMMARY: TypeAdapter[DataSummary] = TypeAdapter(DataSummary)
 
 
 class FolderTaken(BadInput):
-    """The path of a new run at which there is something already."""
+    """The error when the path of a new run folder already exists."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +68,24 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, data: DataSpec, owner: Owner | None = None) -> RunFolder:
-        """Create the folder of a new run, with its config, data spec and environment; if that fails, no folder is left.
+        """Create the folder of a new run, with its config, data specs and software versions; on failure, leave none.
 
         Args:
             path: The folder, which must not exist.
             experiment: The config.
             data: The specs of the data's tensors, saved so that the networks can be built without the data.
-            owner: The process that has the lock of the run from the start; the run is not locked when None.
+            owner: The process that holds the lock of the run from the start; if None, the run is not locked.
 
         Raises:
             FolderTaken: When the path exists.
-            BadInput: When no folder can be created there.
+            BadInput: When a folder cannot be created there.
             RunFailed: When a file cannot be written, such as on a full disk.
         """
         if path.exists() or path.is_symlink():
             raise _taken(path)
-        # The number of the thread, which in the main thread is that of the process.
+        # The thread ID, which is the process ID in the main thread.
         draft = path.with_name(f".{path.name}.{threading.get_native_id()}.draft")
-        shutil.rmtree(draft, ignore_errors=True)  # left by a killed process with the same number
+        shutil.rmtree(draft, ignore_errors=True)  # left by a killed process with the same ID
         try:
             draft.mkdir(parents=True)
         except OSError as problem:
@@ -107,10 +107,10 @@ class RunFolder:
         return cls(path)
 
     def adopt(self, experiment: Experiment, data: DataSpec) -> None:
-        """Replace the saved config and data spec where these differ from the saved ones.
+        """Replace the saved config and data specs if the given ones differ.
 
-        The old config is kept as `config-before-N.yaml`. The new one is written last: until then, the run has its old
-        config.
+        The old config is kept as `config-before-N.yaml`. The new one is written last, so that the run has its old
+        config until then.
         """
         config, changed = self.path / "config.yaml", bool(self.experiment().differences(experiment))
         if changed:
@@ -128,7 +128,7 @@ class RunFolder:
             return False
 
     def _next(self, pattern: str) -> Path:
-        """Return the path of the pattern with the first number from 1 on that no file has."""
+        """Return the first path `pattern.format(1)`, `pattern.format(2)`, ... that does not exist."""
         paths = (self.path / pattern.format(number) for number in itertools.count(1))
         return next(path for path in paths if not path.exists())
 
@@ -137,9 +137,9 @@ class RunFolder:
         """Open the folder of an existing run.
 
         Raises:
-            BadInput: When there is no run, or when the folder contains a link to the outside or anything that is
-                neither file nor folder. A run may come from anybody, and its files are read, shown in reports and
-                overwritten.
+            BadInput: When the folder is not that of a run, contains a link to the outside, or contains anything that is
+                neither a file nor a folder. Runs of others are not trusted, because the files of a run are read, shown
+                in reports and overwritten.
         """
         path = as_path("run", path)
         if not (path / "config.yaml").is_file():
@@ -165,13 +165,13 @@ class RunFolder:
         return folder
 
     def _own_files(self) -> list[Path]:
-        """Return the paths of the files that any run may have."""
+        """Return the paths of the files that a run may have."""
         names = ("config.yaml", "data.json", "environment.json")
         logs = (self.scalars, self.metrics, self.quarantine())
         return [*(self.path / name for name in names), *logs, self.samples, self.report]
 
     def environment(self) -> Environment:
-        """Return the versions of software with which the run was started or last resumed.
+        """Return the software versions with which the run was started or last resumed.
 
         Raises:
             BadInput: When `environment.json` is missing or malformed.
@@ -179,9 +179,9 @@ class RunFolder:
         return read_json(self.path / "environment.json", ENVIRONMENT)
 
     def change_environment(self) -> list[str]:
-        """Save the present versions of software if they differ from the saved ones.
+        """Save the current software versions if they differ from the saved ones.
 
-        The old ones are then kept as `environment-before-N.json`.
+        The old ones are kept as `environment-before-N.json`.
 
         Returns:
             The differences, such as "torch 2.8.0 instead of 2.7.1".
@@ -202,7 +202,7 @@ class RunFolder:
         return load_experiment(self.path / "config.yaml").experiment
 
     def data(self) -> DataSpec | None:
-        """Return the specs of the tensors of the training data; None when the run has not saved them.
+        """Return the specs of the training data's tensors, by name; None if the run has not saved them.
 
         Raises:
             BadInput: When `data.json` is malformed.
@@ -213,13 +213,13 @@ class RunFolder:
         try:
             return read_json(file, DATA_SPEC)
         except BadInput as problem:
-            raise BadInput(problem.message, place=str(file)) from None  # that of a spec has no place
+            raise BadInput(problem.message, place=str(file)) from None  # errors of a spec do not have the file
 
     def check_data(self) -> None:
         """Refuse a run whose `data.json` is missing or malformed.
 
         Raises:
-            BadInput: With how to write it anew.
+            BadInput: When it is. The error says how to restore or rewrite it.
         """
         try:
             missing, problem = self.data() is None, "this file of the run is missing"
@@ -230,7 +230,7 @@ class RunFolder:
             raise BadInput(problem, place=str(self.path / "data.json"), remedy=remedy)
 
     def save_data_summary(self, summary: DataSummary) -> None:
-        """Save what there is in the training data, for the report.
+        """Save the summary of the training data, for the report.
 
         Raises:
             RunFailed: When the file cannot be written.
@@ -238,7 +238,7 @@ class RunFolder:
         write_atomically(self.path / "data-summary.json", DATA_SUMMARY.dump_json(summary, indent=1))
 
     def data_summary(self) -> DataSummary | None:
-        """Return what there is in the training data; None when the run has not saved it.
+        """Return the summary of the training data; None if the run has not saved it.
 
         Raises:
             BadInput: When `data-summary.json` is malformed.
@@ -253,41 +253,41 @@ class RunFolder:
 
     @property
     def pictures(self) -> Path:
-        """The folder of snapshots."""
+        """The folder of the pictures of samples."""
         return self.path / "pictures"
 
     @property
     def samples(self) -> Path:
-        """The latest snapshot, as a picture."""
+        """The latest picture of samples."""
         return self.path / "samples.png"
 
     @property
     def report(self) -> Path:
-        """The report of the run, in HTML."""
+        """The HTML report of the run."""
         return self.path / "report.html"
 
     @property
     def allowed_changes(self) -> Path:
-        """The file with the config and data of a run since a change of them was allowed."""
+        """The file with the config and data since a change of these was allowed, by `--allow-changes`."""
         return self.path / "allowed-changes.json"
 
     @property
     def scalars(self) -> Path:
-        """The log of training scalars, one line of JSON for each step that is logged."""
+        """The log of training scalars: JSON Lines, one line for each logged step."""
         return self.path / "scalars.jsonl"
 
     @property
     def metrics(self) -> Path:
-        """The log of metrics, one line of JSON per evaluation."""
+        """The log of metrics: JSON Lines, one line for each evaluation."""
         return self.path / "metrics.jsonl"
 
     def quarantine(self, rank: int = 0) -> Path:
-        """Return the path of the list of data files that one rank could not read: JSON Lines, one line a file."""
+        """Return the path of the list of data files that a rank could not read: JSON Lines, one line for each file."""
         return self.path / (f"quarantine-{rank}.jsonl" if rank else "quarantine.jsonl")
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the files, folders and links in a folder and the folders in it, without following links.
+    """Yield the files, folders and links in a folder, recursively, without following links.
 
     Raises:
         BadInput: When a folder cannot be listed.
@@ -306,7 +306,11 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _rename_to_new(draft: Path, path: Path) -> None:
-    """Rename a folder; refuse a path at which there is something by now."""
+    """Rename a folder.
+
+    Raises:
+        FolderTaken: When the new path exists.
+    """
     try:
         draft.rename(path)
     except OSError as problem:

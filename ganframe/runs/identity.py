@@ -1,4 +1,4 @@
-"""The identity of a run at a checkpoint: its config, its data, and the lines of its logs."""
+"""The config, data and log lines of a run up to a checkpoint, which a resumed run is compared with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganframe.errors import BadInput
 from ganframe.runs.log_lines import LogLines
 
 MAX_SHOWN_VALUE = 40
-"""The largest number of characters of the value of a setting that a message shows."""
+"""Maximum number of characters of a setting's value that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class RunIdentity:
     """The config, data and log lines of a run up to a checkpoint.
 
     Attributes:
-        config: The config as plain data, without values that equal the defaults.
-        data: The identity of the data; None where that is not known.
+        config: The config as plain data, without settings at their defaults.
+        data: The number of examples, specs and files of the data; None if unknown.
         logs: The lines of each log, by the name of its file.
     """
 
@@ -32,27 +32,27 @@ class RunIdentity:
     logs: dict[str, LogLines] = field(default_factory=dict[str, LogLines])
 
     def config_changes(self, now: Experiment) -> dict[str, str]:
-        """Return what each setting that is different now was and is, by its dotted path: `0.001 -> 0.003`."""
+        """Return the old and new value of each setting that differs in `now`, by dotted path: `0.001 -> 0.003`."""
         try:
             changes = Experiment.model_validate(self.config).changes(now)
-        except (ValidationError, BadInput):  # such as of a type that is installed no more
+        except (ValidationError, BadInput):  # such as if a type is no longer installed
             changes = plain_changes(self.config, now.dump())
         return {path: f"{_shown(before)} -> {_shown(after)}" for path, (before, after) in changes.items()}
 
 
 def _shown(value: Any) -> str:
-    """Return a value as short text of one line, without control characters."""
+    """Return a value as one short line of text, without control characters."""
     text = json.dumps(value, default=repr)
     return text if len(text) <= MAX_SHOWN_VALUE else f"{text[: MAX_SHOWN_VALUE - 3]}..."
 
 
 @dataclass(frozen=True)
 class AllowedChanges:
-    """The config and data of a run from a checkpoint on, after a change was allowed by name.
+    """The config and data of a run after a checkpoint, in which changes were allowed.
 
     Attributes:
         step: The step of the checkpoint.
-        identity: The config and the data from there.
+        identity: The config and data from there on.
     """
 
     step: int
@@ -60,7 +60,7 @@ class AllowedChanges:
 
 
 def to_json(identity: RunIdentity | AllowedChanges) -> bytes:
-    """Return an identity as JSON, which may have the numbers NaN and Infinity, as a config may."""
+    """Return the config, data and logs of a run as JSON, in which NaN and Infinity may occur."""
     return json.dumps(asdict(identity)).encode()
 
 

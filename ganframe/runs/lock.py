@@ -1,4 +1,4 @@
-"""The lock of a run: one process trains it at a time, and a lock whose process has ended is taken over."""
+"""The lock of a run, so that one process at a time trains it. A lock left by a process that has ended is taken over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganframe.files import open_regular, parse_json
 
 LOCK_FILE = "lock.json"
 LARGEST_LOCK = 4096
-"""The most bytes of a lock that are read."""
+"""Maximum number of bytes that are read from a lock."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,10 @@ class Owner:
     """The process that trains a run.
 
     Attributes:
-        process: Its number.
+        process: Its process ID.
         host: The name of its machine.
         since: When it took the lock, in UTC, in ISO 8601 format.
-        began: When it began, as far as the system tells: another process that gets the same number later began at
-            another time. Empty where the system does not tell.
+        began: When it started, which differs from that of a later process with the same ID; empty if unknown.
     """
 
     process: int
@@ -45,7 +44,7 @@ _OWNER = TypeAdapter(Owner)
 
 
 def this_process() -> Owner:
-    """Return this process as the owner of a lock that it takes now."""
+    """Return this process as the owner of a lock, taken now."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Owner(os.getpid(), socket.gethostname(), now, _began(os.getpid()) or "")
 
@@ -56,11 +55,10 @@ def locked(run: Path, *, break_lock: bool = False) -> Generator[None, None, None
 
     Args:
         run: The run folder.
-        break_lock: Whether to take the lock from a process of another machine, of which it is not known whether it is
-            still running.
+        break_lock: Whether to take the lock from a process of another machine, which may or may not still be running.
 
     Raises:
-        BadInput: When another process has the lock.
+        BadInput: When another process holds the lock.
         RunFailed: When the lock cannot be written.
     """
     owner = this_process()
@@ -73,21 +71,21 @@ def locked(run: Path, *, break_lock: bool = False) -> Generator[None, None, None
 
 @contextlib.contextmanager
 def held(run: Path, owner: Owner) -> Generator[None, None, None]:
-    """Release a lock that this process has at the end of the `with` block, unless it was broken meanwhile."""
+    """Release the lock that this process holds, at the end of the `with` block, unless another process has taken it."""
     try:
         yield
     finally:
-        # The folder may be gone, or its disk read-only by now; the next process finds that this one has ended.
+        # The folder may be gone or read-only by now. Then the next process will find that this one has ended.
         with contextlib.suppress(OSError, BadInput):
             if _read(run / LOCK_FILE) == owner:
                 (run / LOCK_FILE).unlink()
 
 
 def write_lock(run: Path, owner: Owner) -> None:
-    """Create the lock of a run.
+    """Create the lock file of a run.
 
     Raises:
-        BadInput: When there is a lock.
+        BadInput: When it exists.
         RunFailed: When it cannot be written.
     """
     path = run / LOCK_FILE
@@ -107,10 +105,10 @@ def write_lock(run: Path, owner: Owner) -> None:
 
 @contextlib.contextmanager
 def _alone(run: Path) -> Generator[None, None, None]:
-    """Keep other processes of this machine out, so that only one of them takes over a lock that is left."""
+    """Keep other processes of this machine out of the `with` block, so that only one takes over an abandoned lock."""
     folder = os.open(run, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some network file systems have no such locks
+        with contextlib.suppress(OSError):  # some network file systems do not support `flock`
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
@@ -118,7 +116,7 @@ def _alone(run: Path) -> Generator[None, None, None]:
 
 
 def _refuse_other_owner(path: Path, *, break_lock: bool) -> None:
-    """Refuse a run that another process trains; remove the lock of a process that has ended."""
+    """Refuse a run that another process trains; remove a lock whose process has ended."""
     if not path.exists():
         return
     try:
@@ -147,10 +145,10 @@ def _describe(owner: Owner) -> str:
 
 
 def _read(path: Path) -> Owner:
-    """Return the owner that a lock names; wait for one that is just being written.
+    """Return the owner that a lock names, after waiting for it to be written.
 
     Raises:
-        BadInput: When it cannot be read.
+        BadInput: When the lock cannot be read.
     """
     content = b""
     for _ in range(20):
@@ -166,7 +164,7 @@ def _read(path: Path) -> Owner:
 
 
 def _is_running(owner: Owner) -> bool:
-    """Return whether a process of this machine runs, and is not a later one with the same number."""
+    """Return whether a process of this machine is still running; a later process with its ID does not count."""
     if owner.process < 1:
         return False
     try:
@@ -174,19 +172,19 @@ def _is_running(owner: Owner) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # that of another user
+        pass  # a process of another user
     began = _began(owner.process)
     return began is None or not owner.began or began == owner.began
 
 
 def _began(process: int) -> str | None:
-    """Return when a process began: the start of the machine and the clock ticks from there.
+    """Return when a process started, as the ID of the machine's boot and the clock ticks since.
 
     Returns:
-        Empty for a process that has ended and is waited for; None where the system does not tell.
+        The time; empty for a zombie process; None if the system does not provide it.
     """
     try:
-        # The name of the program, in brackets, may have spaces and brackets.
+        # The program's name, in brackets, may contain spaces and brackets.
         fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return "" if fields[0] in "ZX" else f"{boot} {fields[19]}"

@@ -1,4 +1,4 @@
-"""Which lines a log had at a checkpoint, so that lines that are lost, repeated or changed later are noticed."""
+"""The steps and checksums of the lines of a log, with which lost, repeated or changed lines are detected."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pydantic import AfterValidator, Field
 from ganframe.files import open_regular, read_lines
 
 MAX_GROUPS = 256
-"""The largest number of groups of lines that have a checksum each."""
+"""Maximum number of groups of lines; each group has one checksum."""
 MAX_LINES = 10_000_000
-"""The largest number of lines of a log that are known one by one."""
+"""Maximum number of lines of a log."""
 MAX_NAMED_STEPS = 5
-"""The largest number of steps of one sort that a message names."""
+"""Maximum number of steps that a message names for one problem."""
 
 StepRange = tuple[int, int, Annotated[int, Field(ge=1)]]
-"""Steps at equal distances: the first, the last and the distance."""
+"""A range of steps at equal distances: the first step, the last step and the distance."""
 
 
 def _check_size(ranges: list[StepRange]) -> list[StepRange]:
@@ -32,22 +32,22 @@ def _check_size(ranges: list[StepRange]) -> list[StepRange]:
 
 @dataclass(frozen=True)
 class LogLines:
-    """The lines of a log, up to a step.
+    """The steps and checksums of the lines of a log, up to some step.
 
     Attributes:
-        steps: The steps of the lines in order.
-        checksums: CRC-32 of the lines in groups of equal size, of which the last may be smaller.
+        steps: The steps of the lines in order, as ranges.
+        checksums: CRC-32 of each group of lines. The groups have equal size; the last may be smaller.
     """
 
     steps: Annotated[list[StepRange], AfterValidator(_check_size)]
     checksums: list[int]
 
     def problems(self, log: Path, until: int) -> list[str]:
-        """Return what is wrong with a log now, each in a few words with its steps: "no lines of the steps 31, 32".
+        """Compare a log with these lines, and describe each difference: "no lines of the steps 31, 32".
 
         Args:
             log: The log.
-            until: The last step whose lines are compared.
+            until: The last step to compare.
         """
         now = LogTally(log)
         now.update()
@@ -71,7 +71,7 @@ class LogLines:
 
 
 class LogTally:
-    """The steps and checksums of the lines of a log that grows.
+    """The steps and checksums of the lines of a log that is still being written.
 
     Args:
         log: The log.
@@ -82,13 +82,13 @@ class LogTally:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was read, because lines were removed."""
+        """Forget what was read. Call this when lines were removed from the log."""
         self._offset = 0
         self._steps: list[int] = []
         self._checksums: list[int] = []
 
     def update(self) -> None:
-        """Read the lines that were added since; all lines where the log has become shorter."""
+        """Read the lines added since the last update; all lines if the log has become shorter."""
         size = self.log.stat().st_size if self.log.is_file() else 0
         if size < self._offset:
             self.reset()
@@ -104,18 +104,18 @@ class LogTally:
                 self._checksums.append(zlib.crc32(line))
 
     def up_to(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the steps and the checksums of the lines until a step."""
+        """Return the step and the checksum of each line up to and including a step."""
         steps, checksums = np.array(self._steps, dtype=np.int64), np.array(self._checksums, dtype=np.uint32)
         return steps[steps <= step], checksums[steps <= step]
 
     def lines(self, until: int) -> LogLines:
-        """Return the lines up to a step."""
+        """Return the lines up to and including a step."""
         steps, checksums = self.up_to(until)
         return LogLines(_ranges(steps.tolist()), _grouped(checksums))
 
 
 def group_size(lines: int) -> int:
-    """Return how many lines have a checksum together, of a log of this number of lines."""
+    """Return the number of lines in a group, which share a checksum, for a log of this number of lines."""
     return max(1, -(-lines // MAX_GROUPS))
 
 
@@ -123,7 +123,7 @@ def _step(line: bytes) -> int:
     try:
         return int(json.loads(line)["step"])
     except (ValueError, TypeError, LookupError, RecursionError):
-        return 0  # no run writes such a line, and a run that is resumed refuses it
+        return 0  # runs do not write such a line, and it is refused when a run is resumed
 
 
 def _grouped(checksums: np.ndarray) -> list[int]:

@@ -1,4 +1,4 @@
-"""The logs of a run: lines of JSON in the order of steps, and scalars that are not written yet."""
+"""The logs of a run, as JSON Lines in the order of steps."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from ganframe.files import (
 )
 
 MAX_NAMES = 10_000
-"""The largest number of different names in a log."""
+"""Maximum number of different names in a log."""
 
 
 class PendingScalars:
-    """The latest value of each scalar since a log was last written.
-
-    Some scalars have no value at most steps, such as those of lazy terms.
+    """The latest value of each scalar since the last line of a log, including scalars that are not in every step.
 
     Args:
         every: The number of steps from one line of the log to the next.
+
+    Attributes:
+        values: The scalars by name.
     """
 
     def __init__(self, every: int) -> None:
@@ -42,7 +43,7 @@ class PendingScalars:
         self.values: dict[str, float] = {}
 
     def collect(self, step: int, scalars: Mapping[str, float]) -> dict[str, float] | None:
-        """Add the scalars of a step; return and clear all values if the log is to be written now, else return None."""
+        """Add the scalars of a step; if a line is due at this step, return and clear all values, else return None."""
         self.values |= scalars
         if step % self.every:
             return None
@@ -51,17 +52,17 @@ class PendingScalars:
 
 
 def pending_scalars(state: Mapping[str, Any], key: str) -> dict[str, float]:
-    """Return the scalars that a logger had not written yet when a checkpoint was saved.
+    """Return the scalars that a logger had not yet written when a checkpoint was saved.
 
     Args:
-        state: The state of the hooks in the checkpoint.
-        key: The key of the logger in that state; when it is missing, the result is empty.
+        state: The state that hooks have saved in the checkpoint.
+        key: The key of the logger in that state; if it is missing, the result is empty.
     """
     return {name: float(value) for name, value in state.get(key, {}).items()}
 
 
 class Log:
-    """A file of JSON lines in the order of steps; its complete lines can be read while the run goes on.
+    """A file of JSON Lines in the order of steps. Its complete lines can be read while the run writes more.
 
     Args:
         path: The file, which is created when its first line is written.
@@ -75,18 +76,18 @@ class Log:
         self._file: FileIO | None = None
 
     def append(self, values: Mapping[str, float]) -> None:
-        """Append one line of JSON."""
+        """Append `values` as one line of JSON."""
         remaining = memoryview((json.dumps(values) + "\n").encode())
         if len(remaining) > MAX_LINE_BYTES:
             raise RunFailed(f"{self.path}: a line of {len(remaining):,} bytes cannot be read again; log fewer values")
         with writing(self.path):
             if self._file is None:
                 self._file = FileIO(self.path, "a")
-            while remaining:  # on a nearly full disk, only a part is written
+            while remaining:  # on a nearly full disk, `write` may write only a part
                 remaining = remaining[self._file.write(remaining) :]
 
     def keep_until(self, step: int) -> None:
-        """Cut off the lines of the steps after `step`, and an incomplete last line."""
+        """Remove the lines after `step`, and an incomplete last line."""
         if not self.path.is_file():
             return
         unlink_other_names(self.path)
@@ -111,9 +112,9 @@ class Log:
 
 
 LARGEST_VALUE = 1e100
-"""The largest absolute value that is read from a log; a larger value is replaced by it.
+"""Maximum absolute value that is read from a log; larger values are clipped to it.
 
-Sums of the largest floats overflow, and matplotlib finds no ticks for them.
+Sums of the largest floats overflow, and matplotlib cannot draw axes for them.
 """
 
 
@@ -132,17 +133,16 @@ LOG_LINE: TypeAdapter[dict[str, float]] = TypeAdapter(Annotated[dict[str, Number
 
 
 def read_log(path: Path, max_lines: int | None = None) -> list[dict[str, float]]:
-    """Return the complete lines of a log, which may be in use by a run; empty when there is no log.
+    """Return the complete lines of a log, which a run may still be writing; empty if the log does not exist.
 
     Args:
         path: The log.
-        max_lines: How many lines to return at most; all when None. A longer log is cut into groups of lines, and each
-            group becomes one line: the means of its values, with the step and images of its last line. Where lines are
-            long, fewer are returned, so that they take a bounded memory.
+        max_lines: Maximum number of lines to return; all if None. A longer log is averaged over groups of lines, each
+            with the step and images of its last line. If lines are long, fewer are returned, to limit the memory.
 
     Raises:
-        BadInput: When a line is malformed or too long, the error has its number; when there are too many names; when
-            all of a log is to be returned that is too large for it.
+        BadInput: When a line is malformed or too long, there are too many different names, or `max_lines` is None and
+            the log is too large.
     """
     if not path.is_file():
         return []
@@ -176,7 +176,7 @@ def _parse(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, float]]:
 
 
 def _mean(lines: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Return the means of the values of some lines, with the step and images of the last one."""
+    """Return the mean of each value over some lines, with the step and images of the last line."""
     values: dict[str, list[float]] = {}
     last: Mapping[str, float] = {}
     for last in lines:

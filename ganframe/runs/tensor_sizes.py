@@ -1,4 +1,4 @@
-"""The size of a safetensors file, by its header: nothing more is read of a file that has another one."""
+"""The size of a safetensors file according to its header, which is checked before anything else is read."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ganframe.errors import BadInput
 from ganframe.files import open_regular
 
 LENGTH_BYTES = 8
-"""The length of the number at the beginning of a file, which is that of the bytes of its header."""
+"""Number of bytes at the start of a safetensors file that hold the length of its header."""
 
 MAX_HEADER_BYTES = 8 * 2**20
-"""The largest size of a header, in bytes; a header has about 150 bytes for each tensor."""
+"""Maximum size of a header, in bytes; it has about 150 bytes for each tensor."""
 
 _HEADER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 def read_size(path: Path, what: str = "this file") -> int:
-    """Return the size of a safetensors file in bytes; refuse one whose header says another.
+    """Return the size of a safetensors file in bytes, after checking it against the file's header.
 
     Args:
         path: The file.
-        what: The words for the file in messages.
+        what: The words for the file in the error.
 
     Raises:
-        BadInput: When the file is missing or no regular file, its header is larger than any that a run writes, or it
-            has not the size that its header says.
+        BadInput: When the file is missing or not a regular file, its header is missing or too large, or the size is
+            not that in the header.
     """
     with open_regular(path, what=what) as file:
         size = file.seek(0, 2)
@@ -43,7 +43,7 @@ def read_size(path: Path, what: str = "this file") -> int:
 
 
 def _size_by_header(file: BinaryIO) -> int | None:
-    """Return the size of a file by its header; None when that is no header."""
+    """Return the size of a file according to its header; None if the header is not valid."""
     length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
         return None

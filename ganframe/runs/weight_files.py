@@ -1,4 +1,4 @@
-"""Files of weights in the safetensors format, which anybody may have made."""
+"""Files of weights in the safetensors format, which are not trusted: everything in them is checked."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ganframe.errors import BadInput
 from ganframe.runs.tensor_sizes import read_size
 
 MAX_NAMED_TENSORS = 3
-"""The largest number of tensors of one sort that an error message names."""
+"""Maximum number of tensors that an error message names for one problem."""
 
 
 def read_weights(file: Path, prefix: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read the tensors under a prefix from a file of weights.
+    """Read the tensors whose names begin with a prefix from a file of weights.
 
-    If the tensors of a file have other names or shapes, only its header is read, however large the file is.
+    Names and shapes are checked from the header, before any tensor is read.
 
     Args:
         file: The file.
-        prefix: The part of the file, without the last dot; empty for the whole file.
-        expected: Tensors with the shapes that the file must have, by name without the prefix.
+        prefix: The prefix without its last dot, such as `generator.trunk`; empty for the whole file.
+        expected: Tensors with the expected names, without the prefix, and shapes.
 
     Returns:
         The tensors by name, without the prefix.
@@ -57,10 +57,10 @@ def check_names_and_shapes(
     Args:
         shapes: The shapes of the weights by name.
         expected: The tensors of the network by name.
-        place: The file or folder of the weights, for the message.
+        place: The file or folder of the weights, for the error.
 
     Raises:
-        BadInput: When names or shapes differ; the message lists some of them.
+        BadInput: When names or shapes differ. The error lists some of them.
     """
     others = [
         f"{name} is {shapes[name]}, and not {tuple(tensor.shape)}"
@@ -78,30 +78,30 @@ def check_names_and_shapes(
 
 
 def check_numbers(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, place: str) -> None:
-    """Refuse weights that have other types than those of a network, or numbers that are not finite.
+    """Refuse weights that are not finite or have other dtypes than a network.
 
     Args:
         weights: The weights, with the names of the network.
         expected: The tensors of the network by name.
-        place: The file or folder of the weights, for the message.
+        place: The file or folder of the weights, for the error.
 
     Raises:
-        BadInput: With the names of some of these weights.
+        BadInput: When there are such weights. The error lists some of them.
     """
     check_types(weights, expected, place=place)
     refuse_differences({"not finite": not_finite({name: weights[name] for name in expected})}, place)
 
 
 def check_types(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, place: str) -> None:
-    """Refuse weights that have other types than those of a network, which loading would convert.
+    """Refuse weights that have other dtypes than a network, because loading would convert them.
 
     Args:
         weights: The weights, with the names of the network.
         expected: The tensors of the network by name.
-        place: The file or folder of the weights, for the message.
+        place: The file or folder of the weights, for the error.
 
     Raises:
-        BadInput: With the names of some of these weights.
+        BadInput: When there are such weights. The error lists some of them.
     """
     others = [
         f"{name} is {_type(weights[name])}, and not {_type(tensor)}"
@@ -112,15 +112,19 @@ def check_types(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], *
 
 
 def not_finite(weights: Mapping[str, Any]) -> list[str]:
-    """Return the names of the tensors in which some number is infinite or NaN."""
+    """Return the names of the tensors with an infinite or NaN element."""
     return [name for name, value in weights.items() if isinstance(value, Tensor) and not _is_finite(value)]
 
 
 def refuse_differences(names: Mapping[str, Iterable[Any]], place: str) -> None:
-    """Refuse weights if any of these lists of wrong tensors has an entry.
+    """Refuse weights if any list of wrong tensors is not empty.
+
+    Args:
+        names: The names of the wrong tensors, by what is wrong with them.
+        place: The file or folder of the weights, for the error.
 
     Raises:
-        BadInput: When there is an entry. The message has the first names of each list.
+        BadInput: When a list is not empty. The error has the first names of each list.
     """
     found = [f"{what}: {listed(wrong)}" for what, each in names.items() if (wrong := list(each))]
     if found:
@@ -128,7 +132,7 @@ def refuse_differences(names: Mapping[str, Iterable[Any]], place: str) -> None:
 
 
 def listed(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names as text, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED_TENSORS} more" if len(names) > MAX_NAMED_TENSORS else ""
     return ", ".join(names[:MAX_NAMED_TENSORS]) + more
 

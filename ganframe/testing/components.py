@@ -1,4 +1,4 @@
-"""Checks of configs of every kind, and of schedules, optimizers and loggers."""
+"""Checks of every kind of component, and of schedules, optimizers and loggers."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ SCHEDULED_KINDS = (
     "turn condition",
     "balancer",
 )
-"""The kinds of components whose settings may follow a schedule as attributes of their live objects."""
+"""The kinds of components whose scheduled settings must be attributes of the objects that they build."""
 
 OTHER_VALUES = (0.5, 0.25, 1.0, 2.0, 0.0, -1.0, 10.0, 100.0)
-"""Values to which a scheduled setting is changed: the first that the config allows and that is not the present one."""
+"""Values to try for a scheduled setting: the first that the config allows and that differs from the current one."""
 
 
 def defaults_validate(config: Component) -> None:
-    """The settings of the config, defaults included, pass its validation and give an equal config."""
+    """The settings of the config, including defaults, are valid and give an equal config."""
     assert _validate(config, config.model_dump()) == config, "the settings are changed by their own validation"
 
 
@@ -62,7 +62,7 @@ def yaml_round_trip(config: Component) -> None:
 
 
 def unknown_key_refused(config: Component) -> None:
-    """A key that the config does not have is refused, with an error that names the key."""
+    """An unknown key is refused, with an error that names the key."""
     try:
         _validate(config, config.model_dump(mode="json") | {"no_such_setting": 1})
     except ValidationError as problem:
@@ -72,7 +72,7 @@ def unknown_key_refused(config: Component) -> None:
 
 
 def _validate(config: Component, data: Any) -> Component:
-    # Stand-ins are not registered, so no `type` names them: they are passed as objects.
+    # Stand-ins are not registered, so they cannot be named by `type`: they are passed as objects.
     fakes = {name: value for name, value in config if isinstance(value, Component) and value.type_name() == "stub"}
     return type(config).model_validate({**data, **fakes})
 
@@ -100,10 +100,10 @@ def directory_agrees(config: Component) -> None:
 
 
 def scheduled_settings_are_live(config: Component) -> None:
-    """Each setting that may follow a schedule, except the `weight` of a term, is an attribute of the live object.
+    """Each setting that may follow a schedule, except the `weight` of a term, is an attribute of the built object.
 
     The attribute has the initial value of the setting, and can be set to another value. The same holds for the averaged
-    copy of a network, and for the copy of a game that samples are drawn from. Setting an attribute of the copy does not
+    copy of a network, and for the copy of a game from which samples are drawn. Setting the attribute of a copy does not
     change the original.
     """
     names = [
@@ -136,7 +136,7 @@ def _copies(live: object) -> list[object]:
 
 
 def _other_value(config: Component, name: str) -> float:
-    """Return a value that a setting allows and does not have."""
+    """Return a value that a setting allows and that differs from its current value."""
     for value in OTHER_VALUES:
         with contextlib.suppress(ValidationError):
             if value != initial_value(getattr(config, name)):
@@ -182,7 +182,7 @@ def lowers_a_quadratic(config: OptimizerConfig) -> None:
 
 
 def state_round_trip(config: OptimizerConfig) -> None:
-    """An optimizer that was rebuilt and restored from its state dict takes the same next step as the original."""
+    """An optimizer that is rebuilt and loads its state dict takes the same next step as the original."""
     results: list[torch.Tensor] = []
     for interrupted in (False, True):
         parameter = nn.Parameter(torch.ones(3))

@@ -41,21 +41,21 @@ def examples_match_the_spec(config: DatasetConfig) -> None:
 
 
 def left_out_is_named(config: DatasetConfig) -> None:
-    """A method `left_out`, if there is one, returns lists of names by the reason for which they were left out."""
+    """If there is a method `left_out`, it returns lists of names, by the reason why these were left out."""
     summarize(config.build())
 
 
 def picklable(config: DatasetConfig) -> None:
-    """A pickled copy of the data set, as a loader worker gets it, gives the same examples."""
+    """A pickled copy of the data set, as loader workers get it, returns the same examples."""
     dataset = config.build()
-    # A worker gets its copy in this way. Unpickling is safe here: the bytes are not read from a file.
+    # Workers get their copies in this way. Unpickling is safe here, because the bytes do not come from a file.
     copy = pickle.loads(pickle.dumps(dataset))
     own, copied = dataset.fetch([0], RANDOMNESS), copy.fetch([0], RANDOMNESS)
     assert all(torch.equal(own[name], copied[name]) for name in own), "a pickled copy gives other examples"
 
 
 def seeded_order(config: DatasetConfig) -> None:
-    """The same seed gives the same batches, also when loading starts at a later batch."""
+    """The same seed gives the same batches, even if loading starts at a later batch."""
     dataset = config.build()
     loader = BatchLoader(dataset, 2, RANDOMNESS, CPU).starting_at(0)
     batches = [next(loader) for _ in range(3)]
@@ -65,7 +65,7 @@ def seeded_order(config: DatasetConfig) -> None:
 
 
 def files_are_named(config: DatasetConfig) -> None:
-    """A method `file_names`, if there is one, gives relative paths, the same ones when the data set is built again."""
+    """If there is a method `file_names`, it returns relative paths, the same ones if the data set is built again."""
     names = file_names(config.build())
     if names is None:
         return
@@ -108,7 +108,7 @@ def differentiable(config: AugmentationConfig) -> None:
 
 
 def samples_independent(config: AugmentationConfig) -> None:
-    """A change of the first sample does not change the results for the other samples of the batch.
+    """Changing the first sample does not change the results for the other samples of the batch.
 
     Not checked if `batch_coupled` is True.
     """
@@ -164,14 +164,14 @@ def _assert_close(first: dict[str, float], second: dict[str, float]) -> None:
 
 
 def batches_and_order_do_not_matter(config: MetricConfig) -> None:
-    """Another batch size and another order of the examples give the same results."""
+    """The results do not depend on the batch size and the order of the examples."""
     data, tensors = _perfect_samples(config)
     reversed_order = {name: tensor.flip(0) for name, tensor in tensors.items()}
     _assert_close(_measure(config, data, tensors, 100).compute(), _measure(config, data, reversed_order, 37).compute())
 
 
 def halves_merge(config: MetricConfig) -> None:
-    """Two metrics, each updated with a part of the examples and then merged, give the results of all examples."""
+    """Two metrics, each updated with a part of the examples and then merged, give the results for all examples."""
     data, tensors = _perfect_samples(config)
     middle = len(next(iter(tensors.values()))) // 3
     first = {name: tensor[:middle] for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Stand-ins: small networks, games and data sets, so that a component can be checked without any other plugin."""
+"""Stand-ins: small networks, games and data sets, with which a component can be tested without other plugins."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ RANDOMNESS = Randomness(0)
 
 
 def example_config(cls: type[Component], folder: Path) -> Component:
-    """Return a config to check: the class's `example()`, with stand-ins for required components that it leaves out.
+    """Return a config to test: the class's `example()`, with stand-ins for required components that it leaves out.
 
     Args:
         cls: The config class.
@@ -82,7 +82,7 @@ class FakeGenerator(GeneratorConfig):
     several_conditions = True
     provides = frozenset({"log_prob"})
     from_sample: bool = False
-    """Whether the network starts from a sample instead of a latent."""
+    """Whether the network takes a sample as input instead of a latent."""
 
     @property
     def starts_from(self) -> Literal["latent", "sample"]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -113,9 +113,9 @@ class _Generator(nn.Module):
         return output.tanh().unflatten(1, self.shape)
 
     def log_prob(self, sample: Tensor, condition: Sample | None = None) -> Tensor:
-        """Return the log density of each sample, `(B,)`, under independent normal distributions of its numbers.
+        """Return the log density of each sample, `(B,)`, under a normal distribution with identity covariance.
 
-        Each has standard deviation 1; its mean is the layer's bias plus the embedded condition.
+        Its mean is the bias of the layer plus the embedded condition.
         """
         deviation = sample.flatten(1) - self.layer.bias - _embedded(self.embed, condition)
         return -0.5 * (deviation.square() + math.log(2 * math.pi)).sum(1)
@@ -131,7 +131,7 @@ class FakeDiscriminator(DiscriminatorConfig):
     classes: int = CLASSES
     """Number of class logits."""
     heads: int = 0
-    """Number of heads of logits; 0 for a network without heads."""
+    """Number of named heads of logits; 0 for a network with a single output."""
 
     @override
     def build(self, *, sample: SampleSpec, condition: SampleSpec | None = None) -> nn.Module:
@@ -155,7 +155,7 @@ class _Discriminator(nn.Module):
 
 
 class _SeveralHeads(Wrapper):
-    """A discriminator whose heads are multiples of one output."""
+    """A discriminator with several heads, whose logits are multiples of those of one network."""
 
     def __init__(self, network: nn.Module, heads: int) -> None:
         super().__init__(network)
@@ -168,7 +168,7 @@ class _SeveralHeads(Wrapper):
 
 
 def _embeddings(condition: SampleSpec | None, size: int) -> nn.ModuleList:
-    """Return one layer for each tensor of the condition, which maps the tensor to `size` numbers."""
+    """Return, for each tensor of the condition, a layer that embeds it in `size` dimensions."""
     return nn.ModuleList(
         nn.Linear(math.prod(part.shape), size) if part.classes is None else nn.Embedding(part.classes, size)
         for part in (() if condition is None else parts(condition))
@@ -183,10 +183,10 @@ def _embedded(embed: nn.ModuleList, condition: Sample | None) -> Tensor:
 
 
 class AnyData(Mapping[str, TensorSpec]):
-    """A data spec that has a tensor of every name: class labels for `label`, images for any other name.
+    """Data specs with a tensor for every name: a class label for `label`, images for any other name.
 
     Args:
-        specs: The specs of tensors that are something else.
+        specs: Specs of tensors that are neither.
     """
 
     def __init__(self, specs: DataSpec | None = None) -> None:
@@ -197,15 +197,15 @@ class AnyData(Mapping[str, TensorSpec]):
         return self._specs.setdefault(name, LABEL if name == "label" else IMAGE)
 
     def __contains__(self, name: object) -> bool:
-        """Return whether there is a tensor of this name: True for every string."""
+        """Return True for every string."""
         return isinstance(name, str) and bool(self[name])
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the names of the tensors whose specs were looked up so far."""
+        """Iterate over the names that were looked up so far."""
         return iter(self._specs)
 
     def __len__(self) -> int:
-        """Return the number of tensors whose specs were looked up so far."""
+        """Return the number of names that were looked up so far."""
         return len(self._specs)
 
 
@@ -223,10 +223,10 @@ def random_sample(name: str, spec: SampleSpec, size: int = BATCH, seed: int = 0)
     """Return a random batch of samples: one tensor, or a tuple of tensors if `spec` is a tuple.
 
     Args:
-        name: The name of the draw.
-        spec: The spec of a sample, or those of its tensors.
-        size: Number of examples.
-        seed: Seed of the draw.
+        name: A name for the random draw; another name gives other numbers.
+        spec: The spec of one sample; a tuple if it has several tensors.
+        size: Batch size.
+        seed: Seed of the random draw.
     """
     named = {f"{name} {index}" if index else name: part for index, part in enumerate(parts(spec))}
     drawn = tuple(random_batch(named, size, seed).values())
@@ -234,7 +234,7 @@ def random_sample(name: str, spec: SampleSpec, size: int = BATCH, seed: int = 0)
 
 
 class FakeData(DatasetConfig):
-    """A stand-in for a data set: 400 images in four classes, which differ in mean brightness."""
+    """A stand-in for a data set: 400 noisy images in four classes of different brightness."""
 
     type: Literal["stub"] = "stub"
 
@@ -263,7 +263,7 @@ class _Logistic(SeparableLoss):
 
 
 class FakeLoss(LossConfig):
-    """A stand-in for a loss: binary cross entropy, non-saturating for the generator."""
+    """A stand-in for a loss: binary cross entropy, in its non-saturating form for the generator."""
 
     type: Literal["stub"] = "stub"
 
@@ -273,13 +273,13 @@ class FakeLoss(LossConfig):
 
 
 class FakeGame(Game):
-    """A stand-in for a game: it has one contest, a discriminator's turn and a generator's turn.
+    """A stand-in for a game, with a generator and a discriminator that train in alternate turns.
 
-    A batch may have all tensors, `fake` included. If `fake` is left out, the generator makes it from `latent`.
+    A batch may contain `fake`; if not, the generator makes it from `latent`.
 
     Args:
         names: Names of tensors in the batch, other than `real` and `fake`.
-        specs: Specs of tensors in the batch that are neither images nor labels under the name `label`.
+        specs: Specs of tensors in the batch that are neither images nor the class label `label`.
     """
 
     inputs = ()
@@ -332,7 +332,7 @@ class _TwoPlayerGame(Game):
 
 
 class FakeGameConfig(GameConfig):
-    """A stand-in for a game: one stand-in generator against one stand-in discriminator."""
+    """A stand-in for the config of a game: a stand-in generator against a stand-in discriminator."""
 
     type: Literal["stub"] = "stub"
 
@@ -342,7 +342,7 @@ class FakeGameConfig(GameConfig):
 
 
 def grown(network: nn.Module) -> nn.Module:
-    """Let a network that grows become as large as the images of its spec, and return it."""
+    """Grow a network that can grow to its full resolution, and return it."""
     if hasattr(network, "grow"):
         network.grow(1)  # pyright: ignore[reportCallIssue]
     return network
@@ -362,14 +362,14 @@ def with_built_players(game: Game) -> Game:
 def make_round(
     game: Game, batch: Mapping[str, Tensor], turn: Turn | None = None, *, shared: bool = False, **options: Any
 ) -> Round:
-    """Return a round over a batch.
+    """Return the `Round` of a game for a batch.
 
     Args:
         game: The game.
         batch: The tensors of the batch, each `(B, ...)`.
-        turn: The turn of the round; None for a round outside training.
-        shared: Whether several turns read the tensors of the round.
-        options: Further arguments of `Round.in_turn`, for a round in a turn.
+        turn: The turn; None outside training.
+        shared: Whether several turns use the batch.
+        options: Further arguments of `Round.in_turn`, if `turn` is given.
     """
     size = len(next(iter(batch.values())))
     game_round = Round(game, batch, size=size, device=CPU, randomness=RANDOMNESS, shared=shared)

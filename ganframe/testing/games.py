@@ -31,14 +31,15 @@ from ganframe.testing.fakes import (
 
 
 def build_playable_game(config: GameConfig, heads: int = 0) -> Game:
-    """Build a game with stand-in players, for data that has every tensor the game asks for.
+    """Build a game with stand-in players, for data with every tensor that the game asks for.
 
     Args:
         config: The config of the game, with stand-ins.
-        heads: The number of heads of stand-ins for discriminators; 0 for networks without heads.
+        heads: Number of named heads of stand-in discriminators; 0 for networks with a single output.
 
     Raises:
-        BadInput: When the game is refused, whatever its generators start from. The error gives the first reason.
+        BadInput: When the game is refused both with generators that take latents and with ones that take samples. The
+            error is that of the first try.
     """
     generators = [name for name, value in config if isinstance(value, FakeGenerator)]
     networks: dict[str, Any] = {
@@ -65,7 +66,7 @@ def build_playable_game(config: GameConfig, heads: int = 0) -> Game:
 def every_maker_works(config: GameConfig) -> None:
     """Every named tensor that the game makes is finite and has a row for each example, in turns and outside training.
 
-    This holds for batches of two sizes.
+    This is tested with two batch sizes.
     """
     game = build_playable_game(config)
     for size, turn in itertools.product((BATCH, BATCH - 1), (*game.turns, None)):
@@ -90,7 +91,7 @@ def _count_maker_calls(game: Game) -> Counter[str]:
 
 
 def made_at_most_once(config: GameConfig) -> None:
-    """A named tensor is made at most once per round, and only if it is read."""
+    """A named tensor is made at most once for each batch, and only if it is read."""
     game = build_playable_game(config)
     counts = _count_maker_calls(game)
     game_round = make_round(game, random_batch(game.data), game.turns[0])
@@ -101,7 +102,7 @@ def made_at_most_once(config: GameConfig) -> None:
 
 
 def _objective(game: Game, game_round: Round) -> Tensor:
-    """Return a simple objective: the mean squared logit of each side of each contest of the turn, summed."""
+    """Return a simple objective: the sum of the mean squared logits of each side of each contest of the turn."""
     total = torch.zeros(())
     for contest in game_round.contests:
         for side in ("real", "fake"):
@@ -115,7 +116,7 @@ def _has_gradient(player: nn.Module) -> bool:
 
 
 def frozen_players_get_no_gradient(config: GameConfig) -> None:
-    """In each turn, no player but those that train in it gets a gradient."""
+    """In each turn, only the players that train in it get a gradient."""
     game = build_playable_game(config)
     for turn in game.turns:
         for player in game.players.values():
@@ -132,7 +133,7 @@ def frozen_players_get_no_gradient(config: GameConfig) -> None:
 
 
 def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
-    """In each turn, the same players get gradients from a shared round as from a round of that turn alone.
+    """In each turn, the same players get gradients whether or not turns share the tensors of a batch (`share_round`).
 
     Not checked if the game refuses `share_round` or a turn has repeats.
     """
@@ -161,7 +162,7 @@ def shared_rounds_lose_no_gradient(config: GameConfig) -> None:
 
 
 def _everything(game: Game, game_round: Round) -> Tensor:
-    """Return the mean squares of the logits of the turn's contests and of all tensors that the game makes, summed."""
+    """Return the sum of `_objective` and of the mean square of each tensor that the game makes."""
     total = _objective(game, game_round)
     for name in game.makers:
         for part in sample_parts(game_round[name]):
@@ -171,10 +172,10 @@ def _everything(game: Game, game_round: Round) -> Tensor:
 
 
 def turns_train_their_players(config: GameConfig) -> None:
-    """Every player that is not frozen trains in some turn, and turns name no other players.
+    """Every player that is not frozen trains in some turn, and turns do not name other players.
 
-    In each turn, every player that trains gets a gradient. It comes from the contests of the turn and the tensors that
-    the game makes, or from the `example_objective` of the config.
+    In each turn, every player that trains gets a gradient from the contests of the turn and the tensors that the game
+    makes, or from `example_objective` of the config.
     """
     game = build_playable_game(config)
     trained = {name for turn in game.turns for name in turn.players}
@@ -199,10 +200,10 @@ def turns_train_their_players(config: GameConfig) -> None:
 
 
 def names_are_known(config: GameConfig) -> None:
-    """Contests and attributes for sampling name tensors of the game, and discriminators of contests are players.
+    """Contests and the attributes for sampling name existing tensors, and discriminators of contests are players.
 
-    The attributes for sampling are `output`, `pictures`, `label`, `sampling_inputs` and `translations`. A `label` is a
-    class label.
+    The attributes for sampling are `output`, `pictures`, `label`, `sampling_inputs` and `translations`. `label` must
+    name a class label.
     """
     game = build_playable_game(config)
     named = {*game.pictures, game.output, *(name for contest in game.contests for name in contest.tensors())}
@@ -213,7 +214,7 @@ def names_are_known(config: GameConfig) -> None:
 
 
 def heads_are_scored(config: GameConfig) -> None:
-    """If discriminators have two heads of logits, a loss is a finite scalar in every turn that it joins."""
+    """If discriminators have two heads of logits, a loss is a finite scalar in every turn in which it takes part."""
     game = build_playable_game(config, heads=2)
     loss = LossTerm("stub", ("losses", 0), FakeLoss())
     for turn in game.turns:
@@ -223,7 +224,7 @@ def heads_are_scored(config: GameConfig) -> None:
 
 
 def missing_data_is_named(config: GameConfig) -> None:
-    """A game refuses data without its inputs, with an error that names every input."""
+    """Data without the game's inputs is refused, with an error that names every input."""
     inputs = build_playable_game(config).inputs
     try:
         config.build({})

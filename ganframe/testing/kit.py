@@ -1,4 +1,4 @@
-"""Collecting and running the checks for the components of a package."""
+"""The conformance kit: collecting and running the checks of the components of a package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Check:
 
     Attributes:
         name: The kind and type of the component, and the title of the check: `loss hinge: float64 gradcheck`.
-        run: Runs the check. Raises AssertionError when the check fails, or an exception that the component raises.
+        run: Runs the check. It raises AssertionError if the check fails, or the exception of the component.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Result:
 
     Attributes:
         name: The name of the check.
-        error: The type and message of the exception; None when the check passed.
+        error: The type and message of the exception; None if the check passed.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Result:
 
 
 def checks(package: str) -> Iterator[Check]:
-    """Yield every check for every component that a package registers, without running it.
+    """Yield every check of every component that a package registers, without running it.
 
     Args:
         package: The name of an installed distribution (`my-gan`) or of its module (`my_gan`).
 
     Raises:
-        BadInput: When the package cannot be loaded or registers no component.
+        BadInput: When the package cannot be loaded or does not register a component.
     """
     for plugin in installed().plugins:
         if plugin.error and package in (plugin.package, plugin.module):
@@ -86,7 +86,7 @@ def run_checks(package: str) -> Iterator[Result]:
         package: The name of an installed distribution (`my-gan`) or of its module (`my_gan`).
 
     Raises:
-        BadInput: When the package cannot be loaded or registers no component.
+        BadInput: When the package cannot be loaded or does not register a component.
     """
     for check in checks(package):
         error = None
@@ -102,11 +102,11 @@ def conformance(package: str, expected_failures: Mapping[str, str] | None = None
 
     Args:
         package: The name of an installed distribution (`my-gan`) or of its module (`my_gan`).
-        expected_failures: Why a check is expected to fail, by the check's name. Its case fails if the check passes.
+        expected_failures: The reason why a check must fail, by the check's name. Its case fails if the check passes.
 
     Raises:
-        BadInput: When the package cannot be loaded or registers no component.
-        ValueError: When an expected failure names no check or gives no reason.
+        BadInput: When the package cannot be loaded or does not register a component.
+        ValueError: When an expected failure is not the name of a check, or its reason is empty.
     """
     import pytest  # not at the top: the command line runs the kit without pytest
 

@@ -18,15 +18,15 @@ from ganframe.testing.fakes import BATCH, LABEL, RANDOMNESS, grown, random_sampl
 
 IMAGE, VECTOR = TensorSpec((3, 32, 32)), TensorSpec((8,))
 SHAPES = ((3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 16, 16), (3, 128, 128), (3, 256, 256), (2,), (8,), (1, 1024))
-"""Shapes of samples, in the order in which they are tried; a network is checked with the first that it accepts."""
+"""Shapes of samples to try, in this order. A network is tested with the first that it accepts."""
 PAIRS = ((IMAGE, VECTOR), (IMAGE, IMAGE), (VECTOR, IMAGE), (VECTOR, VECTOR))
-"""Pairs that are tried after `SHAPES`: two tensors of a discriminator's sample, or source and output of a generator."""
+"""Pairs to try after `SHAPES`: the two tensors of a discriminator's sample, or a generator's source and output."""
 
 
 def _build_arguments(
     config: GeneratorConfig | DiscriminatorConfig, condition: TensorSpec | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the arguments of `build` that are tried: those of `example_specs`, or of `SHAPES` and `PAIRS`."""
+    """Yield the arguments of `build` to try: those of `example_specs`, or else `SHAPES` and `PAIRS`."""
     given = config.example_specs()
     if given is not None:
         yield {"condition": None, **given}
@@ -45,14 +45,14 @@ def _build_arguments(
 def build_for_first_fit(
     config: GeneratorConfig | DiscriminatorConfig, condition: TensorSpec | None
 ) -> tuple[nn.Module, Mapping[str, Any]]:
-    """Build the network for the first specs that it accepts, and return it with the arguments of its `build`.
+    """Build the network with the first specs that it accepts, and return it with the arguments of `build`.
 
     Args:
         config: The config of the network.
-        condition: The spec of the condition, unless `example_specs` of the config gives another.
+        condition: The spec of the condition, unless `example_specs` of the config has another; None if unconditional.
 
     Raises:
-        AssertionError: When the network accepts none of them.
+        AssertionError: When the network accepts none of the specs.
     """
     problems: list[str] = []
     for arguments in _build_arguments(config, condition):
@@ -73,9 +73,9 @@ class _NetworkCase:
 
     Attributes:
         network: The network.
-        arguments: The arguments of its `build`.
-        source: The first argument of a forward pass: latents or samples.
-        condition: The other arguments of a forward pass: the condition, if the network takes one.
+        arguments: The arguments of `build`.
+        source: The first argument of `forward`: latents or samples.
+        condition: The other arguments of `forward`: the condition, if the network takes one.
     """
 
     def __init__(self, config: GeneratorConfig | DiscriminatorConfig, batch: int = BATCH) -> None:
@@ -105,15 +105,16 @@ def _logits(output: DiscriminatorOutput) -> Tensor:
 
 
 def _made(output: Any) -> list[Tensor]:
-    """Return the tensors that a generator made: its sample, and any others."""
+    """Return all tensors that a generator returned: its sample, and any others."""
     made: Any = list(output.values()) if isinstance(output, Mapping) else output
     return [part for each in made for part in sample_parts(each)] if isinstance(made, (tuple, list)) else [made]
 
 
 def right_shape(config: GeneratorConfig) -> None:
-    """Samples have the requested shape and the dtype float32, also in a batch of one example.
+    """Samples have the requested shape and dtype float32, even if the batch has one example.
 
-    A generator may return several tensors, as a tuple or by name. All have the batch axis first, and one is the sample.
+    A generator may return several tensors, as a tuple or by name. All must have the batch axis first, and one must be
+    the sample.
     """
     for size in (BATCH, 1):
         case = _NetworkCase(config, batch=size)
@@ -127,7 +128,7 @@ def right_shape(config: GeneratorConfig) -> None:
 
 
 def latents_are_told(config: GeneratorConfig) -> None:
-    """If `latent_specs()` of the config tells the latent, its shape is the `latent_shape` of the network."""
+    """If `latent_specs()` of the config has the latent, its shape equals `latent_shape` of the network."""
     told = config.latent_specs().get("latent")
     if told is None:
         return
@@ -156,7 +157,7 @@ def _assert_gradients(network: nn.Module) -> None:
 
 
 def seed_fixes_initialisation(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Networks built from the same seed have the same initial parameters; another seed gives different ones."""
+    """Networks built from the same seed have the same initial parameters; another seed gives others."""
     first, second = _NetworkCase(config).network.state_dict(), _NetworkCase(config).network.state_dict()
     different = [name for name in first if not torch.equal(first[name], second[name])]
     assert not different, f"not fixed by torch's global seed: {', '.join(different)}"
@@ -168,7 +169,7 @@ def seed_fixes_initialisation(config: GeneratorConfig | DiscriminatorConfig) -> 
 
 
 def state_round_trip(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """A second network that loads the state dict of the first gives the same outputs."""
+    """A second network that loads the state dict of the first returns the same."""
     case, other = _NetworkCase(config), _NetworkCase(config)
     with torch.no_grad():
         for parameter in case.network.parameters():
@@ -182,13 +183,13 @@ def state_round_trip(config: GeneratorConfig | DiscriminatorConfig) -> None:
 
 
 def _tensor(output: Any) -> Tensor:
-    """Return the numbers of an output in one row for each example."""
+    """Return the numbers that a network returned as a matrix, with one row for each example."""
     made = [_logits(output)] if isinstance(output, DiscriminatorOutput) else _made(output)
     return torch.cat([each.reshape(len(each), -1).float() for each in made], dim=1)
 
 
 def deterministic_in_eval(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """In eval mode the same input and seed give the same output, and a forward pass does not change the state dict."""
+    """In eval mode, the same input and seed give the same output, and `forward` does not change the state dict."""
     case = _NetworkCase(config)
     case.network.eval()
     before = {name: tensor.clone() for name, tensor in case.network.state_dict().items()}
@@ -200,7 +201,7 @@ def deterministic_in_eval(config: GeneratorConfig | DiscriminatorConfig) -> None
 
 
 def labels_if_conditional(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Another condition changes the output of a conditional network; an unconditional network works without one."""
+    """The output of a conditional network depends on the condition; an unconditional network works without one."""
     case = _NetworkCase(config)
     if not case.condition:
         case()
@@ -217,7 +218,7 @@ def labels_if_conditional(config: GeneratorConfig | DiscriminatorConfig) -> None
 
 
 def compiles(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """In eval mode the network gives the same outputs with `torch.compile` as without it."""
+    """In eval mode, the outputs are the same with `torch.compile` as without it."""
     case = _NetworkCase(config)
     case.network.eval()
     with torch.no_grad():
@@ -230,7 +231,7 @@ def compiles(config: GeneratorConfig | DiscriminatorConfig) -> None:
 
 
 def bf16_agrees(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Under bf16 autocast the outputs differ from those in float32 by less than 5 % of their norm."""
+    """Under bf16 autocast, the outputs differ from those in float32 by less than 5% of their norm."""
     case = _NetworkCase(config)
     case.network.eval()
     with torch.no_grad():
@@ -243,9 +244,9 @@ def bf16_agrees(config: GeneratorConfig | DiscriminatorConfig) -> None:
 
 
 def leading_batch_axis(config: DiscriminatorConfig) -> None:
-    """Every output has the batch axis first, also in a batch of one example.
+    """Logits, features and class logits have the batch axis first, even if the batch has one example.
 
-    `provides` names the optional outputs that the network returns, and no others: `features`, `class_logits`.
+    `provides` of the config names exactly the optional outputs that the network returns: `features`, `class_logits`.
     """
     for size in (BATCH, 1):
         case = _NetworkCase(config, batch=size)
@@ -263,7 +264,7 @@ def leading_batch_axis(config: DiscriminatorConfig) -> None:
 
 
 def input_untouched(config: DiscriminatorConfig) -> None:
-    """A forward pass does not change the sample in place."""
+    """`forward` does not change the sample in place."""
     case = _NetworkCase(config)
     before = map_parts(case.source, Tensor.clone)
     case()
@@ -290,7 +291,7 @@ def double_backward(config: DiscriminatorConfig) -> None:
 
 
 def batch_order_does_not_matter(config: DiscriminatorConfig) -> None:
-    """The same examples in another order have the same logits.
+    """The logits of a sample do not depend on its place in the batch.
 
     Not checked if `batch_coupled` is True.
     """
@@ -300,7 +301,7 @@ def batch_order_does_not_matter(config: DiscriminatorConfig) -> None:
     for module in case.network.modules():
         if isinstance(module, (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)):
             module.eval()
-    # A forward pass in training mode may change buffers, such as the vectors of spectral normalisation.
+    # In training mode `forward` may change buffers, such as the vectors of spectral normalisation.
     before = {name: tensor.clone() for name, tensor in case.network.state_dict().items()}
     with torch.no_grad():
         output = _logits(case())
@@ -339,9 +340,10 @@ def frozen_features(config: EncoderConfig) -> None:
 
 
 def grows_in_stages(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """A network with a method `grow` has images of the size of each stage, and new layers that get a gradient.
+    """A network with a method `grow` makes or takes images at the resolution of each stage.
 
-    It is grown to half the size and then to the full size, with its new layers faded in by a half.
+    It is grown to half the resolution and then to the full resolution, with `fade` at 0.5. New layers must get a
+    gradient.
     """
     case = _NetworkCase(config)
     if not hasattr(case.network, "grow"):

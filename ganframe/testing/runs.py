@@ -1,4 +1,4 @@
-"""Runs for tests: a few steps with stand-ins, and the same run with and without an interruption."""
+"""Training runs for tests: a few steps with stand-ins, and the same run with and without an interruption."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ BATCH = 8
 
 
 class Interrupted(RunFailed):
-    """The interruption of a run by a test."""
+    """The error with which a test interrupts a run."""
 
 
 class InterruptAfter:
-    """A hook that interrupts a run after a step.
+    """A hook that interrupts a run after a training step.
 
     Args:
-        step: The step after which the run is interrupted.
+        step: The number of the step, from 1.
     """
 
     def __init__(self, step: int) -> None:
@@ -37,7 +37,7 @@ class InterruptAfter:
 
     @hookimpl(trylast=True)
     def on_step_end(self, step: int) -> None:
-        """Interrupt the run after the chosen step, before the checkpoint of that step is saved.
+        """Interrupt the run if this is the chosen step, before its checkpoint is saved.
 
         Raises:
             Interrupted: When this is the chosen step.
@@ -49,17 +49,15 @@ class InterruptAfter:
 def train_whole_and_resumed(
     experiment: Experiment, folder: Path, *, stop_after: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train a config twice: once without an interruption, and once with an interruption and a resume.
-
-    Tests compare the two last checkpoints, which have to be equal.
+    """Train a config twice: once without interruption, and once interrupted and resumed.
 
     Args:
         experiment: The config.
         folder: The folder in which the run folders `whole` and `resumed` are created.
-        stop_after: The step after which the second run is interrupted.
+        stop_after: The step after which the second run is interrupted, from 1.
 
     Returns:
-        The checkpoint sections of the uninterrupted run, and those of the resumed run.
+        The state in the last checkpoint of the first and of the second run, by section. The two must be equal.
     """
     whole, resumed = folder / "whole", folder / "resumed"
     train(experiment, out=whole)
@@ -73,17 +71,17 @@ def train_whole_and_resumed(
 def tiny_run(
     out: Path, *, loggers: Sequence[LoggerConfig] = (), stop_after: int | None = None, resume: bool = False
 ) -> RunFolder | None:
-    """Train a stand-in game for four steps; with `stop_after`, interrupt the run earlier.
+    """Train a stand-in game for four steps, or interrupt it earlier.
 
     Args:
         out: The run folder.
         loggers: The loggers of the run.
-        stop_after: The step after which the run is interrupted, before the checkpoint of that step is saved. None
-            never interrupts the run.
+        stop_after: The number of the step, counted from 1, after which the run is interrupted, before the checkpoint of
+            that step is saved. If None, the run is not interrupted.
         resume: Whether to resume the run in `out`.
 
     Returns:
-        The run folder; None when the run was interrupted.
+        The run folder; None if the run was interrupted.
     """
     registry = installed().registry
     for cls in (FakeGameConfig, FakeLoss, FakeData):

@@ -31,7 +31,7 @@ def _output(logits: Tensor) -> DiscriminatorOutput:
 
 
 def _scores(config: LossConfig) -> list[Callable[[Tensor, Tensor], Tensor]]:
-    """Return the loss of discriminators and that of generators, as functions of the logits of reals and of fakes."""
+    """Return the discriminator loss and the generator loss, as functions of the logits of reals and of fakes."""
     loss = config.build()
 
     def of_logits(score: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -41,7 +41,7 @@ def _scores(config: LossConfig) -> list[Callable[[Tensor, Tensor], Tensor]]:
 
 
 def finite_at_extremes(config: LossConfig) -> None:
-    """The loss is a scalar; it and its gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
+    """The loss is a scalar. It and its gradients are finite at logits of +-1e4 in float32 and +-1e3 in bf16."""
     for dtype, size in ((torch.float32, 1e4), (torch.bfloat16, 1e3)):
         for real, fake in ((size, size), (size, -size), (-size, size), (-size, -size), (0.0, 0.0)):
             for score in _scores(config):
@@ -73,7 +73,7 @@ def _logit_gradients(score: Any) -> tuple[Tensor, Tensor]:
 
 
 def discriminator_pulls_apart(config: LossConfig) -> None:
-    """Starting from equal logits, a gradient step on the discriminator's loss raises reals' logits and lowers fakes'.
+    """From equal logits, a gradient step on the discriminator's loss raises logits of reals and lowers those of fakes.
 
     Not checked if `higher_is_real` is False.
     """
@@ -96,9 +96,9 @@ def generator_raises_fakes(config: LossConfig) -> None:
 
 
 def targets_stay_in_range(config: LabelPolicyConfig) -> None:
-    """Changed targets keep their shape, stay in [0, 1], and are the same for the same seed.
+    """The new targets have the same shape as the old ones, are in [0, 1], and are the same for the same seed.
 
-    The targets that the policy is given are not changed in place.
+    The old targets are not changed in place.
     """
     policy = config.build()
     for real in (True, False):
@@ -112,7 +112,7 @@ def targets_stay_in_range(config: LabelPolicyConfig) -> None:
 
 
 class _RegularizerCase:
-    """A regularizer, a stand-in game with the tensors that it reads, and a turn that it joins."""
+    """A regularizer, a stand-in game with the tensors that it reads, and a turn in which it takes part."""
 
     def __init__(self, config: RegularizerConfig) -> None:
         needs, self.config = find_needs(config), config
@@ -141,7 +141,7 @@ class _RegularizerCase:
 
     @contextmanager
     def naming_the_remedy(self) -> Generator[None, None, None]:
-        """Say that tensors may be no images, where the term fails and its config does not tell what they are."""
+        """If the term fails, and the kit guessed that tensors are images, add to the error how to declare them."""
         try:
             yield
         except (AssertionError, BadInput):
@@ -163,16 +163,16 @@ class _RegularizerCase:
 
 
 def finite_scalar(config: RegularizerConfig) -> None:
-    """The penalty is a finite scalar."""
+    """The value is a finite scalar."""
     value = _RegularizerCase(config).value()
     assert value.ndim == 0, "a regularizer must be a scalar, such as the mean over the batch"
     assert bool(value.isfinite()), f"the value is {float(value)}"
 
 
 def depends_on_something(config: RegularizerConfig) -> None:
-    """The penalty depends on a player, on a parameter of its own, or on a tensor that it reads.
+    """The value depends on a player, on a parameter of the term itself, or on a tensor that it reads.
 
-    A term that depends on none of them, such as one of detached tensors, trains nobody.
+    Otherwise, as with detached tensors, the term trains nothing.
     """
     case = _RegularizerCase(config)
     batch = case.batch()
@@ -182,7 +182,7 @@ def depends_on_something(config: RegularizerConfig) -> None:
 
 
 def _trained(live: object) -> dict[str, torch.nn.Parameter]:
-    """Return the parameters of a term that train with its players, by name."""
+    """Return the trainable parameters of a term itself, by name."""
     parameters = dict(live.named_parameters()) if isinstance(live, torch.nn.Module) else {}
     return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
 
@@ -195,7 +195,7 @@ def _assert_trained(live: object) -> None:
 
 
 def regularizer_parameters_learn(config: RegularizerConfig) -> None:
-    """Every parameter of the term gets a gradient from it. Not checked if it has no parameters."""
+    """Every parameter of the term gets a gradient from its value. Not checked if the term has no parameters."""
     case = _RegularizerCase(config)
     if _trained(case.live):
         case.value().backward()
@@ -203,7 +203,7 @@ def regularizer_parameters_learn(config: RegularizerConfig) -> None:
 
 
 def loss_parameters_learn(config: LossConfig) -> None:
-    """Every parameter of the term gets a gradient from it, in some turn. Not checked if it has none."""
+    """Every parameter of the loss gets a gradient from it in some turn. Not checked if the loss has no parameters."""
     loss: Any = config.build()
     for score in (loss.discriminator, loss.generator) if _trained(loss) else ():
         real, fake = (RANDOMNESS.normal(name, (BATCH,)) for name in ("real", "fake"))
@@ -212,11 +212,11 @@ def loss_parameters_learn(config: LossConfig) -> None:
 
 
 def state_round_trip(config: LossConfig | RegularizerConfig) -> None:
-    """A second term that loads the state dict of the first has an equal state. Not checked if it has none."""
+    """A second term that loads the state dict of the first has an equal state. Not checked if there is no state."""
     first, second = config.build(), config.build()
     if not (isinstance(first, torch.nn.Module) and isinstance(second, torch.nn.Module)):
         return
-    if isinstance(config, RegularizerConfig):  # a term may keep what it has seen, so it looks at something first
+    if isinstance(config, RegularizerConfig):  # its state may depend on data that it has seen
         case = _RegularizerCase(config)
         case.live = cast(Any, first)
         case.value()
@@ -230,7 +230,7 @@ def state_round_trip(config: LossConfig | RegularizerConfig) -> None:
 
 
 def _equal(value: Any, other: Any) -> bool:
-    """Return whether two states are equal: tensors, or the nested state of a term that keeps one of its own."""
+    """Return whether two entries of a state dict are equal; they may be nested dictionaries."""
     if isinstance(value, Tensor):
         return torch.equal(value, other)
     if isinstance(value, dict):
@@ -240,7 +240,7 @@ def _equal(value: Any, other: Any) -> bool:
 
 
 def zero_by_theory(config: RegularizerConfig) -> None:
-    """The penalty is 0 in the case that its config class names in `zero_when`, such as a constant discriminator.
+    """The value is 0 in the case that the config class names in `zero_when`, such as a constant discriminator.
 
     Not checked if `zero_when` is None.
     """
@@ -277,7 +277,7 @@ def _set_linear_discriminator(game: Game, gradient_norm: float) -> None:
 
 
 class _ExperimentTerms:
-    """The part of an experiment that an objective reads."""
+    """A stand-in for `Experiment`, with only the fields that `Objective` reads."""
 
     def __init__(self, *regularizers: RegularizerConfig) -> None:
         self.seed = 0
@@ -298,7 +298,7 @@ def _total(case: _RegularizerCase, objective: Objective, turn_count: int = 0) ->
 
 
 def linear_in_weight(config: RegularizerConfig) -> None:
-    """Three times the weight gives three times the contribution to the objective."""
+    """Tripling the weight triples the contribution to the objective."""
     case = _RegularizerCase(config)
     one, three = (_total(case, _objective(case, config.model_copy(update={"weight": weight}))) for weight in (1.0, 3.0))
     assert abs(three - 3 * one) <= 1e-5 * max(abs(three), 1e-6), f"{UNEQUAL}: {three}, not 3 times {one}"
@@ -314,7 +314,7 @@ def lazy_keeps_the_mean(config: RegularizerConfig) -> None:
 
 
 def frozen_players_get_no_gradient(config: RegularizerConfig) -> None:
-    """In a turn that the regularizer joins, it gives no gradient to players that do not train in that turn."""
+    """The regularizer does not give a gradient to players that do not train in the turn."""
     case = _RegularizerCase(config)
     with case.game.only_trainable(case.turn.players):
         value = case.value()

@@ -1,4 +1,4 @@
-"""Checks of turn conditions and balancers."""
+"""Checks of turn conditions, which decide whether an optimizer step is taken, and of balancers, which weigh terms."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ganframe.game.round import Round
 from ganframe.testing.fakes import BATCH, CPU, RANDOMNESS, FakeGame, random_batch, with_built_players
 
 STEPS = 8
-"""The number of steps in which a condition is asked."""
+"""Number of training steps in which a condition is tested."""
 
 
 def _decisions(config: TurnConditionConfig, steps: Sequence[int], seed: int = 0) -> list[Any]:
-    """Return what a new condition decides in some steps, each with a batch of its own.
+    """Return the decisions of a new condition in some steps, each with another batch.
 
     Args:
         config: The config of the condition.
-        steps: The steps.
-        seed: The seed of torch's global random state, which no decision may depend on.
+        steps: The numbers of the steps.
+        seed: The seed of torch's global random state, which decisions must not depend on.
     """
     game = with_built_players(FakeGame())
     torch.manual_seed(seed)
@@ -38,9 +38,9 @@ def _decisions(config: TurnConditionConfig, steps: Sequence[int], seed: int = 0)
 
 
 def same_rounds_same_decision(config: TurnConditionConfig) -> None:
-    """For the same rounds and step, a condition decides the same, and its decision is True or False.
+    """For the same batches and step, the decision is the same. It is True or False.
 
-    This makes all ranks decide alike, and a resumed run decide like an uninterrupted one.
+    So all ranks decide alike, and a resumed run decides like an uninterrupted one.
     """
     first, second = (_decisions(config, range(STEPS), seed) for seed in (1, 2))
     assert all(isinstance(decision, bool) for decision in first), f"not True or False: {first}; return `bool(...)`"
@@ -48,7 +48,7 @@ def same_rounds_same_decision(config: TurnConditionConfig) -> None:
 
 
 def decides_without_memory(config: TurnConditionConfig) -> None:
-    """A condition that was not asked in earlier steps decides the same, because checkpoints do not save conditions."""
+    """The decision does not depend on decisions in earlier steps, because checkpoints do not save conditions."""
     asked_each_time = _decisions(config, range(STEPS))
     asked_once = [_decisions(config, [step])[0] for step in range(STEPS)]
     assert asked_each_time == asked_once, "the decision depends on earlier ones: decide by the rounds and the step"
@@ -77,9 +77,9 @@ def _check_weights(balanced: Mapping[str, Tensor], gradients: Mapping[str, Tenso
 
 
 def weights_are_finite_and_positive(config: BalancerConfig) -> None:
-    """Weights are finite positive scalars of terms that take part, for gradients of any size.
+    """Weights are finite positive scalars for gradients of any norm, and only of terms that take part.
 
-    If all gradients are 0, weights may be 0. Some terms may take no part.
+    If all gradients are 0, weights may be 0. A term may be missing, because it does not take part in every turn.
     """
     for size in (1e-6, 1.0, 1e6, 0.0):
         gradients = _gradients(config, size)
@@ -91,7 +91,7 @@ def weights_are_finite_and_positive(config: BalancerConfig) -> None:
 
 
 def gradients_untouched(config: BalancerConfig) -> None:
-    """Balancing does not change the gradients in place."""
+    """The balancer does not change the gradients in place."""
     gradients = _gradients(config, 1.0)
     before = {name: gradient.clone() for name, gradient in gradients.items()}
     config.build()(gradients, _weights(gradients))
@@ -100,7 +100,7 @@ def gradients_untouched(config: BalancerConfig) -> None:
 
 
 def state_round_trip(config: BalancerConfig) -> None:
-    """A balancer that was rebuilt and restored from its state dict gives the same next weights as the original."""
+    """A balancer that is rebuilt and loads its state dict computes the same next weights as the original."""
     results: list[Mapping[str, Tensor]] = []
     weights: Mapping[str, Tensor] = {}
     for interrupted in (False, True):

@@ -1,1 +1,1 @@
-"""Training: live objects from a config, the steps of a run, its loop and callbacks, save and restore."""
+"""Training: building the objects of a config, the training step and loop, callbacks, saving and restoring."""

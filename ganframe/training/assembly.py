@@ -1,4 +1,4 @@
-"""Assembly of a config into live objects: the game with its players, the objective, the optimizers."""
+"""Building the objects of a config, and checking that they fit together: game, networks, objective, optimizers."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ from ganframe.training.warm_start import fill_players
 
 @dataclass
 class Assembly:
-    """The live objects of an experiment, checked to fit together.
+    """The objects that were built from the config of a run, checked to fit together.
 
     Attributes:
         experiment: The config.
         game: The game, with its players.
-        objective: For each turn, the weighted sum of its terms.
+        objective: For each turn (optimizer step), the weighted sum of its losses and regularizers.
         augmentations: The augmentations of the samples that discriminators see, in the order in which they are applied.
-        turn_conditions: The condition of each turn that has one, with its config, by the turn's name.
-        balancers: The rule that weighs the terms of a turn by their gradients, by the turn's name.
+        turn_conditions: For each turn with a condition, the condition's config and object, by the turn's name.
+        balancers: The rules that weigh the terms of a turn by their gradients, by the turn's name.
         device: The device of the players.
         growing: The players that grow with the stages of the run.
         frozen_parts: The parts of players that do not train, for some time or the whole run.
@@ -78,7 +78,7 @@ class Assembly:
 
     @property
     def batches_per_step(self) -> int:
-        """The number of batches that a step draws: the most repeats of a turn, times `gradient_accumulation_steps`."""
+        """Batches drawn in one training step: the largest `repeats` of a turn times `gradient_accumulation_steps`."""
         return self._most_repeats * self.experiment.train.gradient_accumulation_steps
 
     @property
@@ -87,29 +87,29 @@ class Assembly:
 
     @property
     def images_per_step(self) -> int:
-        """The number of real examples that a step draws, on all ranks together."""
+        """Real examples drawn in one training step, on all ranks together."""
         return self.batches_per_step * self.batch_size
 
     def run_length(self) -> RunLength:
-        """Return how long the run is; of a run with growth, as long as it would be with the present batch size."""
+        """Return the length of the run, as if the current batch size held throughout; growth may change it."""
         images = self.experiment.train.total_images
         return RunLength(images, math.ceil(images / self.images_per_step) * self._most_repeats)
 
     @property
     def batch_size(self) -> int:
-        """The number of examples in one forward pass, on all ranks together: that of the stage, if it has its own."""
+        """The batch size of one forward pass, on all ranks together; with growth, that of the current stage."""
         return self.growing.batch_size or self.experiment.train.batch_size
 
     def components(self) -> Iterator[tuple[Component, object]]:
-        """Yield the config and the live object of each component, then those that live objects have in `nested`."""
+        """Yield the config and the object of each component, then those that other objects list in `nested`."""
         own = list(self.own_components())
         yield from own
         yield from nested_components(own)
 
     def own_components(self) -> Iterator[tuple[Component, object]]:
-        """Yield the config and the live object of each component, without those inside other live objects.
+        """Yield the config and the object of each component, without those inside other objects.
 
-        These are the game, its players, the networks that transforms made them from, terms, label policies,
+        These are the game, its players, the networks that transforms built them from, terms, label policies,
         augmentations, turn conditions and balancers.
         """
         yield self.experiment.game, self.game
@@ -124,20 +124,20 @@ class Assembly:
             yield self.experiment.balancers[turn], balancer
 
     def parameters(self, turn: Turn) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters that train in a turn, by player; then those of terms, by the key `term NAME`."""
+        """Return the parameters that a turn (optimizer step) trains, by player; those of terms by `term NAME`."""
         players = {name: self.game.trainable_parameters([name]) for name in turn.players}
         terms = {f"term {name}": own for name, own in self.objective.trainable_parameters(turn).items()}
         return players | terms
 
     def listeners(self) -> list[object]:
-        """Return the live objects that implement hooks, each once."""
+        """Return the objects that implement hooks, each once."""
         return list({id(live): live for _, live in self.components() if has_hooks(live)}.values())
 
     def turn_optimizers(self) -> list[TurnOptimizer]:
         """Return the plan of each optimizer: its name, config and parameters.
 
         Raises:
-            BadInput: When the config of an optimizer is for no parameters.
+            BadInput: When the config names an optimizer that has no parameters to train.
         """
         parameters = {turn.name: self.parameters(turn) for turn in self.game.turns}
         return plan_optimizers(self.game, parameters, self.experiment.optimizers)
@@ -147,24 +147,24 @@ class Assembly:
         return {plan.name: plan.config for plan in self.turn_optimizers()}
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """Build new optimizers, and return them by name: the turn's name, or `TURN.PLAYER` for that of a single player.
+        """Build new optimizers, by name: the turn's name, or `TURN.PLAYER` for a player with a separate optimizer.
 
         Raises:
-            BadInput: When one cannot be built; the error has its path in the config.
+            BadInput: When one cannot be built. The error has its path in the config.
         """
         return {plan.name: plan.build() for plan in self.turn_optimizers()}
 
 
 def assemble(experiment: Experiment, device: torch.device | None = None, data: DataSpec | None = None) -> Assembly:
-    """Build the game, its players and the terms of an experiment, and check that they fit together.
+    """Build the objects of a config, and check that they fit together.
 
     Args:
         experiment: The config.
-        device: The device for the players; that of the config when None.
-        data: The specs of the data's tensors, by name; those of the config's data set when None.
+        device: The device for the players; if None, that of the config.
+        data: The specs of the data's tensors, by name; if None, those of the config's data set.
 
     Raises:
-        BadInput: When a part does not fit the others; the error has the path of that part in the config.
+        BadInput: When a part does not fit the others. The error has the path of that part in the config.
     """
     device = choose_device(experiment.train.device) if device is None else device
     check_nested_terms(experiment)
@@ -211,7 +211,7 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
         FrozenParts(game, experiment.freeze),
         frozen_digests(game),
     )
-    # Players to be sharded may be too large for one device, so they stay on the CPU until they are.
+    # Players may be too large for one device until they are sharded, so they stay on the CPU until then.
     initial_device = torch.device("cpu") if assembly.sharded else device
     game.set_players(
         {name: _place(player, initial_device, experiment.train.channels_last) for name, player in game.players.items()}
@@ -233,10 +233,10 @@ def assemble(experiment: Experiment, device: torch.device | None = None, data: D
 
 
 def _check_growth(experiment: Experiment) -> None:
-    """Refuse settings that fix the parameters of players which grow.
+    """Refuse settings that cannot be combined with growth, because they fix the set of parameters.
 
     Raises:
-        BadInput: With the path of the setting.
+        BadInput: When there is such a setting. The error has its path.
     """
     if experiment.growth is None:
         return
@@ -255,10 +255,10 @@ def _check_growth(experiment: Experiment) -> None:
 
 
 def _check_turn_names(experiment: Experiment, game: Game) -> None:
-    """Refuse settings of a turn that the game does not have.
+    """Refuse optimizers, turn conditions and balancers for a turn that the game does not have.
 
     Raises:
-        BadInput: With the path of the setting.
+        BadInput: When there is one. The error has its path.
     """
     check_optimizer_names(experiment.optimizers, game)
     turns = {turn.name for turn in game.turns}
@@ -269,10 +269,10 @@ def _check_turn_names(experiment: Experiment, game: Game) -> None:
 
 
 def _check_trainable(assembly: Assembly) -> None:
-    """Refuse a turn in which nothing trains, such as one of frozen players.
+    """Refuse a turn (optimizer step) in which nothing trains, because all its players are frozen.
 
     Raises:
-        BadInput: With the name of the turn.
+        BadInput: When there is one. The error names it.
     """
     path = ("freeze",) if assembly.experiment.freeze else ("game",)
     for turn in assembly.game.turns:
@@ -282,10 +282,10 @@ def _check_trainable(assembly: Assembly) -> None:
 
 
 def build_turn_conditions(experiment: Experiment, game: Game) -> dict[str, tuple[TurnConditionConfig, TurnCondition]]:
-    """Build the condition of each turn that has one, from the config, or else from the game.
+    """Build the conditions under which turns (optimizer steps) are taken, from the config or else the game, by turn.
 
     Raises:
-        BadInput: With the path of a condition that does not fit.
+        BadInput: When a condition does not fit the game. The error has its path.
     """
     found: dict[str, tuple[TurnConditionConfig, TurnCondition]] = {}
     for turn in game.turns:
@@ -301,7 +301,7 @@ def build_balancers(experiment: Experiment, device: torch.device) -> dict[str, n
     """Build the balancer of each turn that has one.
 
     Raises:
-        BadInput: With the path of a balancer that cannot be built.
+        BadInput: When one cannot be built. The error has its path.
     """
     if experiment.balancers and experiment.train.fsdp:
         raise BadInput("does not go together with train.fsdp", path=("balancers",), remedy="Leave one of the two out.")
@@ -316,8 +316,7 @@ def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
     """Build the augmentations of a config, in its order.
 
     Raises:
-        BadInput: When an augmentation does not go with the game or the losses, or cannot be built; the error has its
-            path in the config.
+        BadInput: When an augmentation does not fit the game or the losses, or cannot be built. The error has its path.
     """
     augmentations = nn.ModuleList()
     for index, config in enumerate(experiment.augmentations):
@@ -331,10 +330,10 @@ def build_augmentations(experiment: Experiment, game: Game) -> nn.ModuleList:
 def augmentations_by_discriminator(
     configs: Sequence[AugmentationConfig], augmentations: Iterable[nn.Module], game: Game
 ) -> dict[str, list[tuple[int, nn.Module]]]:
-    """Return the augmentations for each discriminator's samples, in order, each with its number.
+    """Return, for each discriminator, the augmentations of its samples in order, each with its index in `configs`.
 
     Raises:
-        BadInput: When an augmentation is limited to some of the contests of one discriminator.
+        BadInput: When an augmentation names some, but not all, of the contests of one discriminator.
     """
     found: dict[str, list[tuple[int, nn.Module]]] = {}
     for index, (config, augmentation) in enumerate(zip(configs, augmentations, strict=True)):
@@ -350,7 +349,7 @@ def augmentations_by_discriminator(
 
 
 def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]:
-    """Build the players, by name; the initial weights of each are drawn from a seed of its own.
+    """Build the players, by name. The initial weights of each player are drawn from a separate seed.
 
     Raises:
         BadInput: When a network cannot take or make tensors of the shapes in its player spec.
@@ -368,7 +367,7 @@ def choose_device(name: str) -> torch.device:
     """Return the device of this name; `auto` is CUDA if there is a GPU, else the CPU.
 
     Raises:
-        BadInput: When this machine has no such device.
+        BadInput: When this machine does not have the device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -388,7 +387,7 @@ def _place(player: nn.Module, device: torch.device, channels_last: bool) -> nn.M
 
 
 def generator_players(game: Game) -> dict[str, nn.Module]:
-    """Return every player that trains and is not a discriminator, by name. Moving averages (EMA) are kept of these."""
+    """Return the trained players that are not discriminators, by name. Moving averages (EMA) are kept of these."""
     return {name: player for name, player in game.trained_players.items() if name not in game.discriminators}
 
 
@@ -396,7 +395,7 @@ def check_metrics(experiment: Experiment, game: Game) -> None:
     """Refuse a metric that reads a tensor which the game lacks.
 
     Raises:
-        BadInput: When a metric reads such a tensor; the error has the metric's path in the config.
+        BadInput: When there is such a metric. The error has its path in the config.
     """
     for index, metric in enumerate(experiment.evaluate.metrics if experiment.evaluate else ()):
         for name in metric.tensors():

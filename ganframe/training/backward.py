@@ -1,4 +1,4 @@
-"""The backward pass of a turn: over the sum of its terms, or over terms that are weighed by their gradients."""
+"""The backward pass of an optimizer step: of the sum of its terms, which a balancer may first weigh by gradients."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ganframe.game.objective import ObjectiveValue
 
 
 class Backward(Protocol):
-    """Adds the gradient of a turn's objective to its parameters."""
+    """A function that adds the gradient of the objective to the parameters."""
 
     def __call__(self, values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
-        """Run the backward pass of each round; the gradient is that of the mean over the rounds.
+        """Run a backward pass over each accumulated batch; the gradient is that of the mean over the batches.
 
         Args:
-            values: The objective of each round, computed when the iterator reaches it.
-            passes: The number of rounds.
+            values: The objective over each batch, computed when the iterator reaches it.
+            passes: The number of batches.
 
         Returns:
             The objectives.
@@ -33,7 +33,7 @@ class Backward(Protocol):
 
 
 def backward_of_sum(values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
-    """Run each round's backward pass as soon as its objective is computed, so that one graph is alive at a time."""
+    """Run the backward pass of each objective as soon as it is computed, so that one graph is alive at a time."""
     done: list[ObjectiveValue] = []
     for value in values:
         value.backward(passes)
@@ -42,13 +42,13 @@ def backward_of_sum(values: Iterable[ObjectiveValue], passes: int) -> list[Objec
 
 
 class BalancedBackward:
-    """Weighs terms by their gradients, then runs the backward pass of the sum.
+    """A backward pass that first weighs the terms by their gradients.
 
-    The weights are those of the whole step: gradients are taken over all accumulated rounds and all ranks, so the
-    graphs of all rounds are kept until the weights are known.
+    The gradients are taken over all accumulated batches and all ranks, so the graphs of all batches are kept until the
+    weights are known.
 
     Args:
-        balancer: The rule.
+        balancer: The rule that computes the weights.
         config: Its config.
         game: The game, with its players.
     """
@@ -59,7 +59,7 @@ class BalancedBackward:
         self._parameter = None if config.at in game.names else find_parameter(game, config.at)
 
     def __call__(self, values: Iterable[ObjectiveValue], passes: int) -> list[ObjectiveValue]:
-        """Run the backward pass of each round; see `Backward`."""
+        """Weigh the terms, then run a backward pass over each accumulated batch; see `Backward`."""
         done = list(values)
         names = self._config.gradient_terms()
         read = [name for name in done[0].weights if name in names]
@@ -73,7 +73,7 @@ class BalancedBackward:
         return done
 
     def _gradient(self, name: str, values: list[ObjectiveValue]) -> Tensor:
-        """Return the gradient of the mean of a term over all rounds and ranks."""
+        """Return the gradient of the mean of a term over all accumulated batches and ranks."""
         found: list[Tensor] = []
         for value in values:
             target = value.game_round[self._config.at] if self._parameter is None else self._parameter
@@ -91,11 +91,11 @@ def find_parameter(game: Game, place: str) -> nn.Parameter:
 
     Args:
         game: The game, with its players.
-        place: The name of a player, for the parameter `last_layer` of its network, or of a player and a parameter:
-            `generator.layer.weight`.
+        place: A player and a parameter, such as `generator.layer.weight`, or a player alone, for the parameter
+            `last_layer` of its network.
 
     Raises:
-        BadInput: When there is no such player or parameter, or the player's network has no `last_layer`.
+        BadInput: When the player or parameter does not exist, or the parameter does not train.
     """
     player, _, name = place.partition(".")
     if player not in game.players:
@@ -119,7 +119,7 @@ def check_balancer(config: BalancerConfig, game: Game, term_names: Iterable[str]
     """Refuse a balancer that names a tensor, a parameter or a term which the turn does not have.
 
     Raises:
-        BadInput: When the turn lacks what it names. The error has the path of the setting, relative to the balancer.
+        BadInput: When the turn lacks one of them. The error has the path of the setting, relative to `config`.
     """
     known = list(term_names)
     for name in config.gradient_terms():

@@ -1,4 +1,4 @@
-"""Pairs of a config and its live object: those of players, and those inside other live objects."""
+"""Pairs of a config and the object that was built from it: those of players, and those inside other objects."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from ganframe.errors import BadInput, ConfigPath
 from ganframe.game.game import Game
 
 Pair = tuple[Component, object]
-"""A config, and the live object that was built from it."""
+"""A config, and the object that was built from it."""
 
 OBJECTIVE_SETTINGS = ("weight", "every", "turns", "contests", "from_images", "until_images", "label_policies")
-"""Settings of terms that the objective applies. It does not apply them to terms that are nested in another
-component."""
+"""Settings of terms that only the objective applies. It does not apply those of terms inside other components."""
 
 
 def player_components(game: Game, players: Mapping[str, nn.Module]) -> Iterator[Pair]:
-    """Yield some players of a game, or their averages, and the networks that transforms made them from."""
+    """Yield the config and the network of some players, and of the networks that transforms built these from.
+
+    Args:
+        game: The game.
+        players: Players of the game, or their moving averages, by name.
+    """
     for name, spec in game.player_specs().items():
         if name in players:
             yield spec.config, players[name]
@@ -32,7 +36,7 @@ def player_components(game: Game, players: Mapping[str, nn.Module]) -> Iterator[
 
 
 def nested_components(components: Iterable[Pair]) -> Iterator[Pair]:
-    """Yield what live objects hand over in their attribute `nested`, at any depth."""
+    """Yield the pairs that the objects of `components` list in their attribute `nested`, at any depth."""
     waiting = list(components)
     seen = {(id(config), id(live)) for config, live in waiting}
     while waiting:
@@ -45,10 +49,10 @@ def nested_components(components: Iterable[Pair]) -> Iterator[Pair]:
 
 
 def check_nested_terms(experiment: Experiment) -> None:
-    """Refuse a nested term with a setting that only the objective applies, unless its parent has it in `applies`.
+    """Refuse a nested term that sets anything in `OBJECTIVE_SETTINGS`, unless `applies` of its parent lists it.
 
     Raises:
-        BadInput: With the path of the setting.
+        BadInput: When there is such a term. The error has the path of the setting.
     """
     for nested in find_nested(experiment):
         config, parent = nested.config, nested.parent
@@ -66,16 +70,16 @@ def check_nested_terms(experiment: Experiment) -> None:
 
 
 def check_nested_schedules(experiment: Experiment, components: Iterable[Pair]) -> None:
-    """Refuse a schedule in a component whose live object is out of reach, because the setting would not change.
+    """Refuse a schedule in a config whose object the trainer does not know, because the setting would never change.
 
     Args:
         experiment: The config.
-        components: The live objects within reach, nested ones too, each with its config.
+        components: The objects that the trainer knows, nested ones too, each with its config.
 
     Raises:
-        BadInput: With the path of the setting.
+        BadInput: When there is such a schedule. The error has its path.
     """
-    # By type and schedule, because a game may copy the config of a network.
+    # By type and schedule, not by config, because a game may copy the config of a network.
     followed = {(type(config), id(each)) for config, _ in components for each in _own_schedules(config)}
     for nested in find_nested(experiment):
         config, parent = nested.config, nested.parent
@@ -96,12 +100,12 @@ def _own_schedules(config: Component) -> Iterator[ScheduleConfig]:
 
 
 def check_nested_state(experiment: Experiment, components: Iterable[Pair]) -> None:
-    """Refuse a nested object with parameters or buffers that is not a submodule of the object that hands it over.
+    """Refuse an object in `nested` with parameters or buffers that is not a submodule of the object that holds it.
 
     Its parameters and buffers would be neither trained nor saved.
 
     Raises:
-        BadInput: With the path of the nested config.
+        BadInput: When there is one. The error has the path of its config.
     """
     for config, live in components:
         submodules = set(live.modules()) if isinstance(live, nn.Module) else set[nn.Module]()

@@ -1,4 +1,4 @@
-"""How often discriminators are right, measured on the rounds of their own turns."""
+"""The accuracy of discriminators on real samples and on fakes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ganframe.game.round import Round
 
 
 def discriminator_accuracy(game_round: Round, objective: Objective) -> dict[str, Tensor]:
-    """Return how often each discriminator is right on reals and on fakes, and the gap of its mean logits.
+    """Return the accuracy of each discriminator on reals and on fakes, and its mean logit of reals minus that of fakes.
 
-    A discriminator with several heads has these figures for each head. Figures of a contest are left out unless its
-    discriminator was run on both sides.
+    A discriminator with several heads has these scalars for each head. Those of a contest are left out if its
+    discriminator was not run on both sides; accuracies are left out if the loss has no decision threshold.
 
     Args:
-        game_round: The round, after the objective was computed.
-        objective: The objective, whose losses say above which logit a sample counts as real.
+        game_round: The batch, after the objective was computed.
+        objective: The objective, whose losses have the thresholds above which a logit counts as real.
     """
     found: dict[str, Tensor] = {}
     for contest in game_round.contests:

@@ -1,4 +1,4 @@
-"""Exponential moving averages (EMA) of players, and how fast they forget."""
+"""Exponential moving averages (EMA) of players, and the decay of the averages over a run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ganframe.config.experiment import Ema, Train
 class AveragedPlayers:
     """Exponential moving averages (EMA) of the parameters and buffers of players.
 
-    Three sorts of buffers have their latest value instead of a mean: integer buffers; buffers that are not in the state
-    dict, such as masks; and buffers whose mean has no meaning, such as the vectors of a power iteration. A module names
-    the buffers of the last sort, its own and those of its submodules, in a class attribute:
+    Three sorts of buffers are copied instead of averaged: integer buffers; buffers that are not in the state dict, such
+    as masks; and buffers whose mean would be meaningless, such as the vectors of a power iteration. A module must name
+    buffers of the last sort, its own and those of its submodules, in a class attribute:
     `not_averaged = ("vector", "child.vector")`.
 
     The first update copies the players.
@@ -26,7 +26,7 @@ class AveragedPlayers:
         decay: Weight of the old average in an update, in [0, 1).
 
     Attributes:
-        decay: The weight of the old average in the next update; it may change from update to update.
+        decay: Weight of the old average in the next update; it may change between updates.
     """
 
     def __init__(self, players: Mapping[str, nn.Module], decay: float) -> None:
@@ -41,7 +41,7 @@ class AveragedPlayers:
         self._not_averaged = {name: _not_averaged(player) for name, player in players.items()}
 
     def update(self) -> None:
-        """Update the averages with the players as they are now."""
+        """Update the averages with the current weights of the players."""
         for name, average in self._averages.items():
             average.update_parameters(self._sources[name])
             buffers = average.module.named_buffers()
@@ -51,10 +51,10 @@ class AveragedPlayers:
                     averaged.copy_(latest)
 
     def grow(self, downscale: int) -> None:
-        """Grow the averages of the players that have grown; new tensors begin with the latest weights.
+        """Grow the averages of players that have grown; new tensors are copied from the players.
 
         Args:
-            downscale: The argument of the players' `grow`.
+            downscale: Factor by which images are now smaller than those of the data, along each side.
         """
         for name, average in self._averages.items():
             if hasattr(average.module, "grow"):
@@ -85,7 +85,7 @@ class AveragedPlayers:
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averages of all players and how many updates they have seen."""
+        """Return the averages of all players, and the number of their updates."""
         return {
             f"{name}.{key}": value
             for name, average in self._averages.items()
@@ -118,12 +118,12 @@ def _not_averaged(player: nn.Module) -> set[str]:
 
 
 def make_averages(players: Mapping[str, nn.Module], train: Train, step_images: int) -> AveragedPlayers | None:
-    """Return the averages of some players at the start of a run; None when the config asks for none.
+    """Return the moving averages of some players at the start of a run; None if the config has no `train.ema`.
 
     Args:
         players: The networks to average, by name.
-        train: The config of the training.
-        step_images: Real examples of a step.
+        train: The settings `train` of the config.
+        step_images: Number of real examples in a training step.
     """
     if train.ema is None:
         return None
@@ -131,16 +131,16 @@ def make_averages(players: Mapping[str, nn.Module], train: Train, step_images: i
 
 
 class DecaySchedule:
-    """The decay of averages over a run.
+    """The decay of the moving averages over a run.
 
     Args:
         ema: The config of the averages.
-        step_images: Returns the number of real examples of a step.
+        step_images: Returns the current number of real examples in a training step.
     """
 
     def __init__(self, ema: Ema, step_images: Callable[[], int]) -> None:
         self._ema, self._step_images = ema, step_images
 
     def at(self, images: int, total: int) -> float:
-        """Return the decay of the step before which `images` of `total` real examples were seen."""
+        """Return the decay for the step that begins after `images` of the `total` real examples."""
         return self._ema.decay(images, self._step_images(), total)

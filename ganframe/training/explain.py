@@ -1,4 +1,4 @@
-"""Explanation of a config before training: data, players, named tensors, contests, terms, turns, cost."""
+"""Explanation of a config before training: data, players, named tensors, contests, terms, turns and cost."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Explanation:
 
 
 def explain(experiment: Experiment) -> Explanation:
-    """Build the live objects of a config, take each turn on two examples without an update, and describe them.
+    """Build the objects of a config, and describe them after a dry run of each turn (optimizer step) on two examples.
 
     Raises:
         BadInput: When the parts of the config do not fit together.
@@ -94,7 +94,7 @@ def _data(experiment: Experiment, examples: int) -> Table:
 
 
 def _contents(summary: DataSummary, specs: DataSpec) -> dict[str, Table]:
-    """Return tables of which number is which class, and of what was left out of the data; no table that is empty."""
+    """Return tables of the names of classes, and of what was left out of the data; empty tables are left out."""
     classes: Table = [("tensor", "classes"), *named_classes(specs).items()]
     left_out: Table = [("count", "what", "names")]
     left_out += [(f"{each.count:,}", reason, str(each)) for reason, each in summary.left_out.items()]
@@ -114,7 +114,7 @@ def _players(assembly: Assembly) -> Table:
 
 
 def _weights(experiment: Experiment, player: str, frozen: bool) -> str:
-    """Return where the first weights of a player and of its parts come from, and which of them do not train."""
+    """Describe where the initial weights of a player and its parts come from, and which of them do not train."""
     notes = ["frozen" if frozen else "train"]
     for part, source in experiment.init_from.items():
         if part.partition(".")[0] == player:
@@ -166,7 +166,7 @@ def _terms(assembly: Assembly) -> Table:
 
 
 def _weight(term: Term, turns: list[str], experiment: Experiment) -> str:
-    """Return the weight of a term as text, with the balancers that change it in some of its turns."""
+    """Return the weight of a term as text, and the types of the balancers that may replace it."""
     balancers = experiment.balancers
     rules = [balancers[turn].type_name() for turn in turns if turn in balancers and term.name in balancers[turn].terms]
     return ", ".join([_value(term.config.weight, experiment.train.total_images), *dict.fromkeys(rules)])
@@ -234,7 +234,7 @@ def _component(config: Component, total: int) -> str:
 
 
 def _optimizer(config: OptimizerConfig, total: int) -> str:
-    """Return an optimizer as text, with its learning rate and what differs in its groups."""
+    """Return an optimizer as text, with its learning rate and the settings of its parameter groups."""
     texts = [_settings(config, {"lr"}, total)]
     if config.clip_gradient_norm is not None:
         texts.append(f"gradient norm at most {config.clip_gradient_norm:g}")
@@ -257,7 +257,7 @@ def _value(value: object, total: int) -> str:
     """Return a setting as text.
 
     Args:
-        value: A number, a schedule, a component, or a list of these, which has slashes between them.
+        value: A number, a schedule, a component, or a list of these, which is joined by slashes.
         total: The number of real examples of the whole run.
     """
     if isinstance(value, ScheduleConfig):

@@ -1,4 +1,4 @@
-"""Players, and parts of them, that do not train for some time or for the whole run (`freeze`).
+"""Players, and parts of them, that are frozen for some time or for the whole run (the setting `freeze`).
 
 References:
     Mo et al. 2020, Freeze the Discriminator, arXiv:2002.10964.
@@ -19,16 +19,16 @@ from ganframe.training.run_state import Run
 
 
 class FrozenParts:
-    """Freezes parts of the players of a game: no gradients, eval mode, no place in an optimizer.
+    """The parts of players that are frozen: they get no gradients, stay in eval mode and are in no optimizer.
 
-    The number of images seen alone decides what is frozen, so checkpoints do not save it.
+    What is frozen depends only on the number of images seen, so checkpoints do not save it.
 
     Args:
         game: The game, with its players.
-        freeze: The parts.
+        freeze: The parts, and until when each is frozen.
 
     Raises:
-        BadInput: When there is no such part, or it belongs to a player that never trains.
+        BadInput: When a part does not exist, or belongs to a player that never trains.
     """
 
     def __init__(self, game: Game, freeze: Sequence[Freeze]) -> None:
@@ -40,13 +40,13 @@ class FrozenParts:
                 if config.part.partition(".")[0] in game.frozen_players:
                     raise BadInput(f"{config.part!r} never trains in this game", remedy="Leave it out.")
         modules = {module: None for _, part in self._parts for module in part}
-        # Parameters are kept by name, because sharding replaces them. Those that a network itself froze stay frozen.
+        # Parameters are kept by name, because sharding replaces them. Those that the network itself froze stay frozen.
         self._trainable = {module: _trainable_parameters(module) for module in modules}
         self._training = {module: module.training for module in modules}
         self._in_force: list[Freeze] = []
 
     def apply(self, images: int) -> bool:
-        """Freeze the parts that are frozen after `images` real examples, and let all others train.
+        """Freeze the parts that are due to be frozen after `images` real examples, and unfreeze all others.
 
         Returns:
             Whether the set of frozen parts has changed.
@@ -57,7 +57,7 @@ class FrozenParts:
         frozen = {module for config, part in self._parts if config in in_force for module in part}
         for module, training in self._training.items():
             module.training = training and module not in frozen
-        # Frozen ones come last, because a parameter may be shared with a module that trains.
+        # Frozen modules come last, so that a parameter shared with a module that trains is frozen.
         for module in sorted(self._trainable, key=frozen.__contains__):
             for name in self._trainable[module]:
                 getattr(module, name).requires_grad_(module not in frozen)
@@ -67,7 +67,7 @@ class FrozenParts:
 
 
 def freeze_or_thaw(run: Run, images: int) -> bool:
-    """Freeze the parts of a run's players that are frozen after `images` real examples; let all others train.
+    """Freeze the parts that are due to be frozen after `images` real examples, and unfreeze all others.
 
     Returns:
         Whether the set of frozen parts has changed. If so, optimizers were rebuilt, and the run needs a new `Trainer`.

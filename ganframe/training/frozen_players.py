@@ -1,4 +1,4 @@
-"""Players that never train: a checkpoint has a digest of each in place of its weights."""
+"""Players that never train. A checkpoint has a hash of their weights in place of the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def check_not_trained(game: Game) -> None:
     """Refuse a turn that trains a frozen player.
 
     Raises:
-        BadInput: With the names of the turn and the player.
+        BadInput: When there is one. The error names the turn and the player.
     """
     for turn in game.turns:
         for name in turn.players:
@@ -30,11 +30,11 @@ def check_digests(saved: Mapping[str, str], digests: Mapping[str, str]) -> None:
     """Refuse frozen players whose weights are not those that the run was trained with.
 
     Args:
-        saved: The digests in a checkpoint. A player without a saved digest is new, and is not compared.
-        digests: The digests of the players as they are built now.
+        saved: The SHA-256 of each player in the checkpoint. A player that is missing there is not compared.
+        digests: The SHA-256 of each player as it was built now.
 
     Raises:
-        BadInput: With the name of a player that has changed.
+        BadInput: When a player has changed. The error names it.
     """
     for name, digest in digests.items():
         if saved.get(name, digest) != digest:

@@ -12,18 +12,19 @@ from ganframe.distributed.collectives import full_tensor, is_sharded
 
 
 def clip_gradient_norm(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
-    """Scale the gradients down, in place, if the L2 norm of all of them together is above `max_norm`.
+    """Scale the gradients down, in place, if their joint L2 norm is above `max_norm`.
 
-    The norm is that of `torch.nn.utils.clip_grad_norm_`. If parameters are sharded, it is the norm over all ranks, and
-    every rank has to call this.
+    Unlike `torch.nn.utils.clip_grad_norm_`, it takes a mixture of sharded and whole parameters. If any is sharded, the
+    norm is over all ranks, and every rank must call this.
 
     Args:
-        parameters: Parameters, sharded or not; one without a gradient counts as zero.
-        max_norm: The largest norm; above 0.
+        parameters: Parameters, sharded or not; those without a gradient are ignored.
+        max_norm: Maximum norm, above 0.
 
-    Source: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
+    References:
+        Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
     """
-    # Sharded and whole tensors do not go into one call of PyTorch's functions.
+    # PyTorch's functions do not take sharded and whole tensors in one call.
     parts: dict[bool, list[nn.Parameter]] = {}
     for parameter in parameters:
         if parameter.grad is not None:

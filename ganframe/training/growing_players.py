@@ -1,4 +1,4 @@
-"""Progressive growing: players that grow with the stages of a run, and images of the size of each stage.
+"""Progressive growing: players that grow with the stages of a run, and images at the resolution of each stage.
 
 References:
     Karras et al. 2018, Progressive Growing of GANs, arXiv:1710.10196.
@@ -25,23 +25,24 @@ IMAGE_AXES = 3
 
 
 class GrowingPlayers:
-    """Lets the players of a game grow with the stages of a run.
+    """The players of a game that grow with the stages of a run.
 
-    A player grows if its network has a method `grow(downscale)`, which adds the layers of a stage. The network also has
-    an attribute `fade`, the share of the newest layers in the output, in [0, 1]. The number of images seen alone
-    decides the stage, so checkpoints do not save it.
+    A player grows if its network has a method `grow(downscale)`, which adds the layers of a stage. The network must
+    also have an attribute `fade`, in [0, 1]: how far the newest layers are blended into the output. The stage depends
+    only on the number of images seen, so checkpoints do not save it.
 
     Args:
         game: The game, with its players.
-        growth: The stages; None for one stage of full size.
-        randomness: The draws of the initial weights.
+        growth: The stages; None for a single stage at full resolution.
+        randomness: The source of the initial weights.
         place: Moves a player to its device.
 
     Attributes:
-        stage: The number of the current stage, counted from 0; -1 before the first stage has begun.
+        stage: The index of the current stage, from 0; -1 before the first stage has begun.
 
     Raises:
-        BadInput: When no player can grow, or the images cannot be made smaller.
+        BadInput: When a player that takes or makes images cannot grow, a player starts from samples, or the sides of
+            the images are not divisible by the first stage's `downscale`.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class GrowingPlayers:
             _check(game, growth)
 
     def apply(self, images: int) -> bool:
-        """Begin every stage that is due after `images` real examples, unless it has begun already.
+        """Grow the players to the stage that is due after `images` real examples, if they have not reached it yet.
 
         Returns:
-            Whether a stage has begun.
+            Whether players have grown.
 
         Raises:
-            RunFailed: When a later stage has begun already.
+            RunFailed: When players have already grown beyond that stage.
         """
         stage = 0 if self._growth is None else self._growth.stage_at(images)
         if stage < self.stage:
@@ -83,27 +84,29 @@ class GrowingPlayers:
 
     @property
     def downscale(self) -> int:
-        """Factor by which each side of the images is smaller than in the data, in this stage."""
+        """Factor by which the images of the current stage are smaller than those of the data, along each side."""
         return 1 if self._growth is None else self._growth.stages[self.stage].downscale
 
     @property
     def batch_size(self) -> int | None:
-        """The batch size of this stage; None if it is that of the whole run."""
+        """The batch size of the current stage; None if the stage has none of its own."""
         return None if self._growth is None else self._growth.stages[self.stage].batch_size
 
     @property
     def is_full_size(self) -> bool:
-        """Whether images have the size of the data."""
+        """Whether images have the full resolution of the data."""
         return self.downscale == 1
 
     def schedule_fade(self, schedules: ScheduledSettings, players: Mapping[str, nn.Module]) -> None:
-        """Let the attribute `fade` of players follow the stages."""
+        """Add the attribute `fade` of players that grow to the scheduled settings."""
         if self._growth is not None:
             for player in growing_players(players).values():
                 schedules.add(player, "fade", FadeSchedule(self._growth))
 
     def resize(self, batch: dict[str, Tensor], images: int) -> dict[str, Tensor]:
-        """Return a batch with images of the size of this stage, which fade in like the layers.
+        """Downscale the images of a batch to the resolution of the current stage.
+
+        While the newest layers fade in, images are blended with those of the previous resolution to the same degree.
 
         Args:
             batch: Named tensors; images are `(B, C, H, W)`.
@@ -120,7 +123,7 @@ class GrowingPlayers:
 
 
 class FadeSchedule:
-    """How far the newest layers have faded in, over a run.
+    """The value of `fade` over a run: how far the newest layers are blended into the output.
 
     Args:
         growth: The stages.
@@ -130,7 +133,7 @@ class FadeSchedule:
         self._growth = growth
 
     def at(self, images: int, total: int) -> float:
-        """Return the share of the newest layers in the output, in [0, 1], once `images` real examples were seen."""
+        """Return the value of `fade`, in [0, 1], after `images` real examples."""
         return self._growth.fade_at(self._growth.stage_at(images), images)
 
 
@@ -140,7 +143,7 @@ def growing_players(players: Mapping[str, nn.Module]) -> dict[str, Any]:
 
 
 def _faded(small: Tensor, ratio: int, fade: float) -> Tensor:
-    """Return images `(B, C, h, w)` blended with the same images at the resolution of the stage before."""
+    """Blend images `(B, C, h, w)` with themselves at the resolution of the previous stage."""
     if fade == 1 or ratio == 1:
         return small
     coarse = interpolate(avg_pool2d(small, ratio), scale_factor=ratio, mode="nearest")

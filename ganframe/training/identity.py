@@ -1,4 +1,4 @@
-"""A run goes on with the config and the data that it was trained with, and says what has changed in its logs."""
+"""Checks that a resumed run has the config, data and logs that it was trained with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganframe.training.run_state import Run
 
 
 def describe_identity(run: Run) -> RunIdentity:
-    """Return what a run was trained with up to this step."""
+    """Return the config, the data and the log lines of a run up to its current step."""
     logs = {}
     for name, until in run.last_logged_steps().items():
         run.log_tallies[name].update()
@@ -24,15 +24,15 @@ def describe_identity(run: Run) -> RunIdentity:
 
 
 def refuse_changes(run: Run, step: int, allow_changes: Collection[str]) -> None:
-    """Refuse to go on from a checkpoint with another config or other data, unless each change was allowed.
+    """Refuse to resume from a checkpoint with another config or other data, unless each change was allowed.
 
     Args:
-        run: The run with its present config and data.
+        run: The run, with the config and data to resume with.
         step: The step of the checkpoint.
-        allow_changes: Settings, as dotted paths, that may differ; `data` allows other data, too.
+        allow_changes: Settings that may differ, as dotted paths; `data` also allows other data.
 
     Raises:
-        BadInput: With all that is different.
+        BadInput: When there is a change that was not allowed. The error lists all of them.
     """
     identity = _identity_at(run.folder, step)
     if identity is None:
@@ -58,7 +58,7 @@ def refuse_changes(run: Run, step: int, allow_changes: Collection[str]) -> None:
 
 
 def note_allowed_changes(run: Run) -> None:
-    """Note in the run folder what a resumed run goes on with, if that is not what it was trained with so far."""
+    """Save the config and data of a resumed run to `allowed-changes.json`, if they differ from those before."""
     before, now = _identity_at(run.folder, run.step), RunIdentity(run.experiment.dump(), run.data)
     if not run.resumed or before is None or (before.config, before.data) == (now.config, now.data):
         return
@@ -66,7 +66,7 @@ def note_allowed_changes(run: Run) -> None:
 
 
 def say_log_problems(run: Run) -> None:
-    """Print a notice for each log of a resumed run that lacks lines, or has lines that the run has not written."""
+    """Print a notice for each log of a resumed run whose lines are not those that the run has written."""
     identity = read_identity(run.folder.checkpoints, run.step) if run.resumed else None
     for name, until in run.last_logged_steps().items():
         if identity is not None and name in identity.logs:
@@ -76,17 +76,17 @@ def say_log_problems(run: Run) -> None:
 
 
 def not_allowed(paths: Collection[str], allow_changes: Collection[str]) -> list[str]:
-    """Return the settings that are none of the allowed ones and lie under none of them."""
+    """Return the dotted paths that are neither in `allow_changes` nor below one of these."""
     return [path for path in paths if not any(_covers(allowed, path) for allowed in allow_changes)]
 
 
 def allowing(paths: Collection[str]) -> str:
-    """Return the options that allow these settings to change."""
+    """Return the command-line options that allow these settings to change."""
     return " ".join(f"--allow-changes {path}" for path in paths)
 
 
 def _identity_at(folder: RunFolder, step: int) -> RunIdentity | None:
-    """Return what a run goes on with from a checkpoint."""
+    """Return the config and data to resume a checkpoint with; None if they are unknown, as in version 0.1.0."""
     if folder.allowed_changes.is_file():
         allowed = read_json(folder.allowed_changes, ALLOWED_CHANGES)
         if allowed.step == step:
@@ -95,7 +95,7 @@ def _identity_at(folder: RunFolder, step: int) -> RunIdentity | None:
 
 
 def _covers(allowed: str, path: str) -> bool:
-    """Return whether a path is the allowed path or lies under it; the allowed path may use former names of settings."""
+    """Return whether a dotted path is `allowed` or below it; `allowed` may use former names of settings."""
     keys, allowed_keys = path.split("."), allowed.split(".")
     return len(keys) >= len(allowed_keys) and all(
         key in synonyms(allowed_key) for key, allowed_key in zip(keys, allowed_keys, strict=False)

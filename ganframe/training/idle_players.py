@@ -1,4 +1,4 @@
-"""Notices of players that no term of their turn moves, and of terms that move no player, once each in a run."""
+"""Notices of players that get no gradient in the optimizer step that should train them, and of terms that give none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ganframe.game.turn import Turn
 
 
 class IdlePlayers:
-    """Looks at the gradients of a turn until each of its terms has taken part, then reports players that got none.
+    """A watch for players that get no gradient in a turn (optimizer step) that should train them.
 
-    It waits for all terms, because a lazy term, or one that begins late, may be the only one that moves a player. After
-    the report it looks no more.
+    It reports a turn once, as soon as each of its terms has taken part, because a lazy term, or one that begins late,
+    may be the only one that gives a player a gradient.
 
     Args:
-        objective: The terms of each turn.
-        images: Real examples seen so far; terms that have ended by then are not waited for.
+        objective: The objective, with the terms of each turn.
+        images: Real examples seen so far. Terms whose `until_images` is reached are not waited for.
     """
 
     def __init__(self, objective: Objective, images: int) -> None:
@@ -41,12 +41,12 @@ class IdlePlayers:
         values: Sequence[ObjectiveValue],
         parameters: Mapping[str, Iterable[nn.Parameter]],
     ) -> None:
-        """Look at a turn after its backward pass.
+        """Read the gradients of a turn, after its backward pass, and print notices if it is time.
 
         Args:
             turn: The turn.
             active: The terms that took part.
-            values: The objective of each round.
+            values: The objective over each accumulated batch.
             parameters: The parameters that train in the turn, by player or term.
         """
         if turn.name not in self._awaited:

@@ -1,4 +1,4 @@
-"""The training loop: a step, then the callbacks and the checkpoint that are due, until the end or a stop request."""
+"""The training loop: steps, and after each the callbacks and the checkpoint that are due, until the end or a signal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganframe.training.stop_request import EvaluationAborted, StopRequest
 
 
 def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
-    """Train a run to its end.
+    """Train a run from its current step to its end.
 
     Args:
         run: The run, new or restored.
@@ -29,8 +29,8 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
         callbacks: The callbacks, in the order in which they are called.
 
     Raises:
-        RunFailed: When the run cannot go on, such as after a number that is not finite; also after SIGTERM.
-        KeyboardInterrupt: After SIGINT. A checkpoint is saved first, unless a second signal arrives.
+        RunFailed: When the run cannot continue, such as after a loss that is not finite, and after SIGTERM or SIGHUP.
+        KeyboardInterrupt: After SIGINT. After a signal, a checkpoint is saved first, unless a second signal arrives.
     """
     stop_request = StopRequest()
     clock = SaveClock(run.experiment.checkpoint.every_minutes)
@@ -50,13 +50,13 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
                     changed = change_parameters(run, run.images)
                     if changed:
                         trainer = _new_trainer(trainer, dataset)
-                    # A run cannot go back to players of another size, so it saves them as soon as they have grown.
+                    # Players cannot shrink, so a rollback must not cross this point: save as soon as they have grown.
                     complete_step(run, previous_images, callbacks, stop_request, clock, save=changed)
                 except NotFinite as problem:
                     roll_back(run, problem)
                     trainer = _new_trainer(trainer, dataset)
     except BaseException as problem:
-        # A second failure, such as of a log on a full disk, must not hide the first.
+        # A second failure, such as that of a log on a full disk, must not hide the first.
         with contextlib.suppress(Exception):
             run.hooks.call("on_run_end", run=run, error=problem)
         if not stop_request.at_once:
@@ -83,12 +83,12 @@ def complete_step(
 
     Args:
         run: The run.
-        previous_images: Images seen before the step.
+        previous_images: Real examples seen before the step.
         callbacks: The callbacks, in the order in which they are called.
-        stop_request: Tells whether the run was asked to stop. If it was, a checkpoint is saved before the run stops. If
-            an evaluation was interrupted, the callbacks that are due are called again when the run is resumed.
-        clock: Tells whether a checkpoint is due by time.
-        save: Save a checkpoint even if none is due.
+        stop_request: Whether the run was asked to stop. If so, a checkpoint is saved first. If a callback was
+            interrupted, the callbacks of this step are called again when the run is resumed.
+        clock: Whether a checkpoint is due by time.
+        save: Whether to save a checkpoint even if none is due.
     """
     train = run.experiment.train
     done = run.images >= train.total_images
@@ -98,7 +98,7 @@ def complete_step(
     if due:
         check_finite(run)
     if done and run.evaluation_done and run.experiment.evaluate is not None:
-        # Measuring at the end may take long, and must not put the last steps at risk.
+        # The last evaluation may take long, so the last steps are saved before it.
         run.evaluation_done = False
         save_checkpoint(run)
     run.evaluation_done = True
@@ -122,13 +122,13 @@ def _end(run: Run, callbacks: Sequence[Callback]) -> None:
 
 
 def _new_trainer(before: Trainer, dataset: Dataset) -> Trainer:
-    """Return a trainer that continues from the run's present state, and end the processes of the one before."""
+    """End the loader processes of a trainer, and return a new one that continues from the run's current state."""
     before.close()
     return Trainer(before.run, _batch_loader(before.run, dataset))
 
 
 def _batch_loader(run: Run, dataset: Dataset) -> BatchLoader:
-    """Return the loader of a run's batches; after each rollback it draws them in another order."""
+    """Return the loader of the run's batches. Each rollback changes the order of the examples."""
     train, shard = run.experiment.train, this_shard()
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
     quarantine = Quarantine(run.folder.quarantine(shard.rank))

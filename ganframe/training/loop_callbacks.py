@@ -1,4 +1,4 @@
-"""Callbacks of the training loop: work between steps, such as drawing samples and measuring them, in a fixed order."""
+"""Callbacks of the training loop: work between steps, such as drawing samples and computing metrics."""
 
 from __future__ import annotations
 
@@ -14,37 +14,36 @@ class Callback:
     """Work between the steps of a run. Subclasses override the methods that they need."""
 
     def is_due(self, run: Run, previous_images: int) -> bool:
-        """Return whether to call `after_step` after this step; after the last step it is called in any case.
+        """Return whether to call `after_step` after this step; after the last step it is always called.
 
         Args:
             run: The run, after the step.
-            previous_images: Images seen before the step.
+            previous_images: Real examples seen before the step.
         """
         return False
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Do the work that is due after a step, before a checkpoint of the step is saved.
+        """Do the work of this callback after a step, before a checkpoint of the step is saved.
 
         Args:
             run: The run.
-            stop_request: Tells whether the run was asked to stop.
+            stop_request: Whether the run was asked to stop, for callbacks that take long.
 
         Raises:
-            EvaluationAborted: When the run was asked to stop; `after_step` is called again when the run is resumed.
+            EvaluationAborted: When the run was asked to stop. `after_step` is called again when the run is resumed.
         """
 
     def at_end(self, run: Run) -> None:
-        """Do the work that remains when the run has finished or failed."""
+        """Do the remaining work when the run has finished or failed."""
 
 
 MakeCallbacks = Callable[[Experiment, Dataset], Sequence[Callback]]
-"""A function that makes the callbacks of a run, in order, from its config and data.
+"""A function that makes the callbacks of a run, in order, from its config and data set.
 
-It is called before the run folder is created, and raises BadInput when a callback cannot be made for this config and
-data.
+It is called before the run folder is created, and raises `BadInput` when a callback does not fit the config or data.
 """
 
 
 def is_due(every: int, before: int, after: int) -> bool:
-    """Return whether a multiple of `every` lies in (before, after]."""
+    """Return whether there is a multiple of `every` in (before, after]."""
     return after // every > before // every

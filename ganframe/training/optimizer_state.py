@@ -1,4 +1,4 @@
-"""The state of an optimizer: its form in a checkpoint, and how it is checked and restored."""
+"""Saving, checking and restoring the state of an optimizer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganframe.distributed.collectives import distribute_like
 
 
 def state_dict(optimizer: Any, parameters: Sequence[nn.Parameter]) -> dict[str, Any]:
-    """Return the state dict of an optimizer, with parameters numbered by their place in `parameters`.
+    """Return the state dict of an optimizer, with parameters numbered by their index in `parameters`.
 
     The numbering does not depend on the parameter groups, so the state can be loaded into an optimizer that groups the
     same parameters differently. The numbers are strings, because JSON needs string keys.
@@ -45,18 +45,18 @@ def load_state_dict(
     *,
     settings: bool,
 ) -> None:
-    """Restore the state of an optimizer.
+    """Restore the state of an optimizer, after checking that it fits.
 
     Args:
         optimizer: The optimizer.
         config: The config of the optimizer.
-        parameters: All parameters of the optimizer, in the order that `state_dict` was given.
-        saved: A state from `state_dict`.
-        settings: Whether to restore the saved settings too, such as the learning rate, instead of keeping the current
+        parameters: All parameters of the optimizer, in the same order as for `state_dict`.
+        saved: A result of `state_dict`.
+        settings: Whether to restore the saved settings, such as the learning rate, too. If False, keep the current
             ones.
 
     Raises:
-        ValueError: When the parameters, types or shapes of the state are not those of this optimizer.
+        ValueError: When the state has another number of parameters, or other dtypes or shapes, than this optimizer.
     """
     count = sum(len(group["params"]) for group in saved["param_groups"])
     if count != len(parameters):
@@ -72,7 +72,7 @@ def load_state_dict(
     if not state.keys() <= set(range(count)):
         raise ValueError(f"there is a state for more than its {count} parameters")
     optimizer.load_state_dict({**saved, "state": state, "param_groups": groups})
-    # What was saved is checked, because the optimizer has converted it to the types of the parameters.
+    # The saved state is checked, because the loaded one was converted to the dtypes of the parameters.
     _check_state(optimizer, config, {parameters[number]: value for number, value in state.items()})
     _match_memory_format(optimizer)
 
@@ -82,9 +82,9 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_state(optimizer: Any, config: OptimizerConfig, saved: Mapping[nn.Parameter, Mapping[str, Any]]) -> None:
-    """Refuse a state whose types or shapes differ from those that the optimizer has after its first step.
+    """Refuse a state whose dtypes or shapes differ from those that the optimizer has after its first step.
 
-    Fused kernels do not check the shapes of a state, and write past the end of one that is too small.
+    Fused kernels do not check shapes, and write past the end of a tensor that is too small.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -98,7 +98,7 @@ def _check_state(optimizer: Any, config: OptimizerConfig, saved: Mapping[nn.Para
 
 
 def _state_after_step(config: OptimizerConfig, parameter: nn.Parameter, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state that an optimizer with these settings has, after one step, for a parameter like this one."""
+    """Return the state after one step of a new optimizer with these settings, for a parameter like this one."""
     like = nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype, device=parameter.device))
     like.grad = torch.zeros_like(like)
     optimizer: Any = config.build([like])
@@ -114,7 +114,7 @@ def _describe(value: object) -> str:
 
 
 def _match_memory_format(optimizer: Any) -> None:
-    """Give the state of each parameter the parameter's sharding and memory format, which fused kernels assume."""
+    """Convert the state of each parameter to the parameter's sharding and memory format, which fused kernels assume."""
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:

@@ -1,4 +1,4 @@
-"""The optimizers of a run: which players and parameter groups each has, how it is built, and how it takes a step."""
+"""The optimizers of a run: which parameters and groups each has, how it is built, and how it takes a step."""
 
 from __future__ import annotations
 
@@ -20,23 +20,26 @@ from ganframe.plugins.author_code import build_live
 from ganframe.training.gradient_clipping import clip_gradient_norm
 
 METHODS = {"step": 0, "zero_grad": 0, "state_dict": 0, "load_state_dict": 1}
-"""Methods that an optimizer must have, with the number of their arguments."""
+"""Methods that an optimizer must have, with the number of arguments of each."""
 
 NamedGroups = Mapping[str, Iterable[nn.Parameter]]
-"""Parameters by the name of their group."""
+"""The parameters of each group, by the group's name."""
 
 
 @dataclass(frozen=True)
 class TurnOptimizer:
-    """The plan of an optimizer. A turn has one, and one more for each player with a separate optimizer.
+    """The plan of an optimizer: its config and parameters.
+
+    A turn (optimizer step of some players) has one plan, and one more for each player with a separate optimizer.
 
     Attributes:
-        name: The name in `Run.optimizers` and in checkpoints: the turn's name, or `TURN.PLAYER`.
-        config: The config.
-        key: The key of the config in `optimizers` of the experiment.
+        name: The name in `Run.optimizers` and in checkpoints: the turn's name, or `TURN.PLAYER` if it is for one
+            player.
+        config: The config of the optimizer.
+        key: The key of that config in the setting `optimizers`.
         turn: The turn's name.
-        parameters: The parameters that it updates, by player; then those of terms, by the key `term NAME`.
-        networks: The players of this optimizer.
+        parameters: The parameters that it updates, by the name of their player, or `term NAME` for those of terms.
+        networks: The networks of these players.
     """
 
     name: str
@@ -47,14 +50,14 @@ class TurnOptimizer:
     networks: tuple[nn.Module, ...]
 
     def all_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters in the order in which checkpoints number them, which does not depend on groups."""
+        """Return all parameters, in the order in which checkpoints number them, whatever their groups."""
         return [parameter for own in self.parameters.values() for parameter in own]
 
     def check_groups(self) -> None:
-        """Refuse groups that no network names. Call this before parts of players are frozen for some time.
+        """Refuse parameter groups in the config that no network names. Call this before any part of a player is frozen.
 
         Raises:
-            BadInput: When no player of the optimizer names such a group, or two groups share a parameter.
+            BadInput: When no network names a group, or two groups share a parameter.
         """
         if not self.config.groups:
             return
@@ -73,7 +76,7 @@ class TurnOptimizer:
                     taken[parameter] = name
 
     def groups(self) -> list[tuple[OptimizerConfig, list[nn.Parameter]]]:
-        """Return the config and the parameters of each group that has settings of its own, in the order of `groups`.
+        """Return the config and the parameters of each group in the setting `groups`, in its order.
 
         A group is empty while all of its parameters are frozen.
         """
@@ -83,7 +86,7 @@ class TurnOptimizer:
         return [(self.config.of_group(name), named[name]) for name in self.config.groups]
 
     def _named_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return, for each group that a player names, the parameters that train."""
+        """Return the parameters that train of each group that a network names, by the group's name."""
         trained = set(self.all_parameters())
         found: dict[str, list[nn.Parameter]] = {}
         for network in self.networks:
@@ -97,10 +100,10 @@ class TurnOptimizer:
         return found
 
     def build(self) -> Optimizer:
-        """Make the optimizer. Its first parameter group has the parameters that are in no group of the config.
+        """Build the optimizer. Its first parameter group has the parameters that are in no group of the config.
 
         Raises:
-            BadInput: With the path of a setting that does not fit.
+            BadInput: When a setting does not fit. The error has its path.
         """
         groups, parameters = self.groups(), self.all_parameters()
         grouped = {parameter for _, own in groups for parameter in own}
@@ -109,7 +112,7 @@ class TurnOptimizer:
             if groups:
                 optimizer.param_groups[0]["params"] = [each for each in parameters if each not in grouped]
             for config, own in groups:
-                (settings,) = config.build(own or parameters).param_groups  # no optimizer is built of nothing
+                (settings,) = config.build(own or parameters).param_groups  # PyTorch refuses an empty list
                 optimizer.add_param_group(settings | {"params": own})
         _refuse_growth(optimizer, self.name)
         return optimizer
@@ -121,11 +124,11 @@ class TurnOptimizer:
         return [(index, config) for index, config in enumerate(configs) if config.is_scheduled()]
 
     def step(self, optimizer: Optimizer, progress: TrainingProgress) -> None:
-        """Set the settings that follow a schedule, clip the gradients if the config says so, and update the parameters.
+        """Apply schedules, clip the gradients if the config says so, and update the parameters.
 
         Args:
-            optimizer: What `build` made.
-            progress: How far the run is.
+            optimizer: The result of `build`.
+            progress: The point of the run, for schedules.
         """
         for index, config in self._scheduled:
             optimizer.param_groups[index].update(config.settings(progress.images, progress.total))
@@ -139,15 +142,15 @@ def plan_optimizers(
 ) -> list[TurnOptimizer]:
     """Return the plans of all optimizers: for each turn in order, that of the turn, then those of single players.
 
-    A player that is frozen as a whole has none.
+    Optimizers without parameters, because all their players are frozen, are left out.
 
     Args:
         game: The game, with its players.
-        parameters: For each turn, its parameters, by player or term.
-        configs: The setting `optimizers` of the experiment.
+        parameters: The parameters that train, by the turn's name, then by player or term.
+        configs: The setting `optimizers` of the config.
 
     Raises:
-        BadInput: When a config is for no parameters.
+        BadInput: When all players that a config is for have other optimizers.
     """
     plans = [each for turn in game.turns for each in _plan_turn(game, turn, parameters[turn.name], configs)]
     for key in sorted(configs.keys() - {plan.key for plan in plans}):
@@ -182,7 +185,7 @@ def check_optimizer_names(names: Iterable[str], game: Game) -> None:
     """Refuse an optimizer for a turn or a player that the game does not have.
 
     Raises:
-        BadInput: With the path of the optimizer.
+        BadInput: When there is one. The error has its path.
     """
     players = {turn.name: turn.players for turn in game.turns}
     trained = {player for own in players.values() for player in own}
@@ -199,7 +202,7 @@ def check_optimizer_names(names: Iterable[str], game: Game) -> None:
 
 
 def _parameter_groups(network: nn.Module) -> NamedGroups:
-    """Return the parameter groups that a network names, or else those of the outermost inner network that has any."""
+    """Return `parameter_groups()` of a network, or else of the outermost network inside it that has this method."""
     for each in (network, *(inner for _, inner in reversed(built_from(network)))):
         if hasattr(each, "parameter_groups"):
             return each.parameter_groups()  # pyright: ignore[reportCallIssue]
@@ -207,10 +210,10 @@ def _parameter_groups(network: nn.Module) -> NamedGroups:
 
 
 def _refuse_growth(optimizer: Any, name: str) -> None:
-    """Make `add_param_group` fail from now on, because a checkpoint could not tell whose the new parameters are."""
+    """Make `add_param_group` fail from now on, because checkpoints could not number the new parameters."""
 
     def refuse(param_group: object) -> NoReturn:
-        # Not as `RunFailed`, so that the hook in which it is raised is named.
+        # Not `RunFailed`, so that `RunHooks.call` adds the name of the hook in which it is raised.
         message = f"the optimizer {name!r} takes no new parameters in mid-run; a game adds them by `growth`"
         raise RuntimeError(message)
 

@@ -1,4 +1,4 @@
-"""Changes of the parameters that train, between two steps of a run: players grow, and frozen parts thaw."""
+"""Changes of the parameters that train, between two steps of a run: players grow, and frozen parts are unfrozen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganframe.training.run_state import Run
 
 
 def change_parameters(run: Run, images: int) -> bool:
-    """Grow and thaw the players for which that is due after `images` real examples.
+    """Grow players, and unfreeze parts of them, if that is due after `images` real examples.
 
     Returns:
         Whether anything has changed. If so, optimizers were rebuilt, and the run needs a new `Trainer`.

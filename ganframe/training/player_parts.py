@@ -1,4 +1,4 @@
-"""Parts of players: modules of a network, by a name such as `generator.trunk`."""
+"""Parts of players: submodules of a network, by a name such as `generator.trunk`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ganframe.errors import BadInput
 from ganframe.game.game import Game
 
 MAX_NAMED_PARTS = 8
-"""The largest number of parts that an error message lists."""
+"""Maximum number of parts that an error message lists."""
 
 
 def find_part(game: Game, name: str) -> nn.Module:
-    """Return a player, or a module of its network.
+    """Return the network of a player, or one of its submodules.
 
     Args:
         game: The game, with its players.
-        name: The name of a player, or of a player and a module: `discriminator.blocks.0`.
+        name: The name of a player, or of a player and a submodule: `discriminator.blocks.0`.
 
     Raises:
-        BadInput: When there is no such player or module; the error names those with the closest names.
+        BadInput: When the player or submodule does not exist. The error suggests similar names.
     """
     player, _, path = name.partition(".")
     if player not in game.players:

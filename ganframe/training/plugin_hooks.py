@@ -1,4 +1,4 @@
-"""The hooks of a run: methods of the installed plugins and of other objects, called in a fixed order."""
+"""Calls of the hooks of a run, which installed plugins and other objects implement."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ganframe.plugins.discovery import installed, new_manager, register_hooks
 
 
 class RunHooks:
-    """Calls the hooks that the installed plugins and the listeners of one run implement.
+    """The hooks that the installed plugins, and the listeners of one run, implement.
 
     Args:
         listeners: Objects with methods marked `@ganframe.hookimpl`. They are called before the plugins, the last
             listener first.
 
     Raises:
-        BadInput: When a plugin or listener implements a hook that does not exist, or a hook wrapper of pluggy.
+        BadInput: When a plugin or listener implements a hook that does not exist, or uses a hook wrapper of pluggy.
     """
 
     def __init__(self, *listeners: object) -> None:
@@ -26,7 +26,7 @@ class RunHooks:
         plugins = installed().manager.list_name_plugin()
         for name, listener in [*plugins, *((type(listener).__qualname__, listener) for listener in listeners)]:
             try:
-                register_hooks(new_manager(), listener, name)  # only to check it: several may have one name
+                register_hooks(new_manager(), listener, name)  # only a check; listeners may share a name
             except pluggy.PluginValidationError as problem:
                 remedy = "All hooks and their arguments are in `ganframe.plugins.hookspecs`."
                 raise BadInput(f"{name}: {problem}", place=source_of(listener), remedy=remedy) from None
@@ -43,14 +43,14 @@ class RunHooks:
                         raise BadInput(f"plugin {name!r} wraps the hook {caller.name}, which runs do not support")
 
     def call(self, hook: str, **arguments: object) -> None:
-        """Call every implementation of a hook, each with those arguments that its signature names.
+        """Call every implementation of a hook, each with the arguments that its signature names.
 
         Args:
             hook: The name of a hook in `ganframe.plugins.hookspecs`.
             arguments: All arguments of the hook.
 
         Raises:
-            RunFailed: When an implementation raises anything but `BadInput`; the message has the plugin, the hook and
+            RunFailed: When an implementation raises anything but `BadInput`. The message has the plugin, the hook and
                 the reason.
         """
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):

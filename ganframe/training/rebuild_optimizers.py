@@ -1,4 +1,4 @@
-"""New optimizers in the middle of a run, after the parameters that train have changed."""
+"""Rebuilding of optimizers in the middle of a run, after the set of parameters that train has changed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from ganframe.training.run_state import Run
 
 
 def rebuild_optimizers(run: Run, *, keep_state: bool = True) -> None:
-    """Rebuild each optimizer whose set of training parameters has changed.
+    """Rebuild each optimizer whose set of parameters has changed. Afterwards the run needs a new `Trainer`.
 
-    The parameters are in the order of the networks. Those that trained before keep their state, such as Adam's moments;
-    new ones begin without a state. Settings such as the learning rate stay as they were. Afterwards the run needs a new
-    `Trainer`.
+    New parameters begin without a state. Settings such as the current learning rate are kept.
 
     Args:
         run: The run, between two steps.
-        keep_state: Whether parameters that trained before keep their state.
+        keep_state: Whether parameters that trained before keep their state, such as Adam's moments.
     """
     built = run.assembly.optimizers()
     for name, optimizer in built.items():
@@ -31,7 +29,7 @@ def rebuild_optimizers(run: Run, *, keep_state: bool = True) -> None:
 
 
 def _parameters(optimizer: Any) -> list[list[int]]:
-    """Return the `id` of each parameter, by group, because `==` would compare the parameters' numbers."""
+    """Return the `id` of each parameter, by group, because `==` of parameters compares their elements."""
     return [[id(parameter) for parameter in group["params"]] for group in optimizer.param_groups]
 
 

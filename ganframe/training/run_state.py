@@ -1,4 +1,4 @@
-"""The state of a run, which hooks are given."""
+"""The state of a run, which hooks get as the argument `run`."""
 
 from __future__ import annotations
 
@@ -28,22 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """A run: its config, folder, live objects, and how far it is. It is the argument `run` of hooks.
+    """A training run: its config, folder, objects and progress. Hooks get it as the argument `run`.
 
     Attributes:
         experiment: The config.
         folder: The run folder.
-        assembly: The live objects of the config: the game with its players, the objective, the augmentations.
+        assembly: The objects built from the config: the game with its players, the objective, the augmentations.
         optimizers: The optimizers by name: the turn's name, or `TURN.PLAYER` for a player with a separate one.
-        averages: The moving averages (EMA) of the players; None when the config asks for none.
+        averages: The moving averages (EMA) of the players; None if the config has no `train.ema`.
         hooks: Calls the hooks of the plugins, loggers and components of this run.
-        step: The number of steps taken so far.
-        images: The number of real examples seen so far.
+        step: The number of completed training steps.
+        images: The number of real examples seen in them.
         turn_counts: How often each turn was taken so far, by the turn's name.
         resumed: Whether the run was resumed from a checkpoint.
-        evaluation_done: Whether the callbacks that are due at this step were called; False when a stop request
-            interrupted one of them.
-        data: The identity of the data; None in a run without data of its own, such as in tests.
+        evaluation_done: Whether the callbacks of this step have finished; False if a signal interrupted one of them.
+        data: The number of examples, specs and files of the data; None if unknown, such as in tests.
         reported: The scalars that hooks have reported in this step, by name.
         rollbacks: How often the run went back to a checkpoint after a number that was not finite.
     """
@@ -65,30 +64,30 @@ class Run:
 
     @functools.cached_property
     def log_tallies(self) -> dict[str, LogTally]:
-        """The lines of each log of the run folder, by the name of its file."""
+        """The steps and checksums of the lines of each log, by the name of its file."""
         return {log.name: LogTally(log) for log in (self.folder.scalars, self.folder.metrics)}
 
     def last_logged_steps(self) -> dict[str, int]:
-        """Return the last step of which each log has lines, by the name of its file.
+        """Return the last step for which each log can have a line, by the name of its file.
 
-        A measurement that a stop request interrupted is made again.
+        An interrupted evaluation has none: it is repeated when the run is resumed.
         """
         measured = self.step if self.evaluation_done else self.step - 1
         return {self.folder.scalars.name: self.step, self.folder.metrics.name: measured}
 
     def report(self, name: str, value: Tensor) -> None:
-        """Add a scalar to those that loggers get for this step. Call this in the hook `on_turn_end`.
+        """Log a scalar with this step. Call this in the hook `on_turn_end`.
 
         Args:
             name: The name in the logs, as `component/scalar`: `ada/p`.
-            value: A tensor of shape `()`, on the device of the run. All scalars of a step are read at its end, in one
-                transfer.
+            value: A tensor of shape `()`, on the device of the run. It is read at the end of the step, in one transfer
+                with all other scalars.
         """
         self.reported[name] = value.detach()
 
     @property
     def game(self) -> Game:
-        """The game, with the players themselves rather than their averages."""
+        """The game, with the players that are trained, not their averages."""
         return self.assembly.game
 
     @property
@@ -98,7 +97,7 @@ class Run:
 
     @functools.cached_property
     def schedules(self) -> ScheduledSettings:
-        """The scheduled settings of all live objects, averaged players included, and the decay of the averages."""
+        """The scheduled settings of all objects, including averaged players, and the decay of the averages."""
         own = list(self.assembly.own_components())
         if self.averages is not None:
             own += player_components(self.game, self.averages.players)
@@ -111,18 +110,17 @@ class Run:
         return schedules
 
     def progress(self, turn_count: int = 0) -> TrainingProgress:
-        """Return how far the run is.
+        """Return the progress of the run.
 
         Args:
-            turn_count: How often the turn was taken before, if the progress is that of a turn.
+            turn_count: How often the current turn was taken before; 0 outside a turn.
         """
         return TrainingProgress(turn_count, self.images, self.experiment.train.total_images)
 
     def sampling_game(self) -> Game:
-        """Return the game for drawing samples: with the averages of players if there are any, else with the players.
+        """Return the game for drawing samples: with the averaged players if there are any.
 
-        Scheduled settings and the progress are those of this point of the run, as in a run that is loaded from a
-        checkpoint of it.
+        Scheduled settings and progress are those of this point of the run, just as if its checkpoint were loaded.
         """
         progress = self.progress()
         self.schedules.apply(progress.images, progress.total)

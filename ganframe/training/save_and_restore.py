@@ -1,4 +1,4 @@
-"""The state of a run: how it is checked, saved in a checkpoint and restored."""
+"""Checking the state of a run, saving it in a checkpoint, and restoring it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ganframe.training.parameter_changes import change_parameters
 from ganframe.training.run_state import Run
 
 MAX_NAMED_TENSORS = 3
-"""The largest number of tensors that an error message names for one part of the state."""
+"""Maximum number of tensors that an error message names for one part of the state."""
 
 
 def save_checkpoint(run: Run) -> None:
     """Save a checkpoint with everything that is needed to resume the run.
 
     Raises:
-        NotFinite: When a number in the state is not finite; nothing is saved then.
+        NotFinite: When a number in the state is not finite. Nothing is saved then.
         RunFailed: When the checkpoint cannot be written.
     """
     check_finite(run)
@@ -54,7 +54,7 @@ def check_finite(run: Run) -> None:
     """Refuse a state with a number that is not finite.
 
     Raises:
-        NotFinite: When there is one; the message names the tensors and the parts of the state that they belong to.
+        NotFinite: When there is one. The message names the tensors and the parts of the state that they belong to.
     """
     found: dict[str, list[str]] = {}
     for part, name, tensor in _state_tensors(run):
@@ -67,14 +67,14 @@ def check_finite(run: Run) -> None:
 
 
 def restore(run: Run, check: Callable[[int], None] | None = None) -> None:
-    """Restore the latest checkpoint that is not damaged; leave the run as it is if there is no checkpoint.
+    """Restore the latest checkpoint that is not damaged; do nothing if there is no checkpoint.
 
     Args:
         run: The run.
-        check: Is given the step of the checkpoint before anything is restored, to refuse it.
+        check: Called with the step of the checkpoint before anything is restored; may raise an error to refuse it.
 
     Raises:
-        BadInput: When there are checkpoints and all of them are damaged, or the state does not fit the config.
+        BadInput: When there are checkpoints but all are damaged, or the state does not fit the config.
     """
     barrier()  # the main process may still be writing
     checkpoint = load_latest(run.folder.checkpoints)
@@ -101,7 +101,7 @@ def restore(run: Run, check: Callable[[int], None] | None = None) -> None:
     run.game.memory = {name: tensor.to(run.device) for name, tensor in sections["memory"].items()}
     run.images, run.rollbacks = int(progress["images"]), int(progress["rollbacks"])
     run.evaluation_done = progress["looked"]
-    # Runs of version 0.1.0, which do not say it, took every turn in every step.
+    # Checkpoints of version 0.1.0 lack the counts; there, every turn was taken in every step.
     taken = {turn.name: step * turn.repeats for turn in run.game.turns}
     run.turn_counts = {turn: int(count) for turn, count in progress.get("turn_counts", taken).items()}
     run.resumed = True
@@ -109,10 +109,14 @@ def restore(run: Run, check: Callable[[int], None] | None = None) -> None:
 
 
 def roll_back(run: Run, problem: NotFinite) -> None:
-    """Go back to the latest checkpoint that is not damaged; the batches after it are drawn in another order.
+    """Go back to the latest checkpoint that is not damaged. From there, examples are drawn in another order.
+
+    Args:
+        run: The run.
+        problem: The error that caused this.
 
     Raises:
-        NotFinite: When `train.on_nonfinite` is `stop`, or the run has gone back `train.max_rollbacks` times already.
+        NotFinite: When `train.on_nonfinite` is `stop`, or the run has already gone back `train.max_rollbacks` times.
     """
     train = run.experiment.train
     if train.on_nonfinite == "stop":
@@ -141,10 +145,10 @@ def _load_state(name: str, live: Any, state: Mapping[str, Any]) -> None:
 
 
 def _check_types(name: str, state: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Refuse saved tensors of other types than the current ones, which loading would convert, and numbers not finite.
+    """Refuse saved tensors that are not finite, or whose dtype differs from the current one (loading would convert it).
 
     Raises:
-        BadInput: With the part of the state, and the name of the tensor.
+        BadInput: When there is one. The error names the part of the state and the tensor.
     """
     for key, live in current.items():
         saved = state.get(key)
@@ -164,7 +168,7 @@ def _does_not_fit(name: str, reason: str) -> BadInput:
 
 
 def _load_optimizer(run: Run, plan: TurnOptimizer, sections: Mapping[str, Any]) -> None:
-    """Restore the state of an optimizer, and its settings if its config is the one that was saved."""
+    """Restore the state of an optimizer; restore its settings too if its config is the saved one."""
     name = f"optimizer.{plan.name}"
     if plan.name not in sections["optimizers"]:
         raise _does_not_fit(name, "the run did not have it")
@@ -173,7 +177,7 @@ def _load_optimizer(run: Run, plan: TurnOptimizer, sections: Mapping[str, Any]) 
         raise _does_not_fit(name, f"the run had {before['type']!r}, and this is {now!r}")
     saved = sections["optimizers"][plan.name]
     try:
-        # Settings that came after the version of the run have their defaults.
+        # Settings that are newer than the run get their defaults.
         same = type(plan.config).model_validate(before) == plan.config
         parameters = plan.all_parameters()
         optimizer_state.load_state_dict(run.optimizers[plan.name], plan.config, parameters, saved, settings=same)
@@ -182,7 +186,7 @@ def _load_optimizer(run: Run, plan: TurnOptimizer, sections: Mapping[str, Any]) 
 
 
 def _full_tensors(tree: Any) -> Any:
-    """Return a nested state with full tensors in place of sharded ones."""
+    """Return a nested state with whole tensors in place of sharded ones."""
     if isinstance(tree, Tensor):
         return full_tensor(tree)
     if isinstance(tree, Mapping):
@@ -193,7 +197,7 @@ def _full_tensors(tree: Any) -> Any:
 
 
 def _distribute_state(state: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a saved state, sharded over the ranks like the current one."""
+    """Shard a saved state over the ranks, like the current one."""
     return {
         name: distribute_like(value, like) if isinstance(like := current.get(name), Tensor) else value
         for name, value in state.items()
@@ -219,7 +223,7 @@ def _optimizer_settings(run: Run) -> dict[str, Any]:
 
 
 def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
-    """Yield each tensor of the state, as (description of its part of the state, name in that part, tensor)."""
+    """Yield each tensor of the state, as (the part of the state, the name in that part, the tensor)."""
     for name, player in run.game.trained_players.items():
         yield from _nested_tensors(f"the player {name!r}", player.state_dict())
     for name, player in (run.averages.players if run.averages else {}).items():
@@ -244,7 +248,7 @@ def _state_tensors(run: Run) -> Iterator[tuple[str, str, Tensor]]:
 
 
 def _nested_tensors(part: str, tree: Any, suffix: str = "", key: str = "") -> Iterator[tuple[str, str, Tensor]]:
-    """Yield each tensor of a nested state, as (`part`, dotted key of the tensor and `suffix`, tensor)."""
+    """Yield each tensor of a nested state, as (`part`, dotted key with `suffix`, the tensor)."""
     if isinstance(tree, Tensor):
         yield part, f"{key}{suffix}", tree
     elif isinstance(tree, Mapping):

@@ -1,4 +1,4 @@
-"""When a checkpoint is due by time."""
+"""The time since the last checkpoint."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ganframe.distributed.shard import is_main_process
 
 
 class SaveClock:
-    """Tells when a checkpoint is due because the last one is some minutes old.
+    """A clock that tells when the last checkpoint is too old.
 
-    Only the clock of the main process counts, so that all ranks save after the same step.
+    Only the clock of the main process decides, so that all ranks save after the same step.
 
     Args:
-        minutes: The longest time between two checkpoints, in minutes; None for any time.
+        minutes: Maximum time between two checkpoints, in minutes; None for no maximum.
     """
 
     def __init__(self, minutes: float | None) -> None:
@@ -21,9 +21,9 @@ class SaveClock:
         self._last = monotonic()
 
     def is_due(self) -> bool:
-        """Return whether a checkpoint is due by the clock of this process; never except in the main process."""
+        """Return whether a checkpoint is due; always False outside the main process."""
         return self._seconds is not None and monotonic() - self._last >= self._seconds
 
     def restart(self) -> None:
-        """Measure time from now on, because a checkpoint was saved."""
+        """Restart the clock, because a checkpoint was saved."""
         self._last = monotonic()

@@ -1,4 +1,4 @@
-"""Scheduled settings of live objects: attributes that are set before each step."""
+"""Scheduled settings: attributes of objects that are set before each training step."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Schedule(Protocol):
     """A number that changes over a run."""
 
     def at(self, images: int, total: int) -> float:
-        """Return the value after `images` of the `total` real examples of a run were seen."""
+        """Return the value after `images` of the `total` real examples of a run."""
         ...
 
 
 class ScheduledSettings:
-    """Sets the attributes of live objects whose settings follow a schedule, before each step and before sampling.
+    """The attributes of objects that follow a schedule. They are set before each step and before sampling.
 
     Args:
-        components: Pairs of a config and the object that was built from it. The weights of terms among them are left
-            out, because the objective applies them.
-        nested: Pairs that such objects hand over in their attribute `nested`. The weight of a nested term is set like
-            any other attribute, because the component around the term applies it.
+        components: Pairs of a config and the object that was built from it. Weights of terms are left out, because the
+            objective applies them.
+        nested: Pairs that such objects list in their attribute `nested`. Here weights of terms are set like any other
+            attribute, because the object around the term applies them.
 
     Raises:
-        TypeError: When an object has no attribute with the name of a scheduled setting.
+        TypeError: When an object lacks an attribute with the name of a scheduled setting.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class ScheduledSettings:
                 self.add(live, name, schedule)
 
     def add(self, live: object, name: str, schedule: Schedule) -> None:
-        """Let an attribute follow a schedule.
+        """Let the attribute `name` of an object follow a schedule.
 
         Raises:
-            TypeError: When the object has no such attribute.
+            TypeError: When the object lacks the attribute.
         """
         if not hasattr(live, name):
             raise TypeError(f"{type(live).__qualname__} has no attribute {name!r}, which its config schedules")
         self._settings.append((live, name, schedule))
 
     def apply(self, images: int, total: int) -> None:
-        """Set every attribute to the value of its schedule once `images` of `total` real examples were seen."""
+        """Set every scheduled attribute to its value after `images` of the `total` real examples of a run."""
         for live, name, schedule in self._settings:
             setattr(live, name, schedule.at(images, total))

@@ -1,4 +1,4 @@
-"""Training from a config: check the config, create or reopen the run folder, start or resume the run, run the loop."""
+"""Training from a config: build everything, create or reopen the run folder, start or resume the run, run the loop."""
 
 from __future__ import annotations
 
@@ -46,28 +46,34 @@ def train_experiment(
     hooks: Sequence[object],
     make_callbacks: MakeCallbacks,
 ) -> RunFolder:
-    """Train a config, for `ganframe.train`.
+    """Start or resume a run and train it to its end; this implements `ganframe.train`.
 
     Args:
         experiment: The config.
-        out: The run folder; `runs/NAME-TIME/` when None.
+        out: The run folder; if None, `runs/NAME-TIME/`.
         resume: Whether to resume the run in `out` from its latest checkpoint, instead of starting a new run.
-        allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run;
-            `data` stands for other data, too.
-        break_lock: Whether to take the lock of the resumed run from a process of another machine.
+        allow_changes: Settings, as dotted paths, in which the config may differ from that of the resumed run; `data`
+            also allows other data.
+        break_lock: Whether to resume a run that a process of another machine seems to be training.
         name: The `NAME` in the default run folder.
         hooks: Objects with methods marked `@ganframe.hookimpl`.
         make_callbacks: Makes the callbacks of the loop.
 
     Returns:
         The run folder.
+
+    Raises:
+        BadInput: When the config, the data or the run to resume cannot be used.
+        RunFailed: When the run has to end early.
+        KeyboardInterrupt: After SIGINT.
     """
     with process_group(), ExitStack() as until_the_end:
         with fail_together():
             folder = _reopen(experiment, out, allow_changes) if resume else None
             if folder is not None and is_main_process():
                 until_the_end.enter_context(locked(folder.path, break_lock=break_lock))
-        # All that a bad config can make fail is built before the folder of a new run is created, some only to check it.
+        # Everything that a bad config can make fail is built before the run folder is created; some of it only as a
+        # check.
         with fail_together():
             assembly = assemble(experiment)
             if folder is None or not list_checkpoints(folder.checkpoints):
@@ -121,7 +127,7 @@ def _build_loggers(experiment: Experiment) -> list[object]:
 
 
 def _check_batch_size(experiment: Experiment) -> None:
-    """Refuse a batch that the ranks cannot share equally."""
+    """Refuse a batch size that is not divisible by the number of ranks."""
     world_size = this_shard().world_size
     sizes: dict[ConfigPath, int | None] = {("train", "batch_size"): experiment.train.batch_size}
     for index, stage in enumerate(experiment.growth.stages if experiment.growth else ()):
@@ -134,7 +140,7 @@ def _check_batch_size(experiment: Experiment) -> None:
 
 
 def _create(assembly: Assembly, out: Path | None, name: str, owner: Owner) -> RunFolder:
-    """Create the folder of a new run; where `out` is None, under the first default name that no other run takes."""
+    """Create the folder of a new run; if `out` is None, under the first free default name."""
     while True:
         try:
             return RunFolder.create(out or default_folder(name), assembly.experiment, assembly.game.data, owner)

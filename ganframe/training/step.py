@@ -1,4 +1,4 @@
-"""The step of a run: for each turn of the game, one objective, one backward pass, one optimizer step."""
+"""The training step: for each turn of the game, an objective, a backward pass and an optimizer step."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from ganframe.training.step_metrics import StepMetrics
 Batch = dict[str, Tensor]
 
 ACCURACY_EVERY_STEPS = 20
-"""The number of steps from one measurement of the discriminators' accuracy to the next."""
+"""Number of training steps between measurements of the discriminators' accuracy."""
 
 
 class Trainer:
-    """Takes the steps of a run.
+    """The part of a run that takes its training steps.
 
     Args:
-        run: The run, new or restored. The first step that is taken is the one after `run.step`.
+        run: The run, new or restored. `run.step` steps are already done; training continues with step `run.step + 1`.
         loader: The batches of real examples.
     """
 
@@ -66,16 +66,16 @@ class Trainer:
         self.updated_tensors = [*trained.values(), *(run.averages.tensors() if run.averages else ())]
         self.idle_players = IdlePlayers(self.objective, run.images)
         self.share_round = experiment.game.share_round
-        # Turns that share a round share its tensors, so a tensor requires a gradient in all turns if one of them
-        # differentiates with respect to it.
+        # Turns that share a round share its tensors. So if one turn differentiates with respect to a tensor, it
+        # requires a gradient in all of them.
         self.shared_requires_grad = frozenset(
             name for term in self.objective.terms for name in term.needs.requires_grad_tensors
         )
         self.batch_size = assembly.batch_size // shard.world_size
         self.randomness = Randomness(experiment.seed, shard=shard)
         self.autocast = autocast(experiment.train.precision, run.device)
-        # The batch number follows from the images seen, because a resumed run may have another batch size. It is
-        # rounded up, so that no example is drawn twice.
+        # The number of the batch is computed from the images seen, because a resumed run may have another batch size.
+        # It is rounded up, so that no example is drawn twice.
         self._batches = loader.starting_at(math.ceil(run.images / assembly.batch_size))
 
     def done(self) -> bool:
@@ -87,7 +87,7 @@ class Trainer:
         self._batches.close()
 
     def step(self) -> dict[str, float]:
-        """Take every turn of the game, with its repeats: minimise the turn's terms over the weights of its players.
+        """Take one training step: every turn (optimizer step) of the game, with its repeats.
 
         Returns:
             The scalars of the step: terms, gradient norms and accuracies, by `turn/name`, and those that hooks
@@ -129,13 +129,13 @@ class Trainer:
         return scalars
 
     def _is_met(self, condition: TurnCondition, turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
-        """Return whether the condition of a turn is met."""
+        """Return whether to take a turn (optimizer step), by its condition, on these batches."""
         with eval_mode(self.game), self.autocast:
             rounds = [game_round.in_turn(turn) for game_round in self._open_turn(turn, repeat, batches)]
             return condition.is_met(rounds, self.run.step)
 
     def _take_turn(self, turn: Turn, rounds: Sequence[Round], metrics: StepMetrics) -> None:
-        """Take one step of each optimizer of a turn, over one round for each accumulated batch."""
+        """Run backward over the accumulated batches of a turn, then take one step of each of its optimizers."""
         run = self.run
         progress = run.progress(run.turn_counts.get(turn.name, 0))
         run.turn_counts[turn.name] = progress.turn_count + 1
@@ -159,7 +159,7 @@ class Trainer:
         run.hooks.call("on_turn_end", run=run, turn=turn, rounds=[value.game_round for value in values])
 
     def _compute(self, game_round: Round, turn: Turn, progress: TrainingProgress) -> ObjectiveValue:
-        """Compute the objective of a turn over a round."""
+        """Compute the objective of a turn over one batch."""
         with self.autocast:
             game_round = self.objective.open_round(game_round, turn, progress)
             value = play(self.game, game_round, TurnObjective(self.objective, progress))
@@ -169,9 +169,9 @@ class Trainer:
         return value
 
     def _differentiation(self, active: ActiveTerms) -> contextlib.AbstractContextManager[object]:
-        """Return the context for the forward and backward passes of a turn.
+        """Return the context for forward and backward passes with these terms.
 
-        If the turn takes second derivatives, the players are neither sharded nor compiled inside.
+        If they need second derivatives, the players are neither sharded nor compiled inside.
         """
         if not (self.game.needs_double_backward or active.needs_double_backward):
             return contextlib.nullcontext()
@@ -180,12 +180,12 @@ class Trainer:
 
             return unsharded(self.game.players.values())
         if self.run.experiment.train.compile:
-            # Compiled players have no second derivatives, so the turn runs uncompiled.
+            # `torch.compile` does not support second derivatives, so the turn runs uncompiled.
             return torch.compiler.set_stance("force_eager")
         return contextlib.nullcontext()
 
     def _prepare(self, batch: Batch) -> Batch:
-        """Return a batch with images of the size and in the memory format of the run."""
+        """Convert the images of a batch to the current resolution and the memory format of the run."""
         batch = self.run.assembly.growing.resize(batch, self.run.images)
         if not self.run.experiment.train.channels_last:
             return batch
@@ -195,7 +195,7 @@ class Trainer:
         }
 
     def _open_turn(self, turn: Turn, repeat: int, batches: Sequence[Batch]) -> list[Round]:
-        """Return, for each accumulated batch, a round for this turn alone."""
+        """Return a `Round` for each accumulated batch, which other turns do not use."""
         return [self._open(batch, turn.name, repeat, index) for index, batch in enumerate(batches)]
 
     def _open(self, batch: Mapping[str, Tensor], *counters: str | int) -> Round:
@@ -218,11 +218,11 @@ class Trainer:
 
 
 def always(turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:
-    """Return True: a turn without a condition is taken in every step, and no round is opened to decide so."""
+    """Return True, for a turn (optimizer step) without a condition, which is taken in every training step."""
     return True
 
 
 def _spoilt_data(batches: Sequence[Batch]) -> str:
-    """Return a note that names the tensors of the data that are not finite; empty when all are finite."""
+    """Return a note for an error that names the data tensors that are not finite; empty if all are finite."""
     names = {name for batch in batches for name, value in batch.items() if not bool(value.isfinite().all())}
     return f" (nor are the data: {', '.join(sorted(names))})" if names else ""

@@ -16,10 +16,10 @@ from ganframe.errors import NotFinite
 class StepMetrics:
     """Terms and gradient norms of the turns of one step, and the norms of the tensors that the step updated.
 
-    Reading a number from a GPU waits until it is computed, so nothing is read before the end of the step.
+    Reading a number from a GPU waits for the GPU, so nothing is read before the end of the step.
 
     Attributes:
-        updated_is_finite: Whether all updated tensors have a finite norm; set by `to_floats`.
+        updated_is_finite: Whether the norms of all updated tensors are finite; set by `to_floats`.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class StepMetrics:
 
         Args:
             turn: The turn's name.
-            scalars: For each round that the turn was taken over, its scalars by name.
+            scalars: The scalars of each accumulated batch, by name.
             parameters: The parameters that train, by player.
         """
         names = [name for by_name in scalars for name in by_name]
@@ -51,7 +51,7 @@ class StepMetrics:
         self._turns.append((turn, names, players, 1 / len(scalars)))
 
     def add_updated(self, tensors: Sequence[Tensor]) -> None:
-        """Add the norms of the weights and averages that the step has updated. Call this after all turns."""
+        """Add the norms of the weights and moving averages that the step has updated. Call this after all turns."""
         self._updated_norms += _norms(tensors)
 
     def add_reported(self, values: Mapping[str, Tensor]) -> None:
@@ -59,13 +59,13 @@ class StepMetrics:
         self._reported |= values
 
     def to_floats(self) -> dict[str, float]:
-        """Read all scalars and return them: by `turn/name`, or, if hooks reported them, by their own names.
+        """Read all scalars and return them, by `turn/name`; those that hooks reported, by their own names.
 
-        All are means over ranks, and terms are means over the rounds of a turn. Of a turn with repeats, the scalars of
-        the last repeat are returned.
+        All are means over the ranks, and terms also over the accumulated batches. If a turn is repeated in the step,
+        the scalars are those of the last repeat.
 
         Raises:
-            NotFinite: When a term or a gradient is not finite; the message names the turn, the terms and the players.
+            NotFinite: When a term or a gradient is not finite. The message names the turn, the terms and the players.
         """
         numbers = _read([*self._values, *self._updated_norms, *self._reported.values()])
         finite = math.isfinite(sum(numbers))  # one number that is not finite makes the sum not finite

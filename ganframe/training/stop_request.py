@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop. The run ends its step and saves a checkpoint first."""
+"""Signals that ask a run to stop. The run first completes its step and saves a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ganframe.errors import Terminated
 
 
 class EvaluationAborted(Exception):
-    """An evaluation was ended because the run was asked to stop."""
+    """The error that ends an evaluation when the run was asked to stop."""
 
 
 class StopRequest:
-    """Records the first SIGINT, SIGTERM or SIGHUP while its context is entered; a second one ends the run at once.
+    """A context that records the first SIGINT, SIGTERM or SIGHUP. A second signal ends the run at once.
 
-    But SIGHUP never is the second: when a terminal is closed, both the kernel and the shell may send it. Only
-    the main thread can handle signals. In any other thread nothing is recorded.
+    A SIGHUP never counts as the second signal: when a terminal is closed, both the kernel and the shell may send one.
+    Only the main thread can handle signals; in any other thread nothing is recorded.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        """The number of the signal that this or another process of the run received; None when there was none."""
+        """The number of the signal that this or another process of the run has received; None if there was none."""
         self.at_once = False
-        """Whether this process received a second signal."""
+        """Whether this process has received a second signal."""
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -56,8 +56,8 @@ class StopRequest:
         return agreed > 0
 
     def is_asked_or(self, wish: bool) -> bool:
-        """Return whether any process was asked to stop or has the wish; all must call this at the same point."""
-        # Signals have numbers from 1 on, so one exchange settles both.
+        """Return whether any process was asked to stop or passes True; all must call this at the same point."""
+        # Signal numbers start at 1, so one exchange answers both questions.
         agreed = max_over_ranks(2 * (self.asked or 0) + wish)
         self.asked = self.asked or agreed // 2 or None
         return agreed > 0

@@ -1,4 +1,4 @@
-"""Shapes of a game's tensors and operations of its turns, found by taking each turn once without an update."""
+"""A dry run of each turn (optimizer step) of a game, which finds the shapes of tensors and the cost of a step."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from ganframe.randomness import Randomness
 from ganframe.training.assembly import Assembly
 
 EXAMPLES = 2
-"""The number of examples in the batch over which turns are taken."""
+"""The batch size of the dry run."""
 
 MAX_TURNS = 10_000
-"""The largest number of turns over which to count how often each set of terms is active."""
+"""Maximum number of turns over which to count how often each set of terms takes part."""
 
 
 @dataclass
 class TrialTurns:
-    """Shapes and operations, found by taking each turn of a game on two examples.
+    """The result of a dry run of each turn (optimizer step) of a game.
 
     Attributes:
         shapes: The shape of each tensor that was made, by name and without the batch axis; a tuple of shapes for a
             tuple of tensors.
-        operations: The mean number of operations of a step for one example: multiplications and additions of matrix
-            products.
-        data: What there is in the data set.
+        operations: The mean number of floating-point operations in matrix products, for one example in one training
+            step.
+        data: The number of examples in the data set, and what was left out of it.
     """
 
     shapes: dict[str, Any]
@@ -49,9 +49,9 @@ class TrialTurns:
 
 
 def take_trial_turns(assembly: Assembly) -> TrialTurns:
-    """Take every turn on two examples, without an update of the players.
+    """Run every turn (optimizer step) forward and backward on two examples, without an update.
 
-    A turn is taken once for each set of terms that is active in it at some time of the run.
+    A turn is run once for each set of terms that takes part in it at some time of the run.
     """
     game = assembly.game
     with within("data"):
@@ -75,7 +75,7 @@ def take_trial_turns(assembly: Assembly) -> TrialTurns:
 
 
 def _kinds_of_turn(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgress, float]]:
-    """Return, for each set of active terms that occurs, the progress at its first turn and its share of the turns."""
+    """Return, for each set of terms that takes part together, its first point in the run and its share of the turns."""
     objective, total = assembly.objective, assembly.experiment.train.total_images
     count = min(math.lcm(*(term.config.every for term in objective.terms)), MAX_TURNS)
     first: dict[ActiveTerms, TrainingProgress] = {}
@@ -90,7 +90,7 @@ def _kinds_of_turn(assembly: Assembly, turn: Turn) -> list[tuple[TrainingProgres
 
 
 def _intervals(experiment: Experiment) -> list[tuple[int, float]]:
-    """Return the images at which the terms that take part may change, and the share of the run until the next."""
+    """Split the run at the images where terms begin or end; return the start of each part and its share of the run."""
     total = experiment.train.total_images
     terms = (*experiment.losses, *experiment.regularizers)
     ends = {end for term in terms for end in (term.from_images, term.until_images or total) if end < total}
@@ -99,12 +99,12 @@ def _intervals(experiment: Experiment) -> list[tuple[int, float]]:
 
 
 class _CountOperations(TorchDispatchMode):
-    """Counts the multiplications and additions of matrix products."""
+    """A context that counts the floating-point operations in matrix products."""
 
     def __init__(self) -> None:
         super().__init__()
         self.total = 0.0
-        # The mode `FlopCounterMode` itself is not entered, because its hooks on modules make a gradient penalty fail.
+        # `FlopCounterMode` itself is not entered, because its hooks on modules make a gradient penalty fail.
         self._formulas = FlopCounterMode(display=False).flop_registry
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Warm start: the first weights of players, or of parts of them, from another run or a file (`init_from`)."""
+"""Warm start: initial weights of players, or of parts of them, from another run or a file (`init_from`)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ganframe.training.player_parts import find_part
 
 
 def fill_players(experiment: Experiment, game: Game, names: Collection[str]) -> None:
-    """Fill players, and parts of them, with the weights that `init_from` names.
+    """Load the weights that `init_from` names into players and parts of them.
 
-    A player is filled before its parts, whatever their order in the config.
+    A player is loaded before its parts, whatever their order in the config.
 
     Args:
         experiment: The config.
         game: The game, with its players on their device and not sharded.
-        names: The players to fill, with their parts; all others stay as they are.
+        names: The players to load, with their parts; all others are left unchanged.
 
     Raises:
-        BadInput: When the game has no such player or part, the source cannot be read, or its weights do not fit; the
-            error has the path in the config.
+        BadInput: When a player or part does not exist, the source cannot be read, or its weights do not fit. The error
+            has the path in the config.
     """
     for part in sorted(experiment.init_from, key=lambda part: part.count(".")):
         with within("init_from", part):
@@ -56,14 +56,14 @@ def _fill(network: nn.Module, part: str, source: WeightSource) -> None:
         check_names_and_shapes(shapes, expected, place=str(place))
     check_numbers(weights, expected, place=str(place))
     try:
-        network.load_state_dict(weights, strict=False)  # the names are checked; states that are no tensors stay
+        network.load_state_dict(weights, strict=False)  # the names are checked; extra state is left unchanged
     except RuntimeError as problem:
         reason = " ".join(str(problem).split())
         raise BadInput(f"the network refuses the weights: {reason}", place=str(place)) from None
 
 
 def _read_run(path: Path, part: str, *, averages: bool) -> dict[str, Tensor]:
-    """Return the weights of a player of a run, or of a part of one, from its latest checkpoint."""
+    """Return the weights of a player, or of a part of one, from the latest checkpoint of a run."""
     checkpoint = load_latest(RunFolder.open(path).checkpoints)
     if checkpoint is None:
         raise BadInput("this run has no checkpoint yet", place=str(path))
@@ -82,7 +82,7 @@ def _read_run(path: Path, part: str, *, averages: bool) -> dict[str, Tensor]:
 
 
 def _under(prefix: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix, by the rest of their names."""
+    """Return the tensors whose names begin with `prefix`, without it."""
     return {
         name.removeprefix(prefix): value
         for name, value in state.items()
@@ -91,7 +91,7 @@ def _under(prefix: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def digest_of(network: nn.Module) -> str:
-    """Return the SHA-256 of the weights of a network: of their names, types, shapes and bytes."""
+    """Return the SHA-256 of the weights of a network: of their names, dtypes, shapes and values."""
     found = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         if isinstance(value, Tensor):
