@@ -287,6 +287,17 @@ def test_a_single_image_of_any_mode_and_size_is_translated(
 
 
 @pytest.mark.usefixtures("no_data")
+def test_an_image_of_other_proportions_is_cut_and_not_squeezed(cli: Any, folder: Path, tmp_path: Path) -> None:
+    """Black margins left and right of a white square of the wanted proportions, 4 x 6, are cut off."""
+    image = Image.new("L", (20, 4), "black")
+    image.paste("white", (7, 0, 13, 4))
+    image.save(tmp_path / "wide.png")
+    out = tmp_path / "out"
+    assert cli("translate", folder, "--input", tmp_path / "wide.png", "--output", out, "--to", "same").code == 0
+    assert np.asarray(Image.open(out / "wide.png")).tolist() == [[255] * 6] * 4
+
+
+@pytest.mark.usefixtures("no_data")
 def test_no_translation_overwrites_another(trained: LoadedRun, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for level, name in enumerate(("1.png", "1.bmp", "1.bmp.png", "2.png")):
