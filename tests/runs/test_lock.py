@@ -64,6 +64,17 @@ def test_a_second_process_is_told_of_the_first(tmp_path: Path, other: Any) -> No
     assert_refused(tmp_path, said, break_lock=True)
 
 
+def test_a_process_of_another_user_has_the_lock_too(
+    tmp_path: Path, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_process: int, _signal: int) -> None:
+        raise PermissionError(errno.EPERM, "of another user")
+
+    left(tmp_path, owner_of(other.pid))
+    monkeypatch.setattr(os, "kill", refuse)
+    assert_refused(tmp_path, f"process {other.pid} on ")
+
+
 def test_this_process_itself_is_refused(tmp_path: Path) -> None:
     with locked(tmp_path):
         assert_refused(tmp_path, f"process {os.getpid()} ")
