@@ -22,8 +22,11 @@ def evaluate(
     """Measure a trained run with metrics."""
     from ganframe.evaluation.metrics import measure_run
 
-    for name, value in measure_run(run, metric, seed, device).items():
+    measured = measure_run(run, metric, seed, device)
+    for name, value in measured.results.items():
         print_line(f"{name}: {value:.4g}")
+    for name, protocol in measured.protocols.items():
+        print_line(f"how {name} was measured: " + ", ".join(f"{key} {value}" for key, value in protocol.items()))
 
 
 def report(run: RunArgument) -> None:

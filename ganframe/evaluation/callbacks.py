@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
@@ -91,9 +92,7 @@ class DrawSamples(Callback):
                 print_notice("no pictures are drawn", f"there are none of these tensors together: {shapes}")
             self._told = True
             return
-        picture = run.folder.pictures / f"{run.step:09d}.png"
-        with writing(picture.parent):
-            picture.parent.mkdir(exist_ok=True)  # not its parents too: a run whose folder was deleted must fail
+        picture = _picture(run)
         label, rates = free_label(game), sample_rates(game.data, tensors)
         columns = label_columns(label[1].classes or 1, count) if label and len(tensors) == 1 else None
         for path in (picture, run.folder.samples):
@@ -101,6 +100,14 @@ class DrawSamples(Callback):
         for name in list(rates)[-1:]:
             write_atomically(picture.with_suffix(".wav"), wav_file(tensors[name][:HEARD].cpu(), rates[name]))
         run.hooks.call("on_snapshot", run=run, step=run.step, tensors=tensors, picture=picture)
+
+
+def _picture(run: Run, suffix: str = "") -> Path:
+    """Return the path of a picture of this step, in the folder of pictures."""
+    folder = run.folder.pictures
+    with writing(folder):
+        folder.mkdir(exist_ok=True)  # not its parents too: a run whose folder was deleted must fail
+    return folder / f"{run.step:09d}{suffix}.png"
 
 
 def _by_part(tensors: Mapping[str, Sample]) -> dict[str, Tensor]:
@@ -129,14 +136,18 @@ class Measure(Callback):
         return run.assembly.growing.is_full_size and is_due(self._every_images, previous_images, run.images)
 
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
-        """Call the hook `on_evaluation_start`, measure the metrics, and call `on_evaluation` with the results.
+        """Measure the metrics and draw their pictures, between the hooks `on_evaluation_start` and `on_evaluation`.
 
         Raises:
             EvaluationAborted: When the run was asked to stop.
         """
         run.hooks.call("on_evaluation_start", run=run, step=run.step)
-        results = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
-        run.hooks.call("on_evaluation", run=run, step=run.step, results=results)
+        measured = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
+        if is_main_process():
+            run.folder.save_protocols(measured.protocols)
+            for name, tensors in measured.pictures.items():
+                draw(tensors, _picture(run, f"-{name}"))
+        run.hooks.call("on_evaluation", run=run, step=run.step, results=measured.results)
 
 
 class WriteReport(Callback):

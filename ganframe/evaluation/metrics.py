@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,21 @@ from ganframe.training.assembly import check_metrics
 
 MAX_ROUND_SIZE = 100
 """The largest number of examples in one round of an evaluation."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What the metrics of a run measured.
+
+    Attributes:
+        results: Each result by its name, `TYPE/RESULT`, as in `label-agreement/agreement`.
+        protocols: What else decided the results of a metric, by the metric's name: its encoder, number of examples, ...
+        pictures: The tensors of images that a metric wants drawn beside one another, by the metric's name.
+    """
+
+    results: dict[str, float] = field(default_factory=dict[str, float])
+    protocols: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    pictures: dict[str, Mapping[str, Tensor]] = field(default_factory=dict[str, Mapping[str, Tensor]])
 
 
 class Evaluation:
@@ -65,19 +81,15 @@ class Evaluation:
     def _build(self, config: MetricConfig) -> Metric:
         return build_live(config, self._data, methods={"update": 1, "compute": 0})
 
-    def measure(
-        self, game: Game, device: torch.device, before_round: Callable[[], None] = lambda: None
-    ) -> dict[str, float]:
-        """Return the results of every metric, each named `TYPE/RESULT`, as in `label-agreement/agreement`.
-
-        The results of the second metric of one type are named `TYPE-2/RESULT`.
+    def measure(self, game: Game, device: torch.device, before_round: Callable[[], None] = lambda: None) -> Measurement:
+        """Measure every metric. The second metric of one type is named `TYPE-2`.
 
         Args:
             game: The game with the players to measure.
             device: The device that the players are on.
             before_round: Called before each round; an exception from it ends the measurement.
         """
-        results: dict[str, float] = {}
+        measurement = Measurement()
         counts: dict[str, int] = {}
         for config in self._metrics:
             name = config.type_name()
@@ -86,11 +98,15 @@ class Evaluation:
             try:
                 metric = self._build(config)
                 self._update_metric(metric, config, game, device, before_round)
-                results |= {f"{name}/{key}": value for key, value in _numbers(metric).items()}
+                measurement.results.update({f"{name}/{key}": value for key, value in _numbers(metric).items()})
+                measurement.protocols[name] = {"samples": f"{config.samples:,}"} | _optional(metric, "protocol")
+                pictures = _optional(metric, "pictures")
+                if pictures:
+                    measurement.pictures[name] = pictures
             except Exception as problem:
                 problem.add_note(f"in the metric {name!r}")
                 raise
-        return results
+        return measurement
 
     def _update_metric(
         self,
@@ -109,19 +125,28 @@ class Evaluation:
         with sampling_mode(game, self._randomness, device):
             for first in range(0, config.samples, size * shard.world_size):
                 before_round()
-                own = self._play_round(loader, first // size + shard.rank, config.tensors(), game)
+                own = self._play_round(loader, first // size + shard.rank, metric, config, game)
                 gathered = {name: gather(tensor) for name, tensor in own.items()}
                 for start in range(first, min(first + size * shard.world_size, config.samples), size):
                     rows = slice(start - first, min(start + size, config.samples) - first)
                     metric.update({name: tensor[rows] for name, tensor in gathered.items()})
 
-    def _play_round(self, loader: BatchLoader, number: int, names: tuple[str, ...], game: Game) -> Mapping[str, Tensor]:
-        """Return the named tensors of round `number` of a measurement."""
+    def _play_round(
+        self, loader: BatchLoader, number: int, metric: Metric, config: MetricConfig, game: Game
+    ) -> Mapping[str, Tensor]:
+        """Return the tensors that a metric reads of round `number` of a measurement."""
         randomness = self._randomness.at(number)
         randomness.seed_torch("sampling", loader.device)
         batch = next(loader.starting_at(number))
         game_round = Round(game, batch, size=self._round_size, device=loader.device, randomness=randomness)
-        return {name: game_round[name] for name in names}
+        read = getattr(metric, "read", None)
+        return {name: game_round[name] for name in config.tensors()} if read is None else read(game_round)
+
+
+def _optional(metric: Metric, method: str) -> dict[str, Any]:
+    """Return what a method gives that a metric may have; nothing if it lacks the method."""
+    found = getattr(metric, method, None)
+    return {} if found is None else dict(found())
 
 
 def _numbers(metric: Metric) -> Mapping[str, float]:
@@ -143,7 +168,7 @@ def _numbers(metric: Metric) -> Mapping[str, float]:
     raise BadInput(f"{name_of(type(metric))}.compute returned {what}", place=source_of(metric), remedy=remedy)
 
 
-def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> dict[str, float]:
+def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> Measurement:
     """Measure a trained run.
 
     Args:
@@ -151,9 +176,6 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> di
         metrics: Types of metrics, with their default settings; when empty, the metrics of the run's config.
         seed: The seed of all random draws.
         device: A torch device, or `auto` for a GPU if there is one.
-
-    Returns:
-        The results, each named `TYPE/RESULT`, as in `label-agreement/agreement`.
 
     Raises:
         BadInput: When there is no such run or metric, the game lacks a tensor that a metric reads, or a weight of the

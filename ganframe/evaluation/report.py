@@ -78,7 +78,7 @@ def write_report(folder: RunFolder) -> Path:
     config = read_text(folder.path / "config.yaml", MAX_BYTES)
     sections = [
         ("Samples", _last_samples(folder)),
-        ("Metrics", _metrics(metrics)),
+        ("Metrics", _metrics(metrics) + _protocols(folder)),
         ("Diagnostics", _diagnostics(log)),
         ("Curves", _curves(log)),
         ("Samples over time", _samples_over_time(pictures)),
@@ -176,6 +176,15 @@ def _metrics(lines: Sequence[Mapping[str, float]]) -> str:
         "<tr>" + "".join(f"<td>{_number(line.get(name))}</td>" for name in names) + "</tr>" for line in lines
     )
     return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _protocols(folder: RunFolder) -> str:
+    """Return a table of how each metric was measured."""
+    described = {
+        name: "; ".join(f"{setting}: {value}" for setting, value in protocol.items())
+        for name, protocol in folder.protocols().items()
+    }
+    return _table(described) if described else ""
 
 
 def _subsample(values: Sequence[T], limit: int) -> Sequence[T]:

@@ -153,7 +153,14 @@ class Encoder(Protocol):
 
 
 class Metric(Protocol):
-    """A measurement that is updated batch by batch, and can be merged with measurements of other batches."""
+    """A measurement that is updated batch by batch, and can be merged with measurements of other batches.
+
+    A metric may have three more methods. `read(game_round)` returns the tensors that `update` is given, a row for each
+    example, in place of those that the config's `tensors()` names; with it, a metric can call the players of
+    `game_round.game`. `protocol()` returns whatever else decides the results, as text by name, such as the encoder and
+    the number of real examples; it is shown with the results. `pictures()`, called after `compute`, returns tensors
+    of images by name, drawn side by side.
+    """
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Add a batch of named tensors to the measurement."""

@@ -11,7 +11,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +50,9 @@ DATA_SPEC: TypeAdapter[dict[str, TensorSpec]] = TypeAdapter(
 
 
 DATA_SUMMARY: TypeAdapter[DataSummary] = TypeAdapter(DataSummary)
+
+
+PROTOCOLS: TypeAdapter[Mapping[str, Mapping[str, str]]] = TypeAdapter(Mapping[str, Mapping[str, str]])
 
 
 class FolderTaken(BadInput):
@@ -245,6 +248,26 @@ class RunFolder:
         """
         file = self.path / "data-summary.json"
         return read_json(file, DATA_SUMMARY) if file.is_file() else None
+
+    def save_protocols(self, protocols: Mapping[str, Mapping[str, str]]) -> None:
+        """Save how each metric was measured, for the report.
+
+        Args:
+            protocols: What else decided the results of a metric, such as its encoder, by the metric's name.
+
+        Raises:
+            RunFailed: When the file cannot be written.
+        """
+        write_atomically(self.path / "protocols.json", PROTOCOLS.dump_json(protocols, indent=1))
+
+    def protocols(self) -> Mapping[str, Mapping[str, str]]:
+        """Return how each metric was measured; nothing when none was.
+
+        Raises:
+            BadInput: When `protocols.json` is malformed.
+        """
+        file = self.path / "protocols.json"
+        return read_json(file, PROTOCOLS) if file.is_file() else {}
 
     @property
     def checkpoints(self) -> Path:

@@ -649,7 +649,7 @@ def measured(
     Seen.built.clear()
     evaluation = Evaluation((Seen(samples=samples),) * metrics, Rows(held=False), seed, Rows(are_held=True).build())
     Seen.built.clear()  # one is built to see whether it fits
-    results = evaluation.measure(played(), CPU, *([] if before_round is None else [before_round]))
+    results = evaluation.measure(played(), CPU, *([] if before_round is None else [before_round])).results
     return Seen.built, results
 
 
@@ -722,7 +722,7 @@ def test_a_metric_that_refuses_the_data_is_named_at_once() -> None:
 
 def test_a_trained_run_is_measured_over_held_out_data(folder: Path) -> None:
     Seen.built.clear()
-    results = measure_run(folder, ["by-hand-row"], 6, "cpu")
+    results = measure_run(folder, ["by-hand-row"], 6, "cpu").results
     metric = Seen.built[-1]
     assert results["by-hand-row/count"] == 2000
     place = Randomness(6).at("evaluation")
@@ -734,12 +734,48 @@ def test_a_trained_run_is_measured_over_held_out_data(folder: Path) -> None:
     assert problem.value.place == str(folder)
 
 
+def test_a_metric_may_read_the_round_itself_and_say_how_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that it computes with the players reach `update`, and what it says of itself comes with the results."""
+
+    def compute(self: Filled) -> dict[str, float]:
+        return {"count": float(len(self.all("fake")))}
+
+    def read(self: Filled, game_round: Round) -> dict[str, Tensor]:
+        fake = game_round.game.players["generator"](game_round["latent"], game_round["label"])
+        return {"fake": game_round["fake"], "again": fake}
+
+    monkeypatch.setattr(Filled, "compute", compute)
+    monkeypatch.setattr(Filled, "read", read, raising=False)
+    monkeypatch.setattr(Filled, "protocol", lambda _self: {"encoder": "none"}, raising=False)
+    monkeypatch.setattr(Filled, "pictures", lambda self: {"fake": self.all("fake")}, raising=False)
+    measurement = Evaluation((Seen(samples=7),), Rows(), 0, Rows().build()).measure(played(), CPU)
+    metric = Seen.built[-1]
+    assert torch.equal(metric.all("again"), metric.all("fake"))
+    assert metric.all("again").shape == (7, 4)
+    assert measurement.protocols == {"by-hand-row": {"samples": "7", "encoder": "none"}}
+    assert torch.equal(measurement.pictures["by-hand-row"]["fake"], metric.all("fake"))
+
+
+def test_how_a_metric_measured_and_its_picture_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganframe.evaluation.report._curves", lambda _log: "")
+    monkeypatch.setattr(Filled, "protocol", lambda _self: {"encoder": "<lenet>"}, raising=False)
+    picture = torch.full((1, 1, 3, 3), -1.0)
+    monkeypatch.setattr(Filled, "pictures", lambda _self: {"sample": picture, "nearest": -picture}, raising=False)
+    folder = train(described(evaluate=Evaluate(metrics=(Seen(samples=7),))), out=tmp_path / "run")
+    assert folder.protocols() == {"by-hand-row": {"samples": "7", "encoder": "<lenet>"}}
+    assert "samples: 7; encoder: &lt;lenet&gt;" in folder.report.read_text()
+    with Image.open(folder.pictures / "000000002-by-hand-row.png") as drawn:
+        shades = drawn.convert("L").getcolors()
+    assert shades is not None
+    assert {shade for _, shade in shades} >= {0, 255}  # both tensors
+
+
 def test_a_metric_that_is_named_stands_for_those_of_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganframe.evaluation.report._curves", lambda _log: "")
     train(described(evaluate=Evaluate(metrics=(Seen(samples=7), Seen(samples=8)))), out=tmp_path / "run")
-    own = measure_run(tmp_path / "run", [], 0, "cpu")
+    own = measure_run(tmp_path / "run", [], 0, "cpu").results
     assert (own["by-hand-row/count"], own["by-hand-row-2/count"]) == (7, 8)
-    named = measure_run(tmp_path / "run", ["by-hand-row"], 0, "cpu")
+    named = measure_run(tmp_path / "run", ["by-hand-row"], 0, "cpu").results
     assert named.keys() == {"by-hand-row/mean", "by-hand-row/count"}
     assert named["by-hand-row/count"] == 2000
 

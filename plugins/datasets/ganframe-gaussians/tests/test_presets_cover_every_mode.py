@@ -21,7 +21,7 @@ def test_every_mode_is_covered(name: str, modes: int, tmp_path: Path):
 
     def measured(samples: int) -> dict[str, float]:
         evaluation = Evaluation((ModeCoverage(samples=samples),), experiment.data, experiment.seed, run.dataset)
-        return evaluation.measure(run.game, run.device)
+        return evaluation.measure(run.game, run.device).results
 
     few, many = measured(2500), measured(100_000)
     assert few["mode-coverage/modes"] == modes
