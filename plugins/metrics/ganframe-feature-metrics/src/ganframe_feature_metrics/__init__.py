@@ -265,5 +265,3 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the metrics."""
     for cls in (Frechet, FID, KernelDistance, InceptionScore, PrecisionRecall, DensityCoverage, MIND, CMMD):
         register(cls)
-
-

@@ -36,9 +36,7 @@ class Reference:
         self.config = config
         names = data.spec()
         if config.real not in names:
-            raise BadInput(
-                f"the data has no {config.real!r}", path=("real",), remedy=f"It has: {', '.join(names)}."
-            )
+            raise BadInput(f"the data has no {config.real!r}", path=("real",), remedy=f"It has: {', '.join(names)}.")
         held_out = None if config.reference == "training" else data.held_out()
         if config.reference == "held-out" and held_out is None:
             remedy = "Leave `reference` out or say `training`: samples are then compared with what was trained on."

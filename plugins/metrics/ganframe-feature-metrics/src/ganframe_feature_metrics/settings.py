@@ -67,7 +67,7 @@ class ReferenceSetting(FeatureMetric):
     real: str = "real"
     """Name of the data's images."""
     reference: Literal["held-out", "training"] | None = None
-    """The examples to compare with. If left out, the held-out examples, or the training examples if none is held out."""
+    """The examples to compare with; if left out, the held-out ones, or the training examples if none is held out."""
     reference_samples: int | None = Field(default=None, ge=2)
     """Number of examples to compare with, at most all that there are; if left out, as many as `samples`."""
 
