@@ -39,9 +39,7 @@ def test_matching_is_that_of_scipy():
     """Where one set lies above the other, W2² of points on a line minus the squared W1 is the variance of the moves."""
     x, y = rows(7, 1), rows(11, 1, seed=1) + 20
     quantiles = (torch.arange(77) + 0.5) / 77
-    moves = (
-        y.flatten().sort().values[(quantiles * 11).long()] - x.flatten().sort().values[(quantiles * 7).long()]
-    )
+    moves = y.flatten().sort().values[(quantiles * 11).long()] - x.flatten().sort().values[(quantiles * 7).long()]
     assert moves.mean() == pytest.approx(wasserstein_distance(x.flatten(), y.flatten()))
     assert mind(x, y, projections=2, seed=0) == pytest.approx(3 * float(moves.square().mean()))
 

@@ -62,7 +62,7 @@ class FrechetDistance:
         described = _protocol(self.config, dimension, self.reference)
         fewest = min(self.moments.count, len(self.reference.indices))
         if fewest < dimension + 1:
-            described["too few"] = (
+            described["warning"] = (
                 f"{fewest:,} examples for {dimension:,} features leave the covariance singular and the distance too "
                 f"large; take at least {dimension + 1:,}"
             )
