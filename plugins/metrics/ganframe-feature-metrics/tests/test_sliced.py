@@ -17,7 +17,7 @@ def test_a_shift_by_m_is_three_times_its_squared_length():
     """Along a unit vector u the distance is (u · m)², |m|² / D on average; alpha is 3 D."""
     x = rows(100, 8)
     shift = torch.tensor([3.0, 0, 0, 0, -4.0, 0, 0, 0], dtype=torch.float64)
-    assert mind(x, x + shift, projections=20_000, seed=0) == pytest.approx(75, rel=0.03)
+    assert mind(x, x + shift, projections=5_000, seed=0) == pytest.approx(75, rel=0.05)
 
 
 def test_in_one_dimension_points_are_matched_in_order():
