@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write-figures", action="store_true", help="write what the tests of the guarantees measure for their page"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what tests cache out of the cache of the user."""
+    if "GANFRAME_CACHE" not in os.environ:  # else this is a process of xdist, which has that of its parent
+        folder = tempfile.TemporaryDirectory()
+        config.add_cleanup(folder.cleanup)
+        os.environ["GANFRAME_CACHE"] = folder.name
 
 
 @pytest.fixture
