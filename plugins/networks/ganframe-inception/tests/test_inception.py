@@ -188,11 +188,8 @@ def test_weights_with_1000_classes_are_refused_even_if_no_logits_are_asked_for(f
 
 
 def test_what_else_is_in_the_file_is_ignored(file: Path, tmp_path: Path):
-    more = load_file(file) | {
-        "AuxLogits.fc.bias": torch.zeros(3),
-        "Mixed_5b.branch1x1.bn.num_batches_tracked": torch.ones(()),
-    }
-    save_file(more, tmp_path / "more.safetensors")
+    more = {"AuxLogits.fc.bias": torch.zeros(3), "Mixed_5b.branch1x1.bn.num_batches_tracked": torch.ones(())}
+    save_file(load_file(file) | more, tmp_path / "more.safetensors")
     assert not Inception(file=tmp_path / "more.safetensors").build().training
 
 

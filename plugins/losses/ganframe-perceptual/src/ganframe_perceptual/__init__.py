@@ -54,9 +54,7 @@ class Perceptual(RegularizerConfig):
 
         with within("encoder"):
             if not self.encoder.differentiable:
-                message = (
-                    f"gradients do not flow through the encoder {self.encoder.type_name()!r}, so no loss can use it"
-                )
+                message = f"no loss can use the encoder {self.encoder.type_name()!r}: gradients do not flow through it"
                 raise BadInput(message, remedy="Use it in metrics, or name another encoder here.")
             return ActivationDistance(self, self.encoder.build())
 
