@@ -149,11 +149,12 @@ def test_letters_agree_with_what_is_known_and_with_their_nearest_neighbours(lett
     truth = 1 - float(wrong.float().mean())
     nearest = own["label"][torch.cdist(samples.flatten(1), train.flatten(1)).argmin(dim=1)]
     by_neighbours = float((nearest == requested).float().mean())
+    error_of_neighbours = float((nearest != real["label"]).float().mean())
     results = measured(letters, Letters(each=80), samples, requested)
     assert results["classifier_accuracy"] > 0.9
     assert results["margin"] < 0.2
     assert abs(results["agreement"] - truth) <= results["margin"]
-    assert abs(results["agreement"] - by_neighbours) <= results["margin"]
+    assert abs(results["agreement"] - by_neighbours) <= results["margin"] + error_of_neighbours
 
 
 def test_accuracy_is_that_on_the_held_out_examples():

@@ -43,8 +43,8 @@ class Onnx(EncoderConfig):
     mean: tuple[float, ...] = Field(default=(0.5,), min_length=1)
     """What is subtracted from the values: one number, or one for each channel. ImageNet: `[0.485, 0.456, 0.406]`."""
     std: tuple[Deviation, ...] = Field(default=(0.5,), min_length=1)
-    """What the values are divided by after that: one number, or one for each channel. ImageNet: `[0.229, 0.224, 0.225]`.
-    The defaults of `mean` and `std` give values in [-1, 1]."""
+    """What the values are divided by after that: one number, or one for each channel; ImageNet: `[0.229, 0.224,
+    0.225]`. The defaults of `mean` and `std` give values in [-1, 1]."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of the channels that the network was trained with; `mean` and `std` are in the same order."""
 
@@ -59,8 +59,8 @@ class Onnx(EncoderConfig):
         """Make the network.
 
         Raises:
-            BadInput: When onnxruntime is missing, the file is missing or cannot be read, it has no such input or output,
-                or a setting does not fit its input.
+            BadInput: When onnxruntime is missing, the file is missing or cannot be read, it has no such input or
+                output, or a setting does not fit its input.
         """
         from ganframe_onnx.network import Network
 
