@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
-from ganframe_digits import Digits
+from ganframe_digits.dataset import load
 from ganframe_digits.lenet import FILE, LeNet
 from safetensors.torch import save_file
 from torch import Tensor
@@ -43,8 +43,8 @@ def train() -> LeNet:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(SEED)
-    digits = Digits().build().tensors
-    images, labels = digits["real"].float() / 127.5 - 1, digits["label"]
+    tensors = load("train").tensors
+    images, labels = tensors["real"].float() / 127.5 - 1, tensors["label"]
     network = LeNet()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)

@@ -71,7 +71,7 @@ def test_maps_of_both_layouts_come_out_alike(tmp_path: Path, shape: Sequence[int
 
 def test_layout_and_size_are_told_where_the_file_leaves_them_open(tmp_path: Path):
     file = write_copy(tmp_path, ("N", "a", "b", "c"))
-    with pytest.raises(BadInput, match="layout: the shape of the input 'x'.*does not tell the order"):
+    with pytest.raises(BadInput, match=r"layout: the shape of the input 'x'.*does not tell the order"):
         Onnx(file=file).build()
     (found,) = Onnx(file=file, layout="nhwc", size=(5, 4)).build()(images(1, 3, 20, 16))
     assert found.shape == (1, 3, 5, 4)
@@ -129,7 +129,7 @@ def test_another_size_than_that_of_the_file_is_refused(tmp_path: Path):
 def test_inputs_and_outputs_that_are_no_images_and_features_are_refused(tmp_path: Path):
     with pytest.raises(BadInput, match=r"input: the input 'x' takes tensor\(float\) of shape \['N', 3\], not images"):
         Onnx(file=write_copy(tmp_path, ("N", 3))).build()
-    with pytest.raises(BadInput, match="layout: as nchw, the input 'x' of shape .* has 4 channels"):
+    with pytest.raises(BadInput, match=r"layout: as nchw, the input 'x' of shape .* has 4 channels"):
         Onnx(file=write_copy(tmp_path, ("N", 4, 4, 3)), layout="nchw").build()
     nodes = [node("ReduceMean", ["x"], "y", axes=[1], keepdims=0)]
     file = write_model(tmp_path / "rows.onnx", nodes, {"x": ("N", 3, "H", "W")}, {"y": ("N", "H", "W")}, {})

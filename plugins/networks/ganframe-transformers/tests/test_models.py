@@ -20,7 +20,7 @@ transformers: Any = pytest.importorskip(
     "transformers", reason="transformers, an optional dependency of 165 MB, is not installed"
 )
 
-PIXELS = torch.randint(0, 256, (2, 3, 40, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+PIXELS = torch.randint(60, 200, (2, 3, 40, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 SAMPLE = PIXELS / 127.5 - 1
 
 
@@ -51,11 +51,11 @@ def test_clip_gives_the_projected_embedding_of_images(clip: Path):
 
 
 def test_images_are_prepared_as_transformers_prepares_them(clip: Path):
-    """Pillow rounds to bytes: a difference of 1.5 of 255, over deviations of 0.26."""
+    """Pillow rounds to bytes, after the rows too: a difference of 2 of 255, over deviations of 0.26."""
     processor = transformers.CLIPImageProcessorPil.from_pretrained(clip)
     pictures = [Image.fromarray(each.permute(1, 2, 0).numpy()) for each in PIXELS]
     expected = processor(pictures, return_tensors="pt")["pixel_values"]
-    torch.testing.assert_close(read(clip)(SAMPLE), expected, atol=2.5 / 255 / 0.26, rtol=0)
+    torch.testing.assert_close(read(clip)(SAMPLE), expected, atol=2 / 255 / 0.26, rtol=0)
 
 
 def test_grey_images_are_repeated(dinov2: Path):
@@ -64,7 +64,7 @@ def test_grey_images_are_repeated(dinov2: Path):
 
 
 def test_a_model_of_another_type_is_refused(dinov2: Path):
-    with pytest.raises(BadInput, match="path: .*its model type is 'dinov2', not 'clip'"):
+    with pytest.raises(BadInput, match=r"path: .*its model type is 'dinov2', not 'clip'"):
         Clip(path=dinov2).build()
 
 
@@ -88,7 +88,7 @@ def test_code_in_the_folder_is_not_run(dinov2: Path):
     (dinov2 / "evil.py").write_text("raise SystemExit('code of the folder ran')")
     changed = settings | {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}}
     (dinov2 / "config.json").write_text(json.dumps(changed))
-    with pytest.raises(BadInput, match="path: .*cannot be used"):
+    with pytest.raises(BadInput, match=r"path: .*cannot be used"):
         Dinov2(path=dinov2).build()
 
 

@@ -41,21 +41,18 @@ def test_crop_by_hand(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("size", "before", "after"),
-    [({"shortest_edge": 32}, (50, 80), (32, 51)), ({"height": 9, "width": 7}, (50, 80), (9, 7))],
+    ("size", "after"), [({"shortest_edge": 32}, (32, 51)), (70, (70, 112)), ({"height": 9, "width": 7}, (9, 7))]
 )
-@pytest.mark.parametrize(("resample", "tolerance"), [(2, 1.5), (3, 2.5)])
-def test_resize_agrees_with_pillow(
-    tmp_path: Path, size: Any, before: tuple[int, int], after: tuple[int, int], resample: int, tolerance: float
-):
-    """Pillow rounds to bytes, after the rows too."""
-    pixels = np.random.default_rng(0).integers(0, 256, (*before, 3), dtype=np.uint8)
+@pytest.mark.parametrize("resample", [2, 3])
+def test_resize_agrees_with_pillow(tmp_path: Path, size: Any, after: tuple[int, int], resample: int):
+    """Pillow rounds to bytes, after the rows too; where it overshoots their range, it clips in between."""
+    pixels = np.random.default_rng(0).integers(60, 200, (50, 80, 3), dtype=np.uint8)
     wanted = np.asarray(Image.fromarray(pixels).resize(after[::-1], Image.Resampling(resample)))
     settings = {**PLAIN, "do_resize": True, "size": size, "resample": resample, "do_center_crop": False}
     sample = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
     found = prepare(tmp_path, **settings)(sample)[0].permute(1, 2, 0) * 255
     assert found.shape == wanted.shape
-    np.testing.assert_allclose(found.numpy(), wanted, atol=tolerance)
+    np.testing.assert_allclose(found.numpy(), wanted, atol=2)
 
 
 @pytest.mark.parametrize(

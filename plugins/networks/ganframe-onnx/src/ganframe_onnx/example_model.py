@@ -72,9 +72,8 @@ def write_example(file: Path) -> Path:
         node("Flatten", ["means"], "features", axis=1),
     ]
     inputs = {"images": ("N", 3, "H", "W")}
-    return write_model(
-        file, nodes, inputs, {"features": ("N", 4), "activations": ("N", 4, "H", "W")}, {"weight": weight}
-    )
+    outputs = {"features": ("N", 4), "activations": ("N", 4, "H", "W")}
+    return write_model(file, nodes, inputs, outputs, {"weight": weight})
 
 
 def _field(number: int, value: int | bytes) -> bytes:

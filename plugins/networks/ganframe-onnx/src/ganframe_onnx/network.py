@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,16 +100,15 @@ class Network(nn.Module):
         features = torch.from_numpy(found).float()
         if features.ndim not in (2, 4) or len(features) != size:
             known = ", ".join(each.name for each in self._session.get_outputs())
-            message = (
-                f"the output {self._output!r} is {tuple(features.shape)}, not (B, D) or (B, C, H, W), for B = {size}"
-            )
+            shape = tuple(features.shape)
+            message = f"the output {self._output!r} is {shape}, not (B, D) or (B, C, H, W), for B = {size}"
             raise BadInput(message, path=("encoder", "output"), remedy=f"Name another output. There are: {known}.")
         return features[: len(pixels)]
 
 
 def _open(config: Onnx) -> Any:
     try:
-        import onnxruntime
+        onnxruntime: Any = importlib.import_module("onnxruntime")
     except ImportError:
         remedy = "pip install 'ganframe-onnx[onnxruntime]'"
         raise BadInput("the encoder 'onnx' needs onnxruntime, which is not installed", remedy=remedy) from None
@@ -141,7 +141,8 @@ def _describe(config: Onnx, described: Any) -> ImageInput:
     if len(sizes) != 4 or described.type not in ("tensor(float)", "tensor(float16)"):
         message = f"the input {described.name!r} takes {described.type} of shape {described.shape}, not images"
         raise BadInput(message, path=("input",), remedy="Name an input of four axes of floating point.")
-    fitting: list[Layout] = [layout for layout, axis in (("nchw", 1), ("nhwc", 3)) if sizes[axis] in (1, 3)]
+    axes: dict[Layout, int] = {"nchw": 1, "nhwc": 3}
+    fitting = [layout for layout, axis in axes.items() if sizes[axis] in (1, 3)]
     if config.layout is None and len(fitting) != 1:
         message = f"the shape of the input {described.name!r}, {described.shape}, does not tell the order of its axes"
         raise BadInput(message, path=("layout",), remedy="Set `layout` to nchw or nhwc.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def load(name: str, folder: Path) -> Network:
             do not fit.
     """
     try:
-        import transformers
+        transformers: Any = importlib.import_module("transformers")
     except ImportError:
         remedy = "pip install 'ganframe-transformers[transformers]'"
         raise BadInput(f"the encoder {name!r} needs transformers, which is not installed", remedy=remedy) from None

@@ -82,9 +82,7 @@ def read(folder: Path) -> Preprocessing:
         raise BadInput(f"there is no file {str(file)!r}", path=("path",), remedy=remedy) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         message = f"{str(file)!r} is not a preprocessing that this encoder knows: {type(problem).__name__}: {problem}"
-        remedy = (
-            "It knows a bilinear or bicubic resize, a crop of the centre, and a mean and deviation of each channel."
-        )
+        remedy = "It knows a bilinear or bicubic resize, a crop of the centre, and a mean and deviation by channel."
         raise BadInput(message, path=("path",), remedy=remedy) from None
 
 

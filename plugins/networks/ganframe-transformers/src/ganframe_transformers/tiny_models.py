@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,26 +43,24 @@ _TEXT = {
 
 
 def write_dinov2(folder: Path) -> Path:
-    """Write a DINOv2 of 16 features and return its folder; empty without transformers."""
-    try:
-        from transformers import Dinov2Config, Dinov2Model
-    except ImportError:
-        return folder
-    return _save(folder, Dinov2Model, Dinov2Config(**{key: _VISION[key] for key in _VISION if key[:5] != "inter"}))
+    """Write a DINOv2 of 16 features and return its folder; nothing is written if transformers is not installed."""
+    settings = {name: value for name, value in _VISION.items() if name != "intermediate_size"}
+    return _write(folder, "Dinov2", settings)
 
 
 def write_clip(folder: Path) -> Path:
-    """Write a CLIP of 12 features and return its folder; empty without transformers."""
+    """Write a CLIP of 12 features and return its folder; nothing is written if transformers is not installed."""
+    return _write(folder, "CLIP", {"projection_dim": 12, "vision_config": _VISION, "text_config": _TEXT})
+
+
+def _write(folder: Path, name: str, settings: Mapping[str, Any]) -> Path:
     try:
-        from transformers import CLIPConfig, CLIPModel
+        transformers: Any = importlib.import_module("transformers")
     except ImportError:
         return folder
-    return _save(folder, CLIPModel, CLIPConfig(projection_dim=12, vision_config=_VISION, text_config=_TEXT))
-
-
-def _save(folder: Path, model: Any, config: Any) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model(config).save_pretrained(folder)
+        config = getattr(transformers, f"{name}Config")(**settings)
+        getattr(transformers, f"{name}Model")(config).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSING), encoding="utf-8")
     return folder
