@@ -11,7 +11,7 @@ import torch
 from ganframe_digits.dataset import load
 from ganframe_digits.lenet import FILE, LeNet
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -38,7 +38,7 @@ def distort(images: Tensor, generator: torch.Generator) -> Tensor:
     return grid_sample(images + 1, grid, align_corners=False) - 1
 
 
-def train() -> LeNet:
+def train() -> nn.Module:
     """Return the trained network: the average of its weights over the last steps."""
     torch.manual_seed(SEED)
     torch.set_num_threads(1)

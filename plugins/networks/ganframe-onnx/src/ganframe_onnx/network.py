@@ -14,6 +14,9 @@ from torch.nn.functional import interpolate
 from ganframe.game import BadInput, as_rgb
 from ganframe_onnx import Layout, Onnx
 
+AXES: dict[Layout, tuple[int, int, int]] = {"nchw": (1, 2, 3), "nhwc": (3, 1, 2)}
+"""The axes of channels, height and width in each layout."""
+
 
 @dataclass(frozen=True)
 class ImageInput:
@@ -141,13 +144,12 @@ def _describe(config: Onnx, described: Any) -> ImageInput:
     if len(sizes) != 4 or described.type not in ("tensor(float)", "tensor(float16)"):
         message = f"the input {described.name!r} takes {described.type} of shape {described.shape}, not images"
         raise BadInput(message, path=("input",), remedy="Name an input of four axes of floating point.")
-    axes: dict[Layout, int] = {"nchw": 1, "nhwc": 3}
-    fitting = [layout for layout, axis in axes.items() if sizes[axis] in (1, 3)]
+    fitting: list[Layout] = [layout for layout, axes in AXES.items() if sizes[axes[0]] in (1, 3)]
     if config.layout is None and len(fitting) != 1:
         message = f"the shape of the input {described.name!r}, {described.shape}, does not tell the order of its axes"
         raise BadInput(message, path=("layout",), remedy="Set `layout` to nchw or nhwc.")
-    layout = config.layout or fitting[0]
-    channels, height, width = (sizes[axis] for axis in ((1, 2, 3) if layout == "nchw" else (3, 1, 2)))
+    layout: Layout = config.layout or fitting[0]
+    channels, height, width = (sizes[axis] for axis in AXES[layout])
     if channels not in (None, 1, 3):
         message = f"as {layout}, the input {described.name!r} of shape {described.shape} has {channels} channels"
         raise BadInput(message, path=("layout",), remedy="Images with 1 or 3 channels are possible.")
