@@ -115,6 +115,8 @@ class EncoderConfig(Component):
     """A frozen network whose activations show how similar two samples are."""
 
     kind: ClassVar[str] = "encoder"
+    differentiable: ClassVar[bool] = True
+    """Whether gradients flow through the network to the samples. Only metrics can use an encoder without gradients."""
 
     def example_specs(self) -> Sequence[TensorSpec]:
         """Return the specs of the samples with which the conformance kit tests the network. It must accept all."""

@@ -9,6 +9,8 @@ from ganframe.errors import BadInput
 from ganframe.game.contest import Contest, Side
 from ganframe.game.contest_regularizer import ContestRegularizer
 from ganframe.game.discriminator_output import DiscriminatorOutput
+from ganframe.game.encoder_inputs import as_rgb
+from ganframe.game.frozen_weights import load_frozen_weights
 from ganframe.game.game import Game
 from ganframe.game.gradient_penalty import GradientPenalty
 from ganframe.game.initialization import init_normal
@@ -65,9 +67,11 @@ __all__ = [
     "Turn",
     "TurnCondition",
     "Wrapper",
+    "as_rgb",
     "draw_latents",
     "gather",
     "init_normal",
+    "load_frozen_weights",
     "map_parts",
     "mean_over_ranks",
     "per_example",

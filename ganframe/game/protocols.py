@@ -144,7 +144,8 @@ class Balancer(Protocol):
 class Encoder(Protocol):
     """A frozen network in eval mode, such as VGG, whose activations a loss or metric compares.
 
-    Gradients flow through the network to the samples.
+    Gradients flow through the network to the samples, unless its config says that it is not `differentiable`. A metric
+    takes the last activation as the features of a sample; if it is `(B, C, H, W)`, its mean over height and width.
     """
 
     def forward(self, sample: Tensor, /) -> tuple[Tensor, ...]:

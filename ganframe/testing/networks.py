@@ -320,7 +320,8 @@ def _flipped(part: Tensor) -> Tensor:
 def frozen_features(config: EncoderConfig) -> None:
     """Activations are finite, have the batch axis first, and are the same for the same samples.
 
-    The samples get a gradient through the encoder; its parameters do not.
+    The samples get a gradient through the encoder, unless its config says that it is not `differentiable`; its
+    parameters do not.
     """
     network = config.build()
     assert not network.training, "an encoder must be in eval mode"
@@ -333,6 +334,8 @@ def frozen_features(config: EncoderConfig) -> None:
         assert all(bool(feature.isfinite().all()) for feature in features), "activations must be finite"
         same = all(torch.equal(*pair) for pair in zip(features, network(sample), strict=True))
         assert same, "activations must be the same for the same samples"
+        if not config.differentiable:
+            continue
         torch.stack([feature.square().sum() for feature in features]).sum().backward()
         reached = sample.grad is not None and bool(sample.grad.any())
         assert reached, "the samples must get a gradient: do not use `torch.no_grad` in `forward`"

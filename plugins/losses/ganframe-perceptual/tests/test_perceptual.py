@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 import torch
@@ -128,6 +128,18 @@ def test_weights_for_other_layers_are_refused():
 def test_the_place_of_a_broken_encoder_is_named(tmp_path: Path):
     with pytest.raises(BadInput, match=r"encoder\.file: there is no file"):
         Perceptual(encoder=VGG(file=tmp_path / "none.safetensors")).build()
+
+
+class NoGradients(RandomConvolutions):
+    """An encoder through which no gradients flow."""
+
+    type: Literal["no-gradients"] = "no-gradients"
+    differentiable = False
+
+
+def test_an_encoder_without_gradients_is_refused():
+    with pytest.raises(BadInput, match=r"encoder: no loss can use the encoder 'no-gradients'.*\n  Use it in metrics"):
+        Perceptual(encoder=NoGradients()).build()
 
 
 def test_the_same_seed_gives_the_same_network_whatever_was_drawn_before():

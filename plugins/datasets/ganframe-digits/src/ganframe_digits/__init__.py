@@ -1,17 +1,22 @@
-"""Handwritten digits that come with the package: 5,000 to train on, 1,000 held out, equally many of each class."""
+"""Handwritten digits that come with the package: 5,000 to train on, 1,000 held out; and a LeNet trained on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
-from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
+from ganframe.config import Component, DatasetConfig, DataSpec, EncoderConfig, TensorSpec, hookimpl
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ganframe.data import Dataset
+
+Layer = Literal["pool1", "pool2", "features", "logits"]
+"""An activation of the LeNet, from the input side."""
 
 
 class Digits(DatasetConfig):
@@ -46,7 +51,35 @@ class Digits(DatasetConfig):
         return Digits(split="held-out") if self.split == "train" else None
 
 
+class LeNetDigits(EncoderConfig):
+    """A LeNet-5 for handwritten digits 28 x 28, trained on the 5,000 training digits of the package."""
+
+    paper = "LeCun et al. 1998, Gradient-based learning applied to document recognition, figure 2"
+    type: Literal["lenet-digits"] = "lenet-digits"
+    layers: tuple[Layer, ...] = Field(default=("features",), min_length=1)
+    """The activations to return, from the input side: `pool1` `(B, 6, 14, 14)`, `pool2` `(B, 16, 5, 5)`, `features`
+    `(B, 84)`, and `logits` `(B, 10)` of the classes."""
+
+    @field_validator("layers")
+    @classmethod
+    def _no_layer_twice(cls, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+        if len(set(layers)) < len(layers):
+            raise ValueError("a layer is named twice")
+        return layers
+
+    @override
+    def example_specs(self) -> Sequence[TensorSpec]:
+        return (TensorSpec((1, 28, 28)),)
+
+    @override
+    def build(self) -> nn.Module:
+        from ganframe_digits.lenet import Encoder
+
+        return Encoder(self.layers)
+
+
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register the data set."""
+    """Register the data set and the encoder."""
     register(Digits)
+    register(LeNetDigits)

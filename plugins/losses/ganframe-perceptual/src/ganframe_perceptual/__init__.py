@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from ganframe.config import Component, EncoderConfig, RegularizerConfig, hookimpl, within
+from ganframe.config import BadInput, Component, EncoderConfig, RegularizerConfig, hookimpl, within
 from ganframe_perceptual.layers import convolutions, position
 
 if TYPE_CHECKING:
@@ -48,11 +48,14 @@ class Perceptual(RegularizerConfig):
         """Make the regularizer.
 
         Raises:
-            BadInput: When the encoder cannot be built.
+            BadInput: When the encoder cannot be built or gives no gradients.
         """
         from ganframe_perceptual.distance import ActivationDistance
 
         with within("encoder"):
+            if not self.encoder.differentiable:
+                message = f"no loss can use the encoder {self.encoder.type_name()!r}: gradients do not flow through it"
+                raise BadInput(message, remedy="Use it in metrics, or name another encoder here.")
             return ActivationDistance(self, self.encoder.build())
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ganframe.game import Randomness
-from ganframe_perceptual.color import as_rgb
+from ganframe.game import Randomness, as_rgb
 
 
 class Network(nn.Module):

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from ganframe.game import BadInput, Randomness
-from ganframe_perceptual.color import as_rgb
+from ganframe.game import BadInput, Randomness, as_rgb, load_frozen_weights
 from ganframe_perceptual.layers import convolutions
 
 MEAN = (0.485, 0.456, 0.406)
@@ -76,22 +74,7 @@ def load(file: Path, depth: int, layers: Sequence[str]) -> Network:
     """
     network = Network(depth, layers)
     remedy = f"It needs the weights of VGG{depth} as safetensors, named as torchvision names them."
-    if not file.is_file():
-        raise BadInput(f"there is no file {str(file)!r}", path=("file",), remedy=remedy)
-    wanted = network.state_dict()
-    try:
-        with safe_open(file, framework="pt") as stored:
-            names = set(stored.keys())
-            for name, value in wanted.items():
-                if name not in names:
-                    raise BadInput(f"{str(file)!r} has no {name!r}", path=("file",), remedy=remedy)
-                found = stored.get_tensor(name)
-                if found.shape != value.shape:
-                    message = f"{name!r} in {str(file)!r} is {tuple(found.shape)}, not {tuple(value.shape)}"
-                    raise BadInput(message, path=("file",), remedy=remedy)
-                value.copy_(found)
-    except (OSError, SafetensorError) as problem:
-        raise BadInput(f"{str(file)!r} cannot be read: {problem}", path=("file",), remedy=remedy) from None
+    load_frozen_weights(network, file, remedy)
     return network
 
 

@@ -1,14 +1,18 @@
-"""Images in the form that encoders take."""
+"""Images in the form that encoders of colour images take."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from ganframe import BadInput
+from ganframe.errors import BadInput
 
 
 def as_rgb(sample: Tensor, encoder: str) -> Tensor:
     """Return images with three channels; a single channel is repeated.
+
+    Args:
+        sample: Images `(B, 1 or 3, H, W)`.
+        encoder: The type of the encoder, for the message.
 
     Raises:
         BadInput: When the sample has other channels or is not an image.
