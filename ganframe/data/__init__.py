@@ -8,7 +8,7 @@ from ganframe.data.image_files import ImageReader, UnreadableImage, check_image_
 from ganframe.data.image_folders import ImageListing, list_images
 from ganframe.data.loader import BatchLoader
 from ganframe.data.npz_files import read_arrays
-from ganframe.data.tensor_data import TensorData, as_float
+from ganframe.data.tensor_data import TensorData, as_float, images_as_floats
 from ganframe.data.unreadable_files import UnreadableLimit, report_unreadable
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
@@ -25,6 +25,7 @@ __all__ = [
     "UnreadableLimit",
     "as_float",
     "check_image_headers",
+    "images_as_floats",
     "list_images",
     "read_arrays",
     "report_unreadable",

@@ -8,7 +8,7 @@ from ganframe_digits import Digits
 from ganframe_label_agreement import LabelAgreement, classifier
 
 from ganframe.config import BadInput, DatasetConfig, TensorSpec
-from ganframe.data import Randomness, TensorData
+from ganframe.data import Randomness, TensorData, images_as_floats
 from ganframe.testing.fakes import CLASSES, FakeData
 
 SEED = Randomness(0)
@@ -49,7 +49,7 @@ def measured(config, data, real, labels):
 
 @pytest.fixture(scope="module")
 def digits():
-    return Digits().held_out().build().fetch(range(1000), SEED)
+    return images_as_floats(Digits().held_out().build().fetch(range(1000), SEED))
 
 
 def test_digits_are_learnt(digits):

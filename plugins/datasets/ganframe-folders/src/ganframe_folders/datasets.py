@@ -127,7 +127,7 @@ class Images(_FromFolders):
         return self.examples.names()
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """Return `real` `(B, C, H, W)`, and `label` `(B,)` if there are labels."""
+        """Return `real` `(B, C, H, W)` in uint8, and `label` `(B,)` if there are labels."""
         (real,), read = self.examples.read(indices)
         batch = {"real": _mirrored(real, randomness, "flip") if self.flip else real}
         return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(read)]}
@@ -155,7 +155,7 @@ class Pairs(_FromFolders):
         return self.examples.names()
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """Return `source` and `target`, each `(B, C, H, W)`."""
+        """Return `source` and `target`, each `(B, C, H, W)` in uint8."""
         (source, target), _ = self.examples.read(indices)
         if self.flip:  # the same draws for both
             source, target = (_mirrored(images, randomness, "flip") for images in (source, target))
@@ -185,7 +185,7 @@ class Domains(_FromFolders):
         return self.a.names() + self.b.names()
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """Return `real_a` and `real_b`, each `(B, C, H, W)`."""
+        """Return `real_a` and `real_b`, each `(B, C, H, W)` in uint8."""
         drawn = (randomness.uniform("partner", (len(indices),)) * len(self.b)).long().clamp_(max=len(self.b) - 1)
         (real_a,), _ = self.a.read(indices)
         (real_b,), _ = self.b.read(drawn.tolist())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganframe.data import BadInput, ImageReader, UnreadableImage, UnreadableLimit, as_float, report_unreadable
+from ganframe.data import BadInput, ImageReader, UnreadableImage, UnreadableLimit, report_unreadable
 
 
 class Examples:
@@ -49,7 +49,7 @@ class Examples:
             indices: Which examples.
 
         Returns:
-            Images `(B, C, H, W)` in [-1, 1] for each file of an example, and the indices of the examples read.
+            uint8 images `(B, C, H, W)` for each file of an example, and the indices of the examples read.
 
         Raises:
             BadInput: When too many examples in a row cannot be read: more than the number of files that may be
@@ -57,7 +57,7 @@ class Examples:
         """
         found = [self._first_readable(index) for index in indices]
         images = zip(*(pixels for pixels, _ in found), strict=True)
-        return [as_float(torch.from_numpy(np.stack(pixels))) for pixels in images], [index for _, index in found]
+        return [torch.from_numpy(np.stack(pixels)) for pixels in images], [index for _, index in found]
 
     def _first_readable(self, index: int) -> tuple[list[np.ndarray], int]:
         """Return the first readable example from an index on, and the index of that example."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from ganframe.config import DatasetConfig, TensorSpec
-from ganframe.data import BatchLoader, Randomness
+from ganframe.data import BatchLoader, Randomness, images_as_floats
 from ganframe_label_agreement import LabelAgreement
 
 BATCH = 64
@@ -73,7 +73,7 @@ def _accuracy(config: LabelAgreement, network: nn.Module, data: DatasetConfig, d
     right = 0
     for start in range(0, len(dataset), 200):
         indices = range(start, min(start + 200, len(dataset)))
-        batch = dataset.fetch(indices, Randomness(config.seed).at("held-out", start))
+        batch = images_as_floats(dataset.fetch(indices, Randomness(config.seed).at("held-out", start)))
         right += int((predict(network, batch[config.real].to(device)).cpu() == batch[config.label]).sum())
     return right / len(dataset)
 
