@@ -18,6 +18,7 @@ from ganframe.config.component_kinds import (
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.growth import Growth, Stage
 from ganframe.config.hook_markers import has_hooks, hookimpl
+from ganframe.config.image_data import ImageDatasetConfig
 from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig, GeneratorInput
 from ganframe.config.schedules import (
@@ -56,6 +57,7 @@ __all__ = [
     "GeneratorInput",
     "GeneratorTransform",
     "Growth",
+    "ImageDatasetConfig",
     "LabelPolicyConfig",
     "LoggerConfig",
     "LossConfig",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os.path
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -21,8 +21,8 @@ class ImageDatasetConfig(DatasetConfig):
     resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 64
     """Side of square images in pixels, or height and width: `[48, 64]`."""
     channels: PositiveInt = 3
-    """Channels of the images: 1 for grey, 3 for RGB, 4 for RGB with transparency. Any number from `.npy` files, which have
-    to have as many."""
+    """Channels of the images: 1 for grey, 3 for RGB, 4 for RGB with transparency. Files in NumPy's format `.npy` may have
+    any number of channels, which has to be this one."""
     crop: Literal["centre", "none"] = "centre"
     """How an image whose proportions differ from those of `resolution` is made to fit: `centre` cuts out the largest
     centred part with the right proportions, `none` squeezes the whole image."""
@@ -31,8 +31,8 @@ class ImageDatasetConfig(DatasetConfig):
     max_unreadable: float = Field(default=0.01, ge=0, le=1)
     """Share of the files that may be unreadable. In place of each, the next readable file in order is used."""
     held_out_share: float = Field(default=0, ge=0, lt=1)
-    """Share of the examples that are held out: they are never trained on, and metrics compare samples with them. A hash of
-    an example's name without the suffix decides, so that added files leave the others where they are."""
+    """Share of the examples that are held out: they are never trained on, and metrics compare samples with them. A hash
+    of an example's name without the suffix decides, so that added files leave the others where they are."""
     split: Literal["train", "held-out"] = "train"
     """The examples to train on, or those that `held_out_share` holds out."""
 
@@ -67,8 +67,10 @@ class ImageDatasetConfig(DatasetConfig):
         Raises:
             BadInput: When no example is trained on, or none is held out although `held_out_share` is above 0.
         """
+        if self.held_out_share == 0:
+            return [*range(len(names))]
         held_out = [_is_held_out(name, self.held_out_share) for name in names]
-        if self.held_out_share and len(set(held_out)) < 2:
+        if len(set(held_out)) < 2:
             part = "holds all of the" if all(held_out) else "holds none of the"
             raise BadInput(
                 f"{part} {len(names):,} examples out", path=("held_out_share",), remedy="Choose another share."
@@ -78,5 +80,5 @@ class ImageDatasetConfig(DatasetConfig):
 
 def _is_held_out(name: str, share: float) -> bool:
     """Return whether the hash of a name without its suffix, as a number in [0, 1), is below the share."""
-    digest = hashlib.sha256(os.path.splitext(name)[0].encode(errors="surrogateescape")).digest()
+    digest = hashlib.sha256(PurePosixPath(name).with_suffix("").as_posix().encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -64,9 +64,7 @@ def open_examples(
         kept.append([names for index, names in enumerate(each.names) if index in chosen])
         others += [names[0] for index, names in enumerate(each.names) if index not in chosen]
     limit = UnreadableLimit(sum(map(len, chain.from_iterable(kept))), config.max_unreadable)
-    examples = [
-        ImageExamples(names, each.sources, convert, limit) for names, each in zip(kept, lists, strict=True)
-    ]
+    examples = [ImageExamples(names, each.sources, convert, limit) for names, each in zip(kept, lists, strict=True)]
     broken = check_image_headers(chain.from_iterable(each.open_all() for each in examples), limit)
     return examples, {UNREADABLE: [*map(str, broken)], OTHER_SPLIT[config.split]: others, **left_out}
 

@@ -79,8 +79,8 @@ class UnreadableImage(Exception):
 class ImageReader:
     """Converts images to pixels.
 
-    An image file is rotated as its EXIF data says. With 1 or 3 channels, transparent parts become white; with 4, the last
-    channel is the opacity, from 0 to 255. 16-bit grey is divided by 257, and every other mode (palette, CMYK, ...) is
+    An image file is rotated as its EXIF data says. With 1 or 3 channels, transparent parts become white; with 4, the
+    last channel is the opacity, from 0 to 255. 16-bit grey is divided by 257, and every other mode (palette, CMYK, ...) is
     converted. Images are resized with a Lanczos filter, in which transparent pixels count for nothing. The channels of
     an array are resized one by one.
 
@@ -274,9 +274,13 @@ def check_array(shape: tuple[int, ...], dtype: np.dtype) -> None:
     """
     if dtype != np.uint8 or len(shape) not in (2, 3) or 0 in shape:
         axes = ", ".join(map(str, shape))
-        raise ValueError(f"the array is {dtype} ({axes}); save it as uint8 (height, width) or (height, width, channels)")
+        raise ValueError(
+            f"the array is {dtype} ({axes}); save it as uint8 (height, width) or (height, width, channels)"
+        )
     if len(shape) == 3 and shape[2] > MAX_CHANNELS:
-        raise ValueError(f"the array has {shape[2]:,} channels, which are its last axis, and at most {MAX_CHANNELS} fit")
+        raise ValueError(
+            f"the array has {shape[2]:,} channels, which are its last axis, and at most {MAX_CHANNELS} fit"
+        )
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and math.prod(shape) > 4 * limit:
         raise ValueError(f"the array has {math.prod(shape):,} numbers, and at most {4 * limit:,} are read")

@@ -120,7 +120,8 @@ class Discriminator(nn.Module):
             convolution = nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=False)
             self.stages.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
         self.judge = nn.Conv2d(widths[-1], 1, innermost, bias=False)
-        self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1] * math.prod(innermost))
+        features = widths[-1] * math.prod(innermost)
+        self.embed = None if condition is None else nn.Embedding(label_count(condition), features)
         self.apply(init_normal)  # section 4
         if self.embed is not None:
             # The projection is an inner product over all features: from N(0, 1) it would dominate the logit.
