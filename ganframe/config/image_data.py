@@ -21,8 +21,8 @@ class ImageDatasetConfig(DatasetConfig):
     resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 64
     """Side of square images in pixels, or height and width: `[48, 64]`."""
     channels: PositiveInt = 3
-    """Channels of the images: 1 for grey, 3 for RGB, 4 for RGB with transparency. Files in NumPy's format `.npy` may have
-    any number of channels, which has to be this one."""
+    """Channels of the images: 1 for grey, 3 for RGB, 4 for RGB with transparency. Arrays, such as `.npy` files,
+    may have any number of channels, which has to be this one."""
     crop: Literal["centre", "none"] = "centre"
     """How an image whose proportions differ from those of `resolution` is made to fit: `centre` cuts out the largest
     centred part with the right proportions, `none` squeezes the whole image."""

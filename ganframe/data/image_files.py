@@ -80,9 +80,9 @@ class ImageReader:
     """Converts images to pixels.
 
     An image file is rotated as its EXIF data says. With 1 or 3 channels, transparent parts become white; with 4, the
-    last channel is the opacity, from 0 to 255. 16-bit grey is divided by 257, and every other mode (palette, CMYK, ...) is
-    converted. Images are resized with a Lanczos filter, in which transparent pixels count for nothing. The channels of
-    an array are resized one by one.
+    last channel is the opacity, from 0 to 255. 16-bit grey is divided by 257, and every other mode (palette, CMYK, ...)
+    is converted. Images are resized with a Lanczos filter, in which transparent pixels count for nothing. The channels
+    of an array are resized one by one.
 
     Attributes:
         size: Height and width of the result.
@@ -136,16 +136,17 @@ class ImageReader:
     def _fitted(self, picture: Picture) -> np.ndarray:
         """Cut, convert and resize an image that stands upright."""
         part = _part(picture, _centre(_sides(picture), self.size)) if self.crop else picture
-        size = self.size[::-1]
+        height, width = self.size
         if isinstance(part, np.ndarray):
             if part.shape[2] != self.channels:
                 raise ValueError(f"the array has {part.shape[2]} channels, and `channels` is {self.channels}")
             bands = [Image.fromarray(np.ascontiguousarray(part[:, :, band])) for band in range(self.channels)]
-            return np.stack([np.asarray(band.resize(size, Image.Resampling.LANCZOS)) for band in bands])
+            return np.stack([np.asarray(band.resize((width, height), Image.Resampling.LANCZOS)) for band in bands])
         mode = MODES.get(self.channels)
         if mode is None:
             raise ValueError(f"image files give 1, 3 or 4 channels; `channels: {self.channels}` needs .npy files")
-        pixels = np.array(_flat(part, mode).resize(size, Image.Resampling.LANCZOS))  # `asarray` would be read-only
+        small = _flat(part, mode).resize((width, height), Image.Resampling.LANCZOS)
+        pixels = np.array(small)  # not `asarray`, whose result is read-only
         return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -155,7 +156,8 @@ Box = tuple[int, int, int, int]
 
 def _sides(picture: Picture) -> tuple[int, int]:
     """Return the height and width of an image."""
-    return picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
+    height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
+    return height, width
 
 
 def _part(picture: Picture, box: Box) -> Picture:
