@@ -48,7 +48,7 @@ class ImageDatasetConfig(DatasetConfig):
         return self.resolution if isinstance(self.resolution, tuple) else (self.resolution, self.resolution)
 
     @property
-    def image(self) -> TensorSpec:
+    def image_spec(self) -> TensorSpec:
         """The spec of one image."""
         return TensorSpec((self.channels, *self.size))
 

@@ -46,7 +46,7 @@ class ImageZip(ImageDatasetConfig):
 
         listing = list_zip(self.path)
         self.in_split(listing.names)
-        spec = {"real": self.image}
+        spec = {"real": self.image_spec}
         if self.with_labels:
             names, _ = label_by_subfolder(listing.names, str(self.path))
             with within("with_labels"):
@@ -67,9 +67,9 @@ class ArrayFile(ImageDatasetConfig):
     path: Path
     """The file."""
     images: str = "images"
-    """Name of the array of the images: uint8, `(N, H, W)` or `(N, H, W, C)` with C as `channels` says."""
+    """Name of the array of the images: uint8 `(N, H, W)` or `(N, H, W, C)`, where C is `channels`."""
     labels: str | None = None
-    """Name of the array of the labels: whole numbers from 0 on, `(N,)` or `(N, 1)`. Without one, there is no `label`."""
+    """Name of the array of labels: whole numbers from 0 on, `(N,)` or `(N, 1)`. Without one, there is no `label`."""
     class_names: str | None = None
     """Name of the array of the names of the classes, as text. Without one, classes have no names."""
 
@@ -87,7 +87,7 @@ class ArrayFile(ImageDatasetConfig):
         """Return the spec of `real`, and of `label` if `labels` is given."""
         from ganframe_archives.npz_files import read_labels
 
-        spec = {"real": self.image}
+        spec = {"real": self.image_spec}
         if self.labels is not None:
             labels, names = read_labels(self, self.labels)
             classes = int(labels.max()) + 1 if names is None else len(names)

@@ -47,7 +47,7 @@ class ImageFolder(ImageDatasetConfig):
 
         files = find_images(self.path, "path").names()
         self.in_split(files)
-        spec = {"real": self.image}
+        spec = {"real": self.image_spec}
         if self.with_labels:
             names, _ = label_by_subfolder(files, str(self.path))
             with within("with_labels"):
@@ -81,7 +81,7 @@ class PairedFolders(ImageDatasetConfig):
 
         pairs = match_pairs(find_images(self.source, "source"), find_images(self.target, "target"))
         self.in_split([source for source, _ in pairs])
-        return {"source": self.image, "target": self.image}
+        return {"source": self.image_spec, "target": self.image_spec}
 
     @override
     def build(self) -> Dataset:
@@ -112,7 +112,7 @@ class SideBySide(ImageDatasetConfig):
         from ganframe_folders.files import find_images
 
         self.in_split(find_images(self.path, "path").names())
-        return {"source": self.image, "target": self.image}
+        return {"source": self.image_spec, "target": self.image_spec}
 
     @override
     def build(self) -> Dataset:
@@ -141,7 +141,7 @@ class UnpairedFolders(ImageDatasetConfig):
 
         for folder, setting in ((self.a, "a"), (self.b, "b")):
             self.in_split(find_images(folder, setting).names())
-        return {"real_a": self.image, "real_b": self.image}
+        return {"real_a": self.image_spec, "real_b": self.image_spec}
 
     @override
     def build(self) -> Dataset:
