@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from ganframe import BadInput
@@ -15,7 +14,8 @@ def import_datasets() -> Any:
         BadInput: When it is not installed.
     """
     try:
-        return importlib.import_module("datasets")
+        import datasets  # pyright: ignore[reportMissingImports]
     except ImportError as problem:
         message = f"a data set of Hugging Face needs the package `datasets`: {problem}"
         raise BadInput(message, remedy='pip install "ganframe-huggingface[datasets]"') from None
+    return datasets
