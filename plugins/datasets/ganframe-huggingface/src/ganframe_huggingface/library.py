@@ -14,7 +14,7 @@ def import_datasets() -> Any:
         BadInput: When it is not installed.
     """
     try:
-        import datasets  # pyright: ignore[reportMissingImports]
+        import datasets
     except ImportError as problem:
         message = f"a data set of Hugging Face needs the package `datasets`: {problem}"
         raise BadInput(message, remedy='pip install "ganframe-huggingface[datasets]"') from None
