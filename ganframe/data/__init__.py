@@ -8,6 +8,8 @@ from ganframe.data.image_files import ImageReader, UnreadableImage, check_image_
 from ganframe.data.image_folders import ImageListing, list_images
 from ganframe.data.loader import BatchLoader
 from ganframe.data.npz_files import read_arrays
+from ganframe.data.pack import pack
+from ganframe.data.packed_folder import PackedFolder
 from ganframe.data.tensor_data import TensorData, as_float, images_as_floats
 from ganframe.data.unreadable_files import UnreadableLimit, report_unreadable
 from ganframe.errors import BadInput
@@ -19,6 +21,7 @@ __all__ = [
     "Dataset",
     "ImageListing",
     "ImageReader",
+    "PackedFolder",
     "Randomness",
     "TensorData",
     "UnreadableImage",
@@ -27,6 +30,7 @@ __all__ = [
     "check_image_headers",
     "images_as_floats",
     "list_images",
+    "pack",
     "read_arrays",
     "report_unreadable",
 ]
