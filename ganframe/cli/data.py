@@ -33,7 +33,7 @@ def pack_data(
 
     loaded = load_data(source, overrides)
     from ganframe.data.open_data import open_dataset, read_specs
-    from ganframe.data.pack import pack
+    from ganframe.data.packing import pack
 
     new_path(out, option="OUT")
     with loaded.document.errors():

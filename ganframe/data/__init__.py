@@ -8,8 +8,8 @@ from ganframe.data.image_files import ImageReader, UnreadableImage, check_image_
 from ganframe.data.image_folders import ImageListing, list_images
 from ganframe.data.loader import BatchLoader
 from ganframe.data.npz_files import read_arrays
-from ganframe.data.pack import pack
 from ganframe.data.packed_folder import PackedFolder
+from ganframe.data.packing import pack
 from ganframe.data.tensor_data import TensorData, as_float, images_as_floats
 from ganframe.data.unreadable_files import UnreadableLimit, report_unreadable
 from ganframe.errors import BadInput

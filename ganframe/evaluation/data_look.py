@@ -43,9 +43,11 @@ class DataLook:
     seen: dict[str, Tensor]
 
     def ranges(self) -> list[tuple[str, str, str]]:
-        """Return the name of each tensor, what it is, and its range in these examples."""
+        """Return the name of each tensor but labels, what it is, and its range in these examples."""
         rows = list[tuple[str, str, str]]()
         for name, tensor in {**self.tensors, **self.seen}.items():
+            if name in self.specs and self.specs[name].kind == "label":
+                continue
             what = str(self.specs[name]) if name in self.specs else " x ".join(map(str, tensor.shape[1:]))
             values = tensor.float()
             rows.append((name, what, f"{values.min():.3g} to {values.max():.3g}, mean {values.mean():.3g}"))
