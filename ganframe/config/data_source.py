@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from ruamel.yaml.comments import CommentedMap
 
@@ -13,7 +12,7 @@ from ganframe.config.component_kinds import DatasetConfig
 from ganframe.config.error_positions import Document
 from ganframe.config.overrides import apply_override
 from ganframe.config.presets import load
-from ganframe.errors import within
+from ganframe.config.settings import Settings
 
 IMAGE_FOLDER = "image-folder"
 """The type of the data set that reads a folder of images; the package ganframe-folders supplies it."""
@@ -25,6 +24,10 @@ class LoadedData:
 
     data: DatasetConfig
     document: Document
+
+
+class _DataAlone(Settings):
+    data: DatasetConfig
 
 
 def load_data(source: str, overrides: Sequence[str] = ()) -> LoadedData:
@@ -45,5 +48,5 @@ def load_data(source: str, overrides: Sequence[str] = ()) -> LoadedData:
     document = Document(folder, CommentedMap({"data": settings}))
     for override in overrides:
         apply_override(document, override)
-    with document.errors(), within("data"):
-        return LoadedData(cast(DatasetConfig, DatasetConfig.from_value(document.data["data"])), document)
+    with document.errors():
+        return LoadedData(_DataAlone.model_validate(document.data).data, document)

@@ -247,12 +247,12 @@ def test_no_change_of_the_index_goes_unnoticed(tmp_path: Path) -> None:
     folder = packed(tmp_path)
     whole, index = (folder / "index.json").read_bytes(), PackedFolder(folder).index
     for place in range(len(whole)):
-        for byte in (b"7", b"\x00", b" "):
-            (folder / "index.json").write_bytes(whole[:place] + byte + whole[place + 1 :])
-            try:
-                assert PackedFolder(folder).index == index
-            except BadInput as problem:
-                assert problem.place.startswith(str(folder))
+        byte = (b"7", b"\x00", b" ")[place % 3]
+        (folder / "index.json").write_bytes(whole[:place] + byte + whole[place + 1 :])
+        try:
+            assert PackedFolder(folder).index == index
+        except BadInput as problem:
+            assert problem.place.startswith(str(folder))
     (folder / "index.json").write_bytes(whole.replace(b'"bee"', b'"eel"'))
     with pytest.raises(BadInput, match="this file is damaged"):
         PackedFolder(folder)
