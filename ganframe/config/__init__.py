@@ -17,6 +17,7 @@ from ganframe.config.component_kinds import (
 )
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.growth import Growth, Stage
+from ganframe.config.held_out_share import SplitDatasetConfig
 from ganframe.config.hook_markers import has_hooks, hookimpl
 from ganframe.config.image_data import ImageDatasetConfig
 from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
@@ -70,6 +71,7 @@ __all__ = [
     "Scheduled",
     "Settings",
     "Snapshot",
+    "SplitDatasetConfig",
     "Stage",
     "TensorSpec",
     "TermConfig",

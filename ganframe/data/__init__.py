@@ -24,6 +24,8 @@ from ganframe.data.image_files import (
 from ganframe.data.image_folders import ImageListing, is_named_as_image, label_by_subfolder, list_images
 from ganframe.data.loader import BatchLoader
 from ganframe.data.npz_files import read_arrays
+from ganframe.data.packed_folder import PackedFolder
+from ganframe.data.packing import pack
 from ganframe.data.tensor_data import TensorData, as_float, images_as_floats
 from ganframe.data.unreadable_files import UnreadableLimit, report_unreadable
 from ganframe.errors import BadInput
@@ -40,6 +42,7 @@ __all__ = [
     "ImageReader",
     "ImageSource",
     "LeftOutNames",
+    "PackedFolder",
     "Picture",
     "Randomness",
     "StoredExamples",
@@ -57,6 +60,7 @@ __all__ = [
     "open_examples",
     "open_images",
     "open_picture",
+    "pack",
     "read_arrays",
     "report_unreadable",
 ]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer.main
 from PIL import Image
 from pytest_examples import CodeExample, EvalExample, find_examples
@@ -27,7 +28,9 @@ import ganframe
 from ganframe.cli.app import app
 from ganframe.config.component import Component
 from ganframe.config.experiment import Experiment
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.config.yaml import dump_yaml
+from ganframe.data import TensorData, pack
 from ganframe.plugins.discovery import installed
 from ganframe.testing.fakes import example_config
 from ganframe.testing.kit import MODULES
@@ -59,6 +62,9 @@ FOLDERS = (
     *("flowers/rose", "flowers/tulip", "edges", "shoes", "facades"),
 )
 """Folders of images in the examples of the documentation."""
+
+PACKED = ("photos-64", "flowers-64")
+"""Folders of packed images in the examples of the documentation."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 label = tarfile.TarInfo(f"{folder}/{file.stem}.cls")
                 label.size = 1
                 shard.addfile(label, io.BytesIO(str(number).encode()))
+    for name in PACKED:
+        images = {"real": torch.zeros(4, 3, 64, 64, dtype=torch.uint8), "label": torch.arange(4)}
+        specs = {"real": TensorSpec((3, 64, 64)), "label": TensorSpec((), 4)}
+        pack(TensorData(images), specs, tmp_path / name, data="example")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
