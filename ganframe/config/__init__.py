@@ -17,7 +17,7 @@ from ganframe.config.component_kinds import (
 )
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.growth import Growth, Stage
-from ganframe.config.held_out_share import SplitDatasetConfig
+from ganframe.config.held_out_share import OTHER_SPLIT, SplitDatasetConfig
 from ganframe.config.hook_markers import has_hooks, hookimpl
 from ganframe.config.image_data import ImageDatasetConfig
 from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
@@ -38,6 +38,7 @@ from ganframe.errors import BadInput, within
 
 __all__ = [
     "KINDS",
+    "OTHER_SPLIT",
     "AugmentationConfig",
     "BadInput",
     "BalancerConfig",

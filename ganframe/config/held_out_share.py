@@ -13,6 +13,9 @@ from typing_extensions import override
 from ganframe.config.component_kinds import DatasetConfig
 from ganframe.errors import BadInput
 
+OTHER_SPLIT = {"train": "held out, to measure with", "held-out": "to train on"}
+"""The reason of the examples that are not in a split, by its name."""
+
 
 class SplitDatasetConfig(DatasetConfig):
     """A data set of named examples, a share of which is held out by a hash of their names."""
@@ -44,8 +47,10 @@ class SplitDatasetConfig(DatasetConfig):
         Raises:
             BadInput: When no example is trained on, or none is held out although `held_out_share` is above 0.
         """
+        if self.held_out_share == 0:
+            return [*range(len(names))]
         held_out = [_is_held_out(name, self.held_out_share) for name in names]
-        if self.held_out_share and len(set(held_out)) < 2:
+        if len(set(held_out)) < 2:
             part = "holds all of the" if all(held_out) else "holds none of the"
             raise BadInput(
                 f"{part} {len(names):,} examples out", path=("held_out_share",), remedy="Choose another share."

@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from ganframe.config.held_out_share import OTHER_SPLIT
 from ganframe.config.image_data import ImageDatasetConfig
 from ganframe.data.image_examples import ImageExamples, ImageSource
 from ganframe.data.image_files import ImageReader, check_image_headers
@@ -21,9 +22,6 @@ LeftOutNames = Mapping[str, Sequence[str]]
 
 UNREADABLE = "files that cannot be read (the next in order stands in for each)"
 """The reason of files that are no images although their suffix says so."""
-
-OTHER_SPLIT = {"train": "held out, to measure with", "held-out": "to train on"}
-"""The reason of the examples that are not in a split, by its name."""
 
 
 @dataclass(frozen=True)

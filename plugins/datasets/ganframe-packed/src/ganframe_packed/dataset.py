@@ -8,12 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganframe.config import within
+from ganframe.config import OTHER_SPLIT, within
 from ganframe.data import PackedFolder, Randomness
 from ganframe_packed import Packed
-
-OTHER_SPLIT = {"train": "held out, to measure with", "held-out": "to train on"}
-"""The reason of the examples that are not in a split, by its name."""
 
 IMAGE_AXES = 4
 """The number of axes of a batch of images."""
