@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/
 PACKAGES = kernels $(patsubst %/,%,$(dir $(wildcard plugins/*/*/pyproject.toml)))
 
-.PHONY: install demo test test-core test-plugin test-slow guarantees mutants check bench docs gpu schema sync
+.PHONY: install demo test test-core test-plugin test-slow guarantees mutants check bench bench-data docs gpu schema sync
 
 install: .venv/.installed
 
@@ -40,6 +40,9 @@ check: install
 
 bench: install
 	$(RUN)python tests/benchmarks/trainer_step.py
+
+bench-data: install
+	$(RUN)python tests/benchmarks/data_sources.py
 
 docs: install
 	$(RUN)mkdocs build --strict

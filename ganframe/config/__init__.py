@@ -17,7 +17,9 @@ from ganframe.config.component_kinds import (
 )
 from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.growth import Growth, Stage
+from ganframe.config.held_out_share import OTHER_SPLIT, SplitDatasetConfig
 from ganframe.config.hook_markers import has_hooks, hookimpl
+from ganframe.config.image_data import ImageDatasetConfig
 from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
 from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig, GeneratorInput
 from ganframe.config.schedules import (
@@ -36,6 +38,7 @@ from ganframe.errors import BadInput, within
 
 __all__ = [
     "KINDS",
+    "OTHER_SPLIT",
     "AugmentationConfig",
     "BadInput",
     "BalancerConfig",
@@ -56,6 +59,7 @@ __all__ = [
     "GeneratorInput",
     "GeneratorTransform",
     "Growth",
+    "ImageDatasetConfig",
     "LabelPolicyConfig",
     "LoggerConfig",
     "LossConfig",
@@ -68,6 +72,7 @@ __all__ = [
     "Scheduled",
     "Settings",
     "Snapshot",
+    "SplitDatasetConfig",
     "Stage",
     "TensorSpec",
     "TermConfig",

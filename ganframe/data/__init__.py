@@ -4,11 +4,29 @@ A plugin imports from here everything that a data set needs.
 """
 
 from ganframe.data.dataset import Dataset
-from ganframe.data.image_files import ImageReader, UnreadableImage, check_image_headers
-from ganframe.data.image_folders import ImageListing, list_images
+from ganframe.data.image_data import (
+    ImageData,
+    LeftOutNames,
+    StoredExamples,
+    mirror_at_random,
+    open_examples,
+    open_images,
+)
+from ganframe.data.image_examples import FolderSource, ImageExamples, ImageSource
+from ganframe.data.image_files import (
+    ImageReader,
+    Picture,
+    UnreadableImage,
+    check_array,
+    check_image_headers,
+    open_picture,
+)
+from ganframe.data.image_folders import ImageListing, is_named_as_image, label_by_subfolder, list_images
 from ganframe.data.loader import BatchLoader
 from ganframe.data.npz_files import read_arrays
-from ganframe.data.tensor_data import TensorData, as_float
+from ganframe.data.packed_folder import PackedFolder
+from ganframe.data.packing import pack
+from ganframe.data.tensor_data import TensorData, as_float, images_as_floats
 from ganframe.data.unreadable_files import UnreadableLimit, report_unreadable
 from ganframe.errors import BadInput
 from ganframe.randomness import Randomness
@@ -17,15 +35,32 @@ __all__ = [
     "BadInput",
     "BatchLoader",
     "Dataset",
+    "FolderSource",
+    "ImageData",
+    "ImageExamples",
     "ImageListing",
     "ImageReader",
+    "ImageSource",
+    "LeftOutNames",
+    "PackedFolder",
+    "Picture",
     "Randomness",
+    "StoredExamples",
     "TensorData",
     "UnreadableImage",
     "UnreadableLimit",
     "as_float",
+    "check_array",
     "check_image_headers",
+    "images_as_floats",
+    "is_named_as_image",
+    "label_by_subfolder",
     "list_images",
+    "mirror_at_random",
+    "open_examples",
+    "open_images",
+    "open_picture",
+    "pack",
     "read_arrays",
     "report_unreadable",
 ]

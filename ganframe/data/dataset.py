@@ -30,6 +30,9 @@ class Dataset(Protocol):
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return a batch: for each name in the spec of the data set, one tensor `(B, ...)` with the examples.
 
+        Images `(B, C, H, W)` may be uint8: `BatchLoader` makes them floats in [-1, 1] once they are on the device.
+        Elsewhere, `ganframe.data.images_as_floats` does.
+
         When the file of an example cannot be read, call `ganframe.data.report_unreadable` and return another example
         in its place.
 

@@ -1,18 +1,18 @@
-"""The image files of a folder, found without reading them, and whatever else is in it."""
+"""The image files of a folder, found without reading them, whatever else is in it, and its classes."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ganframe.errors import BadInput
 
 IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
+    *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".pbm", ".pgm", ".png", ".pnm"),
+    *(".ppm", ".tif", ".tiff", ".webp"),
 )
 """Suffixes of image files, in either case."""
 
@@ -30,6 +30,10 @@ class ImageListing:
     folder: Path
     images: tuple[Path, ...]
     left_out: Mapping[str, tuple[str, ...]]
+
+    def names(self) -> list[str]:
+        """Return the paths of the images in the folder, in order."""
+        return [file.relative_to(self.folder).as_posix() for file in self.images]
 
 
 def list_images(folder: Path) -> ImageListing:
@@ -58,6 +62,31 @@ def list_images(folder: Path) -> ImageListing:
     return ImageListing(
         folder, tuple(images), {reason: tuple(sorted(names)) for reason, names in walk.left_out.items()}
     )
+
+
+def label_by_subfolder(names: Sequence[str], place: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the names of the classes, sorted, and the number of the class of each image: a class is a subfolder.
+
+    Args:
+        names: The path of each image, such as `cats/1.png`.
+        place: What the paths are in, for messages.
+
+    Raises:
+        BadInput: When an image is in no subfolder.
+    """
+    folders = {name: name.partition("/")[0] for name in names if "/" in name}
+    outside = [name for name in names if name not in folders]
+    if outside:
+        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+        raise BadInput(
+            f"{', '.join(outside[:3])}{more} {'is' if len(outside) == 1 else 'are'} in no class subfolder",
+            place=place,
+            path=("with_labels",),
+            remedy="Move each image into a subfolder named after its class, or leave `with_labels` out.",
+        )
+    classes = tuple(sorted({*folders.values()}))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return classes, {name: numbers[folder] for name, folder in folders.items()}
 
 
 class _Walk:
@@ -98,7 +127,7 @@ class _Walk:
         try:
             status = path.stat() if not reason else None
         except OSError:
-            status, reason = None, "" if _is_named_as_image(path) else "links that lead nowhere"
+            status, reason = None, "" if is_named_as_image(path) else "links that lead nowhere"
         if status is not None and stat.S_ISDIR(status.st_mode):
             if _identity(status) not in around:
                 self._folders.append(path.relative_to(self.folder))
@@ -106,7 +135,7 @@ class _Walk:
             reason = "links back to a folder around them"
         elif status is not None and not stat.S_ISREG(status.st_mode):
             reason = "pipes, sockets and devices"  # to read a pipe would block
-        elif not reason and not _is_named_as_image(path):
+        elif not reason and not is_named_as_image(path):
             reason = "files of other types"
         if reason:
             self._leave_out(reason, path)
@@ -125,7 +154,8 @@ class _Walk:
                 self._leave_out("folders without images", self.folder / folder)
 
 
-def _is_named_as_image(path: PurePath) -> bool:
+def is_named_as_image(path: PurePath) -> bool:
+    """Return whether a file has the suffix of an image, in either case."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 

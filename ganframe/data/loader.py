@@ -11,6 +11,7 @@ from torch import Tensor
 from ganframe.data.batch_dataset import BatchDataset
 from ganframe.data.dataset import Dataset
 from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.tensor_data import images_as_floats
 from ganframe.data.unreadable_files import Quarantine
 from ganframe.data.workers import fetch
 from ganframe.distributed.shard import WHOLE_BATCH, Shard
@@ -50,6 +51,8 @@ class BatchLoader:
     def starting_at(self, number: int) -> Generator[dict[str, Tensor], None, None]:
         """Yield batch `number` and those after it, without end. Closing the generator ends its loader workers.
 
+        uint8 images become floats in [-1, 1] once they are on the device.
+
         Raises:
             BadInput: When the data set raises it, more files are unreadable than allowed, or the saved list of
                 unreadable files is malformed.
@@ -64,4 +67,4 @@ class BatchLoader:
                     self.quarantine.add(index, unreadable)
                 if failure is not None:
                     raise failure
-                yield {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+                yield images_as_floats({name: each.to(self.device, non_blocking=True) for name, each in batch.items()})

@@ -82,16 +82,25 @@ def summarize(dataset: Dataset) -> DataSummary:
     Raises:
         BadInput: When the method fails, or returns anything else than names by reason.
     """
+    names = left_out_names(dataset)
+    return DataSummary(len(dataset), {reason: LeftOut.of(each) for reason, each in names.items() if each})
+
+
+def left_out_names(dataset: Dataset) -> dict[str, list[str]]:
+    """Return the names of all that a data set left out, by the reason; empty if it has no method `left_out`.
+
+    Raises:
+        BadInput: When the method fails, or returns anything else than names by reason.
+    """
     method: Any = getattr(dataset, "left_out", None)
     if method is None:
-        return DataSummary(len(dataset))
+        return {}
     owner = f"{name_of(type(dataset))}.left_out"
     with author_code(owner, type(dataset)):
         given = method()
     try:
-        names = {reason: list(each) for reason, each in _LEFT_OUT.validate_python(given, strict=True).items()}
+        return {reason: list(each) for reason, each in _LEFT_OUT.validate_python(given, strict=True).items()}
     except ValidationError:
         remedy = 'Return the names of what was left out by the reason, such as `{"files of other types": ["a.txt"]}`.'
         message = f"{owner} returned {type(given).__name__} and not lists of names by reason"
         raise BadInput(message, place=source_of(dataset), remedy=remedy) from None
-    return DataSummary(len(dataset), {reason: LeftOut.of(each) for reason, each in names.items() if each})

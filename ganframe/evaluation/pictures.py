@@ -75,9 +75,9 @@ def tensor_kind(tensor: Tensor) -> TensorKind:
 def grid(tensors: Mapping[str, Tensor], columns: int | None = None) -> Tensor:
     """Return images as one uint8 picture `(H, W, 3)`.
 
-    An image of one channel is grey, and one of two channels is shown as two grey images side by side. Of an image with
-    more than three channels, the first three are shown as red, green and blue. Smaller images are enlarged to the size
-    of the largest.
+    An image of one channel is grey, and one of two channels is shown as two grey images side by side. The fourth of
+    four channels is the opacity, and the image is shown over white. Of an image with more channels, the first three are
+    shown as red, green and blue. Smaller images are enlarged to the size of the largest.
 
     Args:
         tensors: Images `(B, C, H, W)` in [-1, 1]. With several tensors, the images of one example are side by side.
@@ -109,6 +109,9 @@ def label_columns(classes: int, count: int) -> int | None:
 
 def _as_rgb(images: Tensor) -> list[Tensor]:
     channels = images.shape[1]
+    if channels == 4:
+        opacity = (images[:, 3:].clamp(-1, 1) + 1) / 2
+        return [torch.lerp(torch.ones(()), images[:, :3], opacity)]
     if channels > 2:
         return [images[:, :3]]
     return [images[:, [channel]].expand(-1, 3, -1, -1) for channel in range(channels)]

@@ -20,6 +20,9 @@ from ganframe.errors import writing
 from ganframe.evaluation.pictures import tensor_kind
 from ganframe.evaluation.sound import wav_file
 
+PNG_CHANNELS = (1, 3, 4)
+"""The numbers of channels of images that are saved as PNG files: grey, RGB and RGB with transparency."""
+
 
 def save_samples(
     batches: Iterable[Tensor],
@@ -31,8 +34,8 @@ def save_samples(
 ) -> None:
     """Save each sample as a file of its own. Images make an image folder that a run can train on.
 
-    Images `(C, H, W)` of 1 or 3 channels are `.png` files, sounds `.wav` files, and all other samples `.npz` files with
-    one array `sample`.
+    Images `(C, H, W)` of 1, 3 or 4 channels are `.png` files, and other images `.npy` files, uint8 `(H, W, C)`. Sounds
+    are `.wav` files, and all other samples `.npz` files with one array `sample`.
 
     Args:
         batches: The samples, as batches `(B, ...)`, of which one at a time is kept; images and sounds in [-1, 1].
@@ -54,14 +57,19 @@ def save_samples(
 
 
 def save_image(image: Tensor, path: Path) -> None:
-    """Save an image `(C, H, W)` in [-1, 1] of 1 or 3 channels as a PNG file, and make its folder.
+    """Save an image `(C, H, W)` in [-1, 1], and make its folder.
+
+    Args:
+        image: The image.
+        path: The PNG file. An image of another number of channels than 1, 3 or 4 is saved beside it, as a `.npy` file.
 
     Raises:
         RunFailed: When the file cannot be written.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_png(image))
+        suffix, content = _encoded_image(image)
+        path.with_suffix(suffix).write_bytes(content)
 
 
 def folder_names(labels: Sequence[int], spec: TensorSpec) -> dict[int, str]:
@@ -115,19 +123,23 @@ def _write_array(batches: Iterable[Tensor], count: int, file: IO[bytes]) -> None
 def _encoded(sample: Tensor, sample_rate: int | None) -> tuple[str, bytes]:
     """Return the suffix and the content of the file of one sample."""
     kind = tensor_kind(sample[None])
-    if kind == "image" and sample.shape[0] in (1, 3):
-        return ".png", _png(sample)
+    if kind == "image":
+        return _encoded_image(sample)
     if kind == "series" and sample_rate is not None:
         return ".wav", wav_file(sample[None], sample_rate)
     return ".npz", _npz({"sample": sample.numpy()})
 
 
-def _png(image: Tensor) -> bytes:
-    pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().to(uint8)
-    picture = pixels[0] if len(pixels) == 1 else rearrange(pixels, "c h w -> h w c")
+def _encoded_image(image: Tensor) -> tuple[str, bytes]:
+    """Return the suffix and the content of the file of an image, as a data set of images reads it."""
+    values = ((image.clamp(-1, 1) + 1) * 127.5).round().to(uint8)
+    pixels = np.ascontiguousarray(rearrange(values, "c h w -> h w c").numpy())
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture.numpy())).save(stream, format="png")
-    return stream.getvalue()
+    if len(image) not in PNG_CHANNELS:
+        np.save(stream, pixels, allow_pickle=False)
+        return ".npy", stream.getvalue()
+    Image.fromarray(pixels[:, :, 0] if len(image) == 1 else pixels).save(stream, format="png")
+    return ".png", stream.getvalue()
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

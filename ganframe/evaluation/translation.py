@@ -34,6 +34,8 @@ def translate(
 ) -> int:
     """Save the translation of an image, or of each image of a folder, under the same name, as a PNG file.
 
+    Translations of another number of channels than 1, 3 or 4 are `.npy` files.
+
     An image is cut to the proportions of the training images and scaled to their size. What is no image and what cannot
     be read is named and left out.
 
@@ -110,8 +112,8 @@ def _choose_pair(loaded: LoadedRun, to: str | None) -> tuple[str, str]:
     if not chosen:
         raise BadInput(f"the game has no translation {to!r}", remedy=f"It has: {', '.join(out for _, out in pairs)}.")
     spec = loaded.game.data[chosen[0][0]]
-    if spec.kind != "image" or spec.shape[0] not in (1, 3):
-        raise BadInput(f"image files have 1 or 3 channels, but this run translates {spec}")
+    if spec.kind != "image":
+        raise BadInput(f"only images are translated, but this run translates {spec}")
     return chosen[0]
 
 

@@ -11,6 +11,7 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("dataset", "fluent-emoji"): "ganframe-fluent-emoji",
     ("dataset", "grid"): "ganframe-gaussians",
     ("dataset", "image-folder"): "ganframe-folders",
+    ("dataset", "packed"): "ganframe-packed",
     ("dataset", "paired-folders"): "ganframe-folders",
     ("dataset", "partly-labelled"): "ganframe-sgan",
     ("dataset", "ring"): "ganframe-gaussians",

@@ -14,6 +14,7 @@ from ganframe.data.identity import file_names
 from ganframe.data.loader import BatchLoader, Shard
 from ganframe.data.sampler import EpochShuffleSampler
 from ganframe.data.summary import summarize
+from ganframe.data.tensor_data import images_as_floats
 from ganframe.game.protocols import Metric
 from ganframe.testing.fakes import BATCH, CPU, RANDOMNESS, FakeData
 
@@ -21,11 +22,11 @@ from ganframe.testing.fakes import BATCH, CPU, RANDOMNESS, FakeData
 def examples_match_the_spec(config: DatasetConfig) -> None:
     """Examples have the names, shapes and ranges of the spec.
 
-    Labels are int64; other tensors are float32 and finite, and images are in [-1, 1].
+    Labels are int64; other tensors are float32 and finite, and images are in [-1, 1]. Images may also be uint8.
     """
     spec, dataset = config.spec(), config.build()
     assert len(dataset) > 0, "the data set has no example: return settings of one from `example` of the config"
-    batch = dataset.fetch([0, len(dataset) - 1], RANDOMNESS)
+    batch = images_as_floats(dataset.fetch([0, len(dataset) - 1], RANDOMNESS))
     assert batch.keys() == spec.keys(), f"`fetch` gives {', '.join(batch)}, and `spec` {', '.join(spec)}"
     for name, tensor in batch.items():
         assert tensor.shape == (2, *spec[name].shape), f"{name!r} is {tuple(tensor.shape)}, the spec says {spec[name]}"
@@ -132,7 +133,7 @@ def _perfect_samples(config: MetricConfig) -> tuple[DatasetConfig, dict[str, Ten
     data = config.example_data() or FakeData()
     dataset = data.build()
     count = min(len(dataset), 2000)
-    return data, config.perfect_samples(dataset.fetch(range(count), RANDOMNESS))
+    return data, config.perfect_samples(images_as_floats(dataset.fetch(range(count), RANDOMNESS)))
 
 
 def _chunks(tensors: dict[str, Tensor], size: int) -> Iterator[dict[str, Tensor]]:

@@ -24,6 +24,7 @@ from ganframe.game.game_checks import check_game, check_networks
 from ganframe.game.loss_term import LossTerm
 from ganframe.game.objective import Objective
 from ganframe.game.protocols import Optimizer, TurnCondition
+from ganframe.game.samples import Sample
 from ganframe.game.term_checks import check_contests, read_contests
 from ganframe.game.turn import Turn
 from ganframe.plugins.author_code import build_live
@@ -346,6 +347,23 @@ def augmentations_by_discriminator(
         for discriminator in sorted(game.discriminators if config.contests is None else read):
             found.setdefault(discriminator, []).append((index, augmentation))
     return found
+
+
+def augment(
+    augmentations: Iterable[tuple[int, nn.Module]], sample: Sample, randomness: Randomness, device: torch.device
+) -> Sample:
+    """Return a sample after the augmentations of a discriminator.
+
+    Args:
+        augmentations: Those of `augmentations_by_discriminator`, each with its number.
+        sample: The sample.
+        randomness: The source of their draws.
+        device: The device of the sample.
+    """
+    for index, augmentation in augmentations:
+        with within("augmentations", index):
+            sample = augmentation(sample, randomness.generator(f"augmentation {index}", device))
+    return sample
 
 
 def build_players(game: Game, randomness: Randomness) -> Mapping[str, nn.Module]:

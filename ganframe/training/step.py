@@ -14,7 +14,7 @@ from ganframe.data.loader import BatchLoader
 from ganframe.distributed.collectives import all_reduce_buffers, all_reduce_gradients
 from ganframe.distributed.precision import autocast
 from ganframe.distributed.shard import this_shard
-from ganframe.errors import NotFinite, within
+from ganframe.errors import NotFinite
 from ganframe.game.active_terms import ActiveTerms
 from ganframe.game.eval_mode import eval_mode
 from ganframe.game.objective import ObjectiveValue, TurnObjective, play
@@ -24,7 +24,7 @@ from ganframe.game.samples import Sample
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.game.turn import Turn
 from ganframe.randomness import Randomness
-from ganframe.training.assembly import augmentations_by_discriminator
+from ganframe.training.assembly import augment, augmentations_by_discriminator
 from ganframe.training.backward import Backward, BalancedBackward, backward_of_sum
 from ganframe.training.discriminator_accuracy import discriminator_accuracy
 from ganframe.training.idle_players import IdlePlayers
@@ -211,10 +211,7 @@ class Trainer:
         )
 
     def _augment(self, discriminator: str, sample: Sample, randomness: Randomness) -> Sample:
-        for index, augmentation in self.augmentations.get(discriminator, ()):
-            with within("augmentations", index):
-                sample = augmentation(sample, randomness.generator(f"augmentation {index}", self.run.device))
-        return sample
+        return augment(self.augmentations.get(discriminator, ()), sample, randomness, self.run.device)
 
 
 def always(turn: Turn, repeat: int, batches: Sequence[Batch]) -> bool:

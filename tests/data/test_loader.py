@@ -208,15 +208,57 @@ def test_workers_pin_memory_if_asked(pinned: bool, monkeypatch: pytest.MonkeyPat
 # Tensors in memory and arrays in files.
 
 
-def test_examples_in_memory_come_in_the_order_asked_for_pixels_as_floats() -> None:
+def test_examples_in_memory_come_in_the_order_asked_for_images_as_bytes_other_pixels_as_floats() -> None:
     pixels = torch.tensor([[0], [51], [255]], dtype=torch.uint8)
-    data = TensorData({"real": pixels, "label": torch.tensor([5, 6, 7]), "point": torch.tensor([0.5, 51.0, 255.0])})
+    images = torch.arange(12, dtype=torch.uint8).reshape(3, 1, 2, 2)
+    data = TensorData(
+        {"image": images, "real": pixels, "label": torch.tensor([5, 6, 7]), "point": torch.tensor([0.5, 51.0, 255.0])}
+    )
     assert len(data) == 3
     batch = data.fetch([2, 1, 2, 0], PLACE)
+    assert torch.equal(batch["image"], torch.stack([images[2], images[1], images[2], images[0]]))
     torch.testing.assert_close(batch["real"], torch.tensor([[1.0], [-0.6], [1.0], [-1.0]]))
     assert batch["label"].tolist() == [7, 6, 7, 5]
     assert batch["point"].tolist() == [255.0, 51.0, 255.0, 0.5]
     assert pixels.flatten().tolist() == [0, 51, 255]
+
+
+class AllBytes(TensorData):
+    """Images with every value of a byte, and other tensors."""
+
+    def __init__(self) -> None:
+        images = torch.arange(256, dtype=torch.uint8).reshape(4, 1, 8, 8)
+        super().__init__({"real": images, "label": torch.tensor([3, 2, 1, 0])})
+
+    def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
+        return super().fetch(indices, randomness) | {"mask": torch.ones(len(indices), 5, dtype=torch.uint8)}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_travel_as_bytes_and_become_the_floats_that_numpy_computes(workers: int) -> None:
+    data = AllBytes()
+    travelled = next(fetch(source(data, 4), 0, workers, pin_memory=False)).batch
+    assert travelled["real"].dtype == torch.uint8
+    batch = next(BatchLoader(data, 4, PLACE, CPU, workers).starting_at(0))
+    order = shuffled(4, 0)
+    expected = np.arange(256, dtype=np.float32).reshape(4, 1, 8, 8)[order] / np.float32(127.5) - np.float32(1)
+    assert batch["real"].numpy().tobytes() == expected.tobytes()
+    assert batch["label"].tolist() == [3 - index for index in order]
+    assert batch["mask"].dtype == torch.uint8
+
+
+def test_images_become_floats_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    converted: list[tuple[str, int]] = []
+
+    def convert(values: Tensor) -> Tensor:
+        if values.dtype == torch.uint8:
+            converted.append((values.device.type, values.dim()))
+        return as_float(values)
+
+    monkeypatch.setattr("ganframe.data.tensor_data.as_float", convert)
+    batch = next(BatchLoader(AllBytes(), 2, PLACE, torch.device("meta")).starting_at(0))
+    assert converted == [("meta", 4)]
+    assert batch["real"].dtype == torch.float32
 
 
 def test_only_bytes_are_pixels() -> None:

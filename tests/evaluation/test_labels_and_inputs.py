@@ -332,7 +332,7 @@ def test_what_cannot_be_translated_is_said(trained: LoadedRun, tmp_path: Path, m
         translate(trained, tmp_path, tmp_path / "out", to="other")
     assert problem.value.remedy == "It has: fake, same."
     monkeypatch.setattr(trained.game, "translations", (("label", "fake"),))
-    with pytest.raises(BadInput, match="image files have 1 or 3 channels, but this run translates one of 3 classes"):
+    with pytest.raises(BadInput, match="only images are translated, but this run translates one of 3 classes"):
         translate(trained, tmp_path, tmp_path / "out")
     monkeypatch.setattr(trained.game, "translations", ())
     with pytest.raises(BadInput, match="the game of this run translates nothing"):

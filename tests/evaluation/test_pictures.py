@@ -65,6 +65,12 @@ def test_of_many_channels_the_first_three_are_red_green_and_blue() -> None:
     assert cells(grid({"fake": images}), 4, 6) == [[[255, 0, 128]]]
 
 
+def test_the_fourth_of_four_channels_is_the_opacity_over_white() -> None:
+    blue = [levels(-1.0, -1.0, -1.0), levels(-1.0, -1.0, -1.0), levels(1.0, 1.0, 1.0)]
+    images = torch.cat([*blue, levels(-1.0, 0.0, 1.0)], dim=1)
+    assert cells(grid({"fake": images}, columns=3), 4, 6) == [[WHITE, [128, 128, 255], [0, 0, 255]]]
+
+
 def test_a_small_image_beside_a_large_one_is_enlarged() -> None:
     small, large = levels(-1.0, 0.0, height=2, width=3), levels(1.0, 1.0, channels=3)
     assert cells(grid({"source": small, "fake": large}), 4, 6) == [[BLACK, WHITE], [GREY, WHITE]]
@@ -208,7 +214,11 @@ def test_samples_are_files_by_their_kind(tmp_path: Path) -> None:
     save_samples([tone(500.0)[None, None]], tmp_path / "sounds", sample_rate=RATE)
     with wave.open(str(tmp_path / "sounds" / "000000.wav")) as file:
         assert (file.getframerate(), file.getnframes()) == (RATE, 2048)
-    others = (torch.rand(1, 3), torch.rand(1, 2, 9), torch.rand(1, 2, 4, 4), torch.rand(1))
+    save_samples([levels(-1.0, 1.0).expand(-1, 2, -1, -1)], tmp_path / "two")
+    assert np.load(tmp_path / "two" / "000001.npy").tolist() == [[[255, 255]] * 6] * 4
+    save_samples([levels(-1.0, 1.0).expand(-1, 4, -1, -1)], tmp_path / "four")
+    assert Image.open(tmp_path / "four" / "000001.png").getpixel((0, 0)) == (255, 255, 255, 255)
+    others = (torch.rand(1, 3), torch.rand(1, 2, 9), torch.rand(1))
     for number, samples in enumerate(others):
         save_samples([samples], tmp_path / str(number))
         with np.load(tmp_path / str(number) / "000000.npz") as arrays:
@@ -331,7 +341,7 @@ def test_where_there_is_no_picture_a_run_says_so_once_and_goes_on(
     assert "there is no picture of samples of shape (7,)" in outcome.err
 
 
-def test_an_oblong_image_that_a_network_cannot_make_is_refused_with_its_place(tmp_path: Path) -> None:
+def test_an_image_that_a_network_cannot_make_is_refused_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="'dcgan' needs one image") as problem:
-        trained(tmp_path / "run", Walks(shape=(3, 32, 18)), "dcgan")
+        trained(tmp_path / "run", Walks(shape=(3, 32, 7)), "dcgan")
     assert problem.value.path == ("game", "generator")

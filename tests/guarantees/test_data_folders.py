@@ -184,7 +184,7 @@ def test_all_that_a_folder_holds_is_an_example_or_said_to_be_left_out(count: int
         assert {reason: each.count for reason, each in summary.left_out.items()} == +maker.left_out, seed
         broken = maker.left_out["files that cannot be read (the next in order stands in for each)"]
         if broken < expected:
-            pixels = (data.fetch(range(expected), Randomness(seed))["real"] + 1) * 127.5
+            pixels = data.fetch(range(expected), Randomness(seed))["real"].float()
             assert ((pixels - LEVEL).abs().le(8) | pixels.ge(250)).all(), seed  # an image of 1 bit is white
         examples += expected
         figures.count("folders of images made at random")

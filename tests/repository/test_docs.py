@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +16,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import typer.main
 from PIL import Image
 from pytest_examples import CodeExample, EvalExample, find_examples
@@ -23,7 +28,9 @@ import ganframe
 from ganframe.cli.app import app
 from ganframe.config.component import Component
 from ganframe.config.experiment import Experiment
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.config.yaml import dump_yaml
+from ganframe.data import TensorData, pack
 from ganframe.plugins.discovery import installed
 from ganframe.testing.fakes import example_config
 from ganframe.testing.kit import MODULES
@@ -52,9 +59,12 @@ TRANSLATIONS = {
 
 FOLDERS = (
     *("photos/cats", "photos/dogs", "maps/source", "maps/target", "horses", "zebras"),
-    *("flowers/rose", "flowers/tulip", "edges", "shoes"),
+    *("flowers/rose", "flowers/tulip", "edges", "shoes", "facades"),
 )
 """Folders of images in the examples of the documentation."""
+
+PACKED = ("photos-64", "flowers-64")
+"""Folders of packed images in the examples of the documentation."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +103,25 @@ PYTHON = _python_pages()
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a working directory with the images of the examples."""
+    """Return a working directory with the images and archives of the examples."""
     for folder in FOLDERS:
         (tmp_path / folder).mkdir(parents=True)
-        for number in range(2):
-            Image.new("RGB", (80, 80), (number * 90, 60, 30)).save(tmp_path / folder / f"{number}.png")
+        for number in range(12):
+            Image.new("RGB", (80, 80), (number * 20, 60, 30)).save(tmp_path / folder / f"{number}.png")
+    shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path, "photos")
+    labels = np.arange(12) % 2
+    np.savez(tmp_path / "photos.npz", images=np.zeros((12, 28, 28), np.uint8), labels=labels, names=["cat", "dog"])
+    for number, folder in enumerate(("cats", "dogs")):
+        with tarfile.open(tmp_path / f"photos-{number:03d}.tar", "w") as shard:
+            for file in (tmp_path / "photos" / folder).iterdir():
+                shard.add(file, f"{folder}/{file.name}")
+                label = tarfile.TarInfo(f"{folder}/{file.stem}.cls")
+                label.size = 1
+                shard.addfile(label, io.BytesIO(str(number).encode()))
+    for name in PACKED:
+        images = {"real": torch.zeros(4, 3, 64, 64, dtype=torch.uint8), "label": torch.arange(4)}
+        specs = {"real": TensorSpec((3, 64, 64)), "label": TensorSpec((), 4)}
+        pack(TensorData(images), specs, tmp_path / name, data="example")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

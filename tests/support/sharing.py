@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ganframe import Experiment
 from ganframe.data.loader import BatchLoader
+from ganframe.data.tensor_data import images_as_floats
 from ganframe.distributed.collectives import full_tensor
 from ganframe.distributed.fsdp import shard
 from ganframe.distributed.process_group import process_group
@@ -46,7 +47,7 @@ class Doubled:
         return len(self.dataset)
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        batch = self.dataset.fetch(indices, randomness)
+        batch = images_as_floats(self.dataset.fetch(indices, randomness))
         return {name: each.double() if each.is_floating_point() else each for name, each in batch.items()}
 
 

@@ -16,6 +16,7 @@ from torch.nn.functional import softplus
 from ganframe import BadInput, Experiment, RunFailed, hookimpl, load_config, train
 from ganframe.config.component_kinds import DatasetConfig, OptimizerConfig
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
+from ganframe.data import images_as_floats
 from ganframe.data.tensor_data import TensorData
 from ganframe.distributed.precision import autocast
 from ganframe.game.objective import Objective
@@ -90,7 +91,8 @@ def by_hand(experiment: Experiment, steps: int, parts: int = 1) -> dict[str, nn.
     dataset = experiment.data.build()
     order = torch.randperm(5000, generator=Randomness(0).at("data").at(0).generator("order")).tolist()
     for step in range(steps):
-        reals = dataset.fetch(order[step * 16 : (step + 1) * 16], Randomness(0))["real"].chunk(parts)
+        indices = order[step * 16 : (step + 1) * 16]
+        reals = images_as_floats(dataset.fetch(indices, Randomness(0)))["real"].chunk(parts)
         for turn, moves, lr in (("discriminator", judge, 0.1), ("generator", generator, 0.05)):
             losses: list[Tensor] = []
             for part, real in enumerate(reals):

@@ -9,14 +9,14 @@ import pytest
 import torch
 from ganframe_fluent_emoji import FluentEmoji
 
-from ganframe.game import Randomness
+from ganframe.data import Randomness, images_as_floats
 
 DATA = Path(ganframe_fluent_emoji.__file__).parent / "data"
 
 
 def everything(config):
     data = config.build()
-    return data.fetch(range(len(data)), Randomness(0))
+    return images_as_floats(data.fetch(range(len(data)), Randomness(0)))
 
 
 def rows(images):
@@ -77,7 +77,7 @@ def test_unpaired_domains_share_no_emoji():
     data = FluentEmoji(paired=False).build()
     shown_a, shown_b = set(), set()
     for epoch in range(12):
-        batch = data.fetch(range(len(data)), Randomness(0).at(epoch))
+        batch = images_as_floats(data.fetch(range(len(data)), Randomness(0).at(epoch)))
         shown_a |= rows(batch["real_a"])
         shown_b |= rows(batch["real_b"])
     in_a = [image.numpy().tobytes() in shown_a for image in paired["source"]]

@@ -1,13 +1,15 @@
 """Folders of images: the examples they give, the conversion of images, and the errors for bad input."""
 
+import io
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ganframe_folders import ImageFolder, PairedFolders, UnpairedFolders
+from ganframe_folders import ImageFolder, PairedFolders, SideBySide, UnpairedFolders
 from PIL import Image
 
 from ganframe.config import TensorSpec
@@ -30,13 +32,12 @@ def shades(folder: Path, count: int, suffix=".png") -> None:
 
 
 def numbers(images) -> list[int]:
-    return ((images[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+    return images[:, 0, 0, 0].tolist()
 
 
 def only(config):
-    """Return the single image of a folder as uint8."""
-    image = config.build().fetch([0], SEED)["real"][0]
-    return ((image + 1) * 127.5).round().to(torch.uint8)
+    """Return the single image of a folder."""
+    return config.build().fetch([0], SEED)["real"][0]
 
 
 # Names of files.
@@ -68,7 +69,7 @@ def test_image_folder(tmp_path):
     assert len(data) == 5
     batch = data.fetch([2, 0], SEED)
     assert batch["real"].shape == (2, 3, 8, 8)
-    assert batch["real"].dtype == torch.float32
+    assert batch["real"].dtype == torch.uint8
     assert numbers(batch["real"]) == [2, 0]
 
 
@@ -460,3 +461,211 @@ def test_workers_give_the_same_batches(tmp_path):
     for _ in range(3):
         alone, with_workers = (next(loader)["real"] for loader in batches)
         assert torch.equal(alone, with_workers)
+
+
+# Channels.
+
+
+def test_transparency_is_the_fourth_channel(tmp_path):
+    save(tmp_path / "a.png", (10, 20, 30, 40), mode="RGBA")
+    save(tmp_path / "b.png", (10, 20, 30))
+    save(tmp_path / "c.png", (50, 60), mode="LA")
+    images = ImageFolder(path=tmp_path, channels=4, resolution=10).build().fetch(range(3), SEED)["real"]
+    assert images[:, :, 0, 0].tolist() == [[10, 20, 30, 40], [10, 20, 30, 255], [50, 50, 50, 60]]
+    assert images.shape == (3, 4, 10, 10)
+
+
+def test_colours_of_transparent_pixels_do_not_bleed(tmp_path):
+    """White and opaque beside green and transparent: averaged, half transparent and white, not half green."""
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, ::2] = 255
+    pixels[:, 1::2] = (0, 255, 0, 0)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    image = only(ImageFolder(path=tmp_path, channels=4, resolution=2)).float()
+    assert (image[:3] > 250).all()
+    assert (image[3] - 127.5).abs().max() < 16
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+def test_arrays_have_any_number_of_channels(tmp_path, channels):
+    array = np.random.default_rng(0).integers(0, 256, (6, 9, channels), np.uint8)
+    np.save(tmp_path / "x.npy", array if channels > 1 else array[:, :, 0])
+    np.save(tmp_path / "y.npy", np.asfortranarray(array))
+    config = ImageFolder(path=tmp_path, channels=channels, resolution=(6, 9))
+    assert config.spec()["real"].shape == (channels, 6, 9)
+    images = config.build().fetch([0, 1], SEED)["real"]
+    assert torch.equal(images[0], torch.from_numpy(array.transpose(2, 0, 1).copy()))
+    assert torch.equal(images[0], images[1])
+
+
+def test_arrays_are_resized_channel_by_channel_as_grey_images_are(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (31, 17, 5), np.uint8)
+    np.save(tmp_path / "x.npy", array)
+    (tmp_path / "grey").mkdir()
+    for channel in range(5):
+        Image.fromarray(array[:, :, channel].copy()).save(tmp_path / "grey" / f"{channel}.png")
+    config = ImageFolder(path=tmp_path / "grey", channels=1, resolution=(8, 12))
+    grey = config.build().fetch(range(5), SEED)["real"][:, 0]
+    (tmp_path / "array").mkdir()
+    (tmp_path / "x.npy").rename(tmp_path / "array" / "x.npy")
+    assert torch.equal(only(ImageFolder(path=tmp_path / "array", channels=5, resolution=(8, 12))), grey)
+
+
+class Executed:
+    """An object whose pickle writes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_arrays_that_are_no_images_are_refused(tmp_path):
+    def header(shape):
+        stream = io.BytesIO()
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        return stream.getvalue()
+
+    def saved(array):
+        stream = io.BytesIO()
+        np.save(stream, array, allow_pickle=True)
+        return stream.getvalue()
+
+    float_array, deep = np.zeros((4, 4), np.float32), np.zeros((2, 4, 4, 3), np.uint8)
+    for number, (content, message) in enumerate(
+        [
+            (saved(float_array), r"the array is float32 \(4, 4\); save it as uint8"),
+            (saved(deep), r"the array is uint8 \(2, 4, 4, 3\)"),
+            (saved(np.array([Executed(tmp_path / "executed")], dtype=object)), "the array is object"),
+            (header((4, 4, 3)) + bytes(40), "the array is cut off"),
+            (header((2**20, 2**20, 3)), "numbers, and at most"),
+            (header((4, 4, 100_000)), "100,000 channels"),
+            (b"\x93NUMPY\x01\x00\xff\xff", "cannot be read"),
+            (b"\x93NUMPY\x09\x00", "cannot be read"),
+        ]
+    ):
+        file = tmp_path / str(number) / "x.npy"
+        file.parent.mkdir()
+        file.write_bytes(content)
+        assert re.search(message, refused(ImageFolder(path=file.parent).build).message)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_channels_that_do_not_fit_are_named(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((4, 4, 5), np.uint8))
+    problem = refused(lambda: ImageFolder(path=tmp_path).build().fetch([0], SEED))
+    assert "the array has 5 channels, and `channels` is 3" in problem.message
+    save(tmp_path / "png" / "x.png")
+    problem = refused(lambda: ImageFolder(path=tmp_path / "png", channels=5).build().fetch([0], SEED))
+    assert "image files give 1, 3 or 4 channels; `channels: 5` needs .npy files" in problem.message
+
+
+# Pairs side by side.
+
+
+def test_halves_are_source_and_target(tmp_path):
+    halves(tmp_path / "x.png", (21, 10))
+    for source, levels in (("left", [0, 255]), ("right", [255, 0])):
+        config = SideBySide(path=tmp_path, source=source, resolution=5, channels=1)
+        assert {name: spec.shape for name, spec in config.spec().items()} == {"source": (1, 5, 5), "target": (1, 5, 5)}
+        batch = config.build().fetch([0], SEED)
+        assert batch["source"].unique().tolist() == levels[:1]
+        # The black column in the middle of 21 belongs to neither half.
+        assert batch["target"].unique().tolist() == levels[1:]
+
+
+def test_halves_equal_the_pairs_of_two_folders(tmp_path):
+    noise = np.random.default_rng(0)
+    for folder in ("a", "b", "both"):
+        (tmp_path / folder).mkdir()
+    for number in range(4):
+        left, right = (noise.integers(0, 256, (20, 24, 3), np.uint8) for _ in "ab")
+        Image.fromarray(left).save(tmp_path / "a" / f"{number}.png")
+        Image.fromarray(right).save(tmp_path / "b" / f"{number}.png")
+        Image.fromarray(np.concatenate([left, right], axis=1)).save(tmp_path / "both" / f"{number}.png")
+    settings = {"resolution": (8, 10), "flip": True, "held_out_share": 0.4}
+    pairs = PairedFolders(source=tmp_path / "a", target=tmp_path / "b", **settings)
+    both = SideBySide(path=tmp_path / "both", **settings)
+    for config, other in ((pairs, both), (pairs.held_out(), both.held_out())):
+        batches = [each.build().fetch([0, 0, 0, 0], SEED) for each in (config, other)]
+        assert all(torch.equal(batches[0][name], batches[1][name]) for name in ("source", "target"))
+
+
+def test_an_image_of_one_column_has_no_halves(tmp_path):
+    save(tmp_path / "x.png", size=(1, 5))
+    problem = refused(lambda: SideBySide(path=tmp_path).build().fetch([0], SEED))
+    assert "an image of one column has no two halves" in problem.message
+
+
+# A held-out share.
+
+
+def test_held_out_examples_are_others_and_stay_when_files_are_added(tmp_path):
+    shades(tmp_path, 100)
+    config = ImageFolder(path=tmp_path, held_out_share=0.2, resolution=4)
+    held_out = config.held_out()
+    trained, measured = {*config.build().file_names()}, {*held_out.build().file_names()}
+    assert not trained & measured
+    assert len(trained | measured) == 100
+    assert 8 <= len(measured) <= 32  # 20 within three standard deviations
+    assert held_out.held_out() is None
+    shades(tmp_path / "more", 50)
+    assert {name for name in held_out.build().file_names() if "/" not in name} == measured
+
+
+def test_which_example_is_held_out_depends_on_its_name_without_the_suffix(tmp_path):
+    shades(tmp_path / "png", 40)
+    shades(tmp_path / "bmp", 40, ".bmp")
+    names = [
+        [Path(name).stem for name in ImageFolder(path=tmp_path / kind, held_out_share=0.3).build().file_names()]
+        for kind in ("png", "bmp")
+    ]
+    assert names[0] == names[1]
+    # The share of the hash of "b" is 0x3e23e816 / 2^32 = 0.243, and that of "a" 0xca978112 / 2^32 = 0.791.
+    (tmp_path / "two").mkdir()
+    for name in "ab":
+        save(tmp_path / "two" / f"{name}.png")
+    assert ImageFolder(path=tmp_path / "two", held_out_share=0.25).held_out().build().file_names() == ["b.png"]
+    assert refused(ImageFolder(path=tmp_path / "two", held_out_share=0.24).spec).path == ("held_out_share",)
+
+
+def test_classes_keep_their_numbers_in_the_held_out_part(tmp_path):
+    for name in ("ant", "bee", "cat"):
+        shades(tmp_path / name, 20)
+    config = ImageFolder(path=tmp_path, with_labels=True, held_out_share=0.3, resolution=4)
+    assert config.held_out().spec() == config.spec()
+    for each in (config, config.held_out()):
+        data = each.build()
+        labels = data.fetch(range(len(data)), SEED)["label"].tolist()
+        assert labels == [("ant", "bee", "cat").index(name.partition("/")[0]) for name in data.file_names()]
+
+
+def test_both_counts_are_said(tmp_path):
+    shades(tmp_path, 30)
+    config = ImageFolder(path=tmp_path, held_out_share=0.3)
+    counts = [summarize(each.build()) for each in (config, config.held_out())]
+    assert counts[0].examples + counts[1].examples == 30
+    assert counts[0].left_out["held out, to measure with"].count == counts[1].examples
+    assert counts[1].left_out["to train on"].count == counts[0].examples
+
+
+def test_domains_hold_out_examples_of_both(tmp_path):
+    shades(tmp_path / "a", 20)
+    shades(tmp_path / "b", 30)
+    config = UnpairedFolders(a=tmp_path / "a", b=tmp_path / "b", held_out_share=0.3)
+    names = [*config.build().file_names(), *config.held_out().build().file_names()]
+    assert sorted(names) == sorted([f"{number:03d}.png" for count in (20, 30) for number in range(count)])
+
+
+def test_shares_that_leave_a_part_empty_are_refused(tmp_path):
+    shades(tmp_path / "x", 3)
+    problem = refused(ImageFolder(path=tmp_path / "x", held_out_share=0.0001).spec)
+    assert problem.message == "holds none of the 3 examples out"
+    assert problem.path == ("held_out_share",)
+    problem = refused(ImageFolder(path=tmp_path / "x", held_out_share=0.9999).build)
+    assert problem.message == "holds all of the 3 examples out"
+    save(tmp_path / "classes" / "a" / "1.png")
+    shades(tmp_path / "classes" / "b", 40)
+    config = ImageFolder(path=tmp_path / "classes", with_labels=True, held_out_share=0.95)
+    assert refused(config.build).message == "every example of class 0 is held out"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganframe import load, load_config, train
-from ganframe.game import Randomness
+from ganframe.data import Randomness, images_as_floats
 
 
 @pytest.mark.slow
@@ -13,7 +13,7 @@ def test_unseen_emoji_are_translated_both_ways(tmp_path):
     train(experiment, out=tmp_path / "run")
     players = load(tmp_path / "run", device="cpu").players
     pairs = experiment.data.model_copy(update={"paired": True}).held_out().build()
-    batch = pairs.fetch(range(len(pairs)), Randomness(0))
+    batch = images_as_floats(pairs.fetch(range(len(pairs)), Randomness(0)))
     line, colour = batch["source"], batch["target"]
     with torch.no_grad():
         drawings, coloured = players["g_ba"](colour), players["g_ab"](line)

@@ -31,9 +31,9 @@ def test_parameter_counts(side, depth, expected):
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
-@pytest.mark.parametrize(("side", "width"), [(4, 4), (8, 8), (28, 28), (32, 64), (40, 8), (64, 64)])
+@pytest.mark.parametrize(("side", "width"), [(4, 4), (8, 8), (28, 28), (32, 64), (40, 8), (64, 64), (30, 45), (31, 5)])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_any_sides_that_can_be_halved_twice(norm, side, width, batch):
+def test_any_sides_of_at_least_four(norm, side, width, batch):
     network = unet((1, side, width), (3, side, width), norm=norm)
     generated = network(torch.randn(batch, 1, side, width))
     assert generated.shape == (batch, 3, side, width)
@@ -42,7 +42,14 @@ def test_any_sides_that_can_be_halved_twice(norm, side, width, batch):
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize(("side", "depth"), [(30, None), (31, None), (32, 6), (28, 3), (2, None)])
+def test_the_depth_is_how_often_the_shorter_side_halves_to_one():
+    for sides, halvings in (((30, 45), 4), ((64, 64), 6), ((512, 1024), 8)):
+        with torch.device("meta"):
+            network = UNet(channels=1).build(source=image(1, *sides), output=image(1, *sides))
+        assert len(network.encoder) == halvings
+
+
+@pytest.mark.parametrize(("side", "depth"), [(31, 5), (32, 6), (28, 5), (2, None), (3, None)])
 def test_sides_that_cannot_be_halved_are_refused(side, depth):
     with pytest.raises(BadInput, match="can be halved"):
         unet((3, side), (3, side), depth=depth)

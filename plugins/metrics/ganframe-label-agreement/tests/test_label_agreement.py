@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganframe.config import BadInput, DatasetConfig, TensorSpec
-from ganframe.data import Randomness, TensorData, as_float
+from ganframe.data import Randomness, TensorData, as_float, images_as_floats
 from ganframe.testing.fakes import CLASSES, FakeData
 
 SEED = Randomness(0)
@@ -88,8 +88,7 @@ def measured(config: LabelAgreement, data: DatasetConfig, samples: Tensor, label
 
 @pytest.fixture(scope="module")
 def digits():
-    batch = Digits().held_out().build().fetch(range(1000), SEED)
-    return {"real": as_float(batch["real"]), "label": batch["label"]}
+    return images_as_floats(Digits().held_out().build().fetch(range(1000), SEED))
 
 
 def test_with_a_trained_classifier_nothing_is_trained(digits: Any, monkeypatch: pytest.MonkeyPatch):

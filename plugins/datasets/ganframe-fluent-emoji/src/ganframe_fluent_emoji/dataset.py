@@ -9,7 +9,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ganframe.data import Dataset, Randomness, TensorData, as_float, read_arrays
+from ganframe.data import Dataset, Randomness, TensorData, read_arrays
 from ganframe_fluent_emoji import FluentEmoji
 
 FILE = Path(__file__).parent / "data" / "fluent_emoji_32.npz"
@@ -42,6 +42,6 @@ class TwoDomains:
         return len(self.a)
 
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
-        """Return a batch with these examples of A."""
+        """Return a batch with these examples of A, in uint8."""
         partners = randomness.integers("real_b", len(self.b), len(indices))
-        return {"real_a": as_float(self.a[torch.as_tensor(indices)]), "real_b": as_float(self.b[partners])}
+        return {"real_a": self.a[torch.as_tensor(indices)], "real_b": self.b[partners]}

@@ -1,4 +1,4 @@
-"""Data sets from folders of images: one folder, matched pairs, or two unpaired domains."""
+"""Data sets from folders of images: one folder, pairs in two folders or side by side, or two unpaired domains."""
 
 from __future__ import annotations
 
@@ -6,37 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
 from typing_extensions import override
 
-from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl, within
+from ganframe.config import Component, DataSpec, ImageDatasetConfig, TensorSpec, hookimpl, within
 
 if TYPE_CHECKING:
     from ganframe.data import Dataset
-
-
-class _Images(DatasetConfig):
-    resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 64
-    """Side of square images in pixels, or height and width: `[48, 64]`."""
-    channels: Literal[1, 3] = 3
-    """Channels of the images: 1 for grey, 3 for RGB."""
-    crop: Literal["centre", "none"] = "centre"
-    """How an image whose proportions differ from those of `resolution` is made to fit: `centre` cuts out the largest
-    centred part with the right proportions, `none` squeezes the whole image."""
-    flip: bool = False
-    """Mirror each example left to right with probability 1/2."""
-    max_unreadable: float = Field(default=0.01, ge=0, le=1)
-    """Share of the files that may be unreadable. In place of each, the next readable file in order is used."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of an image, in pixels."""
-        return self.resolution if isinstance(self.resolution, tuple) else (self.resolution, self.resolution)
-
-    @property
-    def image(self) -> TensorSpec:
-        """The spec of one image."""
-        return TensorSpec((self.channels, *self.size))
 
 
 def _with_images(folder: Path) -> Path:
@@ -49,7 +24,7 @@ def _with_images(folder: Path) -> Path:
     return folder
 
 
-class ImageFolder(_Images):
+class ImageFolder(ImageDatasetConfig):
     """The images of a folder and its subfolders, with labels if each class has a subfolder."""
 
     type: Literal["image-folder"] = "image-folder"
@@ -67,12 +42,14 @@ class ImageFolder(_Images):
 
     def spec(self) -> DataSpec:
         """Return the spec of `real`, and of `label` with `with_labels`."""
-        from ganframe_folders.files import find_classes, find_images
+        from ganframe.data import label_by_subfolder
+        from ganframe_folders.files import find_images
 
-        files = find_images(self.path, "path")
-        spec = {"real": self.image}
+        files = find_images(self.path, "path").names()
+        self.in_split(files)
+        spec = {"real": self.image_spec}
         if self.with_labels:
-            names = tuple(find_classes(self.path, files.images))
+            names, _ = label_by_subfolder(files, str(self.path))
             with within("with_labels"):
                 spec["label"] = TensorSpec((), classes=len(names), class_names=names)
         return spec
@@ -84,7 +61,7 @@ class ImageFolder(_Images):
         return open_folder(self)
 
 
-class PairedFolders(_Images):
+class PairedFolders(ImageDatasetConfig):
     """Pairs of images from two folders, matched by file name without the suffix; a pair is mirrored together."""
 
     type: Literal["paired-folders"] = "paired-folders"
@@ -102,8 +79,9 @@ class PairedFolders(_Images):
         """Return the specs of `source` and `target`."""
         from ganframe_folders.files import find_images, match_pairs
 
-        match_pairs(find_images(self.source, "source"), find_images(self.target, "target"))
-        return {"source": self.image, "target": self.image}
+        pairs = match_pairs(find_images(self.source, "source"), find_images(self.target, "target"))
+        self.in_split([source for source, _ in pairs])
+        return {"source": self.image_spec, "target": self.image_spec}
 
     @override
     def build(self) -> Dataset:
@@ -112,7 +90,38 @@ class PairedFolders(_Images):
         return open_pairs(self)
 
 
-class UnpairedFolders(_Images):
+class SideBySide(ImageDatasetConfig):
+    """Pairs of images side by side in one file, as in pix2pix's data sets; a pair is mirrored together.
+
+    `resolution` is that of one half.
+    """
+
+    type: Literal["side-by-side"] = "side-by-side"
+    path: Path
+    """The folder, absolute or relative to the working directory."""
+    source: Literal["left", "right"] = "left"
+    """The half that is to be translated; the other one is its translation."""
+
+    @classmethod
+    @override
+    def example(cls, folder: Path) -> dict[str, Any]:
+        return {"path": _with_images(folder)}
+
+    def spec(self) -> DataSpec:
+        """Return the specs of `source` and `target`."""
+        from ganframe_folders.files import find_images
+
+        self.in_split(find_images(self.path, "path").names())
+        return {"source": self.image_spec, "target": self.image_spec}
+
+    @override
+    def build(self) -> Dataset:
+        from ganframe_folders.datasets import open_halves
+
+        return open_halves(self)
+
+
+class UnpairedFolders(ImageDatasetConfig):
     """Unpaired images of two domains: each image of A comes with an image of B that is drawn at random."""
 
     type: Literal["unpaired-folders"] = "unpaired-folders"
@@ -130,9 +139,9 @@ class UnpairedFolders(_Images):
         """Return the specs of `real_a` and `real_b`."""
         from ganframe_folders.files import find_images
 
-        find_images(self.a, "a")
-        find_images(self.b, "b")
-        return {"real_a": self.image, "real_b": self.image}
+        for folder, setting in ((self.a, "a"), (self.b, "b")):
+            self.in_split(find_images(folder, setting).names())
+        return {"real_a": self.image_spec, "real_b": self.image_spec}
 
     @override
     def build(self) -> Dataset:
@@ -146,4 +155,5 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     """Register the data sets."""
     register(ImageFolder)
     register(PairedFolders)
+    register(SideBySide)
     register(UnpairedFolders)

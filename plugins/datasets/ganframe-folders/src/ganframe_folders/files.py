@@ -1,9 +1,9 @@
-"""Finding the image files of a folder, without reading them."""
+"""Finding the image files of folders, without reading them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from ganframe import BadInput
 from ganframe.config import within
@@ -24,29 +24,7 @@ def find_images(folder: Path, setting: str) -> ImageListing:
         return list_images(folder)
 
 
-def find_classes(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Return the names of the subfolders that the files are in, sorted.
-
-    Raises:
-        BadInput: When a file is not in a subfolder.
-    """
-    outside = [file for file in files if file.parent == folder]
-    if outside:
-        raise BadInput(
-            f"{_listed(file.name for file in outside)} in no class subfolder",
-            place=str(folder),
-            path=("with_labels",),
-            remedy="Move each image into a subfolder named after its class, or leave `with_labels` out.",
-        )
-    return sorted({class_name(folder, file) for file in files})
-
-
-def class_name(folder: Path, file: Path) -> str:
-    """Return the subfolder that a file is in."""
-    return file.relative_to(folder).parts[0]
-
-
-def match_pairs(sources: ImageListing, targets: ImageListing) -> list[tuple[Path, Path]]:
+def match_pairs(sources: ImageListing, targets: ImageListing) -> list[tuple[str, str]]:
     """Return the files of two folders that have the same path without the suffix, sorted.
 
     Raises:
@@ -67,19 +45,19 @@ def match_pairs(sources: ImageListing, targets: ImageListing) -> list[tuple[Path
     return [(source_files[stem], target_files[stem]) for stem in source_files]
 
 
-def _by_stem(listing: ImageListing, setting: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for file in listing.images:
-        stem = file.relative_to(listing.folder).with_suffix("").as_posix()
+def _by_stem(listing: ImageListing, setting: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in listing.names():
+        stem = PurePosixPath(name).with_suffix("").as_posix()
         if stem in found:
-            message = f"{found[stem].name} and {file.name} have the same stem, so their partner is ambiguous"
-            raise BadInput(message, place=str(file.parent), path=(setting,), remedy="Rename or remove one of them.")
-        found[stem] = file
+            files = " and ".join(Path(each).name for each in (found[stem], name))
+            message = f"{files} have the same stem, so their partner is ambiguous"
+            place = str((listing.folder / name).parent)
+            raise BadInput(message, place=place, path=(setting,), remedy="Rename or remove one of them.")
+        found[stem] = name
     return found
 
 
-def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    verb = "is" if len(every) == 1 else "are"
-    rest = f" and {len(every) - 3} more" if len(every) > 3 else ""
-    return f"{', '.join(every[:3])}{rest} {verb}"
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{rest} {'is' if len(names) == 1 else 'are'}"

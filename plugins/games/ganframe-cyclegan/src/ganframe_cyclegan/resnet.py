@@ -5,6 +5,8 @@ From 3 to 3 channels with 64 channels it has 11,378,179 parameters with 9 blocks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ganframe_kernels.instance_norm import InstanceNormAct2d
 from torch import Tensor, nn
 
@@ -22,7 +24,7 @@ class Generator(nn.Module):
         source: The image that goes in.
 
     Raises:
-        BadInput: When the two images differ in height or width, or when a side is below 8 or not a multiple of 4.
+        BadInput: When the two images differ in height or width, or when a side is below 8.
 
     References:
         Zhu et al. 2017, arXiv:1703.10593, section 7.2, after Johnson et al. 2016, arXiv:1603.08155.
@@ -32,13 +34,15 @@ class Generator(nn.Module):
         super().__init__()
         _check(output, source)
         width = config.channels
+        sides = output.shape[1:]
+        half = [(side + 1) // 2 for side in sides]
         self.layers = nn.Sequential(
             *_convolution(source.shape[0] if source else 0, width, 7),
             *_convolution(width, 2 * width, 3, stride=2),
             *_convolution(2 * width, 4 * width, 3, stride=2),
             *(_Block(4 * width) for _ in range(config.blocks)),
-            *_upsampling(4 * width, 2 * width),
-            *_upsampling(2 * width, width),
+            *_upsampling(4 * width, 2 * width, half),
+            *_upsampling(2 * width, width, sides),
             nn.Conv2d(width, output.shape[0], 7, padding=3, padding_mode="reflect"),
             nn.Tanh(),
         )
@@ -72,8 +76,11 @@ def _convolution(before: int, after: int, kernel: int, stride: int = 1) -> list[
     return [convolution, InstanceNormAct2d(after, act="relu")]
 
 
-def _upsampling(before: int, after: int) -> list[nn.Module]:
-    convolution = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
+def _upsampling(before: int, after: int, sides: Sequence[int]) -> list[nn.Module]:
+    # The encoder rounds up when it halves an odd side, so the double is one too many.
+    height, width = sides
+    even = (1 - height % 2, 1 - width % 2)
+    convolution = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=even)
     return [convolution, InstanceNormAct2d(after, act="relu")]
 
 
@@ -81,6 +88,6 @@ def _check(output: TensorSpec, source: TensorSpec | None) -> None:
     sides = output.shape[1:]
     if source is None or len(output.shape) != 3 or len(source.shape) != 3 or source.shape[1:] != sides:
         raise BadInput(f"'resnet' makes an image from one of the same sides, not {output} from {source}")
-    if any(side % 4 or side < 8 for side in sides):
-        remedy = "Resize the images, for example to 32, 64, 128 or 256."
-        raise BadInput(f"'resnet' needs sides that are multiples of 4, at least 8, not {output}", remedy=remedy)
+    if min(sides) < 8:
+        remedy = "Choose larger images: most data sets can resize them with `resolution`."
+        raise BadInput(f"'resnet' needs sides of at least 8, not {output}", remedy=remedy)

@@ -42,8 +42,8 @@ class UNet(GeneratorConfig):
     channels: PositiveInt = 64
     """Channels after the first layer; layers further in have up to eight times as many."""
     depth: int | None = Field(default=None, ge=2)
-    """How often the encoder halves the image: 8 is the paper's network for 256 x 256. When left out, as often as the
-    image's sides can be halved, at most 8 times."""
+    """How often the encoder halves the image: 8 is the paper's network for 256 x 256. An odd side is rounded down, and
+    doubled to its odd length again. When left out, until the shorter side is 1, at most 8 times."""
     norm: Literal["batch", "instance", "none"] = "batch"
     """Normalisation after every convolution but the first, the innermost and the last. The paper uses batch norm, which
     over a batch of one is instance norm."""

@@ -29,7 +29,8 @@ class Generator(nn.Module):
         source: The image that goes in.
 
     Raises:
-        BadInput: When the two images differ in height or width, or when a side cannot be halved `depth` times.
+        BadInput: When the two images differ in height or width, or when a side is below 4 or below 2 to the power of
+            `depth`.
 
     References:
         Isola et al. 2017, arXiv:1611.07004, sections 3.2.1 and 6.1.1.
@@ -38,6 +39,8 @@ class Generator(nn.Module):
     def __init__(self, config: UNet, output: TensorSpec, source: TensorSpec | None) -> None:
         super().__init__()
         depth = _depth(config, output, source)
+        sides = [tuple(side >> halvings for side in output.shape[1:]) for halvings in range(depth)]
+        odd = [(height % 2, width % 2) for height, width in sides]
         channels = [source.shape[0] if source else 0, *(config.channels * min(2**index, 8) for index in range(depth))]
         # Batch norm has its own bias; instance norm has none here and removes the bias of the convolution.
         bias = config.norm != "batch"
@@ -50,10 +53,11 @@ class Generator(nn.Module):
         for index in range(depth - 1):
             inner, outer = channels[depth - index], channels[depth - index - 1]
             joined = inner if index == 0 else 2 * inner
-            convolution = nn.ConvTranspose2d(joined, outer, 4, stride=2, padding=1, bias=bias)
+            padding = odd[depth - index - 1]
+            convolution = nn.ConvTranspose2d(joined, outer, 4, stride=2, padding=1, output_padding=padding, bias=bias)
             dropouts = [_Dropout(config.dropout)] if index < DROPOUT_LAYERS and config.dropout else []
             self.decoder.append(nn.Sequential(convolution, *_norm(config, outer), *dropouts, nn.ReLU()))
-        last = nn.ConvTranspose2d(2 * config.channels, output.shape[0], 4, stride=2, padding=1)
+        last = nn.ConvTranspose2d(2 * config.channels, output.shape[0], 4, stride=2, padding=1, output_padding=odd[0])
         self.last = nn.Sequential(last, nn.Tanh())
         self.apply(init_normal)  # section 6.2
 
@@ -83,13 +87,13 @@ def _depth(config: UNet, output: TensorSpec, source: TensorSpec | None) -> int:
     sides = output.shape[1:]
     if source is None or len(output.shape) != 3 or len(source.shape) != 3 or source.shape[1:] != sides:
         raise BadInput(f"'unet' makes an image from one of the same sides, not {output} from {source}")
-    halvings = min((side & -side).bit_length() - 1 for side in sides)
+    halvings = min(sides).bit_length() - 1
     depth = min(halvings, 8) if config.depth is None else config.depth
     if depth > halvings or depth < 2:
         raise BadInput(
             f"the sides of {output} can be halved {halvings} times, but the network halves them {max(depth, 2)} times",
             path=() if config.depth is None else ("depth",),
-            remedy="Resize the images to a power of two, or choose a smaller depth (at least 2).",
+            remedy="Choose larger images, or a smaller depth (at least 2).",
         )
     return depth
 

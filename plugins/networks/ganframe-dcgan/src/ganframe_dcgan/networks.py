@@ -1,4 +1,4 @@
-"""The two networks of DCGAN for any image whose shorter side halves down to between 4 and 7.
+"""The two networks of DCGAN, for any image with sides of at least 8.
 
 At 64 x 64 with 3 channels and the default widths they have 3,576,704 and 2,765,568 parameters.
 """
@@ -16,27 +16,28 @@ from ganframe.config import BadInput, SampleSpec, TensorSpec, parts
 from ganframe.game import DiscriminatorOutput, init_normal
 from ganframe_dcgan import DCGANDiscriminator, DCGANGenerator
 
+Sides = tuple[int, int]
+"""The height and width of an image or of a feature map."""
 
-def stages(sample: SampleSpec) -> tuple[int, tuple[int, int], int]:
-    """Return the image channels, the sides of the innermost feature map, and the number of doublings to the image.
+
+def resolutions(sample: SampleSpec) -> tuple[int, list[Sides]]:
+    """Return the image channels, and the sides of the image and of each feature map, the innermost last.
+
+    A layer halves both sides, rounding down, until the shorter one is between 4 and 7.
 
     Raises:
-        BadInput: When the sample is not one image, when halving does not take the shorter side to between 4 and 7, or
-            when the longer side cannot be halved as often.
+        BadInput: When the sample is not one image with sides of at least 8.
     """
     shape = parts(sample)[0].shape
-    if len(parts(sample)) == 1 and len(shape) == 3:
-        _, height, width = shape
-        doublings = 0
-        while min(height, width) > 7 and height % 2 == width % 2 == 0:
-            height, width, doublings = height // 2, width // 2, doublings + 1
-        if 4 <= min(height, width) <= 7 and doublings > 0:
-            return shape[0], (height, width), doublings
-    given = " and ".join(f"{part}" for part in parts(sample))
-    raise BadInput(
-        f"'dcgan' needs one image whose shorter side halves to between 4 and 7, and the longer as often, not {given}",
-        remedy="Sides that fit: 28, 32, 40, 48, 56, 64, 128, ...; most data sets can resize to one of them.",
-    )
+    if len(parts(sample)) > 1 or len(shape) != 3 or min(shape[1:]) < 8:
+        given = " and ".join(f"{part}" for part in parts(sample))
+        remedy = "Most data sets can resize images: `resolution: 64`, or `[48, 64]` for a height and a width."
+        raise BadInput(f"'dcgan' needs one image with sides of at least 8, not {given}", remedy=remedy)
+    channels, height, width = shape
+    sides = [(height, width)]
+    while min(sides[-1]) > 7:
+        sides.append((sides[-1][0] // 2, sides[-1][1] // 2))
+    return channels, sides
 
 
 class Generator(nn.Module):
@@ -53,18 +54,19 @@ class Generator(nn.Module):
 
     def __init__(self, config: DCGANGenerator, output: TensorSpec, condition: TensorSpec | None) -> None:
         super().__init__()
-        image_channels, sides, doublings = stages(output)
+        image_channels, sides = resolutions(output)
+        *outer_sides, innermost = sides
         self.latent_shape = (config.latent,)
         self.classes = 0 if condition is None else label_count(condition)
-        widths = [config.channels * 2**index for index in reversed(range(doublings))]
+        widths = [config.channels * 2**index for index in reversed(range(len(outer_sides)))]
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(config.latent + self.classes, widths[0], sides, bias=False),
+            nn.ConvTranspose2d(config.latent + self.classes, widths[0], innermost, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
-        for inner, outer in itertools.pairwise(widths):
-            layers += [upsampling(inner, outer, config.upsample), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
-        layers += [upsampling(widths[-1], image_channels, config.upsample), nn.Tanh()]
+        for (inner, outer), target in zip(itertools.pairwise(widths), reversed(outer_sides[1:]), strict=True):
+            layers += [upsampling(inner, outer, target, config.upsample), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+        layers += [upsampling(widths[-1], image_channels, outer_sides[0], config.upsample), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)  # section 4
 
@@ -75,11 +77,12 @@ class Generator(nn.Module):
         return self.layers(latent[:, :, None, None])
 
 
-def upsampling(inner: int, outer: int, upsample: str) -> nn.Module:
-    """Return a layer that doubles the resolution."""
+def upsampling(inner: int, outer: int, sides: Sides, upsample: str) -> nn.Module:
+    """Return a layer that doubles the resolution to `sides`, of which an odd one is one more than the double."""
     if upsample == "transposed":
-        return nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, bias=False)
-    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inner, outer, 3, padding=1, bias=False))
+        odd = (sides[0] % 2, sides[1] % 2)
+        return nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, output_padding=odd, bias=False)
+    return nn.Sequential(nn.Upsample(size=sides), nn.Conv2d(inner, outer, 3, padding=1, bias=False))
 
 
 def label_count(condition: TensorSpec) -> int:
@@ -107,16 +110,18 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: DCGANDiscriminator, sample: SampleSpec, condition: TensorSpec | None) -> None:
         super().__init__()
-        image_channels, sides, doublings = stages(sample)
-        widths = [image_channels, *(config.channels * 2**index for index in range(doublings))]
+        image_channels, sides = resolutions(sample)
+        innermost = sides[-1]
+        widths = [image_channels, *(config.channels * 2**index for index in range(len(sides) - 1))]
         self.stages = nn.ModuleList()
         for index, (outer, inner) in enumerate(itertools.pairwise(widths)):
             # No batch norm next to the image (section 3).
             norm = [nn.BatchNorm2d(inner)] if index > 0 else []
             convolution = nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=False)
             self.stages.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
-        self.judge = nn.Conv2d(widths[-1], 1, sides, bias=False)
-        self.embed = None if condition is None else nn.Embedding(label_count(condition), widths[-1] * math.prod(sides))
+        self.judge = nn.Conv2d(widths[-1], 1, innermost, bias=False)
+        features = widths[-1] * math.prod(innermost)
+        self.embed = None if condition is None else nn.Embedding(label_count(condition), features)
         self.apply(init_normal)  # section 4
         if self.embed is not None:
             # The projection is an inner product over all features: from N(0, 1) it would dominate the logit.
