@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from ganframe import Experiment, train
 from ganframe.cli.main import main
-from ganframe.data import Randomness
+from ganframe.data import Randomness, as_float
 from ganframe.testing.fakes import FakeData, FakeEncoder
 
 ENCODER = RandomConvolutions()
@@ -36,7 +36,7 @@ def cache_in_a_folder(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def digits():
-    return Digits().build().fetch(range(0, 5000, 25), Randomness(0))["real"]
+    return as_float(Digits().build().fetch(range(0, 5000, 25), Randomness(0))["real"])
 
 
 def measured(config, data, images):

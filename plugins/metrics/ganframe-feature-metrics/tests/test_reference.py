@@ -13,7 +13,7 @@ from ganframe_perceptual.vgg import write_random
 from safetensors.torch import load_file, save_file
 
 from ganframe.config import BadInput, DatasetConfig, EncoderConfig, TensorSpec
-from ganframe.data import Randomness, TensorData
+from ganframe.data import Randomness, TensorData, as_float
 from ganframe.testing.fakes import FakeEncoder
 
 ENCODER = RandomConvolutions(channels=(4,))
@@ -60,7 +60,7 @@ def encoded(monkeypatch):
 
 def measured(config, data, images=None):
     metric = config.build(data)
-    metric.update({"fake": data.build().fetch(range(8), Randomness(0))["real"] if images is None else images})
+    metric.update({"fake": as_float(data.build().fetch(range(8), Randomness(0))["real"]) if images is None else images})
     results = metric.compute()
     return results, metric.protocol()
 
