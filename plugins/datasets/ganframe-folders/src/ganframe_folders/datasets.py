@@ -116,7 +116,7 @@ class Images(_FromFolders):
 
     def __init__(self, examples: Examples, labels: Tensor | None, flip: bool, left_out: Names) -> None:
         super().__init__(flip, left_out)
-        self.examples, self.labels = examples, labels
+        self.examples, self._labels = examples, labels
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -126,11 +126,15 @@ class Images(_FromFolders):
         """Return the names of the files in the order of the examples, relative to the folder."""
         return self.examples.names()
 
+    def labels(self) -> dict[str, Tensor]:
+        """Return `label` `(N,)` if there are labels, without reading an image."""
+        return {} if self._labels is None else {"label": self._labels}
+
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return `real` `(B, C, H, W)`, and `label` `(B,)` if there are labels."""
         (real,), read = self.examples.read(indices)
         batch = {"real": _mirrored(real, randomness, "flip") if self.flip else real}
-        return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(read)]}
+        return batch if self._labels is None else batch | {"label": self._labels[torch.as_tensor(read)]}
 
 
 class Pairs(_FromFolders):
