@@ -56,14 +56,14 @@ def class_labels(dataset: Dataset, specs: DataSpec, name: str) -> Tensor:
     with author_code(f"{owner}.labels", type(dataset)):
         given: Any = method()
     labels = cast(Mapping[str, Any], given).get(name) if isinstance(given, Mapping) else None
-    if _fits(labels, len(dataset), specs[name].classes or 0):
+    if isinstance(labels, Tensor) and _fits(labels, len(dataset), specs[name].classes or 0):
         return labels
     remedy = f"Return an int64 tensor ({len(dataset)},) with numbers from 0 to {(specs[name].classes or 0) - 1}."
     raise BadInput(f"{owner}.labels returned no class for each {name!r}", place=source_of(dataset), remedy=remedy)
 
 
-def _fits(labels: Any, count: int, classes: int) -> bool:
-    """Return whether this is a tensor with a class for each of `count` examples."""
-    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (count,):
+def _fits(labels: Tensor, count: int, classes: int) -> bool:
+    """Return whether these are the classes of `count` examples."""
+    if labels.dtype != torch.int64 or labels.shape != (count,):
         return False
     return not count or (int(labels.min()) >= 0 and int(labels.max()) < classes)
