@@ -144,6 +144,13 @@ class MetricConfig(Component):
         """Return the names of the tensors that the metric reads."""
         raise NotImplementedError
 
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the metric reads apart from `tensors()`.
+
+        Raises:
+            BadInput: When the game lacks it. The error's `path` leads to a setting, relative to this config.
+        """
+
     def build(self, data: DatasetConfig) -> protocols.Metric:
         """Make the metric for this data set; no examples have been added to it yet."""
         raise NotImplementedError

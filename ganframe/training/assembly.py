@@ -393,10 +393,10 @@ def generator_players(game: Game) -> dict[str, nn.Module]:
 
 
 def check_metrics(experiment: Experiment, game: Game) -> None:
-    """Refuse a metric that reads a tensor which the game lacks.
+    """Refuse a metric that reads a tensor which the game lacks, or that refuses the game.
 
     Raises:
-        BadInput: When a metric reads such a tensor; the error has the metric's path in the config.
+        BadInput: When a metric does so; the error has the metric's path in the config.
     """
     for index, metric in enumerate(experiment.evaluate.metrics if experiment.evaluate else ()):
         for name in metric.tensors():
@@ -404,3 +404,5 @@ def check_metrics(experiment: Experiment, game: Game) -> None:
                 message = f"{metric.type_name()!r} reads the tensor {name!r}, which the game does not have"
                 path = ("evaluate", "metrics", index)
                 raise BadInput(message, path=path, remedy=f"It has: {', '.join(game.names)}.")
+        with within("evaluate", "metrics", index):
+            metric.check(game)
