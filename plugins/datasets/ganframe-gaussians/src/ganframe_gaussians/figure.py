@@ -59,7 +59,7 @@ def make_figure(densities: Densities) -> Figure:
     left.set(xlabel="x", ylabel="density", xlim=(x[0], x[-1]), ylim=(0, HEADROOM * float(densities.p.max())))
     right.set(ylabel="probability of real", ylim=(0, 1))
     left.set_title(
-        f"V = {densities.value():.3f} (optimum {VALUE_OF_EQUAL_DENSITIES:.3f})    JSD = {densities.jsd():.4f}"
+        f"V = {densities.value():.3f} (-2 log 2 = {VALUE_OF_EQUAL_DENSITIES:.3f})    JSD = {densities.jsd():.4f}"
     )
     figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), frameon=False)
     return figure

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class OptimalDiscriminator(MetricConfig):
     r"""The discriminator of a game in one dimension, beside the optimal one $D^* = p / (p + q)$.
 
-    The density $p$ is that of the data, in closed form; $q$ is that of the samples, estimated with Gaussian kernels; $D$
-    is the sigmoid of the logit. With minimax and non-saturating losses, $D$ approaches $D^*$. Results:
+    The density $p$ of the data is known in closed form, $q$ of the samples is estimated with Gaussian kernels, and $D$
+    is the sigmoid of the logit. With the losses `minimax` and `non-saturating`, $D$ approaches $D^*$. Results:
 
     - `value`: $V = E_p \log D(x) + E_q \log(1 - D(x))$, at most $-2 \log 2 + 2\,JSD(p, q)$;
     - `jsd`: the Jensen-Shannon divergence of $p$ and $q$, from 0 to $\log 2$;
