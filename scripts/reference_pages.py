@@ -199,11 +199,15 @@ def _summary(item: Any) -> str:
 def _gallery() -> str:
     parts = [
         "# Gallery\n\nSamples of every preset. Every picture is the `samples.png` of a real run of the command under"
-        " it, drawn with the averaged generator where the config averages.\n"
+        " it, drawn with the averaged generator where the config averages; a moving picture is made of those that a"
+        " metric draws during the run.\n"
     ]
     for name, summary, package in summaries():
         if _ours(package):
-            picture = f"![Samples of {name}]({name}.png)\n\n" if (DOCS / "gallery" / f"{name}.png").is_file() else ""
+            files = [
+                f"{name}{suffix}" for suffix in (".gif", ".png") if (DOCS / "gallery" / f"{name}{suffix}").is_file()
+            ]
+            picture = f"![Samples of {name}]({files[0]})\n\n" if files else ""
             command = f"```console\n$ ganframe train {name}\n```\n"
             parts.append(f"## {name}\n\n{summary} (`{package}`).\n\n{picture}{command}")
     return "\n".join(parts)

@@ -9,7 +9,7 @@ from ganframe.cli.data import check_data, look_at_data, pack_data
 from ganframe.cli.doctor import doctor
 from ganframe.cli.plugins import check_plugin, new_plugin, plugins
 from ganframe.cli.results import evaluate, export, report
-from ganframe.cli.samples import interpolate, sample, translate
+from ganframe.cli.samples import augment, interpolate, sample, translate
 from ganframe.cli.train import train
 
 app = typer.Typer(
@@ -20,7 +20,20 @@ app = typer.Typer(
     rich_markup_mode=None,  # help without rich, whose import takes as long as all others
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, interpolate, translate, evaluate, report, export, presets, explain, schema, doctor):
+for command in (
+    train,
+    sample,
+    augment,
+    interpolate,
+    translate,
+    evaluate,
+    report,
+    export,
+    presets,
+    explain,
+    schema,
+    doctor,
+):
     app.command()(command)
 
 plugins_app = typer.Typer(help="List, write and check plugins.", rich_markup_mode=None)

@@ -1,4 +1,4 @@
-"""`ganframe sample`, `ganframe interpolate` and `ganframe translate`."""
+"""`ganframe sample`, `ganframe augment`, `ganframe interpolate` and `ganframe translate`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from ganframe.cli.options import DeviceOption, RunArgument, SeedOption, path_option
 from ganframe.cli.output import new_path, print_line, progress, track
+from ganframe.config.tensor_specs import MAX_LISTED_CLASSES
 from ganframe.errors import BadInput
 
 MAX_PICTURE_VALUES = 2**29
@@ -65,6 +66,43 @@ def sample(
         save_samples(batches, target, labels=labels, label_spec=spec, sample_rate=rate)
     _print_classes(loaded_run, labels)
     print_line(str(target))
+
+
+def augment(
+    run: RunArgument,
+    out: Annotated[Path, path_option(help="A new folder, with a subfolder for each class.")],
+    per_class: Annotated[int | None, typer.Option(min=1, help="How many samples of each class.")] = None,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="As many of each class as it lacks to the largest class of the data.")
+    ] = False,
+    label: Annotated[
+        list[str], typer.Option(help="Name or number of a class; repeat for several. Every class by default.")
+    ] = [],
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Enlarge or balance a labelled image folder with samples.
+
+    Writes an image folder that can be trained on. Its files can be copied into the folder of the training images.
+    """
+    from ganframe.distributed.notices import print_notice
+    from ganframe.evaluation.augment_folder import augment as augment_folder
+    from ganframe.evaluation.loaded_run import load
+
+    if (per_class is None) != balance:
+        message = "samples are counted by --per-class or by --balance"
+        raise BadInput(message, remedy="Give one of the two: --per-class 100, or --balance.")
+    loaded_run = load(run, device=device)
+    chosen = _chosen_classes(loaded_run, label) or None
+    new_path(out, "")
+    with progress("samples") as show:
+        counts = augment_folder(
+            loaded_run, out, per_class=per_class, balance=balance, labels=chosen, seed=seed, progress=show
+        )
+    listed = [f"{count:,} of {name}" for name, count in counts.items()][:MAX_LISTED_CLASSES]
+    more = f" and {len(counts) - len(listed):,} more classes" if len(counts) > len(listed) else ""
+    print_notice("samples", ", ".join(listed) + more)
+    print_line(str(out))
 
 
 def translate(

@@ -148,6 +148,13 @@ class MetricConfig(Component):
         """Return the names of the tensors that the metric reads."""
         raise NotImplementedError
 
+    def check(self, game: Game) -> None:
+        """Refuse a game that lacks what the metric reads apart from `tensors()`.
+
+        Raises:
+            BadInput: When the game lacks it. The error's `path` leads to a setting, relative to this config.
+        """
+
     def build(self, data: DatasetConfig) -> protocols.Metric:
         """Build the metric for this data set, before its first update."""
         raise NotImplementedError

@@ -116,6 +116,10 @@ class Train(Settings):
     checkpoint and continues with the examples in another order."""
     max_rollbacks: int = Field(default=3, ge=1)
     """Maximum number of rollbacks in a run; after these, a number that is not finite ends the run."""
+    balance_classes: str | None = None
+    """Name of a class label of the data, such as `label`, whose classes are all drawn equally often: examples of small
+    classes are seen more often than others, each of them once before any is seen again. When left out, every example is
+    seen equally often."""
     workers: int = Field(default=0, ge=0)
     """Number of processes that load data; if 0, the training process loads it."""
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ganframe.errors import BadInput
 
-TensorKind = Literal["label", "image", "sound", "series", "points", "vector", "other"]
+TensorKind = Literal["label", "image", "sound", "series", "number", "points", "vector", "other"]
 """The kind of content of a tensor, which decides how it is shown in pictures and saved to files."""
 
 MAX_LISTED_CLASSES = 20
@@ -53,7 +53,7 @@ class TensorSpec:
         if len(self.shape) == 2:
             return "series" if self.sample_rate is None else "sound"
         if len(self.shape) == 1:
-            return "points" if self.shape == (2,) else "vector"
+            return {1: "number", 2: "points"}.get(self.shape[0], "vector")
         return "other"
 
     def class_name(self, number: int) -> str:

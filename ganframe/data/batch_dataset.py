@@ -12,7 +12,7 @@ from torch.utils.data import get_worker_info
 from typing_extensions import override
 
 from ganframe.data.dataset import Dataset
-from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.sampler import Sampler
 from ganframe.data.unreadable_files import UnreadableFile, collect_unreadable
 from ganframe.errors import BadInput, RunFailed
 from ganframe.plugins.author_code import name_of, source_of
@@ -51,7 +51,7 @@ class BatchDataset(TorchDataset[FetchedBatch]):
         randomness: The source of the data set's random draws, such as flips.
     """
 
-    def __init__(self, dataset: Dataset, sampler: EpochShuffleSampler, randomness: Randomness) -> None:
+    def __init__(self, dataset: Dataset, sampler: Sampler, randomness: Randomness) -> None:
         self.dataset, self.sampler = dataset, sampler
         self.randomness = Randomness(randomness.seed, randomness.counters, sampler.shard)
 

@@ -21,6 +21,10 @@ class Dataset(Protocol):
     A data set that leaves anything of its source out has one more method, `left_out()`. It returns the names of what
     was left out, by the reason: `{"files of other types": ["notes.txt"]}`. `ganframe explain`, the start of a run and
     the report say it, with the number of examples.
+
+    A data set with class labels has one more method, `labels()`. It returns the class of each example by the name of
+    the label, int64 `(N,)`, without reading the examples: `{"label": tensor([0, 2, 2, 1])}`. The setting
+    `train.balance_classes` needs it, and so does `ganframe augment --balance`.
     """
 
     def __len__(self) -> int:

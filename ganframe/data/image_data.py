@@ -109,7 +109,7 @@ class ImageData:
     """
 
     def __init__(self, examples: ImageExamples, labels: Tensor | None, flip: bool, left_out: LeftOutNames) -> None:
-        self.examples, self.labels, self.flip, self._left_out = examples, labels, flip, left_out
+        self.examples, self._labels, self.flip, self._left_out = examples, labels, flip, left_out
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -123,11 +123,15 @@ class ImageData:
         """Return the names of what is in the source and no example, by the reason."""
         return self._left_out
 
+    def labels(self) -> dict[str, Tensor]:
+        """Return `label` `(N,)` if there are labels, without reading an image."""
+        return {} if self._labels is None else {"label": self._labels}
+
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return `real` `(B, C, H, W)` in uint8, and `label` `(B,)` if there are labels."""
         (real,), read = self.examples.read(indices)
         batch = {"real": mirror_at_random(real, randomness, "flip") if self.flip else real}
-        return batch if self.labels is None else batch | {"label": self.labels[torch.as_tensor(read)]}
+        return batch if self._labels is None else batch | {"label": self._labels[torch.as_tensor(read)]}
 
 
 def mirror_at_random(images: Tensor, randomness: Randomness, purpose: str) -> Tensor:

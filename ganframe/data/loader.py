@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganframe.data.batch_dataset import BatchDataset
 from ganframe.data.dataset import Dataset
-from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.sampler import ClassBalancedSampler, EpochShuffleSampler
 from ganframe.data.tensor_data import images_as_floats
 from ganframe.data.unreadable_files import Quarantine
 from ganframe.data.workers import fetch
@@ -30,6 +30,8 @@ class BatchLoader:
         workers: Number of loader processes; 0 loads in this process. The batches are the same for every number.
         shard: This rank's part of each global batch, which is the batches of all ranks together.
         quarantine: The list to which unreadable files are added; None keeps no list.
+        labels: The class of each example, int64 `(N,)`, to draw every class equally often; None draws every example
+            equally often.
     """
 
     def __init__(
@@ -41,10 +43,14 @@ class BatchLoader:
         workers: int = 0,
         shard: Shard = WHOLE_BATCH,
         quarantine: Quarantine | None = None,
+        labels: Tensor | None = None,
     ) -> None:
         if not len(dataset):
             raise BadInput("there are no examples in the data", path=("data",))
-        sampler = EpochShuffleSampler(len(dataset), batch_size, randomness, shard)
+        if labels is None:
+            sampler = EpochShuffleSampler(len(dataset), batch_size, randomness, shard)
+        else:
+            sampler = ClassBalancedSampler(labels, batch_size, randomness, shard)
         self.dataset = BatchDataset(dataset, sampler, randomness)
         self.device, self.workers, self.quarantine = device, workers, quarantine
 

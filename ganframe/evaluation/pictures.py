@@ -1,4 +1,4 @@
-"""Named tensors as pictures: images in a grid, and plots of points, sounds and series."""
+"""Named tensors as pictures: images in a grid, and plots of numbers, points, sounds and series."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate, pad
 
 from ganframe.config.tensor_specs import TensorKind, TensorSpec
 from ganframe.errors import BadInput
-from ganframe.evaluation.plots import curves, scatter
+from ganframe.evaluation.plots import curves, histogram, scatter
 from ganframe.files import write_atomically
 
 GAP = 2
@@ -36,24 +36,26 @@ def draw(
     """Save a picture of named tensors of one batch as a PNG file.
 
     Args:
-        tensors: Images `(B, C, H, W)` in [-1, 1], points `(B, 2)`, or sounds in [-1, 1] and series `(B, C, T)`. With
-            several image tensors, the images of one example are side by side.
+        tensors: Images `(B, C, H, W)` in [-1, 1], numbers `(B, 1)`, points `(B, 2)`, or sounds in [-1, 1] and series
+            `(B, C, T)`. With several image tensors, the images of one example are side by side.
         path: The file, in an existing folder.
         columns: Number of images in a row of the grid. When None, it is chosen so that the picture is about square.
         sample_rates: Samples per second of the tensors that are sounds, by name.
 
     Raises:
-        BadInput: When the tensors are neither all images, nor all points, nor all sounds or series.
+        BadInput: When the tensors are neither all images, nor all numbers, all points, or all sounds or series.
         RunFailed: When the file cannot be written.
     """
     values = {name: tensor.detach().float().cpu() for name, tensor in tensors.items()}
     if not can_draw(values):
         shapes = ", ".join(f"{name} of shape {tuple(tensor.shape[1:])}" for name, tensor in values.items())
-        remedy = "There are pictures of images, of points in the plane, of sounds and of series."
+        remedy = "There are pictures of images, numbers, points in the plane, sounds and series."
         raise BadInput(f"there is no picture of {shapes}", remedy=remedy)
     match tensor_kind(next(iter(values.values()))):
         case "image":
             content = _png(grid(values, columns))
+        case "number":
+            content = histogram(values)
         case "points":
             content = scatter(values)
         case _:
@@ -64,7 +66,9 @@ def draw(
 def can_draw(tensors: Mapping[str, Tensor]) -> bool:
     """Return whether `draw` can make a picture of these tensors."""
     kinds = {tensor_kind(tensor) for tensor in tensors.values()}
-    return len(kinds) == 1 and kinds <= {"image", "points", "series"} and all(map(torch.numel, tensors.values()))
+    return (
+        len(kinds) == 1 and kinds <= {"image", "number", "points", "series"} and all(map(torch.numel, tensors.values()))
+    )
 
 
 def tensor_kind(tensor: Tensor) -> TensorKind:

@@ -1,4 +1,4 @@
-"""Plots of tensors that are no images: points of the plane, sounds and series. Each returns a PNG file."""
+"""Plots of tensors that are no images: numbers, points of the plane, sounds and series. Each returns a PNG file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,30 @@ if TYPE_CHECKING:
 EXAMPLES = 6
 """The largest number of sounds or series in a plot."""
 
+BINS = 50
+"""The number of bars of a histogram."""
+
 CHANNELS = 8
 """The largest number of channels of a series that are drawn."""
+
+COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
+"""The colours of tensors that are drawn in one plot."""
+
+
+def histogram(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return a plot of how often numbers occur, as densities.
+
+    Args:
+        tensors: Numbers `(B, 1)`, by name.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4), dpi=100, layout="constrained")
+    axes = figure.add_subplot(ylabel="density")
+    for (name, numbers), colour in zip(tensors.items(), COLOURS, strict=False):
+        axes.hist(numbers.flatten().tolist(), bins=BINS, density=True, alpha=0.5, label=name, color=colour)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tensors))
+    return _png(figure)
 
 
 def scatter(tensors: Mapping[str, Tensor]) -> bytes:
@@ -31,7 +53,7 @@ def scatter(tensors: Mapping[str, Tensor]) -> bytes:
 
     figure = Figure(figsize=(5, 5), dpi=100)
     axes = figure.add_subplot(aspect="equal")
-    for (name, points), colour in zip(tensors.items(), ("tab:gray", "tab:red", "tab:blue", "tab:green"), strict=False):
+    for (name, points), colour in zip(tensors.items(), COLOURS, strict=False):
         axes.scatter(*points.T.tolist(), s=4, alpha=0.5, label=name, color=colour, linewidths=0)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tensors))
     return _png(figure)

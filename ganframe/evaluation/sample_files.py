@@ -31,6 +31,7 @@ def save_samples(
     labels: Sequence[int] | None = None,
     label_spec: TensorSpec | None = None,
     sample_rate: int | None = None,
+    prefix: str = "",
 ) -> None:
     """Save each sample as a file of its own. Images make an image folder that a run can train on.
 
@@ -43,6 +44,7 @@ def save_samples(
         labels: The class of each sample; None if samples have no classes.
         label_spec: The spec of the label, whose class names become the names of folders.
         sample_rate: Samples per second of a sound; None if the samples are no sounds.
+        prefix: The first part of the name of each file, before its number.
 
     Raises:
         RunFailed: When a file cannot be written.
@@ -53,7 +55,7 @@ def save_samples(
         suffix, content = _encoded(sample, sample_rate)
         with writing(target):
             target.mkdir(parents=True, exist_ok=True)
-            (target / f"{index:06d}{suffix}").write_bytes(content)
+            (target / f"{prefix}{index:06d}{suffix}").write_bytes(content)
 
 
 def save_image(image: Tensor, path: Path) -> None:

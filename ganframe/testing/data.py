@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.config.component_kinds import AugmentationConfig, DatasetConfig, MetricConfig
+from ganframe.data.class_labels import class_labels
 from ganframe.data.identity import file_names
 from ganframe.data.loader import BatchLoader, Shard
 from ganframe.data.sampler import EpochShuffleSampler
@@ -73,6 +74,17 @@ def files_are_named(config: DatasetConfig) -> None:
     assert names == file_names(config.build()), "`file_names` differs when the data set is built again: sort the names"
     absolute = next((name for name in names if Path(name).is_absolute()), None)
     assert absolute is None, f"{absolute!r} changes when the data are moved: name files relative to their folder"
+
+
+def labels_match_the_examples(config: DatasetConfig) -> None:
+    """A method `labels`, if there is one, gives the class labels that the examples have."""
+    specs, dataset = config.spec(), config.build()
+    if not hasattr(dataset, "labels"):
+        return
+    batch = dataset.fetch(range(len(dataset)), RANDOMNESS)
+    for name in (name for name, spec in specs.items() if spec.kind == "label"):
+        same = torch.equal(class_labels(dataset, specs, name), batch[name])
+        assert same, f"`labels` and `fetch` differ in {name!r}"
 
 
 def shards_are_disjoint_and_complete(config: DatasetConfig) -> None:
@@ -189,6 +201,7 @@ CHECKS = {
         "picklable for workers": picklable,
         "seeded order": seeded_order,
         "files are named": files_are_named,
+        "labels match the examples": labels_match_the_examples,
         "rank shards disjoint and complete": shards_are_disjoint_and_complete,
     },
     "augmentation": {

@@ -410,7 +410,7 @@ def generator_players(game: Game) -> dict[str, nn.Module]:
 
 
 def check_metrics(experiment: Experiment, game: Game) -> None:
-    """Refuse a metric that reads a tensor which the game lacks.
+    """Refuse a metric that reads a tensor which the game lacks, or that refuses the game.
 
     Raises:
         BadInput: When there is such a metric. The error has its path in the config.
@@ -421,3 +421,5 @@ def check_metrics(experiment: Experiment, game: Game) -> None:
                 message = f"{metric.type_name()!r} reads the tensor {name!r}, which the game does not have"
                 path = ("evaluate", "metrics", index)
                 raise BadInput(message, path=path, remedy=f"It has: {', '.join(game.names)}.")
+        with within("evaluate", "metrics", index):
+            metric.check(game)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from ganframe.config.arguments import check_type
 from ganframe.config.component import Component
@@ -14,7 +15,7 @@ from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig
 from ganframe.config.experiment import Experiment, Train
 from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
-from ganframe.config.tensor_specs import DataSpec, parts
+from ganframe.config.tensor_specs import MAX_LISTED_CLASSES, DataSpec, parts
 from ganframe.config.terms import TermConfig
 from ganframe.config.without_effect import describe_without_effect
 from ganframe.data.summary import DataSummary, named_classes
@@ -59,6 +60,7 @@ def explain(experiment: Experiment) -> Explanation:
     tables = {
         "data": _data(experiment, trial.data.examples),
         **_contents(trial.data, assembly.game.data),
+        **_balanced_classes(assembly, trial.labels),
         "players": _players(assembly),
         "named tensors": _tensors(assembly, trial.shapes),
         "contests": _contests(assembly.game.contests),
@@ -99,6 +101,22 @@ def _contents(summary: DataSummary, specs: DataSpec) -> dict[str, Table]:
     left_out: Table = [("count", "what", "names")]
     left_out += [(f"{each.count:,}", reason, str(each)) for reason, each in summary.left_out.items()]
     return {title: rows for title, rows in (("classes", classes), ("left out", left_out)) if len(rows) > 1}
+
+
+def _balanced_classes(assembly: Assembly, labels: Tensor | None) -> dict[str, Table]:
+    """Return a table of how often the examples of each class are seen; none if classes are not balanced."""
+    train = assembly.experiment.train
+    if labels is None or train.balance_classes is None:
+        return {}
+    spec = assembly.game.data[train.balance_classes]
+    numbers, counts = labels.unique(return_counts=True)
+    rows: Table = [("class", "examples", "times each is seen")]
+    for number, count in zip(numbers.tolist()[:MAX_LISTED_CLASSES], counts.tolist(), strict=False):
+        seen = train.total_images / len(numbers) / count
+        rows.append((spec.class_name(number), f"{count:,}", f"{seen:,.1f}"))
+    if len(numbers) > MAX_LISTED_CLASSES:
+        rows.append((f"and {len(numbers) - MAX_LISTED_CLASSES:,} more", "", ""))
+    return {"balanced classes": rows}
 
 
 def _players(assembly: Assembly) -> Table:

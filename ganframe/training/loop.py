@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+from ganframe.data.class_labels import labels_to_balance
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
 from ganframe.data.unreadable_files import Quarantine
@@ -133,4 +134,5 @@ def _batch_loader(run: Run, dataset: Dataset) -> BatchLoader:
     randomness = Randomness(run.experiment.seed).at("data", *(["rollback", run.rollbacks] if run.rollbacks else []))
     quarantine = Quarantine(run.folder.quarantine(shard.rank))
     size = run.assembly.batch_size // shard.world_size
-    return BatchLoader(dataset, size, randomness, run.device, train.workers, shard, quarantine)
+    labels = labels_to_balance(train.balance_classes, dataset, run.game.data)
+    return BatchLoader(dataset, size, randomness, run.device, train.workers, shard, quarantine, labels)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ganframe.config.experiment import Experiment
 from ganframe.config.hook_markers import has_hooks
 from ganframe.config.without_effect import describe_without_effect
+from ganframe.data.class_labels import labels_to_balance
 from ganframe.data.identity import DataIdentity, identify
 from ganframe.data.open_data import open_dataset
 from ganframe.data.summary import summarize
@@ -87,6 +88,7 @@ def train_experiment(
                 dataset = open_dataset(experiment.data)
                 data = identify(dataset, assembly.game.data)
                 summary = summarize(dataset)
+            labels_to_balance(experiment.train.balance_classes, dataset, assembly.game.data)
             callbacks = make_callbacks(experiment, dataset)
             loggers = _build_loggers(experiment) if is_main_process() else []
         with fail_together():

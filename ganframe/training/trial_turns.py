@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganframe.config.experiment import Experiment
+from ganframe.data.class_labels import labels_to_balance
 from ganframe.data.loader import BatchLoader
 from ganframe.data.open_data import open_dataset
 from ganframe.data.summary import DataSummary, summarize
@@ -41,11 +42,13 @@ class TrialTurns:
         operations: The mean number of floating-point operations in matrix products, for one example in one training
             step.
         data: The number of examples in the data set, and what was left out of it.
+        labels: The class of each example `(N,)` if classes are drawn equally often; otherwise None.
     """
 
     shapes: dict[str, Any]
     operations: float
     data: DataSummary
+    labels: Tensor | None = None
 
 
 def take_trial_turns(assembly: Assembly) -> TrialTurns:
@@ -60,6 +63,7 @@ def take_trial_turns(assembly: Assembly) -> TrialTurns:
     batch = next(BatchLoader(dataset, EXAMPLES, Randomness(0), assembly.device).starting_at(0))
     batch = assembly.growing.resize(batch, 0)
     found = TrialTurns({name: _shape(value) for name, value in batch.items()}, 0.0, summary)
+    found.labels = labels_to_balance(assembly.experiment.train.balance_classes, dataset, game.data)
     memory = dict(game.memory)
     for turn in game.turns:
         for progress, share in _kinds_of_turn(assembly, turn):

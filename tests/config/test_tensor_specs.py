@@ -20,6 +20,7 @@ from ganframe.runs.folder import DATA_SPEC, RunFolder
         (TensorSpec((5, 8, 12)), "image"),
         (TensorSpec((2, 100), sample_rate=8000), "sound"),
         (TensorSpec((2, 100)), "series"),
+        (TensorSpec((1,)), "number"),
         (TensorSpec((2,)), "points"),
         (TensorSpec((3,)), "vector"),
         (TensorSpec(()), "other"),

@@ -207,6 +207,20 @@ def test_a_series_has_a_curve_for_each_of_its_first_channels(tmp_path: Path, mon
     assert [list(curves[0]) for curves in both] == series[[0, 2, 1, 3], 0].tolist()
 
 
+def test_numbers_have_a_histogram_of_densities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.axes import Axes
+
+    drawn: list[tuple[str, Any]] = []
+    hist = Axes.hist
+    monkeypatch.setattr(Axes, "hist", lambda axes, x, **k: drawn.append((k["label"], hist(axes, x, **k))))
+    draw({"real": torch.arange(100.0)[:, None], "fake": torch.zeros(9, 1)}, tmp_path / "numbers.png")
+    (real, (heights, edges, _)), (fake, _) = drawn
+    assert (real, fake) == ("real", "fake")
+    assert heights.tolist() == pytest.approx([2 / 100 / (99 / 50)] * 50)  # two numbers in each of 50 bars
+    assert (edges[0], edges[-1]) == (0, 99)
+    assert size(tmp_path / "numbers.png") == (500, 400)
+
+
 def test_samples_are_files_by_their_kind(tmp_path: Path) -> None:
     save_samples(levels(-1.0, 1.0, height=2, width=3)[:, None], tmp_path / "images", labels=[1, 0])
     assert np.asarray(Image.open(tmp_path / "images" / "1" / "000000.png")).tolist() == [[0] * 3] * 2

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ganframe import BadInput, RunFailed, RunFolder, load, load_config, train
+from ganframe.evaluation.augment_folder import augment
 from ganframe.evaluation.export import export
 from ganframe.evaluation.interpolation import interpolate
 from ganframe.evaluation.metrics import measure_run
@@ -91,6 +92,10 @@ def calls(run: Path, free: Path) -> dict[str, tuple[Callable[..., Any], dict[str
             {"rows": 1, "steps": 2, "seed": 0, "labels": None},
         ),
         "export": (lambda **given: export(loaded, **given), {"player": "generator", "path": free / "absent" / "x.tar"}),
+        "augment": (
+            lambda **given: augment(loaded, **given),
+            {"folder": free / "more", "per_class": 1, "balance": False, "labels": None, "seed": 0},
+        ),
         "translate": (
             lambda **given: translate(loaded, **given),
             {"source": free, "target": free / "out", "to": None, "label": None, "seed": 0, "batch_size": 2},

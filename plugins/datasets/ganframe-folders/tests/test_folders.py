@@ -153,7 +153,7 @@ def test_links_to_folders_and_files_are_followed_and_none_leads_in_a_circle(tmp_
     config = ImageFolder(path=tmp_path / "data", with_labels=True)
     assert config.spec()["label"].class_names == ("cats", "dogs")
     data = config.build()
-    assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.labels()["label"].tolist() == [0, 0, 0, 1, 1, 1]
     assert summarize(data).left_out == {
         "links back to a folder around them": LeftOut(1, ("dogs/again",)),
         "links that lead nowhere": LeftOut(1, ("self",)),

@@ -71,6 +71,12 @@ class PackedImages:
         """Return the names of all that is no example, by the reason."""
         return self._left_out
 
+    def labels(self) -> dict[str, Tensor]:
+        """Return the class of each example `(N,)`, by the name of the label."""
+        specs = self.folder.specs
+        arrays = {name: self.folder.array(name) for name, spec in specs.items() if spec.kind == "label"}
+        return {name: torch.from_numpy(array[self.rows]) for name, array in arrays.items()}
+
     def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
         """Return images `(B, C, H, W)` in uint8, and labels `(B,)` in int64."""
         rows = self.rows[np.asarray(indices)]
