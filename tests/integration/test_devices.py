@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ganframe import RunFailed, hookimpl, load, load_config, train
+from ganframe.data import images_as_floats
 from ganframe.runs import checkpoint_files
 
 CONFIG = """
@@ -92,3 +94,11 @@ def test_labels_are_obeyed_in_their_order(config: str, tmp_path: Path, device: s
     mixed = trained.sample(3, labels=[7, 2, 7], inputs={"latent": latent})
     torch.testing.assert_close(mixed, torch.stack([of[7], of[2], of[7]]))
     assert not torch.allclose(of[2], of[7])
+
+
+def test_images_become_the_same_floats_on_every_device(device: str) -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    expected = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
+    floats = images_as_floats({"real": pixels.to(device)})["real"]
+    assert floats.device.type == device
+    assert floats.cpu().numpy().tobytes() == expected.tobytes()
