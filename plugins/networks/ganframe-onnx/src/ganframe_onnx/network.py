@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +110,7 @@ class Network(nn.Module):
 
 def _open(config: Onnx) -> Any:
     try:
-        onnxruntime: Any = importlib.import_module("onnxruntime")
+        import onnxruntime
     except ImportError:
         remedy = "pip install 'ganframe-onnx[onnxruntime]'"
         raise BadInput("the encoder 'onnx' needs onnxruntime, which is not installed", remedy=remedy) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +53,7 @@ def load(name: str, folder: Path) -> Network:
             do not fit.
     """
     try:
-        transformers: Any = importlib.import_module("transformers")
+        import transformers  # pyright: ignore[reportMissingImports]
     except ImportError:
         remedy = "pip install 'ganframe-transformers[transformers]'"
         raise BadInput(f"the encoder {name!r} needs transformers, which is not installed", remedy=remedy) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +54,7 @@ def write_clip(folder: Path) -> Path:
 
 def _write(folder: Path, name: str, settings: Mapping[str, Any]) -> Path:
     try:
-        transformers: Any = importlib.import_module("transformers")
+        import transformers  # pyright: ignore[reportMissingImports]
     except ImportError:
         return folder
     with torch.random.fork_rng():
