@@ -24,6 +24,7 @@ def find_config(name: str) -> Path:
         BadInput: When neither exists. The error suggests a preset with a similar name.
     """
     path = as_path("name", name)
+    name = str(name)  # whoever has a path may give one
     if path.exists() and not path.is_dir():  # a file, or a pipe such as /dev/stdin
         return path
     presets = installed_components.find_installed().presets
