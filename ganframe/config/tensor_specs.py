@@ -53,7 +53,8 @@ class TensorSpec:
         if len(self.shape) == 2:
             return "series" if self.sample_rate is None else "sound"
         if len(self.shape) == 1:
-            return {1: "number", 2: "points"}.get(self.shape[0], "vector")
+            kinds: dict[int, TensorKind] = {1: "number", 2: "points"}
+            return kinds.get(self.shape[0], "vector")
         return "other"
 
     def class_name(self, number: int) -> str:

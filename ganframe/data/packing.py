@@ -30,7 +30,7 @@ from ganframe.data.packed_folder import (
     PackedTensor,
     array_file,
 )
-from ganframe.data.sampler import EpochShuffleSampler
+from ganframe.data.sampler import Sampler
 from ganframe.data.summary import left_out_names
 from ganframe.data.unreadable_files import UnreadableFile, collect_unreadable
 from ganframe.data.workers import fetch
@@ -159,12 +159,12 @@ class _Unreadable:
         return [f"{file} ({reason})" for file, reason in self.files.items()]
 
 
-class _InOrder(EpochShuffleSampler):
+class _InOrder(Sampler):
     """The examples in their order, in chunks; workers that read ahead of the end get the last chunk again."""
 
     def __init__(self, length: int) -> None:
-        super().__init__(length, CHUNK, Randomness(0), WHOLE_BATCH)
-        self.chunks = -(-length // CHUNK)
+        super().__init__(CHUNK, WHOLE_BATCH)
+        self.length, self.chunks = length, -(-length // CHUNK)
 
     @override
     def batch(self, number: int) -> list[int]:
