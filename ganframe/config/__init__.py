@@ -15,7 +15,7 @@ from ganframe.config.component_kinds import (
     OptimizerConfig,
     TurnConditionConfig,
 )
-from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
+from ganframe.config.experiment import Best, Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.growth import Growth, Stage
 from ganframe.config.hook_markers import has_hooks, hookimpl
 from ganframe.config.network_transforms import DiscriminatorTransform, GeneratorTransform, built_from
@@ -39,6 +39,7 @@ __all__ = [
     "AugmentationConfig",
     "BadInput",
     "BalancerConfig",
+    "Best",
     "Bounds",
     "Checkpoint",
     "Component",

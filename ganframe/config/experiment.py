@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 
 from ganframe.config.component_kinds import (
     AugmentationConfig,
@@ -22,6 +22,7 @@ from ganframe.config.growth import Growth
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
 from ganframe.config.settings import RunLength, Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
+from ganframe.config.validation_errors import validation_error
 from ganframe.config.weights import FreezeOrName, WeightSource
 
 FROZEN_SHARE = 0.9
@@ -120,6 +121,17 @@ class Train(Settings):
     """Number of processes that load data; with 0 the training process loads it."""
 
 
+class Best(Settings):
+    """The result by which the best checkpoint is kept."""
+
+    result: str
+    """Name of the result, as in the log: the metric and its result, as in `frechet/lenet-digits`."""
+    goal: Literal["lowest", "highest"]
+    """Whether the lowest or the highest value is the best."""
+    patience: PositiveInt | None = None
+    """Number of measurements without a better value after which the run ends. It goes on to its end when left out."""
+
+
 class Evaluate(Settings):
     """Which metrics to measure, and how often."""
 
@@ -127,6 +139,36 @@ class Evaluate(Settings):
     """The metrics, each measured over the number of examples that its `samples` says."""
     every_images: PositiveInt | None = None
     """Number of images seen between measurements. When left out, metrics are measured only at the end of the run."""
+    best: Best | None = None
+    """The result by which the best checkpoint is kept, however old it is; and whether to stop the run early. A value
+    that is not finite is never the best. When left out, only the latest checkpoints are kept."""
+
+    @model_validator(mode="after")
+    def _check_best(self) -> Self:
+        names = metric_names(self.metrics)
+        if self.best is not None and self.best.result.partition("/")[0] not in names:
+            known = ", ".join(f"{name}/RESULT" for name in names)
+            message = f"no metric gives {self.best.result!r}; the results are: {known}"
+            raise validation_error("unknown_result", message, ("best", "result"), self.best.result)
+        return self
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `best` if there is one measurement to choose from, and `best.patience` if it cannot end the run."""
+        if self.best is None:
+            return {}
+        measurements = -(-length.images // (self.every_images or length.images))
+        if measurements == 1:
+            return {"best": "has one measurement to choose from, that at the end of the run: set `every_images`"}
+        if self.best.patience is not None and self.best.patience >= measurements - 1:
+            return {"best.patience": f"cannot end the run before its last measurement, which is number {measurements}"}
+        return {}
+
+
+def metric_names(metrics: Sequence[MetricConfig]) -> list[str]:
+    """Return the name of each metric in the log: its type, and `TYPE-2` for the second metric of one type."""
+    types = [metric.type_name() for metric in metrics]
+    counts = [types[: index + 1].count(name) for index, name in enumerate(types)]
+    return [name if count == 1 else f"{name}-{count}" for name, count in zip(types, counts, strict=True)]
 
 
 class Snapshot(Settings):
@@ -147,7 +189,8 @@ class Checkpoint(Settings):
     """Longest time between checkpoints, in minutes, beside those by images; null for any time. It does not change what
     a run learns."""
     keep: PositiveInt = 2
-    """Number of checkpoints that are kept, the latest ones."""
+    """Number of checkpoints that are kept, the latest ones. The best one, if the config says `evaluate.best`, is kept
+    too."""
 
 
 class Experiment(Settings):
