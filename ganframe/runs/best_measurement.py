@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +12,9 @@ from pydantic import Field, TypeAdapter
 from ganframe.config.experiment import Best
 from ganframe.errors import BadInput
 from ganframe.runs.checkpoint_files import MAX_LISTINGS, checkpoint_path, load, read_latest_state
+
+MAX_NAME = 1000
+"""The largest number of characters of the name of a result."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ class BestMeasurement:
         measurements_since: Number of measurements after it.
     """
 
-    result: str
+    result: Annotated[str, Field(max_length=MAX_NAME)]
     goal: Literal["lowest", "highest"]
-    patience: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     value: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    step: Annotated[int, Field(ge=0)] | None = None
-    measurements_since: Annotated[int, Field(ge=0)] = 0
+    step: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    measurements_since: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @classmethod
     def none_yet(cls, config: Best) -> BestMeasurement:
@@ -100,12 +101,17 @@ def read_best(folder: Path) -> BestMeasurement | None:
 
     Returns:
         The best measurement; None when there is no such checkpoint, or the run does not look for the best one.
+
+    Raises:
+        BadInput: When the state has something that a run would not save.
     """
     latest = read_latest_state(folder)
-    saved: Mapping[str, Any] | None = None if latest is None else latest[1].get("best")
-    with contextlib.suppress(ValueError):
+    saved = None if latest is None else latest[1].get("best")
+    try:
         return None if saved is None else BEST_MEASUREMENT.validate_python(saved)
-    return None
+    except ValueError as problem:
+        reason = str(problem).splitlines()[0]
+        raise BadInput(f"this is not a best measurement that a run saved: {reason}", place=str(folder)) from None
 
 
 def load_best(folder: Path) -> tuple[int, dict[str, Any]]:
