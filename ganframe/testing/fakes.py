@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from ganframe.config.component import Component
 from ganframe.config.component_kinds import BalancerConfig, DatasetConfig, GameConfig
-from ganframe.config.networks import DiscriminatorConfig, GeneratorConfig
+from ganframe.config.networks import DiscriminatorConfig, EncoderConfig, GeneratorConfig
 from ganframe.config.tensor_specs import DataSpec, SampleSpec, TensorSpec, parts
 from ganframe.config.terms import LossConfig
 from ganframe.data.dataset import Dataset
@@ -66,6 +66,7 @@ def _fake_component(cls: type[Component], name: str, annotation: Any) -> Compone
     for base, fake in (
         (GeneratorConfig, FakeGenerator),
         (DiscriminatorConfig, FakeDiscriminator),
+        (EncoderConfig, FakeEncoder),
         (DatasetConfig, FakeData),
         (GameConfig, FakeGameConfig),
     ):
@@ -165,6 +166,31 @@ class _SeveralHeads(Wrapper):
         output: DiscriminatorOutput = self.network(sample, condition)
         heads = [replace(output, logits=output.logits * number) for number in range(1, len(self.head_names) + 1)]
         return replace(DiscriminatorOutput.of_heads(heads), class_logits=output.class_logits)
+
+
+class FakeEncoder(EncoderConfig):
+    """A stand-in for an encoder: convolutions with fixed random weights, then logits of classes."""
+
+    type: Literal["stub"] = "stub"
+
+    @override
+    def build(self) -> nn.Module:
+        return _Encoder()
+
+
+class _Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 8, 3, stride=2)
+        self.classify = nn.Linear(8, CLASSES)
+        for name, parameter in self.named_parameters():
+            parameter.data = RANDOMNESS.normal(name, tuple(parameter.shape))
+        self.requires_grad_(False).eval()
+
+    def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
+        rgb = sample.expand(-1, 3, -1, -1)
+        maps = self.convolution(rgb).relu()
+        return maps, self.classify(maps.mean(dim=(2, 3)))
 
 
 def _embeddings(condition: SampleSpec | None, size: int) -> nn.ModuleList:
