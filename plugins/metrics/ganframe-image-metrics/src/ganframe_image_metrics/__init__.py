@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 from typing_extensions import override
@@ -14,7 +15,6 @@ from ganframe.config import (
     DatasetConfig,
     EncoderConfig,
     MetricConfig,
-    TensorSpec,
     hookimpl,
     within,
 )
@@ -52,7 +52,7 @@ class SlicedWasserstein(MetricConfig):
 
     @classmethod
     @override
-    def example(cls, folder: object) -> dict[str, object]:
+    def example(cls, folder: Path) -> dict[str, Any]:
         return {"patches": 8, "projections": 16}
 
     @override
@@ -155,8 +155,8 @@ class NearestNeighbours(MetricConfig):
     Results: `distance`, the median distance of a sample from its nearest training example. If data is held out:
     `held-out distance`, the same of held-out examples; `nearer`, the probability that a sample is nearer than a
     held-out example, 0.5 by chance and 1 for copies; and `z`, the statistic of a Mann-Whitney test of it, which is
-    N(0, 1) by chance and far below -3 for copies. The picture shows samples beside their nearest training examples, from
-    the nearest sample to the farthest.
+    N(0, 1) by chance and far below -3 for copies. The picture shows samples beside their nearest training examples,
+    from the nearest sample to the farthest.
     """
 
     paper = "Meehan et al. 2020, arXiv:2004.05675, section 4, over the whole space (one cell)"
@@ -188,7 +188,7 @@ class NearestNeighbours(MetricConfig):
         """
         from ganframe_image_metrics.nearest_neighbours import Memorisation
 
-        spec: Mapping[str, TensorSpec] = data.spec()
+        spec = data.spec()
         if self.real not in spec:
             raise BadInput(f"the data has no {self.real!r}", path=("real",), remedy=f"It has: {', '.join(spec)}.")
         encoder: nn.Module | None = None

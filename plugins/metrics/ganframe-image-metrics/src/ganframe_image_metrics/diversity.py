@@ -56,7 +56,7 @@ class Diversity:
     def merge(self, other: Diversity) -> None:
         """Add the images of another measurement."""
         for name, kept in self.images.items():
-            kept += other.images[name]
+            kept.extend(other.images[name])
         self.labels += other.labels
 
     def protocol(self) -> dict[str, str]:

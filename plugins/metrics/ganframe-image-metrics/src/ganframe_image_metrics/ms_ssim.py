@@ -25,7 +25,9 @@ def scales_of(sides: Sequence[int]) -> int:
 
 
 def weights_of(scales: int) -> list[float]:
-    """Return the weights of the finest scales, which sum to 1 as those of all five do."""
+    """Return the published weights of all five scales, or those of the finest ones, renormalised to a sum of 1."""
+    if scales == len(WEIGHTS):
+        return list(WEIGHTS)
     chosen = WEIGHTS[:scales]
     return [weight / sum(chosen) for weight in chosen]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganframe.config import DatasetConfig
 from ganframe.data import Dataset, Randomness, as_float
+from ganframe_image_metrics.encoder_text import describe
 
 if TYPE_CHECKING:
     from ganframe_image_metrics import NearestNeighbours
@@ -70,10 +71,7 @@ class Memorisation:
     def protocol(self) -> dict[str, str]:
         """Return what decides the distances."""
         encoder = self.config.encoder
-        name = (
-            "none: pixels" if encoder is None else f"{encoder.type_name()} {encoder.model_dump_json(exclude={'type'})}"
-        )
-        return {"encoder": name, **self._counts}
+        return {"encoder": "none: pixels" if encoder is None else describe(encoder), **self._counts}
 
     def pictures(self) -> dict[str, Tensor]:
         """Return some samples and the nearest training example of each, from the nearest sample to the farthest."""

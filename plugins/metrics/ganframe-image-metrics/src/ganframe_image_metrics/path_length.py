@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganframe.game import BadInput, Game, Round
+from ganframe_image_metrics.encoder_text import describe
 
 if TYPE_CHECKING:
     from ganframe_image_metrics import PathLength
@@ -25,7 +26,8 @@ class PathLengths:
     """Keeps a length for each path: 1/eps^2 times the distance of two samples that are eps of the path apart.
 
     The distance is LPIPS without its trained weights: the activations of each layer are normalised over their channels
-    at each position; their squared differences are summed over channels, averaged over positions and summed over layers.
+    at each position. Their squared differences are summed over channels, averaged over positions and summed over
+    layers.
 
     Args:
         config: The settings.
@@ -62,18 +64,13 @@ class PathLengths:
         end = _round(game_round, game, batch, "path-length")[config.latent]
         place = other.uniform("place", (game_round.size,), game_round.device).double() * (1 - config.epsilon)
         try:
-            with torch.no_grad():
-                samples = [
-                    _round(game_round, self._in_precision(game), self._converted(batch | {config.latent: latent}))[
-                        config.sample
-                    ]
-                    for latent in (
-                        interpolated(start, end, share, config.interpolation)
-                        for share in (place, place + config.epsilon)
-                    )
-                ]
-                self.encoder.to(game_round.device)
-                distance = perceptual_distance(*(self.encoder(sample) for sample in samples))
+            first, second = (
+                self._activations(game_round, batch | {config.latent: latent})
+                for latent in (
+                    interpolated(start, end, share, config.interpolation) for share in (place, place + config.epsilon)
+                )
+            )
+            distance = perceptual_distance(first, second)
         except (RuntimeError, TypeError) as problem:
             if self.dtype == torch.float32:
                 raise
@@ -81,6 +78,12 @@ class PathLengths:
             remedy = "Say `precision: float32`, with a larger `epsilon`, such as 1.0e-3."
             raise BadInput(message, path=("precision",), remedy=remedy) from problem
         return {"distance": distance.double() / config.epsilon**2}
+
+    def _activations(self, game_round: Round, batch: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """Return the activations of the samples that the game makes of a batch."""
+        converted = {name: each.to(self.dtype) if each.is_floating_point() else each for name, each in batch.items()}
+        sample = _round(game_round, self._in_precision(game_round.game), converted)[self.config.sample]
+        return self.encoder.to(game_round.device)(sample)
 
     def _in_precision(self, game: Game) -> Game:
         """Return the game with its players in the precision of the measurement; the same copy for each round."""
@@ -95,9 +98,6 @@ class PathLengths:
             self._copied = (game, game.with_players(players))
         return self._copied[1]
 
-    def _converted(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(self.dtype) if value.is_floating_point() else value for name, value in tensors.items()}
-
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Keep the lengths of a batch."""
         self.lengths.append(tensors["distance"].detach().cpu().double())
@@ -110,7 +110,7 @@ class PathLengths:
         """Return what decides the lengths."""
         config = self.config
         return {
-            "encoder": f"{config.encoder.type_name()} {config.encoder.model_dump_json(exclude={'type'})}",
+            "encoder": describe(config.encoder),
             "interpolation": config.interpolation,
             "epsilon": f"{config.epsilon:g}",
             "precision": config.precision,
@@ -157,11 +157,10 @@ def perceptual_distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> Te
         first: Activations of the first example of each pair, each `(B, C, H, W)` or `(B, D)`.
         second: Those of the second.
     """
-    layers = [
-        (_normalised(a) - _normalised(b)).square().sum(dim=1).flatten(1).mean(dim=1) if a.ndim > 2
-        else (_normalised(a) - _normalised(b)).square().sum(dim=1)
-        for a, b in zip(first, second, strict=True)
-    ]  # fmt: skip
+    layers: list[Tensor] = []
+    for a, b in zip(first, second, strict=True):
+        difference = (_normalised(a) - _normalised(b)).square().sum(dim=1)
+        layers.append(difference.flatten(1).mean(dim=1) if difference.ndim > 1 else difference)
     return torch.stack(layers).sum(dim=0)
 
 

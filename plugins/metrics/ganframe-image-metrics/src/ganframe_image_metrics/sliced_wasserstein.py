@@ -59,7 +59,7 @@ class PatchDistance:
     def merge(self, other: PatchDistance) -> None:
         """Add the images of another measurement."""
         for name, kept in self.images.items():
-            kept += other.images[name]
+            kept.extend(other.images[name])
 
     def protocol(self) -> dict[str, str]:
         """Return what decides the distances."""
