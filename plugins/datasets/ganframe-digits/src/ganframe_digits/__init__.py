@@ -1,4 +1,4 @@
-"""Handwritten digits that come with the package: 5,000 to train on, 1,000 held out, equally many of each class."""
+"""Handwritten digits that come with the package: 5,000 to train on, 1,000 held out; and stacks of three of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ganframe.config import Component, DatasetConfig, DataSpec, TensorSpec, hookimpl
+from ganframe_digits.stacked_configs import StackedDigits, StackedModes
 
 if TYPE_CHECKING:
     from ganframe.data import Dataset
+
+__all__ = ["Digits", "StackedDigits", "StackedModes", "register_components"]
 
 
 class Digits(DatasetConfig):
@@ -48,5 +51,6 @@ class Digits(DatasetConfig):
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register the data set."""
-    register(Digits)
+    """Register the data sets and the metric."""
+    for cls in (Digits, StackedDigits, StackedModes):
+        register(cls)
