@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,9 +115,17 @@ class PatchDistance:
         directions = torch.nn.functional.normalize(directions, dim=1)
         total = 0.0
         for part in directions.split(DIRECTIONS_AT_ONCE):
-            sides = [(patches @ part.T).sort(dim=0).values for patches in (real, fake)]
-            total += float((sides[0] - sides[1]).abs().mean(dim=0, dtype=torch.float64).sum())
+            sides = [_sorted(part @ patches.T) for patches in (real, fake)]
+            total += float((sides[0] - sides[1]).abs().mean(dim=1, dtype=torch.float64).sum())
         return total / self.config.projections
+
+
+def _sorted(projections: Tensor) -> Tensor:
+    """Return projections `(directions, N)` sorted along each direction."""
+    if projections.device.type != "cpu":
+        return projections.sort(dim=1).values
+    # NumPy sorts floats in a tenth of the time that PyTorch takes on a CPU.
+    return torch.from_numpy(np.sort(projections.numpy(), axis=1))
 
 
 def levels_of(sides: Sequence[int]) -> int:
