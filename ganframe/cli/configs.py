@@ -22,7 +22,7 @@ def explain(config: ConfigArgument, overrides: SetOption = []) -> None:
     """Show what a config means, before anything trains.
 
     Lists the data, the players with their shapes and parameter counts, named tensors, contests, terms, turns with their
-    learning rates, balancers, augmentations, and the cost of a step.
+    learning rates, balancers, augmentations, metrics, and the cost of a step.
     """
     from ganframe.config.presets import load
 

@@ -19,4 +19,5 @@ ConfigArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of
 RunArgument = Annotated[Path, typer.Argument(parser=user_path, metavar="RUN", help="A run folder.")]
 SetOption = Annotated[list[str], typer.Option("--set", help="Override: a.b=c, with a YAML value. Repeatable.")]
 SeedOption = Annotated[int, typer.Option(help="The same seed gives the same samples.")]
+CheckpointOption = Annotated[str, typer.Option(help="latest, or best: the one that evaluate.best of the config keeps.")]
 DeviceOption = Annotated[str, typer.Option(help="A torch device, or auto.")]

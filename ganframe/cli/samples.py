@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganframe.cli.options import DeviceOption, RunArgument, SeedOption, path_option
+from ganframe.cli.options import CheckpointOption, DeviceOption, RunArgument, SeedOption, path_option
 from ganframe.cli.output import new_path, print_line, progress, track
 from ganframe.config.tensor_specs import MAX_LISTED_CLASSES
 from ganframe.errors import BadInput
@@ -30,6 +30,7 @@ def sample(
     out: Annotated[
         Path | None, path_option(help="A .png picture, an .npz file, or a folder for one file a sample.")
     ] = None,
+    checkpoint: CheckpointOption = "latest",
     device: DeviceOption = "auto",
 ) -> None:
     """Draw samples from a trained run."""
@@ -40,7 +41,7 @@ def sample(
     from ganframe.evaluation.sample_files import save_arrays, save_samples
     from ganframe.evaluation.sound import sample_rates
 
-    loaded_run = load(run, device=device)
+    loaded_run = load(run, device=device, checkpoint=checkpoint)
     target = None if out is None else new_path(out, ".png", ".npz", "")
     chosen = _chosen_classes(loaded_run, label)
     labels = [chosen[index % len(chosen)] for index in range(count)] if chosen else loaded_run.balanced_labels(count)
@@ -112,6 +113,7 @@ def translate(
     to: Annotated[str | None, typer.Option(help="Tensor to make, where the game has several translations.")] = None,
     label: Annotated[str | None, typer.Option(help="Name or number of the class to translate to.")] = None,
     seed: SeedOption = 0,
+    checkpoint: CheckpointOption = "latest",
     device: DeviceOption = "auto",
 ) -> None:
     """Translate images with a trained run.
@@ -121,7 +123,7 @@ def translate(
     from ganframe.evaluation.loaded_run import load
     from ganframe.evaluation.translation import translate as translate_images
 
-    loaded_run = load(run, device=device)
+    loaded_run = load(run, device=device, checkpoint=checkpoint)
     chosen = _chosen_classes(loaded_run, [] if label is None else [label])
     new_path(target, option="--output")
     with progress("images") as show:
@@ -163,6 +165,7 @@ def interpolate(
     seed: SeedOption = 0,
     label: Annotated[list[str], typer.Option(help="Name or number of the class of rows; repeat for several.")] = [],
     out: Annotated[Path | None, path_option(help="The .png file.")] = None,
+    checkpoint: CheckpointOption = "latest",
     device: DeviceOption = "auto",
 ) -> None:
     """Draw samples at even steps between pairs of latents."""
@@ -171,7 +174,7 @@ def interpolate(
     from ganframe.evaluation.pictures import draw
     from ganframe.evaluation.sound import sample_rates
 
-    loaded_run = load(run, device=device)
+    loaded_run = load(run, device=device, checkpoint=checkpoint)
     target = new_path(out or run / f"interpolation-seed{seed}.png", ".png")
     chosen = _chosen_classes(loaded_run, label)
     labels = [chosen[row % len(chosen)] for row in range(rows)] if chosen else loaded_run.balanced_labels(rows)

@@ -15,7 +15,7 @@ from ganframe.config.component_kinds import (
     OptimizerConfig,
     TurnConditionConfig,
 )
-from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
+from ganframe.config.experiment import Best, Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.growth import Growth, Stage
 from ganframe.config.held_out_share import OTHER_SPLIT, SplitDatasetConfig
 from ganframe.config.hook_markers import has_hooks, hookimpl
@@ -42,6 +42,7 @@ __all__ = [
     "AugmentationConfig",
     "BadInput",
     "BalancerConfig",
+    "Best",
     "Bounds",
     "Checkpoint",
     "Component",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 
 from ganframe.config.component_kinds import (
     AugmentationConfig,
@@ -22,6 +22,7 @@ from ganframe.config.growth import Growth
 from ganframe.config.schedules import Bounds, ScheduleConfig, Scheduled, value_at
 from ganframe.config.settings import RunLength, Settings
 from ganframe.config.terms import LossConfig, RegularizerConfig, non_empty
+from ganframe.config.validation_errors import validation_error
 from ganframe.config.weights import FreezeOrName, WeightSource
 
 FROZEN_SHARE = 0.9
@@ -124,6 +125,17 @@ class Train(Settings):
     """Number of processes that load data; if 0, the training process loads it."""
 
 
+class Best(Settings):
+    """The result by which the best checkpoint is kept."""
+
+    result: str
+    """Name of the result, as in the log: the metric and its result, as in `frechet/lenet-digits`."""
+    goal: Literal["lowest", "highest"]
+    """Whether the lowest or the highest value is the best."""
+    patience: PositiveInt | None = None
+    """Number of measurements without a better value after which the run ends. It goes on to its end when left out."""
+
+
 class Evaluate(Settings):
     """The metrics of a run, and how often they are measured."""
 
@@ -131,6 +143,36 @@ class Evaluate(Settings):
     """The metrics to measure. The setting `samples` of each is the number of examples."""
     every_images: PositiveInt | None = None
     """Number of images seen between measurements. If left out, metrics are measured only at the end of the run."""
+    best: Best | None = None
+    """The result by which the best checkpoint is kept, however old it is; and whether to stop the run early. A value
+    that is not finite is never the best. If left out, only the latest checkpoints are kept."""
+
+    @model_validator(mode="after")
+    def _check_best(self) -> Self:
+        names = metric_names(self.metrics)
+        if self.best is not None and self.best.result.partition("/")[0] not in names:
+            known = ", ".join(f"{name}/RESULT" for name in names)
+            message = f"no metric gives {self.best.result!r}; the results are: {known}"
+            raise validation_error("unknown_result", message, ("best", "result"), self.best.result)
+        return self
+
+    def idle(self, length: RunLength) -> Mapping[str, str]:
+        """Return `best` if there is one measurement to choose from, and `best.patience` if it cannot end the run."""
+        if self.best is None:
+            return {}
+        measurements = -(-length.images // (self.every_images or length.images))
+        if measurements == 1:
+            return {"best": "has one measurement to choose from, that at the end of the run: set `every_images`"}
+        if self.best.patience is not None and self.best.patience >= measurements - 1:
+            return {"best.patience": f"cannot end the run before its last measurement, which is number {measurements}"}
+        return {}
+
+
+def metric_names(metrics: Sequence[MetricConfig]) -> list[str]:
+    """Return the name of each metric in the log: its type, and `TYPE-2` for the second metric of one type."""
+    types = [metric.type_name() for metric in metrics]
+    counts = [types[: index + 1].count(name) for index, name in enumerate(types)]
+    return [name if count == 1 else f"{name}-{count}" for name, count in zip(types, counts, strict=True)]
 
 
 class Snapshot(Settings):
@@ -150,7 +192,7 @@ class Checkpoint(Settings):
     every_minutes: float | None = Field(default=10, gt=0)
     """Maximum time between checkpoints, in minutes; null for no maximum. It does not affect the training results."""
     keep: PositiveInt = 2
-    """Number of checkpoints to keep, the latest ones."""
+    """Number of checkpoints to keep, the latest ones. The best one is kept too if the config sets `evaluate.best`."""
 
 
 class Experiment(Settings):

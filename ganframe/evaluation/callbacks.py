@@ -10,9 +10,10 @@ from torch import Tensor
 from ganframe.config.experiment import Experiment
 from ganframe.data.dataset import Dataset
 from ganframe.data.open_data import open_dataset
+from ganframe.distributed.collectives import broadcast_text
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.shard import is_main_process
-from ganframe.errors import within, writing
+from ganframe.errors import BadInput, within, writing
 from ganframe.evaluation.labels import free_label
 from ganframe.evaluation.metrics import Evaluation
 from ganframe.evaluation.pictures import can_draw, draw, label_columns
@@ -138,8 +139,11 @@ class Measure(Callback):
     def after_step(self, run: Run, stop_request: StopRequest) -> None:
         """Measure the metrics and draw their pictures, between the hooks `on_evaluation_start` and `on_evaluation`.
 
+        The state of the best measurement of the run is updated.
+
         Raises:
             EvaluationAborted: When the run was asked to stop.
+            BadInput: When the metrics do not give the result by which the best checkpoint is kept.
         """
         run.hooks.call("on_evaluation_start", run=run, step=run.step)
         measured = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
@@ -147,7 +151,21 @@ class Measure(Callback):
             run.folder.save_protocols(measured.protocols)
             for name, tensors in measured.pictures.items():
                 draw(tensors, _picture(run, f"-{name}"))
+        if run.best is not None:
+            run.best = run.best.after(_agreed_result(measured.results, run.best.result), run.step)
         run.hooks.call("on_evaluation", run=run, step=run.step, results=measured.results)
+
+
+def _agreed_result(results: Mapping[str, float], name: str) -> float:
+    """Return the result of this name that the main process measured, which decides for all ranks.
+
+    Raises:
+        BadInput: When the metrics do not give it; the error names those that they give.
+    """
+    if name not in results:
+        message = f"the metrics do not give {name!r}"
+        raise BadInput(message, path=("evaluate", "best", "result"), remedy=f"They give: {', '.join(results)}.")
+    return float(broadcast_text(repr(float(results[name]))))
 
 
 class WriteReport(Callback):

@@ -23,6 +23,7 @@ from ganframe.game.game import Game
 from ganframe.game.samples import joined, map_parts
 from ganframe.game.training_progress import TrainingProgress
 from ganframe.randomness import Randomness
+from ganframe.runs.best_measurement import load_best
 from ganframe.runs.checkpoint_files import checkpoint_errors, load_latest
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.weight_files import check_types, listed, not_finite
@@ -260,28 +261,32 @@ def _on_cpu(tensor: Tensor) -> Tensor:
     return tensor.float().cpu()
 
 
-def load(run: Path | str, *, device: str = "auto") -> LoadedRun:
-    """Load a run from its latest valid checkpoint.
+def load(run: Path | str, *, device: str = "auto", checkpoint: str = "latest") -> LoadedRun:
+    """Load a run from its latest valid checkpoint, or from its best one.
 
     Args:
         run: The run folder.
         device: A torch device, or `auto` for a GPU if there is one.
+        checkpoint: `latest`, or `best` for the one that `evaluate.best` keeps.
 
     Raises:
-        BadInput: When the folder holds no run, no checkpoint of it can be read, or this machine has no such device.
+        BadInput: When the folder holds no run, no checkpoint of it can be read, the run has no best one, or this
+            machine has no such device.
     """
     folder = RunFolder.open(as_path("run", run))
     check_type("device", device, str, "the name of a device, such as 'cpu'")
+    if checkpoint not in ("latest", "best"):
+        raise BadInput(f"there is no checkpoint {shown(checkpoint)} to load", remedy="Say 'latest' or 'best'.")
     experiment = folder.experiment()
     try:
         torch_device = choose_device(device)
     except BadInput as problem:  # drop the config path: here the device is an argument, not a setting
         raise BadInput(problem.message, remedy=problem.remedy) from None
     assembly = assemble(experiment, torch_device, folder.data())
-    checkpoint = load_latest(folder.checkpoints)
-    if checkpoint is None:
+    loaded = load_best(folder.checkpoints) if checkpoint == "best" else load_latest(folder.checkpoints)
+    if loaded is None:
         raise BadInput("this run has no checkpoint yet", place=str(folder.path))
-    step, sections = checkpoint
+    step, sections = loaded
     with checkpoint_errors(folder.checkpoints):
         images = int(sections["progress"]["images"])
         assembly.growing.apply(images)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganframe.config.arguments import check_names, check_whole_number
 from ganframe.config.component_kinds import DatasetConfig, MetricConfig
 from ganframe.config.error_positions import Document
-from ganframe.config.experiment import Experiment
+from ganframe.config.experiment import Experiment, metric_names
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
 from ganframe.distributed.collectives import gather
@@ -90,11 +90,7 @@ class Evaluation:
             before_round: Called before each round; an exception from it ends the measurement.
         """
         measurement = Measurement()
-        counts: dict[str, int] = {}
-        for config in self._metrics:
-            name = config.type_name()
-            counts[name] = counts.get(name, 0) + 1
-            name = name if counts[name] == 1 else f"{name}-{counts[name]}"
+        for name, config in zip(metric_names(self._metrics), self._metrics, strict=True):
             try:
                 metric = self._build(config)
                 self._update_metric(metric, config, game, device, before_round)
@@ -168,7 +164,7 @@ def _numbers(metric: Metric) -> Mapping[str, float]:
     raise BadInput(f"{name_of(type(metric))}.compute returned {what}", place=source_of(metric), remedy=remedy)
 
 
-def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> Measurement:
+def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str, checkpoint: str = "latest") -> Measurement:
     """Measure a trained run.
 
     Args:
@@ -176,14 +172,15 @@ def measure_run(run: Path, metrics: Sequence[str], seed: int, device: str) -> Me
         metrics: Types of metrics, with their default settings; when empty, the metrics of the run's config.
         seed: The seed of all random draws.
         device: A torch device, or `auto` for a GPU if there is one.
+        checkpoint: `latest`, or `best` for the one that `evaluate.best` keeps.
 
     Raises:
-        BadInput: When there is no such run or metric, the game lacks a tensor that a metric reads, or a weight of the
-            run is not finite.
+        BadInput: When there is no such run, checkpoint or metric, the game lacks a tensor that a metric reads, or a
+            weight of the run is not finite.
     """
     check_names("metrics", metrics)
     check_whole_number("seed", seed)
-    loaded = load(run, device=device)
+    loaded = load(run, device=device, checkpoint=checkpoint)
     loaded.check_finite()
     experiment = loaded.experiment
     if metrics:

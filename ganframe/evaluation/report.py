@@ -14,7 +14,8 @@ from ganframe.config.yaml import MAX_BYTES
 from ganframe.errors import BadInput
 from ganframe.evaluation.diagnostics import diagnose
 from ganframe.files import open_regular, read_text, write_atomically
-from ganframe.runs.checkpoint_files import read_progress
+from ganframe.runs.best_measurement import read_best
+from ganframe.runs.checkpoint_files import checkpoint_path, read_progress
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.logs import read_log
 
@@ -90,7 +91,8 @@ def write_report(folder: RunFolder) -> Path:
     body = "".join(f"<h2>{title}</h2>\n{content}\n" for title, content in sections if content)
     page = (
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{name}</title>"
-        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n{_progress(log, folder)}\n{body}</body></html>\n"
+        f"<style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n"
+        f"{_progress(log, folder)}{_best(folder)}\n{body}</body></html>\n"
     )
     write_atomically(folder.report, page.encode(errors="backslashreplace"))
     return folder.report
@@ -105,6 +107,16 @@ def _progress(log: Sequence[Mapping[str, float]], folder: RunFolder) -> str:
     steps, images = max(logged, saved or (0, 0))
     speed = f", {log[-1].get('images per second', 0):,.0f} images a second" if log else ""
     return f"<p>{steps:,.0f} steps, {images:,.0f} images{speed}.</p>"
+
+
+def _best(folder: RunFolder) -> str:
+    """Return which checkpoint is the best, and why the run ended if it ended early."""
+    best = read_best(folder.checkpoints)
+    if best is None:
+        return ""
+    kept = f" ({checkpoint_path(folder.checkpoints, best.step).relative_to(folder.path)})" if best.step else ""
+    text = f"<p>Best checkpoint: {html.escape(best.describe() + kept)}.</p>"
+    return f"{text}\n<p>The run ended: {html.escape(best.describe_stop())}.</p>" if best.stops_run else text
 
 
 def _last_samples(folder: RunFolder) -> str:

@@ -63,8 +63,15 @@ _STATE_ADAPTER: TypeAdapter[_State] = TypeAdapter(_State)
 _MANIFEST_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identity: RunIdentity | None = None) -> Path:
-    """Write a checkpoint, and remove all but the latest `keep` checkpoints.
+def save(
+    folder: Path,
+    step: int,
+    sections: Mapping[str, Any],
+    keep: int,
+    identity: RunIdentity | None = None,
+    best_step: int | None = None,
+) -> Path:
+    """Write a checkpoint, and remove all but the latest `keep` checkpoints and the best one.
 
     Args:
         folder: The run's folder of checkpoints.
@@ -72,6 +79,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
         sections: The state by section: nested mappings and lists of tensors and JSON values.
         keep: The number of latest checkpoints to keep.
         identity: The config, data and logs of the run; left out if None.
+        best_step: The step of the best checkpoint; None if the run has none.
 
     Returns:
         The folder of the new checkpoint.
@@ -92,7 +100,7 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
     _check_readable(files)
     files[MANIFEST_FILE] = _manifest({name: _digest(content) for name, content in files.items()})
 
-    target = folder / _folder_name(step)
+    target = checkpoint_path(folder, step)
     draft, replaced = folder / f".{target.name}.draft", folder / f".{target.name}.replaced.draft"
     with writing(folder):
         folder.mkdir(exist_ok=True)  # without parents: if the run folder has been removed, this must fail
@@ -115,7 +123,8 @@ def save(folder: Path, step: int, sections: Mapping[str, Any], keep: int, identi
             raise
         _sync_folder(folder)
         for old in list_checkpoints(folder)[keep:]:
-            remove(old)
+            if int(old.name) != best_step:
+                remove(old)
     return target
 
 
@@ -181,7 +190,7 @@ def load(checkpoint: Path) -> tuple[int, dict[str, Any]]:
         # The digests show that no file has changed since it was written, not that a run wrote it.
         reason = str(problem).splitlines()[0]
         raise BadInput(f"this is not a checkpoint that a run wrote: {reason}", place=str(checkpoint)) from None
-    if checkpoint.name != _folder_name(state.step):
+    if checkpoint != checkpoint_path(checkpoint.parent, state.step):
         raise BadInput(f"this is the checkpoint of step {state.step}", place=str(checkpoint))
     return state.step, sections
 
@@ -195,10 +204,24 @@ def read_progress(folder: Path) -> tuple[int, int] | None:
     Returns:
         The number of steps and of images; None if there is no readable checkpoint.
     """
+    latest = read_latest_state(folder)
+    return None if latest is None else (latest[0], int(latest[1]["progress"]["images"]))
+
+
+def read_latest_state(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """Return the state of the latest checkpoint whose state can be read, without reading tensors.
+
+    Args:
+        folder: The run's folder of checkpoints.
+
+    Returns:
+        The step, and the state by section, with references in place of tensors; None when there is no such checkpoint.
+    """
     for checkpoint in list_checkpoints(folder):
         with contextlib.suppress(ValueError, TypeError, KeyError, BadInput):
             state = _STATE_ADAPTER.validate_json(read_bytes(checkpoint / STATE_FILE, MAX_STATE_BYTES))
-            return state.step, int(state.sections["progress"]["images"])
+            int(state.sections["progress"]["images"])
+            return state.step, state.sections
     return None
 
 
@@ -230,7 +253,7 @@ def read_identity(folder: Path, step: int) -> RunIdentity | None:
     Raises:
         BadInput: When the file is malformed.
     """
-    file = folder / _folder_name(step) / IDENTITY_FILE
+    file = checkpoint_path(folder, step) / IDENTITY_FILE
     return read_json(file, RUN_IDENTITY, MAX_STATE_BYTES) if file.is_file() else None
 
 
@@ -308,8 +331,14 @@ def mark_damaged(folder: Path, after: int) -> None:
                 checkpoint.rename(damaged)
 
 
-def _folder_name(step: int) -> str:
-    return f"{step:09d}"
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Return the folder of the checkpoint of a step.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        step: The step.
+    """
+    return folder / f"{step:09d}"
 
 
 def _digest(content: bytes) -> str:

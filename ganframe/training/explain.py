@@ -12,7 +12,7 @@ from torch import Tensor
 from ganframe.config.arguments import check_type
 from ganframe.config.component import Component
 from ganframe.config.component_kinds import BalancerConfig, OptimizerConfig
-from ganframe.config.experiment import Experiment, Train
+from ganframe.config.experiment import Evaluate, Experiment, Train, metric_names
 from ganframe.config.growth import Growth
 from ganframe.config.schedules import ScheduleConfig
 from ganframe.config.tensor_specs import MAX_LISTED_CLASSES, DataSpec, parts
@@ -73,6 +73,8 @@ def explain(experiment: Experiment) -> Explanation:
         tables["augmentations"] = _augmentations(assembly)
     if experiment.growth is not None:
         tables["stages"] = _stages(experiment.growth, train, assembly.game.data)
+    if experiment.evaluate is not None:
+        tables["evaluation"] = _evaluation(experiment.evaluate, train)
     steps = -(-train.total_images // assembly.images_per_step)
     step_operations = trial.operations * assembly.batch_size * train.gradient_accumulation_steps
     cost = (
@@ -226,6 +228,21 @@ def _augmentations(assembly: Assembly) -> Table:
         names = [name for name, own in by_discriminator.items() if index in dict(own)]
         rows.append((config.type_name(), ", ".join(names), _settings(config, _given(config) - {"contests"}, total)))
     return rows
+
+
+def _evaluation(evaluate: Evaluate, train: Train) -> Table:
+    """Return which metrics are measured when, which checkpoint is the best, and when a run ends early."""
+    metrics = ", ".join(
+        f"{name} ({config.samples:,} samples)"
+        for name, config in zip(metric_names(evaluate.metrics), evaluate.metrics, strict=True)
+    )
+    measured = "at the end" if evaluate.every_images is None else f"every {evaluate.every_images:,} images"
+    best, patience = evaluate.best, None if evaluate.best is None else evaluate.best.patience
+    kept = "not kept" if best is None else f"the {best.goal} {best.result}"
+    ends = f"after {train.total_images:,} images"
+    if patience is not None:
+        ends += f", or after {patience} measurements without a better one"
+    return [("metrics", "measured", "best checkpoint", "the run ends"), (metrics, measured, kept, ends)]
 
 
 def _turns(assembly: Assembly) -> Table:

@@ -9,6 +9,7 @@ from ganframe.data.class_labels import labels_to_balance
 from ganframe.data.dataset import Dataset
 from ganframe.data.loader import BatchLoader
 from ganframe.data.unreadable_files import Quarantine
+from ganframe.distributed.notices import print_notice
 from ganframe.distributed.shard import this_shard
 from ganframe.errors import NotFinite
 from ganframe.randomness import Randomness
@@ -44,7 +45,7 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
         with stop_request:
             if not run.evaluation_done:
                 complete_step(run, run.images - run.assembly.images_per_step, callbacks, stop_request, clock)
-            while not trainer.done():
+            while not trainer.done() and not run.stops_early:
                 previous_images = run.images
                 try:
                     trainer.step()
@@ -67,6 +68,8 @@ def run_loop(run: Run, dataset: Dataset, callbacks: Sequence[Callback]) -> None:
     finally:
         if trainer is not None:
             trainer.close()
+    if run.best is not None and run.best.stops_run and run.images < run.experiment.train.total_images:
+        print_notice("stopped early", run.best.describe_stop())
     run.hooks.call("on_run_end", run=run, error=None)
     _end(run, callbacks)
 
@@ -81,6 +84,9 @@ def complete_step(
     save: bool = False,
 ) -> None:
     """Call the callbacks that are due after a step, save a checkpoint if one is due, and stop on request.
+
+    A checkpoint is also due when its measurement is the best one. If a measurement ends the run early, the other
+    callbacks are called too, as after the last step.
 
     Args:
         run: The run.
@@ -109,6 +115,12 @@ def complete_step(
         except EvaluationAborted:
             run.evaluation_done = False
             break
+    if run.stops_early and not done:
+        done = True
+        for callback in callbacks:
+            if callback not in due:
+                callback.after_step(run, stop_request)
+    saves = saves or run.stops_early or run.is_best
     if not stop_request.is_asked_or(clock.is_due()) and not saves:
         return
     save_checkpoint(run)

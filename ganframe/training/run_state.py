@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ganframe.config.experiment import Experiment
 from ganframe.data.identity import DataIdentity
 from ganframe.game.training_progress import TrainingProgress
+from ganframe.runs.best_measurement import BestMeasurement
 from ganframe.runs.folder import RunFolder
 from ganframe.runs.log_lines import LogTally
 from ganframe.training.components import nested_components, player_components
@@ -45,6 +46,7 @@ class Run:
         data: The number of examples, specs and files of the data; None if unknown, such as in tests.
         reported: The scalars that hooks have reported in this step, by name.
         rollbacks: How often the run went back to a checkpoint after a number that was not finite.
+        best: The best measurement so far; None when the config does not ask for it.
     """
 
     experiment: Experiment
@@ -59,6 +61,7 @@ class Run:
     resumed: bool = False
     evaluation_done: bool = True
     rollbacks: int = 0
+    best: BestMeasurement | None = None
     data: DataIdentity | None = None
     reported: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"])
 
@@ -84,6 +87,16 @@ class Run:
                 with all other scalars.
         """
         self.reported[name] = value.detach()
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether so many measurements had no better value that the run ends."""
+        return self.best is not None and self.best.stops_run
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the best measurement is that of this step."""
+        return self.best is not None and self.best.step == self.step
 
     @property
     def game(self) -> Game:

@@ -46,8 +46,17 @@ def save_checkpoint(run: Run) -> None:
         sections["frozen_players"] = dict(run.assembly.frozen_digests)
     sections["settings"] = {"optimizers": _optimizer_settings(run)}
     sections = _full_tensors(sections)
+    if run.best is not None:
+        sections["best"] = run.best.dump()
     if is_main_process():
-        save(run.folder.checkpoints, run.step, sections, run.experiment.checkpoint.keep, describe_identity(run))
+        save(
+            run.folder.checkpoints,
+            run.step,
+            sections,
+            run.experiment.checkpoint.keep,
+            describe_identity(run),
+            best_step=None if run.best is None else run.best.step,
+        )
 
 
 def check_finite(run: Run) -> None:
@@ -104,6 +113,8 @@ def restore(run: Run, check: Callable[[int], None] | None = None) -> None:
     # Checkpoints of version 0.1.0 lack the counts; there, every turn was taken in every step.
     taken = {turn.name: step * turn.repeats for turn in run.game.turns}
     run.turn_counts = {turn: int(count) for turn, count in progress.get("turn_counts", taken).items()}
+    if run.best is not None:
+        run.best = run.best.resumed(sections.get("best"))
     run.resumed = True
     run.hooks.call("on_checkpoint_load", run=run, state=sections["hooks"])
 

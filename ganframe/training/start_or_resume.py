@@ -20,6 +20,7 @@ from ganframe.distributed.shard import is_main_process, this_shard
 from ganframe.errors import BadInput, ConfigPath, within
 from ganframe.plugins.author_code import build_live, name_of, source_of
 from ganframe.randomness import preserve_global_randomness
+from ganframe.runs.best_measurement import BestMeasurement
 from ganframe.runs.checkpoint_files import checkpoint_errors, list_checkpoints
 from ganframe.runs.folder import FolderTaken, RunFolder, default_folder
 from ganframe.runs.lock import Owner, held, locked, this_process
@@ -183,6 +184,7 @@ def _start(
         _shard(assembly, averages)
     if experiment.train.compile:
         compile_players(assembly.game)
+    best = None if experiment.evaluate is None else experiment.evaluate.best
     return Run(
         experiment=experiment,
         folder=folder,
@@ -190,6 +192,7 @@ def _start(
         optimizers=assembly.optimizers(),
         averages=averages,
         hooks=RunHooks(*assembly.listeners(), *listeners),
+        best=None if best is None else BestMeasurement.none_yet(best),
         data=data,
     )
 

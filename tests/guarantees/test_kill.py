@@ -1,9 +1,10 @@
 """Killed with `kill -9` at any moment and resumed, a run ends as if nothing had happened: weights, optimizers,
 averages, regularizers, augmentations and pictures are bit-identical, and the logs have neither holes nor duplicates.
 
-Runs of nine kinds (plain, lazy R1 with LeCam, path length and ADA, spectral norm, batch norm, CycleGAN with its image
-pool, a fade-in that a hook drives, growing networks, a balancer, turns under conditions) are killed at random moments
-and in the middle of every kind of write, resumed, and compared with a run of the same config that nobody disturbed.
+Runs of ten kinds (plain, lazy R1 with LeCam, path length and ADA, spectral norm, batch norm, CycleGAN with its image
+pool, a fade-in that a hook drives, growing networks, a balancer, a best checkpoint, turns under conditions) are killed
+at random moments and in the middle of every kind of write, resumed, and compared with a run of the same config that
+nobody disturbed.
 """
 
 from __future__ import annotations

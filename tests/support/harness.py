@@ -117,6 +117,9 @@ loggers: [{type: jsonl, every: 1}]
         more="regularizers: [{type: feature-matching}]\n"
         "balancers: {generator: {type: gradient-balancer, at: fake, terms: [hinge, feature-matching]}}",
     ),
+    "best checkpoint": PLAIN.replace(
+        "every_images: 64}", "every_images: 16, best: {result: mode-coverage/kl, goal: lowest}}"
+    ),
     "conditional turns": _IMAGES.format(
         generator=_MLP,
         discriminator="{type: mlp, hidden: [16], dropout: 0.2}",

@@ -1,4 +1,4 @@
-"""Handwritten digits that come with the package: 5,000 to train on, 1,000 held out; and a LeNet trained on them."""
+"""Handwritten digits that come with the package, stacks of three of them, and a LeNet trained on them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from ganframe.config import Component, DatasetConfig, DataSpec, EncoderConfig, TensorSpec, hookimpl
+from ganframe_digits.stacked_configs import StackedDigits, StackedModes
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ganframe.data import Dataset
+
+__all__ = ["Digits", "LeNetDigits", "StackedDigits", "StackedModes", "register_components"]
 
 Layer = Literal["pool1", "pool2", "features", "logits"]
 """An activation of the LeNet, from the input side."""
@@ -80,6 +83,6 @@ class LeNetDigits(EncoderConfig):
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Register the data set and the encoder."""
-    register(Digits)
-    register(LeNetDigits)
+    """Register the data sets, the metric and the encoder."""
+    for cls in (Digits, StackedDigits, StackedModes, LeNetDigits):
+        register(cls)

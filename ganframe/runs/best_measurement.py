@@ -1,0 +1,140 @@
+"""The best measurement of a run: which checkpoint has the best value of one result of its metrics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from ganframe.config.experiment import Best
+from ganframe.errors import BadInput
+from ganframe.runs.checkpoint_files import MAX_LISTINGS, checkpoint_path, load, read_latest_state
+
+MAX_NAME = 1000
+"""The largest number of characters of the name of a result."""
+
+
+@dataclass(frozen=True)
+class BestMeasurement:
+    """The best value so far of one result of the metrics of a run, and the step at which it was measured.
+
+    Attributes:
+        result: The name of the result, as in the log of metrics.
+        goal: Whether the lowest or the highest value is the best.
+        patience: Number of measurements without a better value after which the run ends; None for any number.
+        value: The best value, which is finite; None before the first finite one.
+        step: The step at which it was measured; None before the first finite value.
+        measurements_since: Number of measurements after it.
+    """
+
+    result: Annotated[str, Field(max_length=MAX_NAME)]
+    goal: Literal["lowest", "highest"]
+    patience: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    step: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    measurements_since: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @classmethod
+    def none_yet(cls, config: Best) -> BestMeasurement:
+        """Return the state of a run without measurements."""
+        return cls(config.result, config.goal, config.patience)
+
+    def after(self, value: float, step: int) -> BestMeasurement:
+        """Return the state after one more measurement. A value that is not finite is never the best.
+
+        Args:
+            value: The measured value.
+            step: The step at which it was measured.
+        """
+        if math.isfinite(value) and (self.value is None or self._is_better(value, self.value)):
+            return replace(self, value=value, step=step, measurements_since=0)
+        return replace(self, measurements_since=self.measurements_since + 1)
+
+    def _is_better(self, value: float, than: float) -> bool:
+        return value < than if self.goal == "lowest" else value > than
+
+    @property
+    def stops_run(self) -> bool:
+        """Whether so many measurements had no better value that the run ends."""
+        return self.patience is not None and self.measurements_since >= self.patience
+
+    def resumed(self, saved: Any) -> BestMeasurement:
+        """Return this state with the values of a saved one, unless that is of another result or goal.
+
+        Args:
+            saved: What `dump` returned; None when the checkpoint has none.
+
+        Raises:
+            ValueError: When a run would not save this.
+        """
+        before = None if saved is None else BEST_MEASUREMENT.validate_python(saved)
+        if before is None or (before.result, before.goal) != (self.result, self.goal):
+            return self
+        return replace(before, patience=self.patience)
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Return the best value and its step as text."""
+        if self.value is None or self.step is None:
+            return f"no finite value of {self.result} was measured"
+        return f"{self.result} {self.value:.4g}, measured after step {self.step:,}"
+
+    def describe_stop(self) -> str:
+        """Return why the run ended early, as text."""
+        return f"{self.measurements_since} measurements had no better value; the best: {self.describe()}"
+
+
+BEST_MEASUREMENT: TypeAdapter[BestMeasurement] = TypeAdapter(BestMeasurement)
+
+
+def read_best(folder: Path) -> BestMeasurement | None:
+    """Return the best measurement up to the latest checkpoint whose state can be read, without reading tensors.
+
+    Args:
+        folder: The run's folder of checkpoints.
+
+    Returns:
+        The best measurement; None when there is no such checkpoint, or the run does not look for the best one.
+
+    Raises:
+        BadInput: When the state has something that a run would not save.
+    """
+    latest = read_latest_state(folder)
+    saved = None if latest is None else latest[1].get("best")
+    try:
+        return None if saved is None else BEST_MEASUREMENT.validate_python(saved)
+    except ValueError as problem:
+        reason = str(problem).splitlines()[0]
+        raise BadInput(f"this is not a best measurement that a run saved: {reason}", place=str(folder)) from None
+
+
+def load_best(folder: Path) -> tuple[int, dict[str, Any]]:
+    """Read the checkpoint of the best measurement, which a run that is training may replace meanwhile.
+
+    Args:
+        folder: The run's folder of checkpoints.
+
+    Returns:
+        The step, and the state by section.
+
+    Raises:
+        BadInput: When the run has no best checkpoint, or that checkpoint is missing or damaged.
+    """
+    best = read_best(folder)
+    for _ in range(MAX_LISTINGS):
+        if best is None or best.step is None:
+            remedy = "A run has one from its first measurement on if its config says `evaluate.best`."
+            raise BadInput("this run has no best checkpoint", place=str(folder), remedy=remedy)
+        try:
+            return load(checkpoint_path(folder, best.step))
+        except BadInput:
+            before, best = best, read_best(folder)
+            if best == before:
+                raise
+    raise BadInput("the run replaces its best checkpoint faster than it can be read", place=str(folder))

@@ -1,0 +1,53 @@
+"""Images that a metric keeps, and random choices that follow from their content.
+
+The order of a measurement's batches, and who measured which of them, must not change its results. So whatever is drawn
+for an image is drawn from a seed and the content of the image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from ganframe.game import BadInput, Randomness
+
+
+def as_bytes(images: Tensor, name: str, metric: str) -> Tensor:
+    """Return images as uint8 on their device, as image files hold them.
+
+    Args:
+        images: Images `(B, C, H, W)` in [-1, 1]; what is outside is clipped.
+        name: The name of the tensor, for the message.
+        metric: The type of the metric, for the message.
+
+    Raises:
+        BadInput: When the tensor does not hold images.
+    """
+    if images.ndim != 4:
+        message = f"{metric!r} measures images, but one example of {name!r} is {tuple(images.shape[1:])}"
+        raise BadInput(message, remedy="Name a tensor of images.")
+    return ((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def digests(images: Tensor) -> list[str]:
+    """Return a digest of the content of each image `(B, ...)`."""
+    return [hashlib.sha256(image.tobytes()).hexdigest() for image in images.cpu().contiguous().numpy()]
+
+
+def shuffled(found: Iterable[str], seed: int) -> list[int]:
+    """Return a random order of images that depends on their content and a seed alone.
+
+    Args:
+        found: The digest of each image. Images of the same content have different places in the order.
+        seed: The seed of the order.
+    """
+    seen = Counter[str]()
+    keys: list[int] = []
+    for digest in found:
+        keys.append(Randomness(seed).at(digest, seen[digest]).key("order of images"))
+        seen[digest] += 1
+    return sorted(range(len(keys)), key=keys.__getitem__)
