@@ -306,11 +306,13 @@ def test_evaluate(cli, tmp_path):
     logged = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     own = cli("evaluate", tmp_path / "run")
     assert own.code == 0
-    results = dict(line.split(": ") for line in own.out.splitlines())
+    *lines, protocol = own.out.splitlines()
+    assert protocol == "how mode-coverage was measured: samples 150"
+    results = dict(line.split(": ") for line in lines)
     assert results == {name: f"{value:.4g}" for name, value in logged.items() if "/" in name}
     named = cli("evaluate", tmp_path / "run", "--metric", "mode-coverage", "--seed", 1)
     assert named.code == 0
-    assert [line.split(": ")[0] for line in named.out.splitlines()] == list(results)
+    assert [line.split(": ")[0] for line in named.out.splitlines()[:-1]] == list(results)
 
 
 def test_a_game_without_latents_or_labels(cli, tmp_path):
@@ -491,8 +493,9 @@ def test_explain_every_preset(cli, preset):
     game = assembly.game
     augmentations = ["augmentations"] if experiment.augmentations else []
     classes = ["classes"] if any(spec.class_names for spec in game.data.values()) else []
-    titles = ["data", *classes, "players", "named tensors", "contests", "terms", "turns", *augmentations, "cost"]
-    assert list(tables) == titles
+    evaluation = ["evaluation"] if experiment.evaluate else []
+    titles = ["data", *classes, "players", "named tensors", "contests", "terms", "turns", *augmentations, *evaluation]
+    assert list(tables) == [*titles, "cost"]
     assert tables["data"][1].split()[:2] == [experiment.data.type_name(), f"{len(experiment.data.build()):,}"]
     assert first_words(tables["players"]) == list(game.players)
     for row, (name, player) in zip(tables["players"][1:], game.players.items(), strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,15 +62,13 @@ class StackedModes(MetricConfig):
     sample: str = "fake"
     """Name of the tensor that is measured: images with three channels."""
     classifier: EncoderConfig
-    """The network that classifies each channel; its last activation is the logits `(B, classes)`, such as
+    """The network that classifies each channel; its last activation is the logits `(B, 10)`, such as
     `{type: lenet-digits, layers: [logits]}`."""
-    classes: PositiveInt = 10
-    """Number of classes of one channel."""
 
     @classmethod
     @override
     def example(cls, folder: Path) -> dict[str, Any]:
-        return {"classes": 4}  # those of the kit's encoder
+        return {"classifier": {"type": "lenet-digits", "layers": ["logits"]}}
 
     @classmethod
     @override
@@ -84,9 +81,8 @@ class StackedModes(MetricConfig):
 
     @override
     def perfect_bounds(self) -> Mapping[str, tuple[float, float]]:
-        """Return the bounds for any classifier, however poor."""
-        modes = self.classes**3
-        return {"modes": (1, modes), "kl": (0, math.log(modes))}
+        """Return bounds for 2,000 stacks: 865 modes and a KL of 0.28 on average, for a perfect classifier."""
+        return {"modes": (830, 900), "kl": (0.2, 0.35)}
 
     @override
     def build(self, data: DatasetConfig) -> Metric:

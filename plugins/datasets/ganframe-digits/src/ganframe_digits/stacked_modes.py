@@ -15,6 +15,7 @@ from ganframe.config import BadInput
 from ganframe_digits.stacked_configs import StackedModes
 
 CHANNELS = 3
+DIGITS = 10
 
 
 class ModeCounts:
@@ -30,26 +31,26 @@ class ModeCounts:
 
     def __init__(self, config: StackedModes, classifier: nn.Module) -> None:
         self.config, self.classifier = config, classifier
-        self.counts = torch.zeros(config.classes**CHANNELS, dtype=torch.int64)
+        self.counts = torch.zeros(DIGITS**CHANNELS, dtype=torch.int64)
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Classify and count a batch of images.
 
         Raises:
-            BadInput: When they have not three channels, or the classifier does not give logits of that many classes.
+            BadInput: When they have not three channels, or the classifier does not give logits of the ten digits.
         """
-        images, classes = tensors[self.config.sample], self.config.classes
+        images = tensors[self.config.sample]
         if images.ndim != 4 or images.shape[1] != CHANNELS:
             message = f"'stacked-modes' measures images with 3 channels, and {self.config.sample!r} is"
             raise BadInput(f"{message} {tuple(images.shape[1:])}", remedy="Train on `stacked-digits`.")
         with torch.no_grad():
             logits = self.classifier.to(images.device)(images.float().flatten(0, 1)[:, None])[-1]
-        if logits.shape != (CHANNELS * len(images), classes):
+        if logits.shape != (CHANNELS * len(images), DIGITS):
             shape = tuple(logits.shape[1:])
-            message = f"the last activation of the classifier is {shape}, and not the logits of {classes} classes"
+            message = f"the last activation of the classifier is {shape}, and not the logits of {DIGITS} digits"
             raise BadInput(message, path=("classifier",), remedy="Let its last layer be the logits.")
         first, second, third = logits.argmax(dim=1).reshape(-1, CHANNELS).cpu().unbind(dim=1)
-        modes = classes * (classes * first + second) + third
+        modes = DIGITS * (DIGITS * first + second) + third
         self.counts += torch.bincount(modes, minlength=len(self.counts))
 
     def merge(self, other: ModeCounts) -> None:
