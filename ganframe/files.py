@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import stat
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -29,6 +31,9 @@ MAX_LINES_BYTES = 16 * 2**20
 
 MAX_LINE_BYTES = 2**20
 """The largest size of one line of a JSON Lines file, in bytes."""
+
+PIPE_SECONDS = 5
+"""The longest time to wait for a process that opens a pipe for writing, in seconds."""
 
 # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
 _READ_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -144,6 +149,41 @@ def read_bytes(path: Path, max_bytes: int, what: str = "this file") -> bytes:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:  # it has grown since it was opened
         raise too_large(path, len(content), max_bytes)
+    return content
+
+
+def read_pipe(path: Path, max_bytes: int) -> bytes:
+    """Return what is written into a pipe, up to `max_bytes`.
+
+    Args:
+        path: The named pipe, or a path such as `/dev/stdin` that leads to a pipe.
+        max_bytes: The largest number of bytes to read.
+
+    Raises:
+        BadInput: When no process opens the pipe for writing within `PIPE_SECONDS`.
+        OSError: When the pipe cannot be opened or read.
+    """
+    content, written = b"", False
+    deadline = time.monotonic() + PIPE_SECONDS
+    pipe = os.open(path, os.O_RDONLY | _READ_FLAGS)
+    try:
+        while len(content) < max_bytes:
+            try:
+                chunk = os.read(pipe, max_bytes - len(content))
+            except BlockingIOError:  # a process has the pipe open, and has written nothing yet
+                written = True
+                select.select([pipe], [], [])
+                continue
+            content, written = content + chunk, written or bool(chunk)
+            if not chunk and written:
+                break
+            if not written and time.monotonic() > deadline:
+                message = f"this is a pipe, and no process has written into it for {PIPE_SECONDS} seconds"
+                raise BadInput(message, place=str(path))
+            if not written:
+                time.sleep(0.02)
+    finally:
+        os.close(pipe)
     return content
 
 

@@ -12,11 +12,9 @@ from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganframe.config.settings import synonyms
-from ganframe.config.yaml import (
-    MOST_CHARACTERS,
-    parse_yaml,
-)
+from ganframe.config.yaml import MAX_BYTES, MOST_CHARACTERS, parse_yaml
 from ganframe.errors import BadInput, ConfigPath, dotted
+from ganframe.files import read_pipe
 
 SHOWN = 200
 """Maximum number of characters of a wrong value that an error message shows."""
@@ -160,8 +158,11 @@ def read_document(file: Path) -> Document:
         BadInput: When the file cannot be read or parsed, is not a mapping, or has YAML tags that make Python objects.
     """
     try:
-        with file.open(encoding="utf-8") as stream:
-            text = stream.read(MOST_CHARACTERS + 1)
+        if file.is_fifo():
+            text = read_pipe(file, MAX_BYTES + 1).decode("utf-8")
+        else:
+            with file.open(encoding="utf-8") as stream:
+                text = stream.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         raise BadInput(f"this config cannot be read: {reason}", place=str(file)) from None

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -152,6 +153,30 @@ def test_a_config_may_come_from_a_pipe(cli: Any, home: Path) -> None:
     assert cli("train", home / "pipe", "--out", home / "run").code == 0
     writer.join()
     assert load(home / "run").step == 2
+
+
+def test_a_config_may_come_from_a_slow_process(cli: Any, home: Path) -> None:
+    os.mkfifo(home / "pipe")
+
+    def write() -> None:
+        with (home / "pipe").open("w") as pipe:
+            for part in (RING[:50], RING[50:]):
+                time.sleep(0.2)
+                pipe.write(part)
+                pipe.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert cli("explain", home / "pipe").code == 0
+    writer.join()
+
+
+def test_a_pipe_that_nobody_writes_into_is_refused(cli: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganframe.files.PIPE_SECONDS", 0.1)
+    os.mkfifo(home / "pipe")
+    outcome = cli("explain", home / "pipe")
+    assert outcome.code == 2
+    assert "this is a pipe, and no process has written into it for 0.1 seconds" in outcome.err
 
 
 @pytest.mark.slow
