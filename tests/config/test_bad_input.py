@@ -297,12 +297,11 @@ def test_parts_that_do_not_fit(refused, fake_plugin, case):
 def test_a_network_that_does_not_fit_the_images(refused, fake_plugin, network):
     fake_plugin("toy", TOY)
     line = {"generator": 4, "discriminator": 5}[network]
-    lines = changed("digits", "squares").splitlines()
+    lines = changed("digits", "{type: squares, side: 6}").splitlines()
     lines[line - 1] = f"  {network}: dcgan"
     message = refused("\n".join(lines))
     assert message.startswith(f"FILE:{line}:3: game.{network}: ")
-    assert "3 x 30 x 30" in message
-    assert "28, 32" in message
+    assert "sides of at least 8, not 3 x 6 x 6" in message
 
 
 def test_several_errors_are_all_said(refused):

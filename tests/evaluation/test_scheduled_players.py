@@ -216,7 +216,7 @@ def test_a_schedule_holds_in_averages_pictures_metrics_and_loaded_runs(ema: Ema 
     assert loaded.sample(3).unique().tolist() == [2]
     assert (loaded.game.progress.images, loaded.game.progress.total) == (400, 400)
     assert loaded.tensors(2, ["share"])["share"].tolist() == [[1], [1]]
-    assert measure_run(folder.path, (), 0, "cpu") == watch.metrics[-1]
+    assert measure_run(folder.path, (), 0, "cpu").results == watch.metrics[-1]
 
 
 def test_a_run_that_is_loaded_half_way_has_the_settings_of_its_checkpoint(tmp_path: Path) -> None:

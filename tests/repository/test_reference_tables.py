@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from ganframe.config.component_kinds import KINDS
-from ganframe.config.experiment import Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
+from ganframe.config.experiment import Best, Checkpoint, Ema, Evaluate, Experiment, Snapshot, Train
 from ganframe.config.growth import Growth, Stage
 from ganframe.config.settings import Settings
 from ganframe.config.weights import Freeze, WeightSource
@@ -25,6 +25,7 @@ SECTIONS = {
     "train": Train,
     "trainema": Ema,
     "evaluate": Evaluate,
+    "evaluatebest": Best,
     "snapshot": Snapshot,
     "checkpoint": Checkpoint,
     "growth": Growth,
