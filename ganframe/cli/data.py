@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,23 +27,31 @@ def pack_data(
 ) -> None:
     """Decode and resize all images once, for the data set `packed`.
 
-    Of a config, its `data` are packed. A folder of images is `{type: image-folder, path: SOURCE}`, and
+    Of a config, its `data` are packed, those that its `held_out_share` holds out too: the same share of the packed data
+    holds the same examples out. A folder of images is `{type: image-folder, path: SOURCE}`, and
     --set data.resolution=128 --set data.with_labels=true set more of it.
     """
     from ganframe.config.data_source import load_data
 
     loaded = load_data(source, overrides)
+    from ganframe.config.held_out_share import SplitDatasetConfig
     from ganframe.data.open_data import open_dataset, read_specs
     from ganframe.data.packing import pack
 
     new_path(out, option="OUT")
     with loaded.document.errors():
         with within("data"):
-            dataset, specs = open_dataset(loaded.data), read_specs(loaded.data)
+            data, share = loaded.data, 0.0
+            if isinstance(data, SplitDatasetConfig) and data.split == "train":
+                share = data.held_out_share
+                data = data.model_copy(update={"held_out_share": 0.0})
+            dataset, specs = open_dataset(data), read_specs(data)
         with progress("examples") as show:
-            index = pack(dataset, specs, out, data=loaded.data.type_name(), workers=workers, progress=show)
+            index = pack(dataset, specs, out, data=data.type_name(), workers=workers, progress=show)
     print_line(f"{index.examples:,} of {len(dataset):,} examples in {out}")
-    print_line(f"train    data: {{type: packed, path: {out}}}")
+    held_out = f", held_out_share: {share:g}" if share else ""
+    path = json.dumps(str(out), ensure_ascii=False)  # YAML reads it alike
+    print_line(f"train    data: {{type: packed, path: {path}{held_out}}}")
 
 
 def look_at_data(

@@ -38,6 +38,10 @@ class SplitDatasetConfig(DatasetConfig):
             return None
         return self.model_copy(update={"split": "held-out"})
 
+    def holds_out(self, name: str) -> bool:
+        """Return whether the example of this name is held out; a suffix does not count."""
+        return _is_held_out(name, self.held_out_share)
+
     def in_split(self, names: Sequence[str]) -> list[int]:
         """Return the indices of the examples of these names that are in `split`, in order.
 
@@ -49,7 +53,7 @@ class SplitDatasetConfig(DatasetConfig):
         """
         if self.held_out_share == 0:
             return [*range(len(names))]
-        held_out = [_is_held_out(name, self.held_out_share) for name in names]
+        held_out = [*map(self.holds_out, names)]
         if len(set(held_out)) < 2:
             part = "holds all of the" if all(held_out) else "holds none of the"
             raise BadInput(
@@ -58,7 +62,13 @@ class SplitDatasetConfig(DatasetConfig):
         return [index for index, held in enumerate(held_out) if held == (self.split == "held-out")]
 
 
+def escaped(name: str) -> str:
+    """Return the name of a file as text that can be written in JSON; bytes that are not UTF-8 become escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _is_held_out(name: str, share: float) -> bool:
     """Return whether the hash of a name without its suffix, as a number in [0, 1), is below the share."""
-    digest = hashlib.sha256(PurePosixPath(name).with_suffix("").as_posix().encode(errors="surrogateescape")).digest()
+    text = escaped(PurePosixPath(name).with_suffix("").as_posix())
+    digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import torch
 from torch import Tensor
 
-from ganframe.config.held_out_share import OTHER_SPLIT
+from ganframe.config.held_out_share import OTHER_SPLIT, SplitDatasetConfig
 from ganframe.config.image_data import ImageDatasetConfig
 from ganframe.data.image_examples import ImageExamples, ImageSource
 from ganframe.data.image_files import ImageReader, check_image_headers
@@ -61,7 +61,9 @@ def open_examples(
         chosen = {*config.in_split([names[0] for names in each.names])}
         kept.append([names for index, names in enumerate(each.names) if index in chosen])
         others += [names[0] for index, names in enumerate(each.names) if index not in chosen]
-    limit = UnreadableLimit(sum(map(len, chain.from_iterable(kept))), config.max_unreadable)
+    # The share is that of the whole source: a small part may not have room for one broken file.
+    files = sum(map(len, chain.from_iterable(each.names for each in lists)))
+    limit = UnreadableLimit(files, config.max_unreadable)
     examples = [ImageExamples(names, each.sources, convert, limit) for names, each in zip(kept, lists, strict=True)]
     broken = check_image_headers(chain.from_iterable(each.open_all() for each in examples), limit)
     return examples, {UNREADABLE: [*map(str, broken)], OTHER_SPLIT[config.split]: others, **left_out}
@@ -91,11 +93,30 @@ def open_images(
     if labels is None:
         return ImageData(examples, None, config.flip, left_out)
     numbers = [labels[name] for name in examples.file_names()]
-    untrained = {*labels.values()} - {*numbers} if config.split == "train" else set[int]()
-    if untrained:
-        message = f"every example of class {min(untrained)} is held out"
-        raise BadInput(message, path=("held_out_share",), remedy="Choose a smaller share, or add images of the class.")
+    check_classes_are_trained(config, "label", labels.values(), numbers)
     return ImageData(examples, torch.tensor(numbers), config.flip, left_out)
+
+
+def check_classes_are_trained(
+    config: SplitDatasetConfig, label: str, before: Iterable[int], after: Iterable[int]
+) -> None:
+    """Refuse a split to train on that lacks all examples of a class.
+
+    Args:
+        config: The settings of the data set.
+        label: The name of the class label.
+        before: The class of each example of both splits.
+        after: The class of each example of the split.
+
+    Raises:
+        BadInput: When the examples to train on have none of a class.
+    """
+    untrained = {*before} - {*after}
+    if config.split == "train" and untrained:
+        spec = config.spec().get(label)
+        name = str(min(untrained)) if spec is None else spec.class_name(min(untrained))
+        message = f"every example of class {name} is held out"
+        raise BadInput(message, path=("held_out_share",), remedy="Choose a smaller share, or add images of the class.")
 
 
 class ImageData:

@@ -14,9 +14,9 @@ import hashlib
 import json
 import math
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -39,6 +39,9 @@ MAX_SOURCES_BYTES = 512 * 2**20
 
 BLOCK_BYTES = 2**24
 """The size of a block of rows that has a hash of its own, in bytes; a block has one row at least."""
+
+IMAGE_AXES = 3
+"""The number of axes of an image: `(C, H, W)`."""
 
 Dtype = Literal["uint8", "int64"]
 Positive = Annotated[int, Field(ge=1)]
@@ -126,6 +129,17 @@ class _IndexFile:
     index: PackedIndex
 
 
+@dataclass(frozen=True)
+class _Format:
+    format: int
+
+
+@dataclass(frozen=True)
+class _FormatFile:
+    index: _Format
+
+
+_FORMAT_FILE = TypeAdapter(_FormatFile)
 _INDEX_FILE, _SOURCES_FILE = TypeAdapter(_IndexFile), TypeAdapter(PackedSources)
 
 
@@ -176,7 +190,10 @@ class PackedFolder:
         content = read_bytes(path, MAX_SOURCES_BYTES)
         if hashlib.sha256(content).hexdigest() != self.index.sources:
             raise _damaged(path)
-        return parse_json(content, _SOURCES_FILE, str(path))
+        sources = parse_json(content, _SOURCES_FILE, str(path))
+        if sources.files is not None and not _name_each_example(sources.files, self.index.examples):
+            raise _damaged(path)
+        return sources
 
     def find_damage(self) -> Iterator[tuple[int, str]]:
         """Read everything; yield after each block the number of bytes read, and the damage in the block or nothing."""
@@ -217,15 +234,37 @@ def _read_index(folder: Path) -> PackedIndex:
     if not path.exists():
         remedy = "Pack the data first: `ganframe data pack FOLDER OUT`."
         raise BadInput("this folder has no packed data (no index.json)", place=str(folder), remedy=remedy)
-    read = parse_json(read_bytes(path, MAX_INDEX_BYTES), _INDEX_FILE, str(path))
-    index = read.index
-    if index.format != FORMAT:
-        message = f"these data are in format {index.format}, and this version reads {FORMAT}"
+    content = read_bytes(path, MAX_INDEX_BYTES)
+    found = parse_json(content, _FORMAT_FILE, str(path)).index.format  # first: another format has other fields
+    if found != FORMAT:
+        message = f"these data are in format {found}, and this version reads {FORMAT}"
         raise BadInput(message, place=str(path), remedy="Update ganframe, or pack the data again.")
+    read = parse_json(content, _INDEX_FILE, str(path))
+    index = read.index
     blocks = [-(-index.examples // each.block_rows) == len(each.sha256) for each in index.tensors.values()]
-    if read.sha256 != index.sha256 or not all(blocks) or not all(map(str.isidentifier, index.tensors)):
+    names = bool(index.tensors) and all(map(str.isidentifier, index.tensors))
+    if read.sha256 != index.sha256 or not all(blocks) or not names or not all(map(_is_packed, index.tensors.values())):
         raise _damaged(path)
     return index
+
+
+def _is_packed(tensor: PackedTensor) -> bool:
+    """Return whether a tensor is one of those that are packed: images in uint8 and class labels in int64."""
+    if tensor.classes is None:
+        return tensor.dtype == "uint8" and len(tensor.shape) == IMAGE_AXES and tensor.class_names is None
+    named = tensor.class_names is None or len({*tensor.class_names}) == len(tensor.class_names) == tensor.classes
+    return tensor.dtype == "int64" and tensor.shape == () and named
+
+
+def _name_each_example(files: Sequence[Sequence[str]], examples: int) -> bool:
+    """Return whether each example has as many names as the others, at least one, and none is empty."""
+    counts = {len(names) for names in files}
+    return (
+        len(files) == examples
+        and len(counts) == 1
+        and 0 not in counts
+        and all(PurePosixPath(name).name for names in files for name in names)
+    )
 
 
 def _damaged(path: Path) -> BadInput:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from ganframe.config.held_out_share import escaped
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.data.batch_dataset import BatchDataset
 from ganframe.data.dataset import Dataset
@@ -114,11 +115,36 @@ def _check_specs(specs: DataSpec) -> None:
             raise BadInput(message, path=("data",), remedy="Train on the data set as it is.")
 
 
+class _NotedRandomness(Randomness):
+    """Randomness that notes whether it was asked for a draw."""
+
+    def __init__(self, seed: int, counters: tuple[str | int, ...] = (), purposes: list[str] | None = None) -> None:
+        super().__init__(seed, counters)
+        self.__dict__["purposes"] = [] if purposes is None else purposes
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether it, or a source made from it by `at`, was asked for a draw."""
+        return bool(self.__dict__["purposes"])
+
+    @override
+    def at(self, *counters: str | int) -> Randomness:
+        return _NotedRandomness(self.seed, (*self.counters, *counters), self.__dict__["purposes"])
+
+    @override
+    def key(self, purpose: str) -> int:
+        self.__dict__["purposes"].append(purpose)
+        return super().key(purpose)
+
+
 def _check_not_random(dataset: Dataset) -> None:
-    """Refuse a data set whose first examples differ from one draw to the next: one of the draws would be packed."""
-    first = range(min(len(dataset), TRIAL_EXAMPLES))
-    once, *others = (dataset.fetch(first, Randomness(seed)) for seed in range(TRIAL_DRAWS))
-    if not all(torch.equal(once[name], again[name]) for again in others for name in once):
+    """Refuse a data set that asks for random draws, or differs from one seed to another: one draw would be packed."""
+    step = max(1, len(dataset) // TRIAL_EXAMPLES)
+    trial = range(0, len(dataset), step)[:TRIAL_EXAMPLES]
+    draws = [_NotedRandomness(seed) for seed in range(TRIAL_DRAWS)]
+    once, *others = (dataset.fetch(trial, each) for each in draws)
+    asked = any(each.was_asked for each in draws)
+    if asked or not all(torch.equal(once[name], again[name]) for again in others for name in once):
         remedy = (
             "Leave `flip` out (--set data.flip=false): packed data can be mirrored as they are read. "
             "Pairs that are drawn at random cannot be packed."
@@ -258,15 +284,10 @@ def _sources(dataset: Dataset, kept: Sequence[int], unreadable: _Unreadable) -> 
     per_example = None if names is None else len(names) // len(dataset)
     files = None
     if names is not None and per_example and len(names) == per_example * len(dataset):
-        files = [[_text(name) for name in names[per_example * row :][:per_example]] for row in kept]
+        files = [[escaped(name) for name in names[per_example * row :][:per_example]] for row in kept]
     broken = unreadable.names()
     left_out = {UNREADABLE: broken}
     for reason, each in left_out_names(dataset).items():
         # A file that is broken was named before it was read.
         left_out[reason] = [name for name in each if name not in unreadable.files and name not in set(broken)]
-    return PackedSources(files, {reason: [*map(_text, each)] for reason, each in left_out.items() if each})
-
-
-def _text(name: str) -> str:
-    """Return the name of a file as text that can be written in JSON; bytes that are not UTF-8 become escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return PackedSources(files, {reason: [*map(escaped, each)] for reason, each in left_out.items() if each})

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ganframe.config.arguments import as_path, check_type, check_whole_number
+from ganframe.config.component_kinds import DatasetConfig
+from ganframe.config.held_out_share import SplitDatasetConfig
 from ganframe.config.tensor_specs import TensorSpec
 from ganframe.data.class_labels import class_labels
 from ganframe.data.open_data import open_dataset
@@ -17,7 +22,10 @@ from ganframe.errors import BadInput, within
 from ganframe.evaluation.labels import Labels, class_numbers, free_label
 from ganframe.evaluation.loaded_run import LoadedRun
 from ganframe.evaluation.pictures import tensor_kind
-from ganframe.evaluation.sample_files import save_samples
+from ganframe.evaluation.sample_files import PNG_CHANNELS, save_samples
+
+MAX_NAME_BYTES = 255
+"""The longest name of a folder, in bytes."""
 
 
 def augment(
@@ -33,10 +41,12 @@ def augment(
     """Save samples of each class as an image folder, with a subfolder for each class.
 
     A run can train on it, with the data `image-folder` and its setting `with_labels`. File names begin with the name of
-    the run and the seed, so that the files can join those of the training images. One batch at a time is in memory.
+    the run and the seed, and end with a part that depends on the content, so that the files can join those of the
+    training images and of other calls. If the data of the run have a `held_out_share`, no name is one that it holds
+    out: samples are only trained on. One batch at a time is in memory.
 
     Args:
-        loaded: The run. Its samples are images of 1 or 3 channels, for a class that can be chosen.
+        loaded: The run. Its samples are images of 1, 3 or 4 channels, for a class that can be chosen.
         folder: The new folder.
         per_class: Number of samples of each class.
         balance: In place of `per_class`: as many samples of a class as it has fewer training images than the largest
@@ -50,8 +60,8 @@ def augment(
 
     Raises:
         BadInput: When the run has no such samples, the folder exists, not exactly one of `per_class` and `balance` is
-            given, there is no such class, no sample is needed, a weight is not finite, or the training data cannot be
-            read or does not tell its labels.
+            given, there is no such class, no folder can have the name of a class, no sample is needed, a weight is not
+            finite, or the training data cannot be read or does not tell its labels.
         RunFailed: When a file cannot be written.
     """
     folder = as_path("folder", folder)
@@ -79,8 +89,9 @@ def augment(
         raise BadInput("no sample is needed: these classes are as large as the largest one")
     batches = loaded.batches(len(numbers), (loaded.game.output,), seed=seed, labels=numbers)
     images = _checked(batch[loaded.game.output] for batch in batches)
-    prefix = f"{loaded.folder.path.resolve().name}-seed{seed}-"
-    save_samples(_tracked(images, len(numbers), progress), folder, labels=numbers, label_spec=spec, prefix=prefix)
+    names = {number: _folder_name(spec, number) for number in set(numbers)}
+    stem = partial(_stem, loaded.experiment.data, f"{loaded.folder.path.resolve().name}-seed{seed}-")
+    save_samples(_tracked(images, len(numbers), progress), folder, labels=numbers, folders=names, stem=stem)
     return {spec.class_name(number): wanted[number] for number in chosen}
 
 
@@ -93,13 +104,36 @@ def _missing(loaded: LoadedRun, name: str) -> list[int]:
     return (counts.max() - counts).tolist()
 
 
+def _folder_name(spec: TensorSpec, number: int) -> str:
+    """Return the name of a class, which becomes that of a folder: another name would be another class.
+
+    Raises:
+        BadInput: When a folder cannot have it.
+    """
+    name = spec.class_name(number)
+    if name in ("", ".", "..") or "/" in name or "\0" in name or len(os.fsencode(name)) > MAX_NAME_BYTES:
+        remedy = "Leave the class out with `labels` (--label), or rename it in the data."
+        raise BadInput(f"no folder can have the name of the class {name!r}", remedy=remedy)
+    return name
+
+
+def _stem(data: DatasetConfig, prefix: str, index: int, folder: str, content: bytes) -> str:
+    """Return the name of a file without the suffix: the first that depends on the content and is not held out."""
+    for attempt in itertools.count():
+        digest = hashlib.sha256(content + attempt.to_bytes(8)).hexdigest()
+        stem = f"{prefix}{index:06d}-{digest[:8]}"
+        if not (isinstance(data, SplitDatasetConfig) and data.holds_out(f"{folder}/{stem}.png")):
+            return stem
+    raise AssertionError
+
+
 def _checked(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Return the batches; refuse samples that are no images of 1 or 3 channels before any of them is used."""
+    """Return the batches; refuse samples that are no images of 1, 3 or 4 channels before any of them is used."""
     batches = iter(batches)
     first = next(batches)
-    if tensor_kind(first) != "image" or first.shape[1] not in (1, 3):
+    if tensor_kind(first) != "image" or first.shape[1] not in PNG_CHANNELS:
         spec = TensorSpec(tuple(first.shape[1:]))
-        raise BadInput(f"image files have 1 or 3 channels, but this run's samples are {spec}")
+        raise BadInput(f"image files have 1, 3 or 4 channels, but this run's samples are {spec}")
     return itertools.chain([first], batches)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,10 @@ PNG_CHANNELS = (1, 3, 4)
 """The numbers of channels of images that are saved as PNG files: grey, RGB and RGB with transparency."""
 
 
+def _numbered(index: int, _folder: str, _content: bytes) -> str:
+    return f"{index:06d}"
+
+
 def save_samples(
     batches: Iterable[Tensor],
     folder: Path,
@@ -31,7 +35,8 @@ def save_samples(
     labels: Sequence[int] | None = None,
     label_spec: TensorSpec | None = None,
     sample_rate: int | None = None,
-    prefix: str = "",
+    folders: Mapping[int, str] | None = None,
+    stem: Callable[[int, str, bytes], str] = _numbered,
 ) -> None:
     """Save each sample as a file of its own. Images make an image folder that a run can train on.
 
@@ -42,20 +47,25 @@ def save_samples(
         batches: The samples, as batches `(B, ...)`, of which one at a time is kept; images and sounds in [-1, 1].
         folder: The folder of the files; with labels, each class has a subfolder.
         labels: The class of each sample; None if samples have no classes.
-        label_spec: The spec of the label, whose class names become the names of folders.
+        label_spec: The spec of the label, whose class names become the names of folders, as `folder_names` gives them.
         sample_rate: Samples per second of a sound; None if the samples are no sounds.
-        prefix: The first part of the name of each file, before its number.
+        folders: In place of `label_spec`: the name of the folder of each class.
+        stem: Returns the name of a file without the suffix, by the number of the sample, the name of its folder (empty
+            without labels) and its content.
 
     Raises:
         RunFailed: When a file cannot be written.
     """
-    names = {} if labels is None else folder_names(labels, label_spec or TensorSpec((), max(labels) + 1))
+    names = folders or {}
+    if labels is not None and folders is None:
+        names = folder_names(labels, label_spec or TensorSpec((), max(labels) + 1))
     for index, sample in enumerate(chain.from_iterable(batches)):
-        target = folder if labels is None else folder / names[labels[index]]
+        name = "" if labels is None else names[labels[index]]
+        target = folder / name
         suffix, content = _encoded(sample, sample_rate)
         with writing(target):
             target.mkdir(parents=True, exist_ok=True)
-            (target / f"{prefix}{index:06d}{suffix}").write_bytes(content)
+            (target / f"{stem(index, name, content)}{suffix}").write_bytes(content)
 
 
 def save_image(image: Tensor, path: Path) -> None:

@@ -61,6 +61,38 @@ def test_the_data_of_a_config_are_packed(cli, photos, tmp_path):
     assert cli("data", "pack", "digits-of-nobody", tmp_path / "none").code == 2
 
 
+def test_what_is_held_out_is_packed_too_and_held_out_again(cli, photos, tmp_path):
+    data = f"{{type: image-folder, path: {photos}, resolution: 8, held_out_share: 0.5}}"
+    out = tmp_path / "a, #b: 'c'"
+    outcome = cli("data", "pack", written(tmp_path, data), out)
+    assert outcome.out.splitlines()[0] == f"6 of 6 examples in {out}"
+    config = written(tmp_path, outcome.out.splitlines()[1].partition("data:")[2].strip())
+    packed, folder = load_config(str(config)).data, load_config(str(written(tmp_path, data))).data
+    assert (packed.path, packed.held_out_share) == (out, 0.5)
+    assert packed.build().file_names()[:-1] == folder.build().file_names()
+    assert packed.held_out().build().file_names()[:-1] == folder.held_out().build().file_names()
+
+
+def test_a_held_out_part_can_be_packed_alone(cli, photos, tmp_path):
+    data = f"{{type: image-folder, path: {photos}, resolution: 8, held_out_share: 0.5, split: held-out}}"
+    outcome = cli("data", "pack", written(tmp_path, data), tmp_path / "packed")
+    assert not outcome.out.startswith("6 of 6")
+    assert "held_out_share" not in outcome.out
+
+
+def test_settings_that_are_no_config_say_how_to_go_on(cli, photos, tmp_path):
+    config = tmp_path / "data.yaml"
+    config.write_text(f"type: image-folder\npath: {photos}\n")
+    refused = cli("data", "pack", config, tmp_path / "packed")
+    assert refused.err.startswith(
+        f"error: {config}: these are the settings of a data set alone\n  Move them under `data:`"
+    )
+    refused = cli("data", "pack", photos, tmp_path / "packed", "--set", "dta.resolution=3")
+    assert "a folder of images has no setting 'dta'; did you mean 'data'?" in refused.err
+    refused = cli("data", "pack", written(tmp_path, "{type: nothing}"), tmp_path / "packed")
+    assert "nothing" in refused.err
+
+
 def test_nothing_is_overwritten(cli, photos, tmp_path):
     (tmp_path / "packed").mkdir()
     outcome = cli("data", "pack", photos, tmp_path / "packed")

@@ -7,8 +7,9 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,18 @@ def test_data_that_are_mirrored_at_random_are_refused(tmp_path: Path, count: int
         packed(tmp_path, Mirrored(count=count))
 
 
+def test_mirrors_that_show_in_none_of_the_examples_are_refused(tmp_path: Path) -> None:
+    class Mirrored(TensorData):
+        def fetch(self, indices: Sequence[int], randomness: Randomness) -> dict[str, Tensor]:
+            batch = super().fetch(indices, randomness)
+            flipped = randomness.at("mirror").uniform("flip", (len(indices), 1, 1, 1)) < 0.5
+            return {"real": torch.where(flipped, batch["real"].flip(-1), batch["real"])}
+
+    data = Mirrored({"real": torch.zeros(9, 2, 3, 4, dtype=torch.uint8)})
+    with pytest.raises(BadInput, match="mirrored or paired at random"):
+        pack(data, {"real": SPECS["real"]}, tmp_path / "packed", data="memory")
+
+
 def test_a_draft_of_a_killed_command_is_replaced_and_a_folder_is_not(tmp_path: Path) -> None:
     (tmp_path / ".packed.draft").mkdir()
     (tmp_path / ".packed.draft" / "real.uint8").write_text("half")
@@ -321,6 +334,75 @@ def test_data_of_a_later_format_are_refused(tmp_path: Path) -> None:
     content = (folder / "index.json").read_text()
     (folder / "index.json").write_text(content.replace('"format": 1', '"format": 2'))
     with pytest.raises(BadInput, match="in format 2, and this version reads 1"):
+        PackedFolder(folder)
+
+
+def test_a_later_format_with_other_fields_is_named(tmp_path: Path) -> None:
+    folder = packed(tmp_path)
+    (folder / "index.json").write_text(json.dumps({"sha256": "0", "index": {"format": 2, "shards": []}}))
+    with pytest.raises(BadInput, match="in format 2, and this version reads 1"):
+        PackedFolder(folder)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None], sources: dict[str, Any] | None = None) -> None:
+    """Change the index or the sources, and give them the right hashes."""
+    given = json.loads((folder / "index.json").read_text())["index"]
+    if sources is not None:
+        (folder / "sources.json").write_text(json.dumps(sources))
+        given["sources"] = hashlib.sha256((folder / "sources.json").read_bytes()).hexdigest()
+    change(given)
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+    (folder / "index.json").write_text(json.dumps({"sha256": digest, "index": given}))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [["a"]] * (COUNT - 1),
+        [["a"]] * (COUNT + 1),
+        [[]] * COUNT,
+        [["a", "b"]] + [["a"]] * (COUNT - 1),
+        [[""]] * COUNT,
+        [["."]] * COUNT,
+        [["/"]] * COUNT,
+    ],
+)
+def test_names_that_are_not_those_of_the_examples_are_refused(tmp_path: Path, files: list[list[str]]) -> None:
+    folder = packed(tmp_path)
+    rewrite(folder, lambda given: None, {"files": [["a"]] * COUNT, "left_out": {}})
+    assert len(PackedFolder(folder).sources().files or []) == COUNT
+    rewrite(folder, lambda given: None, {"files": files, "left_out": {}})
+    with pytest.raises(BadInput, match="this file is damaged"):
+        PackedFolder(folder).sources()
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("real", {"shape": [24] + [1] * 70}),
+        ("real", {"shape": [4, 6]}),
+        ("real", {"class_names": ["a"]}),
+        ("real", {"dtype": "int64", "shape": [1, 1, 3]}),
+        ("label", {"dtype": "uint8", "shape": [8]}),
+        ("label", {"shape": [1]}),
+        ("label", {"class_names": ["a"]}),
+        ("label", {"class_names": ["a", "a", "b"]}),
+    ],
+)
+def test_tensors_that_are_never_packed_are_refused(tmp_path: Path, name: str, changed: dict[str, Any]) -> None:
+    folder = packed(tmp_path)
+    rewrite(folder, lambda given: given["tensors"][name].update(changed))
+    if "dtype" in changed:
+        file = folder / f"{name}.{'int64' if name == 'label' else 'uint8'}"
+        file.rename(folder / f"{name}.{changed['dtype']}")
+    with pytest.raises(BadInput, match="this file is damaged"):
+        PackedFolder(folder)
+
+
+def test_an_index_without_tensors_is_refused(tmp_path: Path) -> None:
+    folder = packed(tmp_path)
+    rewrite(folder, lambda given: given["tensors"].clear())
+    with pytest.raises(BadInput, match="this file is damaged"):
         PackedFolder(folder)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from ganframe import BadInput, Experiment, LoadedRun, load, train
+from ganframe.config.tensor_specs import TensorSpec
 from ganframe.evaluation.augment_folder import augment
 from ganframe.evaluation.loaded_run import MAX_BATCH
 
@@ -88,7 +91,7 @@ def test_only_the_classes_that_are_named_are_drawn(zoo: LoadedRun, tmp_path: Pat
 def test_a_run_trains_on_the_images_together_with_the_samples(home: Path, zoo: LoadedRun, tmp_path: Path) -> None:
     augment(zoo, tmp_path / "images", per_class=2, seed=7)
     names = sorted(file.name for file in (tmp_path / "images").rglob("*.png"))
-    assert names == [f"zoo-seed7-00000{number}.png" for number in range(6)]
+    assert [name[:-13] for name in names] == [f"zoo-seed7-00000{number}" for number in range(6)]
     for name in SIZES:
         for file in (home / "images" / name).iterdir():
             (tmp_path / "images" / name / file.name).write_bytes(file.read_bytes())
@@ -119,6 +122,48 @@ def test_the_seed_decides_the_samples_and_batches_are_drawn_one_by_one(
     augment(zoo, tmp_path / "d", per_class=5)
     assert sizes == [4, 4, 4, 3]
     assert max(sizes) <= MAX_BATCH
+
+
+def test_no_sample_is_held_out(home: Path, tmp_path: Path) -> None:
+    run = load(home / "zoo", device="cpu")
+    data = run.experiment.data.model_copy(update={"held_out_share": 0.5})
+    run.experiment = run.experiment.model_copy(update={"data": data})
+    augment(run, tmp_path / "more", per_class=20)
+    names = [file.relative_to(tmp_path / "more").with_suffix("").as_posix() for file in tmp_path.rglob("*.png")]
+    assert len(names) == 60
+    assert all(int(hashlib.sha256(name.encode()).hexdigest()[0], 16) >= 8 for name in names)
+
+
+def test_other_samples_of_the_same_seed_have_other_names(zoo: LoadedRun, tmp_path: Path) -> None:
+    zoo.players["generator"].layers[0].weight[:, :2] = 1.0  # pyright: ignore  # the latents count
+    augment(zoo, tmp_path / "first", per_class=3, labels=["emu"])
+    augment(zoo, tmp_path / "second", per_class=2)
+    first, second = ({file.name for file in (tmp_path / name / "emu").iterdir()} for name in ("first", "second"))
+    assert not first & second
+
+
+def test_folders_have_the_exact_names_of_the_classes(home: Path, tmp_path: Path) -> None:
+    def renamed(*names: str) -> LoadedRun:
+        run = load(home / "zoo", device="cpu")
+        run.game.data["label"] = TensorSpec((), 3, names)  # pyright: ignore
+        return run
+
+    augment(renamed("a:b", "c?", " d."), tmp_path / "more", per_class=1)
+    assert counted(tmp_path / "more") == {"a:b": 1, "c?": 1, " d.": 1}
+    for name in ("..", ".", "a/b", "x" * 256):
+        with pytest.raises(BadInput, match=re.escape(f"no folder can have the name of the class {name!r}")):
+            augment(renamed("cat", "dog", name), tmp_path / "bad", per_class=1)
+        assert not (tmp_path / "bad").exists()
+
+
+def test_samples_may_be_transparent(home: Path, tmp_path: Path) -> None:
+    config = settings(home, condition="label")
+    config["data"]["channels"] = 4
+    run = train(Experiment.model_validate(config), out=tmp_path / "run")
+    assert augment(load(run.path, device="cpu"), tmp_path / "more", per_class=1, labels=["cat"]) == {"cat": 1}
+    (file,) = (tmp_path / "more").rglob("*.png")
+    with Image.open(file) as image:
+        assert image.mode == "RGBA"
 
 
 def test_nothing_is_overwritten(zoo: LoadedRun, tmp_path: Path) -> None:

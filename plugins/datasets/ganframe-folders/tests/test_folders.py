@@ -668,4 +668,4 @@ def test_shares_that_leave_a_part_empty_are_refused(tmp_path):
     save(tmp_path / "classes" / "a" / "1.png")
     shades(tmp_path / "classes" / "b", 40)
     config = ImageFolder(path=tmp_path / "classes", with_labels=True, held_out_share=0.95)
-    assert refused(config.build).message == "every example of class 0 is held out"
+    assert refused(config.build).message == "every example of class a is held out"

@@ -1,6 +1,7 @@
 """Packed images against the folder that they were packed from, and against hashes worked out with hashlib."""
 
 import hashlib
+import os
 import pickle
 from pathlib import Path
 
@@ -115,6 +116,39 @@ def test_a_share_that_leaves_a_part_empty_is_refused(photos, tmp_path, share, me
     with pytest.raises(BadInput, match=message) as problem:
         Packed(path=path, held_out_share=share).build()
     assert problem.value.path == ("held_out_share",)
+
+
+def test_a_share_that_holds_all_images_of_a_class_out_is_refused_with_its_name(photos, tmp_path):
+    for file in [*(photos / "bee").iterdir()]:
+        if not held_out_by_hand(f"bee/{file.name}", 0.3):
+            file.unlink()
+    path = packed(ImageFolder(path=photos, resolution=4, with_labels=True), tmp_path / "packed")
+    config = Packed(path=path, held_out_share=0.3)
+    for each in (config, ImageFolder(path=photos, resolution=4, with_labels=True, held_out_share=0.3)):
+        with pytest.raises(BadInput, match="every example of class bee is held out") as problem:
+            each.build()
+        assert problem.value.path == ("held_out_share",)
+    assert len(config.held_out().build()) > 0
+
+
+def test_names_that_are_no_utf8_are_held_out_alike(photos, tmp_path):
+    for number in range(30):
+        Image.new("RGB", (4, 4)).save(os.fsencode(photos) + b"/ant/\xe9%d.png" % number, format="png")
+    share = {"held_out_share": 0.3}
+    path = packed(ImageFolder(path=photos, resolution=4), tmp_path / "packed")
+    expected = ImageFolder(path=photos, resolution=4, **share).held_out().build()
+    given = Packed(path=path, **share).held_out().build()
+    assert torch.equal(given.fetch(range(len(given)), SEED)["real"], expected.fetch(range(len(expected)), SEED)["real"])
+    names = [os.fsencode(name).decode(errors="backslashreplace") for name in expected.file_names()]
+    assert given.file_names()[:-1] == names
+
+
+def test_one_broken_file_is_counted_against_the_whole_source_in_both_splits(photos):
+    share = {"held_out_share": 0.3}
+    config = ImageFolder(path=photos, resolution=4, max_unreadable=0.05, **share)
+    held_out = config.held_out().build().file_names()
+    (photos / held_out[0]).write_text("no image")
+    assert len(config.held_out().build()) == len(held_out)
 
 
 def test_a_split_needs_a_share(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganframe.config import OTHER_SPLIT, within
-from ganframe.data import PackedFolder, Randomness
+from ganframe.data import PackedFolder, Randomness, check_classes_are_trained
 from ganframe_packed import Packed
 
 IMAGE_AXES = 4
@@ -20,7 +20,7 @@ def open_packed(config: Packed) -> PackedImages:
     """Open packed data.
 
     Raises:
-        BadInput: When the folder is missing or damaged, or the split has no examples.
+        BadInput: When the folder is missing or damaged, the split has no examples, or a class none to train on.
     """
     with within("path"):
         folder = PackedFolder(config.path)
@@ -28,6 +28,10 @@ def open_packed(config: Packed) -> PackedImages:
     count = folder.index.examples
     files = sources.files or [[str(row)] for row in range(count)]
     rows = config.in_split([names[0] for names in files])
+    for name, spec in folder.specs.items():
+        if spec.kind == "label":
+            labels = folder.array(name)
+            check_classes_are_trained(config, name, labels.tolist(), labels[rows].tolist())
     others = sorted({*range(count)} - {*rows})
     left_out = {**sources.left_out, OTHER_SPLIT[config.split]: [files[row][0] for row in others]}
     names = [] if sources.files is None else [name for row in rows for name in files[row]]
