@@ -112,6 +112,25 @@ def test_what_is_no_example_is_named_by_its_reason(tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["p", "x.zip"]  # nothing was extracted
 
 
+def test_of_members_with_one_name_the_first_that_is_an_image_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("ganframe_archives.zip_files.LARGEST_MEMBER", 200)
+    link = zipfile.ZipInfo("b.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    for level in (10, 20):
+        Image.new("L", (8, 8), level).save(tmp_path / f"{level}.png")
+    first, second = ((tmp_path / f"{level}.png").read_bytes() for level in (10, 20))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a.png", first)
+        archive.writestr("a.png", second)
+        archive.writestr(link, first)
+        archive.writestr("b.png", second)
+        archive.writestr("c.png", first)
+        archive.writestr("c.png", second + bytes(200))
+    data = ImageZip(path=tmp_path / "x.zip", resolution=8).build()
+    for copy in (data, pickle.loads(pickle.dumps(data))):
+        assert copy.fetch(range(3), SEED)["real"][:, 0, 0, 0].tolist() == [10, 20, 10]
+
+
 def test_a_member_that_unpacks_to_more_than_the_limit_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr("ganframe_archives.zip_files.LARGEST_MEMBER", 1000)
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
