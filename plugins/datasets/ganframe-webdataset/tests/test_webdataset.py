@@ -193,6 +193,26 @@ def test_what_is_no_shard_is_refused(tmp_path):
         assert problem.value.path == ("path",)
 
 
+def test_a_shard_without_its_end_or_with_more_behind_it_is_refused(tmp_path):
+    """Each image takes a header and a block, 1,024 bytes; three of them end at byte 3,072."""
+    members = {f"{name}.png": png(1) for name in "abc"}
+    whole, other = (shard(tmp_path / f"{name}.tar", members).read_bytes() for name in ("whole", "other"))
+    assert len(whole) == tarfile.RECORDSIZE
+    assert len(WebDataset(path=tmp_path / "whole.tar").build()) == 3
+    for name, content, message in (
+        ("at-a-member", whole[:2048], "cut off at byte 2,048, without an end mark"),
+        ("one-block", whole[: 3072 + 512], "cut off at byte 3,584, without an end mark"),
+        ("padded", whole[:2048] + bytes(20_000), "more than 10,240 zeros follow its end mark at byte 2,048"),
+        ("no-header", whole[:1024] + bytes(512) + whole[1536:], "end at byte 1,024, and there is more at byte 1,536"),
+        ("joined", whole + other, "end at byte 3,072, and there is more at byte 10,240"),
+    ):
+        (tmp_path / f"{name}.tar").write_bytes(content)
+        with pytest.raises(BadInput, match=message):
+            WebDataset(path=tmp_path / f"{name}.tar").spec()
+    (tmp_path / "longest.tar").write_bytes(whole[: 3072 + 1024] + bytes(tarfile.RECORDSIZE))
+    assert len(WebDataset(path=tmp_path / "longest.tar").build()) == 3
+
+
 def test_a_header_that_claims_gigabytes_is_not_read(tmp_path):
     """The extended header of a sparse file of 4 GiB: tarfile would read it whole."""
     header = tarfile.TarInfo("pax")

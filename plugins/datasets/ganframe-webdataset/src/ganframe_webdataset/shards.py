@@ -17,6 +17,9 @@ from ganframe.data import BadInput
 LARGEST_HEADER = 2**20
 """The largest size of a header of a tar file, such as a long name, in bytes."""
 
+END_MARK = 2 * tarfile.BLOCKSIZE
+"""The size of the zeros that end a tar file, in bytes."""
+
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
@@ -111,14 +114,39 @@ def _list_members(shard: Path, size: int, changed: int) -> tuple[tuple[Member, .
                     members.append(Member(shard, each.name, each.offset_data, each.size))
                 elif not each.isdir():
                     others.append(each.name)
-            file.seek(archive.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                raise ValueError(f"it is damaged at byte {archive.offset:,}")
+            _check_end(file, archive.offset)
     except (OSError, tarfile.TarError, ValueError, OverflowError, EOFError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        remedy = "A compressed shard (.tar.gz) has to be unpacked to a .tar file; replace one that is cut off."
+        remedy = (
+            "A compressed shard (.tar.gz) has to be unpacked to a .tar file; replace one that is damaged or cut off."
+        )
         raise BadInput(f"this tar file cannot be read: {reason}", place=str(shard), remedy=remedy) from None
     return tuple(members), tuple(others)
+
+
+def _check_end(file: IO[bytes], offset: int) -> None:
+    """Check that a tar file ends with its end mark: two blocks of zeros, and zeros up to the end of the record.
+
+    Otherwise members may be missing: `tarfile` stops at the end of the file, and at the first block of zeros.
+
+    Args:
+        file: The file.
+        offset: Where the members end, in bytes.
+
+    Raises:
+        ValueError: When the end mark is missing, or anything else is behind it.
+    """
+    file.seek(offset)
+    end = file.read(END_MARK + tarfile.RECORDSIZE + 1)
+    if end[: tarfile.BLOCKSIZE].strip(b"\0"):
+        raise ValueError(f"it is damaged at byte {offset:,}")
+    if len(end) < END_MARK:
+        raise ValueError(f"it is cut off at byte {offset + len(end):,}, without an end mark")
+    if end.strip(b"\0"):
+        place = offset + len(end) - len(end.lstrip(b"\0"))
+        raise ValueError(f"its members end at byte {offset:,}, and there is more at byte {place:,}")
+    if len(end) > END_MARK + tarfile.RECORDSIZE:
+        raise ValueError(f"more than {tarfile.RECORDSIZE:,} zeros follow its end mark at byte {offset:,}")
 
 
 class _Headers(io.RawIOBase):
