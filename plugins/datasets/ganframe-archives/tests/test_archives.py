@@ -16,6 +16,7 @@ from PIL import Image
 from ganframe import Experiment, train
 from ganframe.config import TensorSpec
 from ganframe.data import BadInput, BatchLoader, Randomness
+from ganframe.data.identity import DataIdentity, identify
 from ganframe.data.summary import summarize
 
 SEED = Randomness(0)
@@ -201,6 +202,21 @@ def test_a_share_of_the_arrays_is_held_out(tmp_path):
     train_names, held_out_names = config.build().file_names(), config.held_out().build().file_names()
     assert sorted(map(int, train_names + held_out_names)) == list(range(10))
     assert 2 <= len(held_out_names) <= 8
+
+
+def test_a_run_notices_other_pixels_and_labels_of_an_npz(tmp_path):
+    settings = {"path": tmp_path / "x.npz", "labels": "y", "channels": 4, "resolution": 8}
+
+    def now(images: np.ndarray, labels: np.ndarray) -> DataIdentity:
+        arrays(tmp_path / "x.npz", images=images, y=labels)
+        config = ArrayFile(**settings)
+        return identify(config.build(), config.spec())
+
+    numbers = np.arange(10) % 2
+    before = now(IMAGES, numbers)
+    assert before.changes(now(IMAGES, numbers)) == []
+    assert before.changes(now(255 - IMAGES, numbers)) == ["other content under the same names"]
+    assert before.changes(now(IMAGES, 1 - numbers)) == ["other class labels of the same examples"]
 
 
 def test_an_npz_trains(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from ganframe.data import BadInput, ImageData, Picture, UnreadableImage, check_a
 from ganframe_archives import ArrayFile
 
 
-def open_npz(config: ArrayFile) -> ImageData:
+def open_npz(config: ArrayFile) -> ArrayImages:
     """Open the images of an npz file.
 
     Raises:
@@ -31,13 +32,14 @@ def open_npz(config: ArrayFile) -> ImageData:
             remedy = f"Set `channels: {channels}`; of an array (N, C, H, W), save the transpose (0, 2, 3, 1)."
             raise BadInput(message, place=str(config.path), remedy=remedy)
     names = [str(index) for index in range(len(images))]
-    if config.labels is None:
-        return open_images(config, ArraySource(images), names, {})
-    labels, _ = read_labels(config, config.labels)
-    if len(labels) != len(images):
-        message = f"there are {len(labels):,} labels for {len(images):,} images"
-        raise BadInput(message, place=str(config.path), path=("labels",))
-    return open_images(config, ArraySource(images), names, {}, dict(zip(names, labels.tolist(), strict=True)))
+    numbers = None
+    if config.labels is not None:
+        labels, _ = read_labels(config, config.labels)
+        if len(labels) != len(images):
+            message = f"there are {len(labels):,} labels for {len(images):,} images"
+            raise BadInput(message, place=str(config.path), path=("labels",))
+        numbers = dict(zip(names, labels.tolist(), strict=True))
+    return ArrayImages(open_images(config, ArraySource(images), names, {}, numbers), images)
 
 
 def read_labels(config: ArrayFile, name: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -66,6 +68,24 @@ def read_labels(config: ArrayFile, name: str) -> tuple[np.ndarray, tuple[str, ..
             remedy = f"Save it as `numpy.array([...])` of {labels.max() + 1} or more texts."
             raise BadInput(message, place=str(config.path), remedy=remedy)
     return labels, tuple(map(str, names))
+
+
+class ArrayImages(ImageData):
+    """Images of one array, whose content is part of the identity of a run's data.
+
+    Args:
+        opened: The images as those of any source.
+        images: uint8 `(N, H, W)` or `(N, H, W, C)`, those of both splits.
+    """
+
+    def __init__(self, opened: ImageData, images: np.ndarray) -> None:
+        labels = opened.labels().get("label")
+        super().__init__(opened.examples, labels, opened.flip, opened.left_out())
+        self._images = images
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the images: their names are only their numbers."""
+        return hashlib.sha256(np.ascontiguousarray(self._images).data).hexdigest()
 
 
 class ArraySource:
