@@ -15,6 +15,11 @@ from ganframe.errors import BadInput
 LARGEST_ARRAYS = 2**31
 """The largest total size of the arrays of a file, in bytes, after unpacking."""
 
+_UNREADABLE = (
+    *(OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    RuntimeError,  # of an encrypted member or an unknown compression
+)
+
 
 def read_arrays(file: Path, *names: str) -> list[np.ndarray]:
     """Return the named arrays of an `.npz` file, in the order of `names`.
@@ -30,16 +35,10 @@ def read_arrays(file: Path, *names: str) -> list[np.ndarray]:
                 raise ValueError(f"they take {size:,} bytes")
             for name in names:
                 _check_member(archive, name)
-        with np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as arrays:
             return [arrays[name] for name in names]
     except _UNREADABLE as problem:
         raise BadInput(f"these arrays cannot be read: {problem}", place=str(file)) from None
-
-
-_UNREADABLE = (
-    *(OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-    RuntimeError,  # of an encrypted member or an unknown compression
-)
 
 
 def _check_member(archive: zipfile.ZipFile, name: str) -> None:
@@ -48,7 +47,7 @@ def _check_member(archive: zipfile.ZipFile, name: str) -> None:
     Raises:
         ValueError: When the member is no array, or has another size.
     """
-    member = next((each for each in (f"{name}.npy", name) if each in archive.NameToInfo), None)
+    member = next((each for each in (name, f"{name}.npy") if each in archive.NameToInfo), None)
     if member is None:
         return  # numpy says so
     with archive.open(member) as file:
@@ -60,8 +59,6 @@ def _check_member(archive: zipfile.ZipFile, name: str) -> None:
         if read_header is None:
             raise ValueError(f"{name!r} has the format {major}, which is not read")
         shape, _, dtype = read_header(file)
-        if (
-            not dtype.hasobject
-            and math.prod(shape) * dtype.itemsize != archive.NameToInfo[member].file_size - file.tell()
-        ):
+        stored = archive.NameToInfo[member].file_size - file.tell()
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != stored:
             raise ValueError(f"{name!r} says that it is {dtype} {shape}, which is not its size")
