@@ -9,7 +9,16 @@ from contextlib import contextmanager
 import numpy as np
 
 from ganframe.config import within
-from ganframe.data import BadInput, ImageData, Picture, UnreadableImage, check_array, open_images, read_arrays
+from ganframe.data import (
+    BadInput,
+    ImageData,
+    Picture,
+    UnreadableImage,
+    check_array,
+    check_largest_label,
+    open_images,
+    read_arrays,
+)
 from ganframe_archives import ArrayFile
 
 
@@ -29,7 +38,8 @@ def open_npz(config: ArrayFile) -> ArrayImages:
         channels = images.shape[3] if images.ndim == 4 else 1
         if channels != config.channels:
             message = f"the images {images.shape} have {channels} channels, and `channels` is {config.channels}"
-            remedy = f"Set `channels: {channels}`; of an array (N, C, H, W), save the transpose (0, 2, 3, 1)."
+            transpose = "; of an array (N, C, H, W), save the transpose (0, 2, 3, 1)" if images.ndim == 4 else ""
+            remedy = f"Set `channels: {channels}`{transpose}."
             raise BadInput(message, place=str(config.path), remedy=remedy)
     names = [str(index) for index in range(len(images))]
     numbers = None
@@ -59,6 +69,7 @@ def read_labels(config: ArrayFile, name: str) -> tuple[np.ndarray, tuple[str, ..
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0:
             message = f"{name!r} is {labels.dtype} {labels.shape}, not whole numbers (N,) from 0 on"
             raise BadInput(message, place=str(config.path))
+        check_largest_label(int(labels.max()), str(labels.argmax()), len(labels), str(config.path))
     if config.class_names is None:
         return labels, None
     with within("class_names"):

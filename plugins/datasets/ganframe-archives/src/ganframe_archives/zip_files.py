@@ -38,8 +38,8 @@ def open_zip(config: ImageZip) -> ImageData:
     Raises:
         BadInput: When it is no zip file, has no images, or too many members are not images.
     """
-    listing = list_zip(config.path)
-    labels = label_by_subfolder(listing.names, str(config.path))[1] if config.with_labels else None
+    listing = list_zip(config.path, config.with_labels)
+    labels = label_by_subfolder(listing.names, listing.place)[1] if config.with_labels else None
     return open_images(config, ZipSource(config.path, listing.folder), listing.names, listing.left_out, labels)
 
 
@@ -48,18 +48,29 @@ class ZipListing:
     """The content of a zip file.
 
     Attributes:
+        file: The file.
         folder: The folder that all images are in, with a slash at its end; empty if there is no such folder.
         names: The paths of the images in that folder, sorted as those of a folder are.
         left_out: The members that are no example, by the reason.
     """
 
+    file: Path
     folder: str
     names: list[str]
     left_out: LeftOutNames
 
+    @property
+    def place(self) -> str:
+        """The file and the folder in it, for messages."""
+        return f"{self.file}: {self.folder}" if self.folder else str(self.file)
 
-def list_zip(file: Path) -> ZipListing:
+
+def list_zip(file: Path, with_labels: bool = False) -> ZipListing:
     """List the images of a zip file by the names of its members, which are never used as paths.
+
+    Args:
+        file: The file.
+        with_labels: Whether a folder is a class, which is part of the names even if it is the only one.
 
     Raises:
         BadInput: When it is no zip file, or has no images.
@@ -75,8 +86,10 @@ def list_zip(file: Path) -> ZipListing:
         if not images:
             raise BadInput("there are no images in this zip file", place=str(file))
     folder = _common_folder(images)
+    if with_labels and not any("/" in name.removeprefix(folder) for name in images):
+        folder = ""
     names = sorted((name.removeprefix(folder) for name in images), key=lambda name: name.split("/"))
-    return ZipListing(folder, names, {reason: sorted(each) for reason, each in left_out.items()})
+    return ZipListing(file, folder, names, {reason: sorted(each) for reason, each in left_out.items()})
 
 
 def _sorted_out(members: Iterable[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], dict[str, list[str]]]:
