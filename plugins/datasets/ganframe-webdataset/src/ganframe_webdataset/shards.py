@@ -57,7 +57,7 @@ def find_shards(path: Path) -> list[Path]:
         path: A tar file, a folder of them, or several with braces: `{000..012}` or `{a,b}`.
 
     Raises:
-        BadInput: When there is no such file or folder, or no shard in the folder.
+        BadInput: When there is no such file or folder, no shard in the folder, or an empty range in braces.
     """
     if path.is_dir():
         shards = sorted(each for each in path.iterdir() if each.suffix == ".tar" and not each.name.startswith("."))
@@ -69,6 +69,9 @@ def find_shards(path: Path) -> list[Path]:
     )
     if len(shards) > MAX_SHARDS:
         raise BadInput(f"these are more than {MAX_SHARDS:,} shards", place=str(path))
+    if not shards:
+        remedy = "A range counts up: `{000..012}`."
+        raise BadInput("the braces of this path stand for no shard", place=str(path), remedy=remedy)
     missing = [shard for shard in shards if not shard.is_file()]
     if missing:
         remedy = f"The path is relative to {Path.cwd()}." if not path.is_absolute() else ""
@@ -93,7 +96,9 @@ def _expanded(pattern: str) -> Iterator[str]:
 
 
 def list_members(shard: Path) -> tuple[tuple[Member, ...], tuple[str, ...]]:
-    """Return the files in a shard, and the names of its links and devices. The index of an unchanged shard is kept.
+    """Return the files in a shard, hard links among them, and the names of its other links and devices.
+
+    The index of an unchanged shard is kept.
 
     Raises:
         BadInput: When the shard is no tar file, is compressed, is damaged, or is cut off.
@@ -105,13 +110,18 @@ def list_members(shard: Path) -> tuple[tuple[Member, ...], tuple[str, ...]]:
 @lru_cache(maxsize=1024)
 def _list_members(shard: Path, size: int, changed: int) -> tuple[tuple[Member, ...], tuple[str, ...]]:
     members, others = list[Member](), list[str]()
+    files = dict[str, Member]()
     try:
         with shard.open("rb") as file, tarfile.TarFile(fileobj=_Headers(file), mode="r") as archive:
             for count, each in enumerate(archive):
                 if each.size < 0 or count > size // tarfile.BLOCKSIZE:
                     raise ValueError("its headers contradict each other")
                 if each.isreg() and not each.issparse():
-                    members.append(Member(shard, each.name, each.offset_data, each.size))
+                    files[each.name] = Member(shard, each.name, each.offset_data, each.size)
+                    members.append(files[each.name])
+                elif each.islnk() and each.linkname in files:  # a hard link: a second name of a file before it
+                    target = files[each.linkname]
+                    members.append(Member(shard, each.name, target.offset, target.size))
                 elif not each.isdir():
                     others.append(each.name)
             _check_end(file, archive.offset)
