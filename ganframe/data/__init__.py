@@ -3,6 +3,7 @@
 A plugin imports from here everything that a data set needs.
 """
 
+from ganframe.data.class_labels import check_largest_label
 from ganframe.data.dataset import Dataset
 from ganframe.data.image_data import (
     ImageData,
@@ -54,6 +55,7 @@ __all__ = [
     "check_array",
     "check_classes_are_trained",
     "check_image_headers",
+    "check_largest_label",
     "images_as_floats",
     "is_named_as_image",
     "label_by_subfolder",

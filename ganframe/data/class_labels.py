@@ -13,6 +13,26 @@ from ganframe.data.dataset import Dataset
 from ganframe.errors import BadInput, within
 from ganframe.plugins.author_code import author_code, name_of, source_of
 
+FREE_CLASSES = 2**16
+"""The number of classes that data may have, however few its examples are."""
+
+
+def check_largest_label(label: int, example: str, examples: int, place: str) -> None:
+    """Refuse a class number that is far above the number of examples: networks are as large as the number of classes.
+
+    Args:
+        label: The largest label.
+        example: The name of an example that has it.
+        examples: The number of examples.
+        place: The data, for messages.
+
+    Raises:
+        BadInput: When the label is neither below `FREE_CLASSES` nor below the number of examples.
+    """
+    if label >= max(FREE_CLASSES, examples):
+        message = f"the label of {example} is {label:,}, and there are {examples:,} examples"
+        raise BadInput(message, place=place, remedy="Number the classes from 0 on, without gaps.")
+
 
 def labels_to_balance(name: str | None, dataset: Dataset, specs: DataSpec) -> Tensor | None:
     """Return the class of each example, int64 `(N,)`, for the setting `train.balance_classes`; None if it is left out.

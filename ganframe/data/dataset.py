@@ -18,13 +18,17 @@ class Dataset(Protocol):
     to the folder of the data, in the order of the examples. A run that is resumed is refused other files, or the same
     ones in another order. Of a data set without the method, only the number of examples and the spec are compared.
 
+    A data set whose content can change under the same names, such as the arrays of one file, has one more method,
+    `content_hash()`. It returns a hash of all of it as text. A run that is resumed is refused another content.
+
     A data set that leaves anything of its source out has one more method, `left_out()`. It returns the names of what
     was left out, by the reason: `{"files of other types": ["notes.txt"]}`. `ganframe explain`, the start of a run and
     the report say it, with the number of examples.
 
     A data set with class labels has one more method, `labels()`. It returns the class of each example by the name of
     the label, int64 `(N,)`, without reading the examples: `{"label": tensor([0, 2, 2, 1])}`. The setting
-    `train.balance_classes` needs it, and so does `ganframe augment --balance`.
+    `train.balance_classes` needs it, and so does `ganframe augment --balance`. A run that is resumed is refused
+    other labels.
     """
 
     def __len__(self) -> int:

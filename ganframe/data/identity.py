@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import torch
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
 from ganframe.config.tensor_specs import DataSpec, TensorSpec
 from ganframe.data.dataset import Dataset
@@ -28,11 +30,15 @@ class DataIdentity:
         tensors: The specs of its tensors, with the names of classes.
         examples: The number of examples; None where that is not known.
         files: The SHA-256 of the names of its files, in the order of the examples; None where it names none.
+        labels: The SHA-256 of its class labels, in the order of the examples; None where it does not tell them.
+        content: The hash of all that its source has; None where it does not tell it.
     """
 
     tensors: dict[str, TensorSpec]
     examples: int | None = None
     files: str | None = None
+    labels: str | None = None
+    content: str | None = None
 
     def changes(self, now: DataIdentity) -> list[str]:
         """Return what is different now, each in a few words; what either of them does not know is no difference."""
@@ -41,24 +47,59 @@ class DataIdentity:
             found.append(_more_or_fewer((now.examples or 0) - (self.examples or 0)))
         for name in sorted(self.tensors.keys() | now.tensors.keys()):
             found += _tensor_changes(name, self.tensors.get(name), now.tensors.get(name))
-        if not found and None not in (self.files, now.files) and self.files != now.files:
-            found.append("files of other names, or in another order")
-        return found
+        if found:
+            return found
+        compared = [
+            (self.files, now.files, "files of other names, or in another order"),
+            (self.labels, now.labels, "other class labels of the same examples"),
+            (self.content, now.content, "other content under the same names"),
+        ]
+        for before, after, change in compared:
+            if None not in (before, after) and before != after:
+                return [change]
+        return []
 
 
 def identify(dataset: Dataset, specs: DataSpec) -> DataIdentity:
-    """Return the identity of a data set; its method `file_names` is asked if there is one.
+    """Return the identity of a data set; of `file_names`, `labels` and `content_hash` the methods it has are asked.
 
     Args:
         dataset: The data set.
         specs: The specs of its tensors.
 
     Raises:
-        BadInput: When the method fails, or returns anything else than names.
+        BadInput: When a method fails, `file_names` returns anything else than names, or `content_hash` anything else
+            than text.
     """
     names = file_names(dataset)
     digest = None if names is None else hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
-    return DataIdentity(dict(specs), len(dataset), digest)
+    return DataIdentity(dict(specs), len(dataset), digest, _labels_hash(dataset, specs), _content_hash(dataset))
+
+
+def _labels_hash(dataset: Dataset, specs: DataSpec) -> str | None:
+    method: Any = getattr(dataset, "labels", None)
+    if not callable(method):
+        return None
+    with author_code(f"{name_of(type(dataset))}.labels", type(dataset)):
+        given: Any = method()
+    found = cast(Mapping[str, Any], given) if isinstance(given, Mapping) else {}
+    names = [name for name in sorted(specs) if specs[name].kind == "label" and isinstance(found.get(name), Tensor)]
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(f"{name}\0".encode() + found[name].cpu().to(torch.int64).contiguous().numpy().data)
+    return digest.hexdigest() if names else None
+
+
+def _content_hash(dataset: Dataset) -> str | None:
+    method: Any = getattr(dataset, "content_hash", None)
+    if method is None:
+        return None
+    owner = f"{name_of(type(dataset))}.content_hash"
+    with author_code(owner, type(dataset)):
+        given: Any = method()
+    if isinstance(given, str):
+        return given
+    raise BadInput(f"{owner} returned {type(given).__name__} and not a hash as text", place=source_of(dataset))
 
 
 def file_names(dataset: Dataset) -> list[str] | None:

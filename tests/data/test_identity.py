@@ -30,6 +30,13 @@ def labelled(*names: str) -> dict[str, TensorSpec]:
         (DataIdentity({}, 2), DataIdentity({}, 1), ["1 example fewer"]),
         (DataIdentity({}, 9, "x"), DataIdentity({}, 9, "y"), ["files of other names, or in another order"]),
         (DataIdentity({}, None, None), DataIdentity({}, 9, "y"), []),
+        (DataIdentity({}, 9, "x", "l"), DataIdentity({}, 9, "x", "m"), ["other class labels of the same examples"]),
+        (
+            DataIdentity({}, 9, "x", None, "c"),
+            DataIdentity({}, 9, "x", "m", "d"),
+            ["other content under the same names"],
+        ),
+        (DataIdentity({}, 9, "x"), DataIdentity({}, 9, "x", "l", "c"), []),
         (DataIdentity({}, 9, "x"), DataIdentity({}, 9, None), []),
         (
             DataIdentity(labelled("cats", "dogs")),
@@ -101,3 +108,32 @@ def test_a_mistake_in_the_names_is_said_with_its_place(names: object, said: str)
     with pytest.raises(BadInput, match=said) as problem:
         file_names(Named(names))
     assert "Named.file_names" in problem.value.message
+
+
+def test_class_labels_and_their_order_count() -> None:
+    specs = {"real": TensorSpec((2,)), "label": TensorSpec((), 3)}
+
+    def labelled_as(*classes: int) -> DataIdentity:
+        return identify(TensorData({"real": torch.zeros(3, 2), "label": torch.tensor(classes)}), specs)
+
+    assert labelled_as(0, 1, 2) == labelled_as(0, 1, 2)
+    assert labelled_as(0, 1, 2).changes(labelled_as(0, 2, 1)) == ["other class labels of the same examples"]
+    assert identify(TensorData({"real": torch.zeros(3, 2)}), {"real": TensorSpec((2,))}).labels is None
+
+
+@dataclass
+class Hashed(Named):
+    """A data set that tells the hash of its content."""
+
+    content: Any
+
+    def content_hash(self) -> str:
+        return self.content
+
+
+def test_another_content_under_the_same_names_counts_and_is_text() -> None:
+    specs = {"real": TensorSpec((2,))}
+    first, other = (identify(Hashed(["a", "b", "c"], content), specs) for content in ("1", "2"))
+    assert first.changes(other) == ["other content under the same names"]
+    with pytest.raises(BadInput, match=r"Hashed\.content_hash returned int and not a hash as text"):
+        identify(Hashed(["a", "b", "c"], 1), specs)

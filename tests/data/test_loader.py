@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import pickle
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from itertools import islice, repeat
 from pathlib import Path
@@ -317,6 +319,57 @@ def test_arrays_that_are_missing_or_are_no_numbers_are_refused(arrays: Path, tmp
     np.savez(tmp_path / "objects.npz", one=np.array([{}], dtype=object))
     with pytest.raises(BadInput, match="cannot be read"):
         read_arrays(tmp_path / "objects.npz", "one")
+
+
+def npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def in_npz(file: Path, content: bytes, method: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("one.npy", content)
+    return file
+
+
+def changed(file: Path, *, flags: int | None = None, method: int | None = None) -> Path:
+    """Write other flags or another compression into the headers of the one member of a zip file."""
+    content = bytearray(file.read_bytes())
+    for start, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.index(start) + at
+        if flags is not None:
+            content[place : place + 2] = flags.to_bytes(2, "little")
+        if method is not None:
+            content[place + 2 : place + 4] = method.to_bytes(2, "little")
+    file.write_bytes(content)
+    return file
+
+
+def test_members_of_an_npz_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
+    numbers = npy(np.arange(1000))
+    cases = {
+        "'one' is no array of numpy": in_npz(tmp_path / "text.npz", b"no array"),
+        "encrypted": changed(in_npz(tmp_path / "encrypted.npz", numbers), flags=1),
+        "compression method": changed(in_npz(tmp_path / "method.npz", numbers), method=99),
+        r"'one' says that it is int64 \(9000,\)": in_npz(
+            tmp_path / "header.npz", numbers.replace(b"(1000,)", b"(9000,)")
+        ),
+        "format 3": in_npz(tmp_path / "format.npz", numbers[:6] + b"\3" + numbers[7:]),
+    }
+    damaged = in_npz(tmp_path / "damaged.npz", numbers, zipfile.ZIP_LZMA)
+    content = bytearray(damaged.read_bytes())
+    content[60:200] = b"\xff" * 140
+    damaged.write_bytes(content)
+    for message, file in {**cases, "cannot be read": damaged}.items():
+        with pytest.raises(BadInput, match=message):
+            read_arrays(file, "one")
+
+
+def test_an_npy_before_a_zip_is_read_as_the_zip_that_it_ends_with(tmp_path: Path) -> None:
+    whole = in_npz(tmp_path / "whole.npz", npy(np.arange(3))).read_bytes()
+    (tmp_path / "both.npz").write_bytes(npy(np.zeros(4)) + whole)
+    assert read_arrays(tmp_path / "both.npz", "one")[0].tolist() == [0, 1, 2]
 
 
 # Failures of a data set.

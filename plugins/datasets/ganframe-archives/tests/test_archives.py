@@ -12,10 +12,12 @@ from ganframe_archives import ArrayFile, ImageZip
 from ganframe_archives.zip_files import list_zip
 from ganframe_folders import ImageFolder
 from PIL import Image
+from pydantic import ValidationError
 
 from ganframe import Experiment, train
 from ganframe.config import TensorSpec
 from ganframe.data import BadInput, BatchLoader, Randomness
+from ganframe.data.identity import DataIdentity, identify
 from ganframe.data.summary import summarize
 
 SEED = Randomness(0)
@@ -75,6 +77,28 @@ def test_a_zip_gives_the_same_batches_as_its_folder(tmp_path, prefix, method):
             assert torch.equal(batches[0]["label"], batches[1]["label"])
 
 
+def test_the_only_class_of_a_zip_is_that_of_its_folder(tmp_path):
+    for name in ("1.png", "2.png"):
+        (tmp_path / "photos" / "cat").mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / "photos" / "cat" / name)
+    path = zipped(tmp_path / "photos", tmp_path / "photos.zip")
+    mine, folder = (
+        kind(path=each, with_labels=True) for kind, each in ((ImageZip, path), (ImageFolder, path.parent / "photos"))
+    )
+    assert mine.spec() == folder.spec()
+    assert mine.spec()["label"].class_names == ("cat",)
+    assert mine.build().file_names() == folder.build().file_names() == ["cat/1.png", "cat/2.png"]
+    assert ImageZip(path=path).build().file_names() == ["1.png", "2.png"]
+
+
+def test_an_image_beside_the_classes_is_named_with_the_folder_around_it(tmp_path):
+    folder = pictures(tmp_path / "photos")
+    Image.new("L", (8, 8)).save(folder / "alone.png")
+    with pytest.raises(BadInput, match=r"alone\.png is in no class subfolder") as problem:
+        ImageZip(path=zipped(folder, tmp_path / "x.zip", "photos/"), with_labels=True).spec()
+    assert problem.value.place == f"{tmp_path / 'x.zip'}: photos/"
+
+
 def test_a_zip_trains(tmp_path):
     path = zipped(pictures(tmp_path / "photos"), tmp_path / "photos.zip")
     small_run({"type": "image-zip", "path": str(path), "resolution": 8}, tmp_path / "run")
@@ -110,6 +134,25 @@ def test_what_is_no_example_is_named_by_its_reason(tmp_path):
         "members of the same name as another": ["a/good.png"],
     }
     assert sorted(each.name for each in tmp_path.iterdir()) == ["p", "x.zip"]  # nothing was extracted
+
+
+def test_of_members_with_one_name_the_first_that_is_an_image_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("ganframe_archives.zip_files.LARGEST_MEMBER", 200)
+    link = zipfile.ZipInfo("b.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    for level in (10, 20):
+        Image.new("L", (8, 8), level).save(tmp_path / f"{level}.png")
+    first, second = ((tmp_path / f"{level}.png").read_bytes() for level in (10, 20))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a.png", first)
+        archive.writestr("a.png", second)
+        archive.writestr(link, first)
+        archive.writestr("b.png", second)
+        archive.writestr("c.png", first)
+        archive.writestr("c.png", second + bytes(200))
+    data = ImageZip(path=tmp_path / "x.zip", resolution=8).build()
+    for copy in (data, pickle.loads(pickle.dumps(data))):
+        assert copy.fetch(range(3), SEED)["real"][:, 0, 0, 0].tolist() == [10, 20, 10]
 
 
 def test_a_member_that_unpacks_to_more_than_the_limit_is_left_out(tmp_path, monkeypatch):
@@ -184,6 +227,21 @@ def test_a_share_of_the_arrays_is_held_out(tmp_path):
     assert 2 <= len(held_out_names) <= 8
 
 
+def test_a_run_notices_other_pixels_and_labels_of_an_npz(tmp_path):
+    settings = {"path": tmp_path / "x.npz", "labels": "y", "channels": 4, "resolution": 8}
+
+    def now(images: np.ndarray, labels: np.ndarray) -> DataIdentity:
+        arrays(tmp_path / "x.npz", images=images, y=labels)
+        config = ArrayFile(**settings)
+        return identify(config.build(), config.spec())
+
+    numbers = np.arange(10) % 2
+    before = now(IMAGES, numbers)
+    assert before.changes(now(IMAGES, numbers)) == []
+    assert before.changes(now(255 - IMAGES, numbers)) == ["other content under the same names"]
+    assert before.changes(now(IMAGES, 1 - numbers)) == ["other class labels of the same examples"]
+
+
 def test_an_npz_trains(tmp_path):
     path = arrays(tmp_path / "x.npz", images=IMAGES)
     small_run({"type": "npz", "path": str(path), "channels": 4, "resolution": [8, 12]}, tmp_path / "run")
@@ -211,6 +269,31 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, given, settings, message, 
     with pytest.raises(BadInput, match=message) as problem:
         ArrayFile(path=arrays(tmp_path / "x.npz", **given), **settings).build()
     assert problem.value.path == place
+
+
+def test_names_of_classes_without_labels_are_refused(tmp_path):
+    with pytest.raises(ValidationError, match="`class_names` are those of `labels`, which is missing"):
+        ArrayFile(path=tmp_path / "x.npz", class_names="names")
+
+
+def test_the_remedy_for_channels_fits_the_axes(tmp_path):
+    for images, remedy in (
+        (IMAGES[..., 0], "Set `channels: 1`."),
+        (IMAGES, "Set `channels: 4`; of an array (N, C, H, W), save the transpose (0, 2, 3, 1)."),
+    ):
+        with pytest.raises(BadInput, match="and `channels` is 3") as problem:
+            ArrayFile(path=arrays(tmp_path / "x.npz", images=images)).build()
+        assert problem.value.remedy == remedy
+
+
+@pytest.mark.parametrize("label", [np.int64(2**63 - 1), np.uint64(2**63), np.int64(2**16)])
+def test_a_label_far_above_the_number_of_images_is_refused(tmp_path, label):
+    labels = np.array([0] * 9 + [label], dtype=label.dtype)
+    config = ArrayFile(path=arrays(tmp_path / "x.npz", images=IMAGES, y=labels), labels="y", channels=4)
+    for use in (config.spec, config.build):
+        with pytest.raises(BadInput, match=f"the label of 9 is {label:,}, and there are 10 examples") as problem:
+            use()
+        assert problem.value.path == ("labels",)
 
 
 def test_objects_in_an_npz_are_never_loaded(tmp_path):

@@ -92,6 +92,26 @@ def test_the_image_is_chosen_by_its_extension(tmp_path):
     assert problem.value.remedy == "Choose one with `image: jpg`."
 
 
+@pytest.mark.parametrize("extension", ["png", "PNG", ".png"])
+def test_extensions_may_have_a_dot_and_capitals(tmp_path, extension):
+    path = shard(tmp_path / "x.tar", {"a.png": png(2), "a.cls": b"1"})
+    config = WebDataset(path=path, image=extension, labels=extension.replace("png", "cls").replace("PNG", "CLS"))
+    assert config.spec()["label"].classes == 2
+
+
+def test_a_hard_link_is_a_second_name_of_a_file(tmp_path):
+    path = shard(tmp_path / "x.tar", {"a.png": png(3)})
+    with tarfile.open(path, "a") as archive:
+        for name, target in (("b.png", "a.png"), ("c.png", "none.png")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.LNKTYPE, target
+            archive.addfile(link)
+    data = WebDataset(path=path, resolution=6).build()
+    assert data.file_names() == ["x.tar/a", "x.tar/b"]
+    assert levels(data.fetch([0, 1], SEED)) == [3, 3]
+    assert list(data.left_out()["links and devices"]) == ["x.tar/c.png"]
+
+
 def test_a_held_out_share_stays_the_same_when_shards_are_added(tmp_path):
     config = WebDataset(path=shards(tmp_path, count=3), held_out_share=0.4, resolution=6)
     before = {*config.held_out().build().file_names()}
@@ -191,6 +211,50 @@ def test_what_is_no_shard_is_refused(tmp_path):
         with pytest.raises(BadInput, match=message) as problem:
             WebDataset(path=tmp_path / name).spec()
         assert problem.value.path == ("path",)
+
+
+def test_a_shard_without_its_end_or_with_more_behind_it_is_refused(tmp_path):
+    """Each image takes a header and a block, 1,024 bytes; three of them end at byte 3,072."""
+    members = {f"{name}.png": png(1) for name in "abc"}
+    whole, other = (shard(tmp_path / f"{name}.tar", members).read_bytes() for name in ("whole", "other"))
+    assert len(whole) == tarfile.RECORDSIZE
+    assert len(WebDataset(path=tmp_path / "whole.tar").build()) == 3
+    for name, content, message in (
+        ("at-a-member", whole[:2048], "cut off at byte 2,048, without an end mark"),
+        ("one-block", whole[: 3072 + 512], "cut off at byte 3,584, without an end mark"),
+        ("padded", whole[:2048] + bytes(20_000), "more than 10,240 zeros follow its end mark at byte 2,048"),
+        ("no-header", whole[:1024] + bytes(512) + whole[1536:], "end at byte 1,024, and there is more at byte 1,536"),
+        ("joined", whole + other, "end at byte 3,072, and there is more at byte 10,240"),
+    ):
+        (tmp_path / f"{name}.tar").write_bytes(content)
+        with pytest.raises(BadInput, match=message):
+            WebDataset(path=tmp_path / f"{name}.tar").spec()
+    (tmp_path / "longest.tar").write_bytes(whole[: 3072 + 1024] + bytes(tarfile.RECORDSIZE))
+    assert len(WebDataset(path=tmp_path / "longest.tar").build()) == 3
+
+
+def test_two_labels_of_one_example_are_refused(tmp_path):
+    path = shard(tmp_path / "x.tar", {"a.png": png(1), "a.cls": b"0"})
+    with tarfile.open(path, "a") as archive:
+        label = tarfile.TarInfo("a.cls")
+        label.size = 1
+        archive.addfile(label, io.BytesIO(b"1"))
+    with pytest.raises(BadInput, match=r"x\.tar/a has several labels"):
+        WebDataset(path=path, labels="cls").spec()
+
+
+def test_a_range_that_counts_down_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="stand for no shard") as problem:
+        WebDataset(path=tmp_path / "x-{3..1}.tar").spec()
+    assert problem.value.path == ("path",)
+
+
+def test_a_label_far_above_the_number_of_examples_is_refused(tmp_path):
+    path = shard(tmp_path / "x.tar", {"a.png": png(1), "a.cls": b"2147483647", "b.png": png(1), "b.cls": b"65535"})
+    with pytest.raises(BadInput, match=r"label of x\.tar/a is 2,147,483,647, and there are 2 examples"):
+        WebDataset(path=path, labels="cls").spec()
+    path = shard(tmp_path / "y.tar", {"b.png": png(1), "b.cls": b"65535"})
+    assert WebDataset(path=path, labels="cls").spec()["label"].classes == 65536
 
 
 def test_a_header_that_claims_gigabytes_is_not_read(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import model_validator
 from typing_extensions import override
 
 from ganframe.config import Component, DataSpec, ImageDatasetConfig, TensorSpec, hookimpl, within
@@ -19,7 +20,8 @@ class ImageZip(ImageDatasetConfig):
 
     type: Literal["image-zip"] = "image-zip"
     path: Path
-    """The file. If all of its images are in one folder, this folder is not part of their names."""
+    """The file. If all of its images are in one folder, this folder is not part of their names, unless it is their
+    only class."""
     with_labels: bool = False
     """Also give `label`: the number of the image's subfolder, counted from 0 in the order of their names as text. The
     name of the subfolder is that of the class."""
@@ -44,11 +46,11 @@ class ImageZip(ImageDatasetConfig):
         from ganframe.data import label_by_subfolder
         from ganframe_archives.zip_files import list_zip
 
-        listing = list_zip(self.path)
+        listing = list_zip(self.path, self.with_labels)
         self.in_split(listing.names)
         spec = {"real": self.image_spec}
         if self.with_labels:
-            names, _ = label_by_subfolder(listing.names, str(self.path))
+            names, _ = label_by_subfolder(listing.names, listing.place)
             with within("with_labels"):
                 spec["label"] = TensorSpec((), classes=len(names), class_names=names)
         return spec
@@ -72,6 +74,12 @@ class ArrayFile(ImageDatasetConfig):
     """Name of the array of labels: whole numbers from 0 on, `(N,)` or `(N, 1)`. Without one, there is no `label`."""
     class_names: str | None = None
     """Name of the array of the names of the classes, as text. Without one, classes have no names."""
+
+    @model_validator(mode="after")
+    def _names_are_of_labels(self) -> ArrayFile:
+        if self.class_names is not None and self.labels is None:
+            raise ValueError("`class_names` are those of `labels`, which is missing: name the array of the labels")
+        return self
 
     @classmethod
     @override

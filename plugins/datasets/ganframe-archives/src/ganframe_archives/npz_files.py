@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import numpy as np
 
 from ganframe.config import within
-from ganframe.data import BadInput, ImageData, Picture, UnreadableImage, check_array, open_images, read_arrays
+from ganframe.data import (
+    BadInput,
+    ImageData,
+    Picture,
+    UnreadableImage,
+    check_array,
+    check_largest_label,
+    open_images,
+    read_arrays,
+)
 from ganframe_archives import ArrayFile
 
 
-def open_npz(config: ArrayFile) -> ImageData:
+def open_npz(config: ArrayFile) -> ArrayImages:
     """Open the images of an npz file.
 
     Raises:
@@ -28,16 +38,18 @@ def open_npz(config: ArrayFile) -> ImageData:
         channels = images.shape[3] if images.ndim == 4 else 1
         if channels != config.channels:
             message = f"the images {images.shape} have {channels} channels, and `channels` is {config.channels}"
-            remedy = f"Set `channels: {channels}`; of an array (N, C, H, W), save the transpose (0, 2, 3, 1)."
+            transpose = "; of an array (N, C, H, W), save the transpose (0, 2, 3, 1)" if images.ndim == 4 else ""
+            remedy = f"Set `channels: {channels}`{transpose}."
             raise BadInput(message, place=str(config.path), remedy=remedy)
     names = [str(index) for index in range(len(images))]
-    if config.labels is None:
-        return open_images(config, ArraySource(images), names, {})
-    labels, _ = read_labels(config, config.labels)
-    if len(labels) != len(images):
-        message = f"there are {len(labels):,} labels for {len(images):,} images"
-        raise BadInput(message, place=str(config.path), path=("labels",))
-    return open_images(config, ArraySource(images), names, {}, dict(zip(names, labels.tolist(), strict=True)))
+    numbers = None
+    if config.labels is not None:
+        labels, _ = read_labels(config, config.labels)
+        if len(labels) != len(images):
+            message = f"there are {len(labels):,} labels for {len(images):,} images"
+            raise BadInput(message, place=str(config.path), path=("labels",))
+        numbers = dict(zip(names, labels.tolist(), strict=True))
+    return ArrayImages(open_images(config, ArraySource(images), names, {}, numbers), images)
 
 
 def read_labels(config: ArrayFile, name: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -57,6 +69,7 @@ def read_labels(config: ArrayFile, name: str) -> tuple[np.ndarray, tuple[str, ..
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0:
             message = f"{name!r} is {labels.dtype} {labels.shape}, not whole numbers (N,) from 0 on"
             raise BadInput(message, place=str(config.path))
+        check_largest_label(int(labels.max()), str(labels.argmax()), len(labels), str(config.path))
     if config.class_names is None:
         return labels, None
     with within("class_names"):
@@ -66,6 +79,24 @@ def read_labels(config: ArrayFile, name: str) -> tuple[np.ndarray, tuple[str, ..
             remedy = f"Save it as `numpy.array([...])` of {labels.max() + 1} or more texts."
             raise BadInput(message, place=str(config.path), remedy=remedy)
     return labels, tuple(map(str, names))
+
+
+class ArrayImages(ImageData):
+    """Images of one array, whose content is part of the identity of a run's data.
+
+    Args:
+        opened: The images as those of any source.
+        images: uint8 `(N, H, W)` or `(N, H, W, C)`, those of both splits.
+    """
+
+    def __init__(self, opened: ImageData, images: np.ndarray) -> None:
+        labels = opened.labels().get("label")
+        super().__init__(opened.examples, labels, opened.flip, opened.left_out())
+        self._images = images
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the images: their names are only their numbers."""
+        return hashlib.sha256(np.ascontiguousarray(self._images).data).hexdigest()
 
 
 class ArraySource:

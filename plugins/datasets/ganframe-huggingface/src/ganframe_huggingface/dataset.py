@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ganframe.config import within
-from ganframe.data import BadInput, ImageData, Picture, open_images, open_picture
+from ganframe.data import BadInput, ImageData, Picture, check_largest_label, open_images, open_picture
 from ganframe_huggingface import HuggingFace
 from ganframe_huggingface.library import import_datasets
 
@@ -120,6 +120,8 @@ class Table:
                 message = f"{column!r} is no column of labels, which are whole numbers from 0 on"
                 remedy = f"Make names class labels first: `dataset.class_encode_column({column!r})`."
                 raise BadInput(message, place=self.place, remedy=remedy)
+            largest = max(range(len(values)), key=values.__getitem__)
+            check_largest_label(values[largest], f"row {largest}", len(values), self.place)
         names = getattr(self.rows.features[column], "names", None)
         return values, None if names is None else tuple(names)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import field_validator
 from typing_extensions import override
 
 from ganframe.config import Component, DataSpec, ImageDatasetConfig, TensorSpec, hookimpl, within
@@ -30,6 +31,11 @@ class WebDataset(ImageDatasetConfig):
     whole number from 0 on, or the name of a class: classes with names are counted from 0 in their order as text."""
     label_key: str = "label"
     """Key of the label, where the members with labels are JSON objects."""
+
+    @field_validator("image", "labels")
+    @classmethod
+    def _without_its_dot(cls, extension: str | None) -> str | None:
+        return None if extension is None else extension.lower().removeprefix(".")
 
     @classmethod
     @override

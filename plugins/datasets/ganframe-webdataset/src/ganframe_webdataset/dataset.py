@@ -19,6 +19,7 @@ from ganframe.data import (
     ImageData,
     LeftOutNames,
     Picture,
+    check_largest_label,
     is_named_as_image,
     open_images,
     open_picture,
@@ -66,7 +67,7 @@ def list_examples(config: WebDataset) -> Listing:
     """List the examples by the names of the members, in the order of the shards.
 
     Raises:
-        BadInput: When a shard cannot be read, an example has several images, or there are no images.
+        BadInput: When a shard cannot be read, an example has several images or labels, or there are no images.
     """
     images, labels = dict[str, Member](), dict[str, Member]()
     left_out: dict[str, list[str]] = {}
@@ -102,9 +103,12 @@ def _sort(
     """Put a member to the images or labels; return why it belongs to neither, or nothing."""
     if not extension:
         return "members without a key"
-    if config.labels is not None and extension == config.labels.lower():
+    if config.labels is not None and extension == config.labels:
         if member.size > LARGEST_LABEL:
             return f"labels of more than {LARGEST_LABEL:,} bytes"
+        if name in labels:
+            message = f"the example {name} has several labels: two members with the extension {config.labels!r}"
+            raise BadInput(message, place=str(member.shard), remedy="Keys are unique in a shard.")
         labels[name] = member
         return ""
     wanted = is_named_as_image(PurePosixPath(f"x.{extension}")) if config.image is None else extension == config.image
@@ -136,6 +140,8 @@ def read_labels(config: WebDataset, listing: Listing) -> tuple[dict[str, int], t
         given = {name: _read_label(config, member) for name, member in listing.labels.items()}
         numbers = {name: label for name, label in given.items() if isinstance(label, int)}
         if len(numbers) == len(given):
+            largest = max(numbers, key=lambda name: numbers[name])
+            check_largest_label(numbers[largest], largest, len(numbers), str(config.path))
             return numbers, None
         if numbers:
             some = next(iter(numbers))
