@@ -72,6 +72,7 @@ def test_frechet_is_named_after_its_encoder_and_warns_of_a_singular_covariance(d
         "encoder": "random-convolutions (channels [16, 32, 64], seed 0)",
         "features": "64",
         "reference": "64 held-out examples",
+        "images": "8 bits",
         "resize": "none",
         "seed": "0",
         "warning": "64 examples for 64 features leave the covariance singular and the distance too large; "
@@ -102,6 +103,7 @@ def test_protocols_tell_the_settings_of_the_metric(config, own, digits):
         "encoder": "random-convolutions (channels [16, 32, 64], seed 0)",
         "features": "64",
         "reference": "1,000 held-out examples",
+        "images": "8 bits",
         "resize": "to 14 x 20, bicubic with antialiasing",
         "seed": "3",
         **own,
@@ -114,7 +116,14 @@ def test_the_inception_score_reads_classes_and_no_reference():
     metric.update({"fake": images})
     results, protocol = metric.compute(), metric.protocol()
     assert 1 < results["mean"] <= 4
-    assert protocol == {"encoder": "stub", "features": "4", "resize": "none", "seed": "0", "splits": "2"}
+    assert protocol == {
+        "encoder": "stub",
+        "features": "4",
+        "images": "8 bits",
+        "resize": "none",
+        "seed": "0",
+        "splits": "2",
+    }
 
 
 @pytest.mark.parametrize("kind", [KernelDistance, InceptionScore])

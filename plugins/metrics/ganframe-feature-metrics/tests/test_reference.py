@@ -32,7 +32,7 @@ class Pictures(DatasetConfig):
         return {"real": TensorSpec((3, 8, 8)), "other": TensorSpec((3, 8, 8))}
 
     def build(self):
-        drawn = Randomness(self.seed).uniform("pictures", (self.count, 3, 8, 8)) * 2 - 1
+        drawn = (Randomness(self.seed).uniform("pictures", (self.count, 3, 8, 8)) * 255).round() / 127.5 - 1
         images = drawn if self.value is None else torch.full_like(drawn, self.value)
         return TensorData({"real": images, "other": -images})
 

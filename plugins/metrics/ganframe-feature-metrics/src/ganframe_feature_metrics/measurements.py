@@ -182,6 +182,7 @@ def _protocol(config: FeatureMetric, dimension: int, reference: Reference | None
     described = {"encoder": encoder_text(config.encoder_config()), "features": f"{dimension:,}"}
     if reference is not None:
         described["reference"] = f"{len(reference.indices):,} {reference.split} examples"
+    described["images"] = "8 bits"
     described["resize"] = "none" if resize is None else f"to {resize[0]} x {resize[1]}, bicubic with antialiasing"
     described["seed"] = str(config.seed)
     shared = {*EncoderSetting.model_fields, *ReferenceSetting.model_fields, "type", "file"}
