@@ -135,6 +135,18 @@ def test_random_subsets_are_of_the_samples_not_of_their_order(kind):
     assert measured(config, FakeData(), images) == pytest.approx(measured(config, FakeData(), shuffled), abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", [KernelDistance, InceptionScore])
+def test_random_subsets_stay_the_same_when_samples_are_rounded_otherwise(kind):
+    """As on another number of ranks. Some pixels are then saved as the next of the 256 levels."""
+    images = FakeData().build().fetch(range(400), Randomness(0))["real"]
+    other = images + 1e-6 * Randomness(0).normal("rounding", tuple(images.shape))
+    settings = {"subsets": 3, "subset_size": 20} if kind is KernelDistance else {"splits": 20}
+    config = kind(encoder=FakeEncoder(), samples=400, **settings)
+    first, again = measured(config, FakeData(), images), measured(config, FakeData(), other)
+    assert first != again
+    assert again == pytest.approx(first, rel=0.01)
+
+
 def test_fid_is_the_frechet_distance_over_the_encoder_inception(monkeypatch, tmp_path, digits):
     with pytest.raises(ValidationError, match=r"file\n"):
         FID()

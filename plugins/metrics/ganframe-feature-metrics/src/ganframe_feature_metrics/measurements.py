@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from ganframe.config import DatasetConfig
+from ganframe.data import Randomness, as_float
 from ganframe_feature_metrics import FID, Frechet, InceptionScore
 from ganframe_feature_metrics.extractor import Extractor
 from ganframe_feature_metrics.frechet import Moments, frechet_distance
@@ -72,29 +72,32 @@ class FrechetDistance:
 class FeatureRows:
     """Features of samples, in an order that depends on the samples alone.
 
-    The order is that of a hash of the pixels: random subsets are then the same however the samples were batched, and
-    whichever rank drew them.
+    Random subsets are then the same however the samples were batched, and whichever rank drew them. Samples are sorted
+    by their component along a fixed direction, and then shuffled. Batches and ranks differ by rounding, which hardly
+    changes this order. A hash of the pixels, even of 8 bits, would send a sample anywhere, and change all subsets.
     """
 
     def __init__(self) -> None:
         self._rows: list[Tensor] = []
-        self._keys: list[bytes] = []
+        self._components: list[Tensor] = []
 
     def add(self, features: Tensor, images: Tensor) -> None:
         """Add the features `(B, D)` of images `(B, ...)`."""
         self._rows.append(features)
-        pixels = images.detach().cpu().contiguous().numpy()
-        self._keys += [hashlib.blake2b(each.tobytes(), digest_size=16).digest() for each in pixels]
+        values = as_float(images).detach().cpu().double().flatten(start_dim=1)
+        direction = Randomness(0).normal("order of samples", (values.shape[1],)).double()
+        self._components.append((values * direction).sum(dim=1))
 
     def merge(self, other: FeatureRows) -> None:
         """Add the rows of another collection."""
         self._rows += other._rows
-        self._keys += other._keys
+        self._components += other._components
 
     def sorted(self) -> Tensor:
         """Return the features of all samples, `(N, D)` in float64."""
-        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
-        return torch.cat(self._rows).double()[order]
+        order = torch.cat(self._components).argsort(stable=True)
+        shuffled = torch.randperm(len(order), generator=Randomness(0).generator("order of samples"))
+        return torch.cat(self._rows).double()[order[shuffled]]
 
 
 class Comparison:
