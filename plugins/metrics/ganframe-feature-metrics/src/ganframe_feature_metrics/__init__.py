@@ -89,7 +89,7 @@ class KernelDistance(FeatureDistance):
     """Kernel distance (KID over Inception): squared MMD of the features with the kernel (x · y / D + 1)³, unbiased.
 
     Results: `mean` and `std` over random subsets. The mean is about 0 for samples of the real distribution, and may be
-    a little below 0.
+    a little below 0. If a subset holds all samples and all reals, there is no `std`.
     """
 
     paper = "Binkowski et al. 2018, arXiv:1801.01401, section 4"
@@ -108,7 +108,7 @@ class KernelDistance(FeatureDistance):
         from ganframe_feature_metrics.mmd import kernel_distance
 
         mean, std = kernel_distance(samples, reals, self.subsets, self.subset_size, self.seed)
-        return {"mean": mean, "std": std}
+        return {"mean": mean} if std is None else {"mean": mean, "std": std}
 
 
 class InceptionScore(EncoderSetting):
