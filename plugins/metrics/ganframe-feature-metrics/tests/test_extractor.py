@@ -91,11 +91,13 @@ def test_only_vectors_and_maps_are_features(shape, ok):
             encode.features(IMAGES)
 
 
-def test_only_vectors_are_class_logits():
-    logits = Extractor(InceptionScore(encoder=Shaped(shape=(4,)))).class_logits(IMAGES)
+@pytest.mark.parametrize("shape", [(5,), (84,), (4, 2, 2), ()])
+def test_only_as_many_numbers_as_there_are_classes_are_class_logits(shape):
+    """Features are a vector too, and would be taken for the logits of as many classes."""
+    logits = Extractor(InceptionScore(encoder=Shaped(shape=(4,)), classes=4)).class_logits(IMAGES, 4)
     assert logits.shape == (50, 4)
-    with pytest.raises(BadInput, match="not class logits"):
-        Extractor(InceptionScore(encoder=Shaped(shape=(4, 2, 2)))).class_logits(IMAGES)
+    with pytest.raises(BadInput, match="not logits of 4 classes"):
+        Extractor(InceptionScore(encoder=Shaped(shape=shape), classes=4)).class_logits(IMAGES, 4)
 
 
 def test_features_that_are_not_finite_are_refused():

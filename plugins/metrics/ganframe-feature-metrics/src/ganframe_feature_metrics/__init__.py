@@ -121,8 +121,16 @@ class InceptionScore(EncoderSetting):
     type: Literal["inception-score"] = "inception-score"
     encoder: EncoderConfig
     """A classifier: the softmax of its last activation, `(B, classes)`, is taken for the probabilities of classes."""
+    classes: int = Field(ge=2)
+    """Number of classes, and of logits: 1008 for the encoder `inception`. An activation of another width, such as its
+    `pool`, is refused: the softmax of features is no probability."""
     splits: PositiveInt = 10
     """Number of parts into which the samples are split."""
+
+    @classmethod
+    @override
+    def example(cls, folder: Path) -> dict[str, Any]:
+        return {"classes": 4}
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Self:

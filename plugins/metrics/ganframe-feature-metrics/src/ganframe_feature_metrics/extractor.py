@@ -68,18 +68,20 @@ class Extractor:
             raise BadInput(message, path=("encoder",), remedy="Use an encoder that ends in a vector or a map.")
         return _finite(vectors).float().cpu()
 
-    def class_logits(self, images: Tensor) -> Tensor:
+    def class_logits(self, images: Tensor, classes: int) -> Tensor:
         """Return the encoder's last activation as logits of classes, `(B, classes)`, float32 and on the CPU.
 
         Args:
             images: `(B, C, H, W)` in [-1, 1].
+            classes: Number of classes.
 
         Raises:
             BadInput: When the encoder's last activation is not `(B, classes)`, or is not finite.
         """
         activation = self.activations(images)
-        if activation.ndim != 2:
-            message = f"the encoder's last activation of one example is {tuple(activation.shape[1:])}, not class logits"
+        shape = tuple(activation.shape[1:])
+        if shape != (classes,):
+            message = f"the encoder's last activation of one example is {shape}, not logits of {classes} classes"
             raise BadInput(message, path=("encoder",), remedy="Use a classifier, with its logits as the last layer.")
         return _finite(activation).float().cpu()
 

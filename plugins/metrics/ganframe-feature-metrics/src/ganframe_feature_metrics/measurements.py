@@ -155,19 +155,16 @@ class Score:
         self.config = config
         self.extractor = Extractor(config)
         self.samples = FeatureRows()
-        self.classes = 0
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Add the class logits of a batch."""
         images = tensors[self.config.sample]
-        logits = self.extractor.class_logits(images)
-        self.classes = logits.shape[1]
+        logits = self.extractor.class_logits(images, self.config.classes)
         self.samples.add(logits, images)
 
     def merge(self, other: Score) -> None:
         """Add the samples of another measurement."""
         self.samples.merge(other.samples)
-        self.classes = other.classes
 
     def compute(self) -> dict[str, float]:
         """Return the mean and the standard deviation over the splits."""
@@ -176,7 +173,7 @@ class Score:
 
     def protocol(self) -> dict[str, str]:
         """Return the settings that decide the results."""
-        return _protocol(self.config, self.classes, None)
+        return _protocol(self.config, self.config.classes, None)
 
 
 def _protocol(config: FeatureMetric, dimension: int, reference: Reference | None) -> dict[str, str]:
