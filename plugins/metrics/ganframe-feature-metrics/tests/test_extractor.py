@@ -5,15 +5,15 @@ from typing import Literal
 import pytest
 import torch
 from ganframe_feature_metrics import MIND, InceptionScore
-from ganframe_feature_metrics.extractor import ENCODER_BATCH, Extractor, resized_to
+from ganframe_feature_metrics.extractor import ENCODER_BATCH, Extractor, as_saved, resized_to
 from ganframe_perceptual import RandomConvolutions
 from torch import nn
 
 from ganframe.config import BadInput, EncoderConfig
-from ganframe.data import Randomness
+from ganframe.data import Randomness, as_float
 from ganframe.testing.fakes import FakeEncoder
 
-IMAGES = Randomness(0).uniform("images", (50, 3, 12, 10)) * 2 - 1
+IMAGES = (Randomness(0).uniform("images", (50, 3, 12, 10)) * 255).round() / 127.5 - 1
 
 
 class Shaped(EncoderConfig):
@@ -77,8 +77,8 @@ def test_resizing_keeps_flat_images_and_the_range_and_does_not_alias():
 
 
 def test_resizing_comes_before_the_encoder():
-    small, large = extractor(FakeEncoder()), extractor(FakeEncoder(), resize=(6, 5))
-    torch.testing.assert_close(large.features(IMAGES), small.features(resized_to((6, 5), IMAGES)))
+    encode = extractor(FakeEncoder(), resize=(6, 5))
+    torch.testing.assert_close(encode.features(IMAGES), FakeEncoder().build()(resized_to((6, 5), IMAGES))[1])
 
 
 @pytest.mark.parametrize(("shape", "ok"), [((3,), True), ((3, 2, 2), True), ((3, 2), False), ((), False)])
@@ -91,13 +91,39 @@ def test_only_vectors_and_maps_are_features(shape, ok):
             encode.features(IMAGES)
 
 
-def test_only_vectors_are_class_logits():
-    logits = Extractor(InceptionScore(encoder=Shaped(shape=(4,)))).class_logits(IMAGES)
+@pytest.mark.parametrize("shape", [(5,), (84,), (4, 2, 2), ()])
+def test_only_as_many_numbers_as_there_are_classes_are_class_logits(shape):
+    """Features are a vector too, and would be taken for the logits of as many classes."""
+    logits = Extractor(InceptionScore(encoder=Shaped(shape=(4,)), classes=4)).class_logits(IMAGES, 4)
     assert logits.shape == (50, 4)
-    with pytest.raises(BadInput, match="not class logits"):
-        Extractor(InceptionScore(encoder=Shaped(shape=(4, 2, 2)))).class_logits(IMAGES)
+    with pytest.raises(BadInput, match="not logits of 4 classes"):
+        Extractor(InceptionScore(encoder=Shaped(shape=shape), classes=4)).class_logits(IMAGES, 4)
 
 
 def test_features_that_are_not_finite_are_refused():
     with pytest.raises(BadInput, match="not finite"):
         extractor(Shaped(shape=(4,), value=None)).features(IMAGES)
+
+
+@pytest.mark.parametrize("resize", [None, (6, 5)])
+def test_images_are_measured_as_they_are_saved(resize):
+    """Cut to the range and rounded to 8 bits: 0.3 is 165.75 of 255, which is saved as 166."""
+    encode = extractor(RandomConvolutions(), resize=resize)
+    assert torch.equal(encode.features(IMAGES * 3), encode.features((IMAGES * 3).clamp(-1, 1)))
+    grey = torch.full((2, 3, 8, 8), 0.3)
+    assert torch.equal(encode.features(grey), encode.features(torch.full_like(grey, 166 / 127.5 - 1)))
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    assert torch.equal(as_saved(pixels), as_float(pixels))
+    assert torch.equal(as_saved(as_float(pixels)), as_float(pixels))
+    assert torch.equal(as_saved(torch.tensor([[0.3, 7.0]])), torch.tensor([[0.3, 7.0]]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_images_that_are_not_finite_are_refused(value):
+    with pytest.raises(BadInput, match="samples are not finite"):
+        extractor(FakeEncoder()).features(torch.where(IMAGES == IMAGES[0, 0, 0, 0], value, IMAGES))
+
+
+def test_vectors_are_not_resized():
+    with pytest.raises(BadInput, match=r"resize: samples of shape \(2,\) cannot be resized"):
+        extractor(Shaped(shape=(2,)), resize=(6, 5)).features(torch.zeros(4, 2))

@@ -6,6 +6,7 @@ import torch
 from ganframe_feature_metrics.frechet import Moments, frechet_distance
 from scipy.linalg import sqrtm
 
+from ganframe.config import BadInput
 from ganframe.data import Randomness
 
 
@@ -97,3 +98,14 @@ def test_moments_of_parts_are_those_of_the_whole_even_far_from_the_origin():
     empty.merge(rest)
     assert torch.equal(empty.mean, rest.mean)
     assert torch.equal(empty.scatter, rest.scatter)
+
+
+def test_a_distance_that_is_not_finite_is_refused():
+    """The larger of 0 and nan is 0 in Python: a perfect score."""
+    fine = Moments.of(rows(20, 4))
+    for other in (Moments.of(rows(20, 4) * torch.nan), Moments.of(rows(1, 4))):
+        for a, b in ((fine, other), (other, fine)):
+            with pytest.raises(BadInput, match="not finite"):
+                frechet_distance(a, b)
+    with pytest.raises(BadInput, match="distance is not finite"):
+        frechet_distance(fine, Moments.of(rows(20, 4) + 1e200))

@@ -72,6 +72,7 @@ def test_frechet_is_named_after_its_encoder_and_warns_of_a_singular_covariance(d
         "encoder": "random-convolutions (channels [16, 32, 64], seed 0)",
         "features": "64",
         "reference": "64 held-out examples",
+        "images": "8 bits",
         "resize": "none",
         "seed": "0",
         "warning": "64 examples for 64 features leave the covariance singular and the distance too large; "
@@ -102,6 +103,7 @@ def test_protocols_tell_the_settings_of_the_metric(config, own, digits):
         "encoder": "random-convolutions (channels [16, 32, 64], seed 0)",
         "features": "64",
         "reference": "1,000 held-out examples",
+        "images": "8 bits",
         "resize": "to 14 x 20, bicubic with antialiasing",
         "seed": "3",
         **own,
@@ -110,20 +112,40 @@ def test_protocols_tell_the_settings_of_the_metric(config, own, digits):
 
 def test_the_inception_score_reads_classes_and_no_reference():
     images = FakeData().build().fetch(range(100), Randomness(0))["real"]
-    metric = InceptionScore(encoder=FakeEncoder(), splits=2, samples=100).build(FakeData())
+    metric = InceptionScore(encoder=FakeEncoder(), classes=4, splits=2, samples=100).build(FakeData())
     metric.update({"fake": images})
     results, protocol = metric.compute(), metric.protocol()
     assert 1 < results["mean"] <= 4
-    assert protocol == {"encoder": "stub", "features": "4", "resize": "none", "seed": "0", "splits": "2"}
+    assert protocol == {
+        "encoder": "stub",
+        "features": "4",
+        "images": "8 bits",
+        "resize": "none",
+        "seed": "0",
+        "classes": "4",
+        "splits": "2",
+    }
 
 
 @pytest.mark.parametrize("kind", [KernelDistance, InceptionScore])
 def test_random_subsets_are_of_the_samples_not_of_their_order(kind):
     images = FakeData().build().fetch(range(200), Randomness(0))["real"]
-    settings = {"subsets": 3, "subset_size": 20} if kind is KernelDistance else {"splits": 5}
+    settings = {"subsets": 3, "subset_size": 20} if kind is KernelDistance else {"classes": 4, "splits": 5}
     config = kind(encoder=FakeEncoder(), samples=200, **settings)
     shuffled = images[torch.randperm(200, generator=Randomness(0).generator("order"))]
     assert measured(config, FakeData(), images) == pytest.approx(measured(config, FakeData(), shuffled), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [KernelDistance, InceptionScore])
+def test_random_subsets_stay_the_same_when_samples_are_rounded_otherwise(kind):
+    """As on another number of ranks. Some pixels are then saved as the next of the 256 levels."""
+    images = FakeData().build().fetch(range(400), Randomness(0))["real"]
+    other = images + 1e-6 * Randomness(0).normal("rounding", tuple(images.shape))
+    settings = {"subsets": 3, "subset_size": 20} if kind is KernelDistance else {"classes": 4, "splits": 20}
+    config = kind(encoder=FakeEncoder(), samples=400, **settings)
+    first, again = measured(config, FakeData(), images), measured(config, FakeData(), other)
+    assert first != again
+    assert again == pytest.approx(first, rel=0.01)
 
 
 def test_fid_is_the_frechet_distance_over_the_encoder_inception(monkeypatch, tmp_path, digits):
@@ -144,7 +166,8 @@ def test_fid_is_the_frechet_distance_over_the_encoder_inception(monkeypatch, tmp
     [
         (Frechet, {}, "encoder\n"),
         (Frechet, {"samples": 1}, "samples\n"),
-        (InceptionScore, {"samples": 5}, "5 samples cannot be split into 10 parts"),
+        (InceptionScore, {}, "classes\n"),
+        (InceptionScore, {"classes": 10, "samples": 5}, "5 samples cannot be split into 10 parts"),
         (PrecisionRecall, {"samples": 3}, "`samples` is 3, and has to be more than `neighbors`, 3"),
         (DensityCoverage, {"reference_samples": 5}, "`reference_samples` is 5, and has to be more than `neighbors`, 5"),
         (MIND, {"resize": (0, 5)}, "resize.0\n"),

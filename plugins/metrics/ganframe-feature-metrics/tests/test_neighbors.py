@@ -79,3 +79,11 @@ def test_an_outlier_among_samples_raises_recall_but_not_coverage():
     samples = points(0, 0.1, 1000)
     assert precision_recall(samples, reals, k=1)[1] == 1
     assert density_coverage(samples, reals, k=1)[1] == pytest.approx(2 / 6)
+
+
+def test_identical_sets_have_a_density_of_1():
+    """Each ball holds its centre and the k - 1 neighbours that are nearer than the k-th, as in the authors' code."""
+    reals = Randomness(0).normal("points", (200, 8)).double()
+    assert density_coverage(reals, reals, k=5) == (pytest.approx(1), 1.0)
+    # With k = 2 the open balls are (-2, 2), (0, 2), (0, 4) and (1, 19): 2 and 0 lie at edges.
+    assert density_coverage(points(0, 2), points(0, 1, 2, 10), k=2) == (pytest.approx((1 + 2) / 2 / 2), 0.75)

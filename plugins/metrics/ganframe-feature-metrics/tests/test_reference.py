@@ -1,11 +1,12 @@
 """The real images: which ones, and the cache of their features."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import torch
-from ganframe_feature_metrics import CMMD, MIND, Frechet, PrecisionRecall, cache
+from ganframe_feature_metrics import CMMD, MIND, Frechet, KernelDistance, PrecisionRecall, cache, identity
 from ganframe_feature_metrics.cache import cache_folder
 from ganframe_feature_metrics.identity import encoder_name, encoder_text
 from ganframe_perceptual import VGG, RandomConvolutions
@@ -32,7 +33,7 @@ class Pictures(DatasetConfig):
         return {"real": TensorSpec((3, 8, 8)), "other": TensorSpec((3, 8, 8))}
 
     def build(self):
-        drawn = Randomness(self.seed).uniform("pictures", (self.count, 3, 8, 8)) * 2 - 1
+        drawn = (Randomness(self.seed).uniform("pictures", (self.count, 3, 8, 8)) * 255).round() / 127.5 - 1
         images = drawn if self.value is None else torch.full_like(drawn, self.value)
         return TensorData({"real": images, "other": -images})
 
@@ -128,7 +129,42 @@ def test_another_process_reads_the_features_from_the_file(encoded, monkeypatch):
     first = features(MIND(encoder=ENCODER), Pictures())
     monkeypatch.setattr(cache, "_IN_MEMORY", {})
     assert torch.equal(features(MIND(encoder=ENCODER), Pictures()), first)
-    assert len(encoded) == 1
+    # Four examples, filled up to a whole batch, are encoded anew to see whether the file is still right.
+    assert len(encoded) == 2
+
+
+def test_features_of_an_encoder_whose_code_has_changed_are_computed_again(monkeypatch, tmp_path):
+    """Also those of weights that the config does not name, such as the data that an ONNX file refers to."""
+    first = features(MIND(encoder=ENCODER), Pictures())
+    network = "ganframe_perceptual.random_convolutions.Network"
+    plain = type(ENCODER.build()).forward
+    monkeypatch.setattr(f"{network}.forward", lambda self, images: tuple(1.01 * each for each in plain(self, images)))
+    monkeypatch.setattr(cache, "_IN_MEMORY", {})
+    for _ in range(2):
+        torch.testing.assert_close(features(MIND(encoder=ENCODER), Pictures()), 1.01 * first)
+        monkeypatch.setattr(cache, "_IN_MEMORY", {})
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("package", ["ganframe", "torch", "ganframe-perceptual"])
+def test_another_version_of_a_package_has_a_key_of_its_own(package, monkeypatch, tmp_path):
+    features(MIND(encoder=ENCODER), Pictures())
+    monkeypatch.setattr(identity, "version", lambda name: "999" if name == package else version(name))
+    features(MIND(encoder=ENCODER), Pictures())
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("kind", [Frechet, KernelDistance, MIND])
+def test_a_single_real_is_refused(kind):
+    with pytest.raises(BadInput, match="reference: the data has 1 held-out examples to compare with, and it takes 2"):
+        measured(kind(encoder=ENCODER), Pictures(apart=1))
+
+
+@pytest.mark.parametrize("kind", [Frechet, KernelDistance, MIND])
+def test_samples_of_half_precision_are_measured(kind):
+    images = Pictures().build().tensors["real"]
+    results, _ = measured(kind(encoder=ENCODER), Pictures(), images.bfloat16())
+    assert results == measured(kind(encoder=ENCODER), Pictures(), images.bfloat16().float())[0]
 
 
 @pytest.mark.parametrize(

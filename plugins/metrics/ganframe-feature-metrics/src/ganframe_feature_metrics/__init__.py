@@ -89,7 +89,7 @@ class KernelDistance(FeatureDistance):
     """Kernel distance (KID over Inception): squared MMD of the features with the kernel (x · y / D + 1)³, unbiased.
 
     Results: `mean` and `std` over random subsets. The mean is about 0 for samples of the real distribution, and may be
-    a little below 0.
+    a little below 0. If a subset holds all samples and all reals, there is no `std`.
     """
 
     paper = "Binkowski et al. 2018, arXiv:1801.01401, section 4"
@@ -108,7 +108,7 @@ class KernelDistance(FeatureDistance):
         from ganframe_feature_metrics.mmd import kernel_distance
 
         mean, std = kernel_distance(samples, reals, self.subsets, self.subset_size, self.seed)
-        return {"mean": mean, "std": std}
+        return {"mean": mean} if std is None else {"mean": mean, "std": std}
 
 
 class InceptionScore(EncoderSetting):
@@ -121,8 +121,16 @@ class InceptionScore(EncoderSetting):
     type: Literal["inception-score"] = "inception-score"
     encoder: EncoderConfig
     """A classifier: the softmax of its last activation, `(B, classes)`, is taken for the probabilities of classes."""
+    classes: int = Field(ge=2)
+    """Number of classes, and of logits: 1008 for the encoder `inception`. An activation of another width, such as its
+    `pool`, is refused: the softmax of features is no probability."""
     splits: PositiveInt = 10
     """Number of parts into which the samples are split."""
+
+    @classmethod
+    @override
+    def example(cls, folder: Path) -> dict[str, Any]:
+        return {"classes": 4}
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Self:

@@ -13,22 +13,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+TOLERANCE = 1e-4
+"""Largest difference of stored features from computed ones, relative to the largest feature."""
+
 _IN_MEMORY: dict[str, Tensor] = {}
 
 
-def cached(key: str, compute: Callable[[], Tensor]) -> Tensor:
+def cached(key: str, compute: Callable[[], Tensor], first: Callable[[], Tensor]) -> Tensor:
     """Return the features with this key; compute and keep them if there are none yet.
 
-    A file that is damaged is computed again. A folder that cannot be written is no error: it only costs time.
+    A file that is damaged, or whose first features are no longer what the encoder computes, is computed again. A folder
+    that cannot be written is no error: it only costs time.
 
     Args:
         key: A hash of all that decides the features.
         compute: Computes the features `(N, D)`.
+        first: Computes the features of the first examples, `(n, D)`.
     """
     if key not in _IN_MEMORY:
         file = cache_folder() / "features" / f"{key}.safetensors"
         features = _read(file)
-        if features is None:
+        if features is None or not _agree(features, first()):
             features = compute()
             with contextlib.suppress(OSError, SafetensorError):
                 _write(file, features)
@@ -43,6 +48,12 @@ def cache_folder() -> Path:
         return Path(named).expanduser()
     caches = os.environ.get("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "ganframe"
+
+
+def _agree(stored: Tensor, computed: Tensor) -> bool:
+    """Return whether stored features begin with computed ones, up to the rounding of another machine."""
+    begin = stored[: len(computed)]
+    return begin.shape == computed.shape and bool((begin - computed).abs().max() <= TOLERANCE * computed.abs().max())
 
 
 def _read(file: Path) -> Tensor | None:

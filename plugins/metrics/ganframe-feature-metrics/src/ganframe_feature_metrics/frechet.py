@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganframe.game import BadInput
+
 
 class Moments:
     """The mean and covariance of rows that come in parts, in float64.
@@ -55,8 +57,8 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
-        """The unbiased covariance, `(D, D)`; it takes at least two rows."""
-        return self.scatter / (self.count - 1)
+        """The unbiased covariance, `(D, D)`; not finite for fewer than two rows."""
+        return self.scatter / (self.count - 1) if self.count > 1 else self.scatter * torch.nan
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
@@ -73,11 +75,19 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     Returns:
         A number >= 0.
 
+    Raises:
+        BadInput: When the distance is not finite: a set has fewer than two rows, or rows that are not finite.
+
     References:
         Heusel et al. 2017, arXiv:1706.08500, eq. 6; Dowson and Landau 1982, eq. 4.
     """
+    if not all(bool(part.isfinite().all()) for set_ in (a, b) for part in (set_.mean, set_.covariance)):
+        message = "a mean or covariance of features is not finite"
+        raise BadInput(message, remedy="Take at least two samples and two reals, and look at their features.")
     cross = torch.linalg.svdvals(_root(b.covariance).T @ _root(a.covariance)).sum()
     squared = (a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * cross
+    if not bool(squared.isfinite()):
+        raise BadInput("the Frechet distance is not finite", remedy="Look at the features: are they very large?")
     return max(0.0, float(squared))
 
 

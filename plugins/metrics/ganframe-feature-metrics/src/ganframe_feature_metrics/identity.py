@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import cache
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,27 @@ def encoder_text(config: EncoderConfig) -> str:
 
 
 def fingerprint(config: Component, network: nn.Module) -> dict[str, Any]:
-    """Return what decides the features of an encoder, as JSON: its config, the content of its files, its weights."""
+    """Return what decides the features of an encoder, as JSON.
+
+    That is its config, the content of its files, its weights, and the versions of its package, ganframe and PyTorch.
+    """
     weights = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         weights.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return {"config": _settings(config), "weights": weights.hexdigest()}
+    return {"config": _settings(config), "weights": weights.hexdigest(), "versions": _versions(config)}
+
+
+def _versions(config: Component) -> dict[str, str]:
+    module = type(config).__module__.partition(".")[0]
+    return {name: version(name) for name in sorted({"ganframe", "torch", *_packages_of(module)})}
+
+
+@cache
+def _packages_of(module: str) -> frozenset[str]:
+    """Return the names of the packages that register a module's components."""
+    found = entry_points(group="ganframe")
+    return frozenset(each.dist.name for each in found if each.dist and each.value.partition(".")[0] == module)
 
 
 def _settings(config: Component) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from ganframe.config import DatasetConfig
+from ganframe.data import Randomness, as_float
 from ganframe_feature_metrics import FID, Frechet, InceptionScore
 from ganframe_feature_metrics.extractor import Extractor
 from ganframe_feature_metrics.frechet import Moments, frechet_distance
@@ -72,29 +72,32 @@ class FrechetDistance:
 class FeatureRows:
     """Features of samples, in an order that depends on the samples alone.
 
-    The order is that of a hash of the pixels: random subsets are then the same however the samples were batched, and
-    whichever rank drew them.
+    Random subsets are then the same however the samples were batched, and whichever rank drew them. Samples are sorted
+    by their component along a fixed direction, and then shuffled. Batches and ranks differ by rounding, which hardly
+    changes this order. A hash of the pixels, even of 8 bits, would send a sample anywhere, and change all subsets.
     """
 
     def __init__(self) -> None:
         self._rows: list[Tensor] = []
-        self._keys: list[bytes] = []
+        self._components: list[Tensor] = []
 
     def add(self, features: Tensor, images: Tensor) -> None:
         """Add the features `(B, D)` of images `(B, ...)`."""
         self._rows.append(features)
-        pixels = images.detach().cpu().contiguous().numpy()
-        self._keys += [hashlib.blake2b(each.tobytes(), digest_size=16).digest() for each in pixels]
+        values = as_float(images).detach().cpu().double().flatten(start_dim=1)
+        direction = Randomness(0).normal("order of samples", (values.shape[1],)).double()
+        self._components.append((values * direction).sum(dim=1))
 
     def merge(self, other: FeatureRows) -> None:
         """Add the rows of another collection."""
         self._rows += other._rows
-        self._keys += other._keys
+        self._components += other._components
 
     def sorted(self) -> Tensor:
         """Return the features of all samples, `(N, D)` in float64."""
-        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
-        return torch.cat(self._rows).double()[order]
+        order = torch.cat(self._components).argsort(stable=True)
+        shuffled = torch.randperm(len(order), generator=Randomness(0).generator("order of samples"))
+        return torch.cat(self._rows).double()[order[shuffled]]
 
 
 class Comparison:
@@ -152,19 +155,16 @@ class Score:
         self.config = config
         self.extractor = Extractor(config)
         self.samples = FeatureRows()
-        self.classes = 0
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """Add the class logits of a batch."""
         images = tensors[self.config.sample]
-        logits = self.extractor.class_logits(images)
-        self.classes = logits.shape[1]
+        logits = self.extractor.class_logits(images, self.config.classes)
         self.samples.add(logits, images)
 
     def merge(self, other: Score) -> None:
         """Add the samples of another measurement."""
         self.samples.merge(other.samples)
-        self.classes = other.classes
 
     def compute(self) -> dict[str, float]:
         """Return the mean and the standard deviation over the splits."""
@@ -173,7 +173,7 @@ class Score:
 
     def protocol(self) -> dict[str, str]:
         """Return the settings that decide the results."""
-        return _protocol(self.config, self.classes, None)
+        return _protocol(self.config, self.config.classes, None)
 
 
 def _protocol(config: FeatureMetric, dimension: int, reference: Reference | None) -> dict[str, str]:
@@ -182,6 +182,7 @@ def _protocol(config: FeatureMetric, dimension: int, reference: Reference | None
     described = {"encoder": encoder_text(config.encoder_config()), "features": f"{dimension:,}"}
     if reference is not None:
         described["reference"] = f"{len(reference.indices):,} {reference.split} examples"
+    described["images"] = "8 bits"
     described["resize"] = "none" if resize is None else f"to {resize[0]} x {resize[1]}, bicubic with antialiasing"
     described["seed"] = str(config.seed)
     shared = {*EncoderSetting.model_fields, *ReferenceSetting.model_fields, "type", "file"}

@@ -51,7 +51,7 @@ def squared_mmd(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> float:
     return within_x + within_y - 2 * _mean_across(x, y, kernel)
 
 
-def kernel_distance(x: Tensor, y: Tensor, subsets: int, size: int, seed: int) -> tuple[float, float]:
+def kernel_distance(x: Tensor, y: Tensor, subsets: int, size: int, seed: int) -> tuple[float, float | None]:
     """Return the mean and standard deviation of the unbiased squared MMD over random subsets.
 
     Args:
@@ -60,6 +60,10 @@ def kernel_distance(x: Tensor, y: Tensor, subsets: int, size: int, seed: int) ->
         subsets: Number of subsets.
         size: Rows of each set in a subset, at most N and M.
         seed: Seed of the subsets.
+
+    Returns:
+        The mean, and the standard deviation; None for it if there is but one subset, or each is
+        the whole of both sets.
 
     References:
         Binkowski et al. 2018, arXiv:1801.01401, section 4.
@@ -76,7 +80,7 @@ def kernel_distance(x: Tensor, y: Tensor, subsets: int, size: int, seed: int) ->
         ]
         values.append(squared_mmd(chosen[0], chosen[1], polynomial_kernel, unbiased=True))
     found = torch.tensor(values, dtype=torch.float64)
-    return float(found.mean()), float(found.std(correction=0))
+    return float(found.mean()), float(found.std(correction=0)) if subsets > 1 else None
 
 
 def cmmd(x: Tensor, y: Tensor, unbiased: bool) -> float:

@@ -11,7 +11,8 @@ from torch import Tensor
 BLOCK = 2**22
 """Number of pairs whose distances are in memory at once."""
 TOLERANCE = 1e-5
-"""Relative tolerance of squared distances, so that a point at the edge of a ball is in it whatever the rounding."""
+"""Relative tolerance of squared distances, so that a point at the edge of a ball counts as at the edge whatever the
+rounding."""
 NEGLIGIBLE = 1e-12
 """A squared distance below this share of the squared lengths is rounding, and is 0."""
 
@@ -53,26 +54,28 @@ def density_coverage(samples: Tensor, reals: Tensor, k: int) -> tuple[float, flo
         k: A ball reaches to the k-th nearest neighbour of its centre among the reals; less than M.
 
     References:
-        Naeem et al. 2020, arXiv:2002.09797, eq. 2 and 3.
+        Naeem et al. 2020, arXiv:2002.09797, eq. 2 and 3. The balls are open, as in the authors' own code, so that
+        identical sets have a density of 1.
     """
-    counts = count_in_balls(samples, reals, k)
+    counts = count_in_balls(samples, reals, k, closed=False)
     return float(counts.balls.double().mean()) / k, _share(counts.points > 0)
 
 
-def count_in_balls(points: Tensor, centers: Tensor, k: int) -> Counts:
-    """Count points in balls around centres. Balls are closed: a point at the edge is in.
+def count_in_balls(points: Tensor, centers: Tensor, k: int, closed: bool = True) -> Counts:
+    """Count points in balls around centres.
 
     Args:
         points: `(N, D)` in float64.
         centers: `(M, D)` in float64.
         k: A ball reaches to the k-th nearest of the other centres; less than M.
+        closed: Whether a point at the edge of a ball is in it.
     """
     radii = torch.cat([_kth_smallest(distances, k) for distances in _distances(centers, centers, apart=True)])
-    reach = radii * (1 + TOLERANCE)
+    reach = radii * (1 + TOLERANCE if closed else 1 - TOLERANCE)
     balls: list[Tensor] = []
     inside = torch.zeros(len(centers), dtype=torch.int64)
     for distances in _distances(points, centers):
-        within = distances <= reach
+        within = distances <= reach if closed else distances < reach
         balls.append(within.sum(dim=1))
         inside += within.sum(dim=0)
     return Counts(torch.cat(balls), inside)

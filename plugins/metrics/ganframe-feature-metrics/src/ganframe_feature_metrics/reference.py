@@ -19,6 +19,13 @@ from ganframe_feature_metrics.settings import ReferenceSetting
 
 READ_BATCH = 100
 """Number of examples that are read at once."""
+CHECKED = 4
+"""Number of examples whose features are computed anew when the others are read from the cache: code of an encoder, and
+weights that no file of its config holds, can change without a trace in the key."""
+FEWEST = 2
+"""Number of examples that every comparison takes."""
+FORMAT = 2
+"""Number to raise when the way from images to features changes in this package."""
 
 
 class Reference:
@@ -50,8 +57,15 @@ class Reference:
 
     @cached_property
     def indices(self) -> list[int]:
-        """The indices of the examples: all, or as many as are asked for, drawn at random."""
+        """The indices of the examples: all, or as many as are asked for, drawn at random.
+
+        Raises:
+            BadInput: When there are fewer than two.
+        """
         available = len(self._dataset)
+        if available < FEWEST:
+            message = f"the data has {available} {self.split} examples to compare with, and it takes {FEWEST}"
+            raise BadInput(message, path=("reference",), remedy="Use more data.")
         count = self.config.samples if self.config.reference_samples is None else self.config.reference_samples
         if count >= available:
             return list(range(available))
@@ -66,7 +80,7 @@ class Reference:
             device: The device to compute on.
         """
         encoder = fingerprint(self.config.encoder_config(), extractor.network)
-        settings = {"encoder": encoder, "resize": self.config.resize, "device": device.type}
+        settings = {"format": FORMAT, "encoder": encoder, "resize": self.config.resize, "device": device.type}
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for images in self._images():
             key.update(f"{tuple(images.shape)}".encode())
@@ -74,6 +88,7 @@ class Reference:
         return cached(
             key.hexdigest(),
             lambda: torch.cat([extractor.features(images.to(device)) for images in self._images()]),
+            lambda: extractor.features(next(self._images())[:CHECKED].to(device)),
         )
 
     def _images(self) -> Iterator[Tensor]:
