@@ -42,6 +42,10 @@ class BestMeasurement:
         """Return the state of a run without measurements."""
         return cls(config.result, config.goal, config.patience)
 
+    def anew(self) -> BestMeasurement:
+        """Return the state without any measurement."""
+        return replace(self, value=None, step=None, measurements_since=0)
+
     def after(self, value: float, step: int) -> BestMeasurement:
         """Return the state after one more measurement. A value that is not finite is never the best.
 
@@ -62,7 +66,7 @@ class BestMeasurement:
         return self.patience is not None and self.measurements_since >= self.patience
 
     def resumed(self, saved: Any) -> BestMeasurement:
-        """Return this state with the values of a saved one, unless that is of another result or goal.
+        """Return this state with the values of a saved one; without any if that is of another result or goal.
 
         Args:
             saved: What `dump` returned; None when the checkpoint has none.
@@ -72,7 +76,7 @@ class BestMeasurement:
         """
         before = None if saved is None else BEST_MEASUREMENT.validate_python(saved)
         if before is None or (before.result, before.goal) != (self.result, self.goal):
-            return self
+            return self.anew()
         return replace(before, patience=self.patience)
 
     def dump(self) -> dict[str, Any]:
