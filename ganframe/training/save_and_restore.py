@@ -121,8 +121,11 @@ def restore(run: Run, check: Callable[[int], None] | None = None) -> None:
 
 
 def _restored_best(run: Run, best: BestMeasurement, saved: Any) -> BestMeasurement:
-    """Return the best measurement of a checkpoint, or none yet if its own checkpoint is gone."""
+    """Return the best measurement of a checkpoint; none yet if its own checkpoint is gone, or it measured otherwise."""
     found = best.resumed(saved)
+    if found.step is None and saved is not None and saved["step"] is not None:
+        reason = f"{saved['result']} {saved['value']:.4g} was measured under other settings, or with another goal"
+        print_notice("the search for the best checkpoint begins anew", reason)
     if found.step is not None and not checkpoint_path(run.folder.checkpoints, found.step).is_dir():
         print_notice("the best checkpoint is gone, and the search begins anew", found.describe())
         return found.anew()
