@@ -156,6 +156,11 @@ def test_labels_that_are_no_classes_are_refused():
         measured(stripes(3), labels=torch.zeros(3))
 
 
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(BadInput, match="compares images of one shape, but 'real' is 1 x 28 x 28, 'fake' is 1 x 16 x 1"):
+        measured(stripes(4), torch.zeros(4, 1, 28, 28))
+
+
 def test_an_order_is_random_and_follows_from_content_and_seed():
     contents = [str(number % 50) for number in range(200)]
     order = shuffled(contents, 0)

@@ -154,6 +154,12 @@ def test_vectors_are_refused():
         measured(images(2, 8), images(2, 8))
 
 
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 32)])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...]):
+    with pytest.raises(BadInput, match="compares images of one shape, but 'real' is 1 x 32 x 32, 'fake' is"):
+        measured(images(2, 1, 32, 32), images(2, *shape))
+
+
 def test_the_protocol_is_told():
     metric = PatchDistance(SlicedWasserstein())
     metric.update({"real": images(1, 1, 32, 32), "fake": images(1, 1, 32, 32)})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganframe.game import BadInput
 from ganframe_image_metrics.ms_ssim import ms_ssim, scales_of, weights_of
-from ganframe_image_metrics.stored_images import as_bytes, digests, shuffled
+from ganframe_image_metrics.stored_images import as_bytes, check_same_shape, digests, shuffled
 
 if TYPE_CHECKING:
     from ganframe_image_metrics import MSSSIM
@@ -39,11 +39,12 @@ class Diversity:
         """Keep a batch of images.
 
         Raises:
-            BadInput: When a tensor does not hold images, or the labels are no classes.
+            BadInput: When a tensor does not hold images, both differ in shape, or the labels are no classes.
         """
-        for name, kept in self.images.items():
-            images = as_bytes(tensors[name], name, self.config.type)
-            kept.append(images.cpu())
+        batch = {name: as_bytes(tensors[name], name, self.config.type) for name in self.images}
+        check_same_shape(batch, self.config.type)
+        for name, images in batch.items():
+            self.images[name].append(images.cpu())
             self.device = images.device
         label = self.config.label
         if label is None:

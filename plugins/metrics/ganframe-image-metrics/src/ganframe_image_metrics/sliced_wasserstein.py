@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganframe.game import BadInput, Randomness
 from ganframe_image_metrics.pyramid import laplacian_pyramid
-from ganframe_image_metrics.stored_images import as_bytes, digests
+from ganframe_image_metrics.stored_images import as_bytes, check_same_shape, digests
 
 if TYPE_CHECKING:
     from ganframe_image_metrics import SlicedWasserstein
@@ -47,14 +47,15 @@ class PatchDistance:
         """Keep a batch of images.
 
         Raises:
-            BadInput: When a tensor does not hold images, or they are smaller than a patch.
+            BadInput: When a tensor does not hold images, both differ in shape, or they are smaller than a patch.
         """
-        for name, kept in self.images.items():
-            images = as_bytes(tensors[name], name, self.config.type)
+        batch = {name: as_bytes(tensors[name], name, self.config.type) for name in self.images}
+        check_same_shape(batch, self.config.type)
+        for name, images in batch.items():
             if min(images.shape[2:]) < PATCH:
                 height, width = images.shape[2:]
                 raise BadInput(f"images of {height} x {width} have no patch of {PATCH} x {PATCH}, which this measures")
-            kept.append(images.cpu())
+            self.images[name].append(images.cpu())
             self.device = images.device
 
     def merge(self, other: PatchDistance) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -31,6 +31,22 @@ def as_bytes(images: Tensor, name: str, metric: str) -> Tensor:
         message = f"{metric!r} measures images, but one example of {name!r} is {tuple(images.shape[1:])}"
         raise BadInput(message, remedy="Name a tensor of images.")
     return ((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def check_same_shape(images: Mapping[str, Tensor], metric: str) -> None:
+    """Check that the images of both sides have one shape.
+
+    Args:
+        images: Images `(B, C, H, W)` by the name of their tensor.
+        metric: The type of the metric, for the message.
+
+    Raises:
+        BadInput: When the shapes differ.
+    """
+    shapes = {name: " x ".join(map(str, each.shape[1:])) for name, each in images.items()}
+    if len(set(shapes.values())) > 1:
+        given = ", ".join(f"{name!r} is {shape}" for name, shape in shapes.items())
+        raise BadInput(f"{metric!r} compares images of one shape, but {given}", remedy="Name tensors of one shape.")
 
 
 def digests(images: Tensor) -> list[str]:
