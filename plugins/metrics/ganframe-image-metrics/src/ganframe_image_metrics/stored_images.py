@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -54,16 +54,29 @@ def digests(images: Tensor) -> list[str]:
     return [hashlib.sha256(image.tobytes()).hexdigest() for image in images.cpu().contiguous().numpy()]
 
 
-def shuffled(found: Iterable[str], seed: int) -> list[int]:
+def distinct(images: Tensor) -> Tensor:
+    """Return images `(B, ...)` without those that repeat an earlier one."""
+    first = {digest: row for row, digest in reversed(list(enumerate(digests(images))))}
+    return images[sorted(first.values())]
+
+
+def occurrences(found: Iterable[str]) -> list[int]:
+    """Return how often the digest of each image came before."""
+    seen = Counter[str]()
+    numbers: list[int] = []
+    for digest in found:
+        numbers.append(seen[digest])
+        seen[digest] += 1
+    return numbers
+
+
+def shuffled(found: Sequence[str], seed: int) -> list[int]:
     """Return a random order of images that depends on their content and a seed alone.
 
     Args:
         found: The digest of each image. Images of the same content have different places in the order.
         seed: The seed of the order.
     """
-    seen = Counter[str]()
-    keys: list[int] = []
-    for digest in found:
-        keys.append(Randomness(seed).at(digest, seen[digest]).key("order of images"))
-        seen[digest] += 1
+    numbered = zip(found, occurrences(found), strict=True)
+    keys = [Randomness(seed).at(digest, number).key("order of images") for digest, number in numbered]
     return sorted(range(len(keys)), key=keys.__getitem__)
