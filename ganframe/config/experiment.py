@@ -150,7 +150,8 @@ class Evaluate(Settings):
     @model_validator(mode="after")
     def _check_best(self) -> Self:
         names = metric_names(self.metrics)
-        if self.best is not None and self.best.result.partition("/")[0] not in names:
+        metric, _, result = ("", "", "") if self.best is None else self.best.result.partition("/")
+        if self.best is not None and (metric not in names or not result):
             known = ", ".join(f"{name}/RESULT" for name in names)
             message = f"no metric gives {self.best.result!r}; the results are: {known}"
             raise validation_error("unknown_result", message, ("best", "result"), self.best.result)

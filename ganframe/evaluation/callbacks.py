@@ -25,6 +25,7 @@ from ganframe.game.samples import Sample, joined, sample_parts
 from ganframe.randomness import Randomness
 from ganframe.training.loop_callbacks import Callback, is_due
 from ganframe.training.run_state import Run
+from ganframe.training.save_and_restore import save_checkpoint
 from ganframe.training.stop_request import StopRequest
 
 HEARD = 4
@@ -143,7 +144,8 @@ class Measure(Callback):
 
         Raises:
             EvaluationAborted: When the run was asked to stop.
-            BadInput: When the metrics do not give the result by which the best checkpoint is kept.
+            BadInput: When the metrics do not give the result by which the best checkpoint is kept. A checkpoint is
+                saved before, and a run that is resumed from it measures again.
         """
         run.hooks.call("on_evaluation_start", run=run, step=run.step)
         measured = self._evaluation.measure(run.sampling_game(), run.device, stop_request.abort_evaluation)
@@ -151,20 +153,21 @@ class Measure(Callback):
             run.folder.save_protocols(measured.protocols)
             for name, tensors in measured.pictures.items():
                 draw(tensors, _picture(run, f"-{name}"))
-        if run.best is not None:
+        unknown = run.best is not None and run.best.result not in measured.results
+        if run.best is not None and not unknown:
             run.best = run.best.after(_agreed_result(measured.results, run.best.result), run.step)
         run.hooks.call("on_evaluation", run=run, step=run.step, results=measured.results)
+        if run.best is not None and unknown:
+            run.evaluation_done = False
+            save_checkpoint(run)
+            message = f"the metrics do not give {run.best.result!r}"
+            remedy = f"They give: {', '.join(measured.results)}. Correct the name and resume the run with "
+            remedy += "--allow-changes evaluate.best."
+            raise BadInput(message, path=("evaluate", "best", "result"), remedy=remedy)
 
 
 def _agreed_result(results: Mapping[str, float], name: str) -> float:
-    """Return the result of this name that the main process measured, which decides for all ranks.
-
-    Raises:
-        BadInput: When the metrics do not give it; the error names those that they give.
-    """
-    if name not in results:
-        message = f"the metrics do not give {name!r}"
-        raise BadInput(message, path=("evaluate", "best", "result"), remedy=f"They give: {', '.join(results)}.")
+    """Return the result of this name that the main process measured, which decides for all ranks."""
     return float(broadcast_text(repr(float(results[name]))))
 
 

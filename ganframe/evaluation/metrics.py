@@ -115,6 +115,9 @@ class Evaluation:
         """Update a metric with as many examples as its config asks for.
 
         The ranks share out the rounds, and every rank updates its metric with the tensors of all ranks.
+
+        Raises:
+            BadInput: When a number that the metric reads is not finite.
         """
         shard, size = this_shard(), self._round_size
         loader = BatchLoader(self._dataset, self._round_size, self._randomness, device)
@@ -125,7 +128,9 @@ class Evaluation:
                 gathered = {name: gather(tensor) for name, tensor in own.items()}
                 for start in range(first, min(first + size * shard.world_size, config.samples), size):
                     rows = slice(start - first, min(start + size, config.samples) - first)
-                    metric.update({name: tensor[rows] for name, tensor in gathered.items()})
+                    batch = {name: tensor[rows] for name, tensor in gathered.items()}
+                    _check_finite(batch)
+                    metric.update(batch)
 
     def _play_round(
         self, loader: BatchLoader, number: int, metric: Metric, config: MetricConfig, game: Game
@@ -137,6 +142,14 @@ class Evaluation:
         game_round = Round(game, batch, size=self._round_size, device=loader.device, randomness=randomness)
         read = getattr(metric, "read", None)
         return {name: game_round[name] for name in config.tensors()} if read is None else read(game_round)
+
+
+def _check_finite(batch: Mapping[str, Tensor]) -> None:
+    """Check what a metric reads: many would take a number that is not finite for black, or for the first class."""
+    for name, tensor in batch.items():
+        if not bool(tensor.isfinite().all()):
+            message = f"{name!r}, which the metric reads, has numbers that are not finite"
+            raise BadInput(message, remedy="Look at the players: has the training diverged?")
 
 
 def _optional(metric: Metric, method: str) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from ganframe.config.experiment import Best
+from ganframe.config.component_kinds import MetricConfig
+from ganframe.config.experiment import Best, metric_names
 from ganframe.errors import BadInput
 from ganframe.runs.checkpoint_files import MAX_LISTINGS, checkpoint_path, load, read_latest_state
 
@@ -28,6 +31,7 @@ class BestMeasurement:
         value: The best value, which is finite; None before the first finite one.
         step: The step at which it was measured; None before the first finite value.
         measurements_since: Number of measurements after it.
+        metric: The sha256 of the settings of the metric; values under other settings are not compared.
     """
 
     result: Annotated[str, Field(max_length=MAX_NAME)]
@@ -36,11 +40,23 @@ class BestMeasurement:
     value: Annotated[float, Field(allow_inf_nan=False)] | None = None
     step: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     measurements_since: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    metric: Annotated[str, Field(max_length=64)] = ""
 
     @classmethod
-    def none_yet(cls, config: Best) -> BestMeasurement:
-        """Return the state of a run without measurements."""
-        return cls(config.result, config.goal, config.patience)
+    def none_yet(cls, config: Best, metrics: Sequence[MetricConfig]) -> BestMeasurement:
+        """Return the state of a run without measurements.
+
+        Args:
+            config: The result to look at.
+            metrics: The metrics of the run.
+        """
+        name = config.result.partition("/")[0]
+        settings = metrics[metric_names(metrics).index(name)].model_dump_json()
+        return cls(config.result, config.goal, config.patience, metric=hashlib.sha256(settings.encode()).hexdigest())
+
+    def anew(self) -> BestMeasurement:
+        """Return the state without any measurement."""
+        return replace(self, value=None, step=None, measurements_since=0)
 
     def after(self, value: float, step: int) -> BestMeasurement:
         """Return the state after one more measurement. A value that is not finite is never the best.
@@ -62,7 +78,7 @@ class BestMeasurement:
         return self.patience is not None and self.measurements_since >= self.patience
 
     def resumed(self, saved: Any) -> BestMeasurement:
-        """Return this state with the values of a saved one, unless that is of another result or goal.
+        """Return this state with the values of a saved one; without any if that is of another result, goal or metric.
 
         Args:
             saved: What `dump` returned; None when the checkpoint has none.
@@ -71,8 +87,8 @@ class BestMeasurement:
             ValueError: When a run would not save this.
         """
         before = None if saved is None else BEST_MEASUREMENT.validate_python(saved)
-        if before is None or (before.result, before.goal) != (self.result, self.goal):
-            return self
+        if before is None or any(getattr(before, name) != getattr(self, name) for name in ("result", "goal", "metric")):
+            return self.anew()
         return replace(before, patience=self.patience)
 
     def dump(self) -> dict[str, Any]:

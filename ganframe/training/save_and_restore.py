@@ -12,7 +12,8 @@ from ganframe.distributed.collectives import barrier, distribute_like, full_tens
 from ganframe.distributed.notices import print_notice
 from ganframe.distributed.shard import is_main_process
 from ganframe.errors import BadInput, NotFinite
-from ganframe.runs.checkpoint_files import load_latest, mark_damaged, save
+from ganframe.runs.best_measurement import BestMeasurement
+from ganframe.runs.checkpoint_files import checkpoint_path, load_latest, mark_damaged, save
 from ganframe.training import optimizer_state
 from ganframe.training.frozen_players import check_digests
 from ganframe.training.identity import describe_identity
@@ -114,9 +115,21 @@ def restore(run: Run, check: Callable[[int], None] | None = None) -> None:
     taken = {turn.name: step * turn.repeats for turn in run.game.turns}
     run.turn_counts = {turn: int(count) for turn, count in progress.get("turn_counts", taken).items()}
     if run.best is not None:
-        run.best = run.best.resumed(sections.get("best"))
+        run.best = _restored_best(run, run.best, sections.get("best"))
     run.resumed = True
     run.hooks.call("on_checkpoint_load", run=run, state=sections["hooks"])
+
+
+def _restored_best(run: Run, best: BestMeasurement, saved: Any) -> BestMeasurement:
+    """Return the best measurement of a checkpoint; none yet if its own checkpoint is gone, or it measured otherwise."""
+    found = best.resumed(saved)
+    if found.step is None and saved is not None and saved["step"] is not None:
+        reason = f"{saved['result']} {saved['value']:.4g} was measured under other settings, or with another goal"
+        print_notice("the search for the best checkpoint begins anew", reason)
+    if found.step is not None and not checkpoint_path(run.folder.checkpoints, found.step).is_dir():
+        print_notice("the best checkpoint is gone, and the search begins anew", found.describe())
+        return found.anew()
+    return found
 
 
 def roll_back(run: Run, problem: NotFinite) -> None:

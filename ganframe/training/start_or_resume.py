@@ -184,7 +184,7 @@ def _start(
         _shard(assembly, averages)
     if experiment.train.compile:
         compile_players(assembly.game)
-    best = None if experiment.evaluate is None else experiment.evaluate.best
+    evaluate = experiment.evaluate
     return Run(
         experiment=experiment,
         folder=folder,
@@ -192,7 +192,9 @@ def _start(
         optimizers=assembly.optimizers(),
         averages=averages,
         hooks=RunHooks(*assembly.listeners(), *listeners),
-        best=None if best is None else BestMeasurement.none_yet(best),
+        best=None
+        if evaluate is None or evaluate.best is None
+        else BestMeasurement.none_yet(evaluate.best, evaluate.metrics),
         data=data,
     )
 

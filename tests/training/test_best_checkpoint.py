@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ganframe import BadInput, Experiment, RunFailed, RunFolder, hookimpl, load, train
 from ganframe.config.component_kinds import DatasetConfig, MetricConfig
-from ganframe.config.experiment import Best
 from ganframe.config.without_effect import describe_without_effect
 from ganframe.evaluation.callbacks import _agreed_result
 from ganframe.evaluation.metrics import measure_run
@@ -137,7 +136,8 @@ def test_a_run_without_a_finite_value_has_no_best(tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(described((NAN, NAN, INF)), out=run)
     assert kept(run) == [3]
-    assert best_of(run) == BestMeasurement("written/value", "lowest", measurements_since=3)
+    found = best_of(run)
+    assert (found.value, found.step, found.measurements_since) == (None, None, 3)
     with pytest.raises(BadInput, match="no best checkpoint"):
         load(run, checkpoint="best")
     assert "no finite value of written/value was measured" in (run / "report.html").read_text()
@@ -208,6 +208,34 @@ def test_another_result_begins_without_a_best(tmp_path: Path) -> None:
         train(described((5, 3, 4, 4)), out=run, hooks=[Fails("on_step_end", 4)])
     train(described((5, 3, 4, 4), goal="highest"), out=run, resume=True, allow_changes=["evaluate.best"])
     assert (best_of(run).value, best_of(run).step, best_of(run).measurements_since) == (4, 3, 1)
+
+
+def test_a_best_checkpoint_that_is_gone_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The latest checkpoint is damaged, and the one before it names a best one that a better one replaced."""
+    run = tmp_path / "run"
+    experiment = described((2, 3, 1, 0.5), keep=2)
+    with pytest.raises(RunFailed):
+        train(experiment, out=run, hooks=[Fails("on_step_end", 4)])
+    step, sections = latest_state(run)
+    assert (step, sections["best"]["step"]) == (3, 3)
+    assert kept(run) == [3, 2]
+    weights = run / "checkpoints" / "000000003" / "player.generator.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    train(experiment, out=run, resume=True)
+    assert "the best checkpoint is gone, and the search begins anew" in capsys.readouterr().err
+    assert best_of(run).step == 4
+    assert load(run, checkpoint="best").step == 4
+
+
+def test_values_of_a_metric_under_other_settings_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(RunFailed):
+        train(described((1, 3, 4, 4)), out=run, hooks=[Fails("on_step_end", 4)])
+    train(described((1, 3, 40, 20)), out=run, resume=True, allow_changes=["evaluate"])
+    assert "the search for the best checkpoint begins anew: written/value 1 was measured" in capsys.readouterr().err
+    assert best_of(run).value in {20, 40}
 
 
 class Fails:
@@ -294,10 +322,29 @@ def test_a_metric_that_is_not_there_is_refused_when_the_config_is_read() -> None
         described((1,), result="frechet/x")
 
 
+@pytest.mark.parametrize("result", ["written", "written/"])
+def test_a_metric_without_the_name_of_a_result_is_refused_when_the_config_is_read(result: str) -> None:
+    with pytest.raises(ValidationError, match=rf"no metric gives '{result}'; the results are: written/RESULT"):
+        described((1,), result=result)
+
+
 def test_a_result_that_is_not_there_is_refused_at_the_first_measurement(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"evaluate\.best\.result: the metrics do not give 'written/valeu'") as problem:
         train(described((1, 2), result="written/valeu"), out=tmp_path / "run")
-    assert problem.value.remedy == "They give: written/value, written/other."
+    assert problem.value.remedy.startswith("They give: written/value, written/other. ")
+
+
+def test_nothing_is_lost_when_a_result_is_not_there(tmp_path: Path) -> None:
+    """The step is kept, and its measurement counts once the name is right."""
+    run, ends = tmp_path / "run", Ends()
+    with pytest.raises(BadInput, match="the metrics do not give"):
+        train(described((1, 2), result="written/valeu"), out=run)
+    assert kept(run) == [1]
+    assert '"written/value"' in (run / "metrics.jsonl").read_text()
+    train(described((1, 2)), out=run, resume=True, allow_changes=["evaluate.best"], hooks=[ends])
+    assert ends.steps == [2]
+    assert (best_of(run).value, best_of(run).step) == (1, 1)
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def test_all_ranks_take_the_value_of_the_main_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,7 +441,7 @@ def warnings_of(experiment: Experiment) -> str:
 
 
 def test_after_a_better_value_the_count_starts_anew() -> None:
-    state = BestMeasurement.none_yet(Best(result="a/b", goal="highest", patience=2))
+    state = BestMeasurement("a/b", "highest", 2)
     for step, value in enumerate((1.0, 0.5, 2.0, 1.0), start=1):
         state = state.after(value, step)
         assert not state.stops_run

@@ -99,10 +99,26 @@ def test_samples_outside_of_the_interval_are_counted_and_left_out():
     assert measured(samples, span=60)["outside"] == 0
 
 
+def test_one_sample_far_away_changes_little():
+    """The divergence of equal densities; one sample of 10,001 adds log(2) / 2 / 10,001."""
+    plain = measured(quantiles(0))["jsd"]
+    assert plain < 1e-3
+    assert measured(torch.cat([quantiles(0), torch.tensor([[1e4]])]))["jsd"] == pytest.approx(plain, abs=1e-4)
+
+
+def test_samples_that_are_all_outside_have_a_jsd_of_log_2():
+    assert measured(torch.full((100, 1), 50.0))["jsd"] == pytest.approx(math.log(2), abs=1e-6)
+    half = torch.cat([quantiles(0, count=5000), torch.full((5000, 1), 50.0)])
+    # With q = p / 2 inside: (log(4/3) + log(2/3) / 2) / 2 inside, log(2) / 4 outside.
+    assert measured(half)["jsd"] == pytest.approx(
+        (math.log(4 / 3) + math.log(2 / 3) / 2) / 2 + math.log(2) / 4, abs=2e-3
+    )
+
+
 def test_kernels_have_silvermans_bandwidth_but_no_less_than_the_distance_of_two_points():
     metric = OptimalDiscriminator().build(Gaussian(mean=1, sigma=0.5))
     metric.update({"samples": quantiles(1, 0.5, 1000), "logits": torch.zeros(1000, 801)})
-    bandwidth = 1.06 * float(quantiles(1, 0.5, 1000).double().std()) * 1000**-0.2
+    bandwidth = 0.9 * float(quantiles(1, 0.5, 1000).double().std()) * 1000**-0.2
     assert metric.protocol() == {
         "density of the samples": f"Gaussian kernels of bandwidth {bandwidth:.3g}",
         "interval": "801 points from -2 to 4",

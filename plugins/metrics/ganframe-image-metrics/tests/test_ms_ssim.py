@@ -156,6 +156,24 @@ def test_labels_that_are_no_classes_are_refused():
         measured(stripes(3), labels=torch.zeros(3))
 
 
+def test_repeated_reals_count_once():
+    """A pair of one real and itself would have the similarity 1."""
+    reals = stripes(2)
+    assert measured(stripes(20), reals.repeat(10, 1, 1, 1))["real"] == measured(stripes(2), reals)["real"] < 0.5
+
+
+def test_the_protocol_says_that_the_window_is_cut():
+    metric = Diversity(MSSSIM())
+    metric.update({"fake": torch.zeros(3, 1, 8, 16), "real": torch.zeros(3, 1, 8, 16)})
+    assert metric.protocol()["window"] == "cut to 8 x 11, the size of the images"
+    assert metric.protocol()["distinct reals"] == "1"
+
+
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(BadInput, match="compares images of one shape, but 'real' is 1 x 28 x 28, 'fake' is 1 x 16 x 1"):
+        measured(stripes(4), torch.zeros(4, 1, 28, 28))
+
+
 def test_an_order_is_random_and_follows_from_content_and_seed():
     contents = [str(number % 50) for number in range(200)]
     order = shuffled(contents, 0)
@@ -172,7 +190,9 @@ def test_the_protocol_says_that_there_are_fewer_scales():
     assert metric.protocol() == {
         "scales": "1 with the weights 1.0000, renormalised, as the images are too small for 4 more",
         "pairs": "of one 'label' each",
+        "window": "11 x 11",
         "images": "8 bits",
+        "distinct reals": "2",
         "seed": "0",
     }
     large = Diversity(MSSSIM())

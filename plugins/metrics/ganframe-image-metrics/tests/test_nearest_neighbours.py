@@ -13,7 +13,7 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor, nn
 
 from ganframe.config import BadInput, DatasetConfig, DataSpec, EncoderConfig, TensorSpec
-from ganframe.data import TensorData
+from ganframe.data import Randomness, TensorData
 from ganframe.testing.fakes import FakeEncoder
 
 TRAINING, HELD_OUT = 500, 300
@@ -158,6 +158,28 @@ def test_the_protocol_is_told():
     }
     metric = NearestNeighbours(encoder=FakeEncoder()).build(Noise())
     assert metric.protocol() == {"encoder": "stub"}
+
+
+def test_samples_of_another_shape_are_refused():
+    with pytest.raises(BadInput, match="sample: one example of 'fake' is 3 x 4 x 4, and one of the data 1 x 4 x 4"):
+        metric_of(torch.zeros(2, 3, 4, 4))
+
+
+class NearDuplicates(Noise):
+    """Vectors far from the origin that differ by little."""
+
+    type: Literal["near-duplicates"] = "near-duplicates"
+
+    def build(self) -> TensorData:
+        return TensorData({"real": 100 + torch.arange(100)[:, None].expand(-1, 16) * 1e-3})
+
+    def held_out(self) -> None:
+        return None
+
+
+def test_the_nearest_of_near_duplicates_is_found():
+    copies = NearDuplicates(flat=True).build().fetch(range(100), Randomness(0))["real"]
+    assert measured(copies, NearDuplicates(flat=True)) == {"distance": 0}
 
 
 def test_other_names_of_the_data_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -171,6 +172,41 @@ def test_networks_that_do_not_compute_in_float64_are_named(monkeypatch: pytest.M
         lengths(round_of(sphere()))
     assert "precision: float32" in problem.value.remedy
     assert lengths(round_of(sphere()), precision="float32").isfinite().all()
+
+
+def test_other_errors_of_networks_stay_as_they_are(monkeypatch: pytest.MonkeyPatch):
+    def fail(self: Turned, latent: Tensor) -> Tensor:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Turned, "forward", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        lengths(round_of(sphere()))
+
+
+def test_an_encoder_that_answers_in_float32_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(SameNetwork, "forward", lambda self, sample: (sample.float(),))
+    with pytest.raises(BadInput, match=r"do not compute in float64: an activation has the dtype torch\.float32"):
+        lengths(round_of(sphere()))
+
+
+class Stored(EncoderConfig):
+    """Has a file."""
+
+    type: Literal["stored"] = "stored"
+    file: Path
+    """The weights."""
+
+    def build(self) -> nn.Module:
+        return SameNetwork()
+
+
+def test_the_protocol_tells_files_of_one_name_apart(tmp_path: Path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"abc")
+    config = PathLength(encoder=Stored(file=file))
+    # The example of FIPS 180-2, appendix B.1.
+    expected = "stored (file weights.safetensors sha256 ba7816bf8f01)"
+    assert PathLengths(config, SameNetwork()).protocol()["encoder"] == expected
 
 
 @pytest.mark.parametrize("missing", [{"latent": "code"}, {"sample": "picture"}])

@@ -134,9 +134,10 @@ def test_images_without_any_contrast_are_measured():
 
 def test_places_are_all_over_an_image_and_follow_from_its_content():
     metric = PatchDistance(SlicedWasserstein(patches=5000))
-    places = metric._places(["a", "b", "a"], 0, (16, 9))
+    places = metric._places([("a", 0), ("b", 0), ("a", 0), ("a", 1)], 0, (16, 9))
     assert torch.equal(places[0], places[2])
     assert not torch.equal(places[0], places[1])
+    assert not torch.equal(places[0], places[3])
     counts = [places[0, :, axis].bincount() for axis in (0, 1)]
     assert [len(count) for count in counts] == [10, 3]
     for count in counts:
@@ -154,6 +155,12 @@ def test_vectors_are_refused():
         measured(images(2, 8), images(2, 8))
 
 
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 32)])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...]):
+    with pytest.raises(BadInput, match="compares images of one shape, but 'real' is 1 x 32 x 32, 'fake' is"):
+        measured(images(2, 1, 32, 32), images(2, *shape))
+
+
 def test_the_protocol_is_told():
     metric = PatchDistance(SlicedWasserstein())
     metric.update({"real": images(1, 1, 32, 32), "fake": images(1, 1, 32, 32)})
@@ -162,5 +169,6 @@ def test_the_protocol_is_told():
         "projections": "512",
         "levels": "2, the coarsest from 16 pixels on",
         "images": "8 bits",
+        "distinct reals": "1",
         "seed": "0",
     }

@@ -289,6 +289,11 @@ def test_any_image(shape: tuple[int, ...]):
     assert network(torch.zeros(2, *shape)).shape == (2, 7)
 
 
+def test_samples_of_another_shape_are_refused():
+    with pytest.raises(BadInput, match="sample: one example of 'fake' is 3 x 28 x 28, and one of the data 1 x 28 x 28"):
+        measured(LENET, Digits(), torch.zeros(4, 3, 28, 28), torch.zeros(4, dtype=torch.int64))
+
+
 def test_an_encoder_without_class_logits_is_refused():
     config = LabelAgreement(classifier=LeNetDigits())
     batch = Digits(split="held-out").build().fetch(range(10), SEED)

@@ -57,6 +57,8 @@ def test_the_example_agrees_with_pytorch(example: Path):
 def test_values_by_hand(tmp_path: Path, settings: dict[str, Any], expected: tuple[float, ...]):
     network = Onnx(file=write_copy(tmp_path, ("N", 3, "H", "W")), **settings).build()
     torch.testing.assert_close(network(IMAGE)[0].flatten(), torch.tensor(expected, dtype=torch.float32))
+    # It computes in float32, whatever it is given.
+    assert network(IMAGE.double())[0].dtype == torch.float32
 
 
 @pytest.mark.parametrize(

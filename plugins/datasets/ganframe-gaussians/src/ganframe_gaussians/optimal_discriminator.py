@@ -58,17 +58,18 @@ class Comparison:
     def compute(self) -> dict[str, float]:
         """Return `value`, `jsd`, `error` and `outside`; integrals are by the trapezoidal rule."""
         densities, samples = self._densities(), torch.cat(self.samples)
-        inside = (samples >= self.x[0]) & (samples <= self.x[-1])
+        outside = 1 - len(self._inside()) / len(samples)
         return {
             "value": densities.value(),
-            "jsd": densities.jsd(),
+            # Outside, p is 0: q log(q / (q / 2)) / 2 is q log(2) / 2.
+            "jsd": densities.jsd() + outside * math.log(2) / 2,
             "error": densities.error(),
-            "outside": float((~inside).double().mean()),
+            "outside": outside,
         }
 
     def protocol(self) -> dict[str, str]:
         """Return the bandwidth of the kernels and the interval."""
-        bandwidth = self._bandwidth(torch.cat(self.samples))
+        bandwidth = self._bandwidth(self._inside())
         interval = f"{len(self.x):,} points from {float(self.x[0]):g} to {float(self.x[-1]):g}"
         return {"density of the samples": f"Gaussian kernels of bandwidth {bandwidth:.3g}", "interval": interval}
 
@@ -80,15 +81,24 @@ class Comparison:
         return Densities(self.x, density(self.data, self.x), self._density_of_samples(), self.logits)
 
     def _density_of_samples(self) -> Tensor:
-        """Return the density of the samples on the interval, estimated with Gaussian kernels."""
-        samples = torch.cat(self.samples)
+        """Return the density of the samples on the interval, by Gaussian kernels; its integral is the share inside."""
+        samples, count = self._inside(), sum(map(len, self.samples))
         bandwidth = self._bandwidth(samples)
         total = torch.zeros_like(self.x)
         for part in samples.split(CHUNK):
             total += (-((self.x[:, None] - part) / bandwidth).square() / 2).exp().sum(dim=1)
-        return total / (len(samples) * bandwidth * math.sqrt(2 * math.pi))
+        return total / (count * bandwidth * math.sqrt(2 * math.pi))
+
+    def _inside(self) -> Tensor:
+        """Return the samples in the interval."""
+        samples = torch.cat(self.samples)
+        return samples[(samples >= self.x[0]) & (samples <= self.x[-1])]
 
     def _bandwidth(self, samples: Tensor) -> float:
         """Return the standard deviation of a kernel, which is no less than the distance of two points."""
-        silverman = 1.06 * float(samples.std()) * len(samples) ** -0.2
-        return max(silverman, float(self.x[1] - self.x[0]))
+        least = float(self.x[1] - self.x[0])
+        if len(samples) < 2:
+            return least
+        quartiles = samples.quantile(samples.new_tensor([0.25, 0.75]))
+        spread = min(float(samples.std()), float(quartiles[1] - quartiles[0]) / 1.34)
+        return max(0.9 * spread * len(samples) ** -0.2, least)

@@ -25,9 +25,10 @@ class OptimalDiscriminator(MetricConfig):
     is the sigmoid of the logit. With the losses `minimax` and `non-saturating`, $D$ approaches $D^*$. Results:
 
     - `value`: $V = E_p \log D(x) + E_q \log(1 - D(x))$, at most $-2 \log 2 + 2\,JSD(p, q)$;
-    - `jsd`: the Jensen-Shannon divergence of $p$ and $q$, from 0 to $\log 2$;
+    - `jsd`: the Jensen-Shannon divergence of $p$ and $q$, from 0 to $\log 2$; samples outside of the interval count,
+      as samples where $p$ is 0;
     - `error`: the mean of $|D - D^*|$ under $(p + q) / 2$, from 0 to 1;
-    - `outside`: the share of samples outside of the interval, which all the others leave out.
+    - `outside`: the share of samples outside of the interval, which `value` and `error` leave out.
 
     The picture has the four curves.
     """

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ganframe.game import BadInput
-from ganframe_image_metrics.ms_ssim import ms_ssim, scales_of, weights_of
-from ganframe_image_metrics.stored_images import as_bytes, digests, shuffled
+from ganframe_image_metrics.ms_ssim import WINDOW, ms_ssim, scales_of, weights_of
+from ganframe_image_metrics.stored_images import as_bytes, check_same_shape, digests, distinct, shuffled
 
 if TYPE_CHECKING:
     from ganframe_image_metrics import MSSSIM
@@ -39,11 +39,12 @@ class Diversity:
         """Keep a batch of images.
 
         Raises:
-            BadInput: When a tensor does not hold images, or the labels are no classes.
+            BadInput: When a tensor does not hold images, both differ in shape, or the labels are no classes.
         """
-        for name, kept in self.images.items():
-            images = as_bytes(tensors[name], name, self.config.type)
-            kept.append(images.cpu())
+        batch = {name: as_bytes(tensors[name], name, self.config.type) for name in self.images}
+        check_same_shape(batch, self.config.type)
+        for name, images in batch.items():
+            self.images[name].append(images.cpu())
             self.device = images.device
         label = self.config.label
         if label is None:
@@ -61,13 +62,17 @@ class Diversity:
 
     def protocol(self) -> dict[str, str]:
         """Return what decides the similarities."""
+        height, width = self.images[self.config.sample][0].shape[2:]
+        cut = f"{min(height, WINDOW)} x {min(width, WINDOW)}" if min(height, width) < WINDOW else ""
         scales = scales_of(self.images[self.config.sample][0].shape[2:])
         weights = ", ".join(f"{weight:.4f}" for weight in weights_of(scales))
         fewer = "" if scales == 5 else f", renormalised, as the images are too small for {5 - scales} more"
         return {
             "scales": f"{scales} with the weights {weights}{fewer}",
             "pairs": "of random samples" if self.config.label is None else f"of one {self.config.label!r} each",
+            "window": f"{WINDOW} x {WINDOW}" if not cut else f"cut to {cut}, the size of the images",
             "images": "8 bits",
+            "distinct reals": f"{len(distinct(torch.cat(self.images[self.config.real]))):,}",
             "seed": f"{self.config.seed}",
         }
 
@@ -78,7 +83,7 @@ class Diversity:
             BadInput: When no class has two samples.
         """
         labels = torch.cat(self.labels)
-        by_side = {name: self._by_class(torch.cat(kept), labels) for name, kept in self.images.items()}
+        by_side = {name: self._by_class(name, torch.cat(kept), labels) for name, kept in self.images.items()}
         fake, real = by_side[self.config.sample], by_side[self.config.real]
         if not fake:
             message, remedy = "no class has two samples, which make a pair", "Measure more `samples`."
@@ -86,11 +91,16 @@ class Diversity:
         results = {"fake": sum(fake) / len(fake), "real": sum(real) / len(real)}
         return results if self.config.label is None else results | {"highest": max(fake)}
 
-    def _by_class(self, images: Tensor, labels: Tensor) -> list[float]:
-        """Return the mean similarity of pairs of each class with at least two images."""
+    def _by_class(self, side: str, images: Tensor, labels: Tensor) -> list[float]:
+        """Return the mean similarity of pairs of each class with at least two images.
+
+        A real that is repeated, because there are fewer reals than `samples`, counts once.
+        """
         found: list[float] = []
         for label in labels.unique().tolist():
             own = images[labels == label]
+            once = distinct(own) if side == self.config.real else own
+            own = once if len(once) > 1 else own
             order, half = shuffled(digests(own), self.config.seed), len(own) // 2
             if half:
                 pairs = own[order[:half]], own[order[half : 2 * half]]

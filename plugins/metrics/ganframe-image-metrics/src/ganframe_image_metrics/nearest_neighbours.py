@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganframe.config import DatasetConfig
+from ganframe.config import BadInput, DatasetConfig
 from ganframe.data import Dataset, Randomness, as_float
 from ganframe_image_metrics.encoder_text import describe
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 EXAMPLES_AT_ONCE = 200
 """Number of training examples that are read, encoded and compared together."""
+
+EXACT = "donot_use_mm_for_euclid_dist"
+"""The mode of `cdist` that subtracts points, and not squares of lengths, which leave little of a small distance."""
 
 
 class Memorisation:
@@ -41,8 +44,16 @@ class Memorisation:
         self._counts: dict[str, str] = {}
 
     def update(self, tensors: Mapping[str, Tensor]) -> None:
-        """Keep a batch of samples and their features."""
-        samples = tensors[self.config.sample].detach().float()
+        """Keep a batch of samples and their features.
+
+        Raises:
+            BadInput: When the samples do not have the shape of the data.
+        """
+        samples, shape = tensors[self.config.sample].detach().float(), self.data.spec()[self.config.real].shape
+        if samples.shape[1:] != tuple(shape):
+            name, given = self.config.sample, " x ".join(map(str, samples.shape[1:]))
+            message = f"one example of {name!r} is {given}, and one of the data {' x '.join(map(str, shape))}"
+            raise BadInput(message, path=("sample",), remedy="Name a tensor of the shape of the data.")
         self.device = samples.device
         self.samples.append(samples.cpu())
         self.features.append(self._encoded(samples))
@@ -117,8 +128,7 @@ class Memorisation:
         first = 0
         for batch in self._batches(training):
             candidates = self._encoded(batch).to(self.device)
-            chosen = torch.cdist(examples, candidates).argmin(dim=1)
-            # Once more and exactly: `cdist` subtracts squares, which leaves little of a small distance.
+            chosen = torch.cdist(examples, candidates, compute_mode=EXACT).argmin(dim=1)
             distance = (examples.double() - candidates[chosen].double()).norm(dim=1)
             index = torch.where(distance < best, first + chosen, index)
             best = torch.minimum(distance, best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ TRIMMED = 0.01
 """The share of the lowest, and of the highest, lengths that the trimmed mean leaves out."""
 TINY = 1e-10
 """Added to the length of a vector of activations before it is divided by it, as in the code of LPIPS."""
+
+ABOUT_PRECISION = re.compile("dtype|scalar type|float|double", re.IGNORECASE)
+"""What an error of PyTorch says when tensors of two precisions meet."""
 
 
 class PathLengths:
@@ -70,9 +74,12 @@ class PathLengths:
                     interpolated(start, end, share, config.interpolation) for share in (place, place + config.epsilon)
                 )
             )
+            for activation in first:
+                if self.dtype == torch.float64 and activation.dtype != self.dtype:
+                    raise TypeError(f"an activation has the dtype {activation.dtype}")
             distance = perceptual_distance(first, second)
         except (RuntimeError, TypeError) as problem:
-            if self.dtype == torch.float32:
+            if self.dtype == torch.float32 or not ABOUT_PRECISION.search(str(problem)):
                 raise
             message = f"the players or the encoder do not compute in float64: {str(problem).splitlines()[0]}"
             remedy = "Say `precision: float32`, with a larger `epsilon`, such as 1.0e-3."

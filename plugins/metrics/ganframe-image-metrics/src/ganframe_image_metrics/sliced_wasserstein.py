@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganframe.game import BadInput, Randomness
 from ganframe_image_metrics.pyramid import laplacian_pyramid
-from ganframe_image_metrics.stored_images import as_bytes, digests
+from ganframe_image_metrics.stored_images import as_bytes, check_same_shape, digests, distinct, occurrences
 
 if TYPE_CHECKING:
     from ganframe_image_metrics import SlicedWasserstein
@@ -47,14 +47,15 @@ class PatchDistance:
         """Keep a batch of images.
 
         Raises:
-            BadInput: When a tensor does not hold images, or they are smaller than a patch.
+            BadInput: When a tensor does not hold images, both differ in shape, or they are smaller than a patch.
         """
-        for name, kept in self.images.items():
-            images = as_bytes(tensors[name], name, self.config.type)
+        batch = {name: as_bytes(tensors[name], name, self.config.type) for name in self.images}
+        check_same_shape(batch, self.config.type)
+        for name, images in batch.items():
             if min(images.shape[2:]) < PATCH:
                 height, width = images.shape[2:]
                 raise BadInput(f"images of {height} x {width} have no patch of {PATCH} x {PATCH}, which this measures")
-            kept.append(images.cpu())
+            self.images[name].append(images.cpu())
             self.device = images.device
 
     def merge(self, other: PatchDistance) -> None:
@@ -70,6 +71,7 @@ class PatchDistance:
             "projections": f"{self.config.projections}",
             "levels": f"{levels}, the coarsest from {COARSEST} pixels on",
             "images": "8 bits",
+            "distinct reals": f"{len(distinct(torch.cat(self.images[self.config.real]))):,}",
             "seed": f"{self.config.seed}",
         }
 
@@ -87,23 +89,32 @@ class PatchDistance:
     def _patches(self, images: Tensor, level: int, levels: int) -> Tensor:
         """Return patches of one level of the images, `(N, C, 7 * 7)`."""
         parts: list[Tensor] = []
-        for part in images.split(IMAGES_AT_ONCE):
+        found = digests(images)
+        keys = list(zip(found, occurrences(found), strict=True))
+        for first, part in enumerate(images.split(IMAGES_AT_ONCE)):
+            own = keys[first * IMAGES_AT_ONCE :][: len(part)]
             pixels = laplacian_pyramid(part.to(self.device).float(), min(level + 2, levels))[level]
-            places = self._places(digests(part), level, pixels.shape[2:]).to(pixels.device)
+            places = self._places(own, level, pixels.shape[2:]).to(pixels.device)
             offsets = torch.arange(PATCH, device=pixels.device)
             rows = places[..., 0, None, None] + offsets[:, None]
             columns = places[..., 1, None, None] + offsets
             example = torch.arange(len(part), device=pixels.device)[:, None, None, None]
-            found = pixels.permute(0, 2, 3, 1)[example, rows, columns]  # (B, patches, 7, 7, C)
-            parts.append(found.flatten(0, 1).flatten(1, 2).transpose(1, 2))
+            taken = pixels.permute(0, 2, 3, 1)[example, rows, columns]  # (B, patches, 7, 7, C)
+            parts.append(taken.flatten(0, 1).flatten(1, 2).transpose(1, 2))
         return torch.cat(parts)
 
-    def _places(self, found: Sequence[str], level: int, sides: Sequence[int]) -> Tensor:
-        """Return the first row and column of each patch of some images, `(B, patches, 2)`."""
+    def _places(self, keys: Sequence[tuple[str, int]], level: int, sides: Sequence[int]) -> Tensor:
+        """Return the first row and column of each patch of some images, `(B, patches, 2)`.
+
+        Args:
+            keys: The digest of each image, and how often it came before: a repeated image has other patches.
+            level: The level of the pyramid.
+            sides: The height and width of the images at this level.
+        """
         highest = torch.tensor([side - PATCH + 1 for side in sides])
         places: list[Tensor] = []
-        for digest in found:
-            generator = Randomness(self.config.seed).at(digest, level).generator("places of patches")
+        for digest, occurrence in keys:
+            generator = Randomness(self.config.seed).at(digest, occurrence, level).generator("places of patches")
             drawn = torch.rand((self.config.patches, 2), generator=generator, dtype=torch.float64)
             places.append((drawn * highest).long())
         return torch.stack(places)

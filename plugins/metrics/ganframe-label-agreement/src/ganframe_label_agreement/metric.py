@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ganframe.config import DatasetConfig
+from ganframe.config import BadInput, DatasetConfig
 from ganframe.game import Randomness
 from ganframe_label_agreement import LabelAgreement
 from ganframe_label_agreement.classifier import Classifier, classifier
@@ -35,9 +35,15 @@ class Agreement:
         """Count a batch; on the first one, build or train the classifier.
 
         Raises:
-            BadInput: When the classifier is an encoder that cannot be built or does not give class logits.
+            BadInput: When the samples do not have the shape of the data, or the classifier is an encoder that cannot be
+                built or does not give class logits.
         """
         samples, labels = tensors[self.config.sample], tensors[self.config.label]
+        shape = tuple(self.data.spec()[self.config.real].shape)
+        if samples.shape[1:] != shape:
+            name, given = self.config.sample, " x ".join(map(str, samples.shape[1:]))
+            message = f"one example of {name!r} is {given}, and one of the data {' x '.join(map(str, shape))}"
+            raise BadInput(message, path=("sample",), remedy="Name a tensor of the shape of the data.")
         self._classifier = classifier(self.config, self.data, samples.device)
         self.right += int((self._classifier.predict(samples) == labels).sum())
         self.total += len(labels)

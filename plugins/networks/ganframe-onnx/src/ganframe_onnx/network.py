@@ -68,7 +68,7 @@ class Network(nn.Module):
         self.eval()
 
     def forward(self, sample: Tensor) -> tuple[Tensor]:
-        """Return the features of images `(B, 1 or 3, H, W)` in [-1, 1], `(B, D)` or `(B, C, H, W)`.
+        """Return the features of images `(B, 1 or 3, H, W)` in [-1, 1], `(B, D)` or `(B, C, H, W)`, always in float32.
 
         Raises:
             BadInput: When the sample is not such an image, or the output has another number of axes.
@@ -78,7 +78,7 @@ class Network(nn.Module):
         features = torch.cat([self._run(chunk, size) for chunk in pixels.split(size)])
         if features.ndim == 4 and self._input.layout == "nhwc":
             features = features.permute(0, 3, 1, 2)
-        return (features.to(sample.device, sample.dtype),)
+        return (features.to(sample.device),)
 
     def _pixels(self, sample: Tensor) -> Tensor:
         """Return images as the network takes them, still `(B, C, H, W)`."""
