@@ -129,7 +129,10 @@ def letters() -> LabelAgreement:
     return LabelAgreement(steps=150)
 
 
-@pytest.mark.parametrize("artefact", ["none", "checkerboard", "noise", "blur"])
+SLOW_ARTEFACTS = [pytest.param(name, marks=pytest.mark.slow) for name in ("checkerboard", "noise", "blur")]
+
+
+@pytest.mark.parametrize("artefact", ["none", *SLOW_ARTEFACTS])
 def test_letters_agree_with_what_is_known_and_with_their_nearest_neighbours(letters: LabelAgreement, artefact: str):
     """Samples are letters that no one trained on, of which 71 of 640 have another class than the requested one.
 
