@@ -39,7 +39,7 @@ ALLOWED = {
     (
         "ganframe/data/npz_files.py",
         "NpzFile",
-    ): "with allow_pickle=False; the one place where archives of arrays are read",
+    ): "with allow_pickle=False; the one place that reads archives",
     ("ganframe/testing/components.py", "subprocess"): "looks in a fresh interpreter at what a plugin imports",
     ("ganframe/testing/data.py", "pickle"): "what it pickled itself, as loader workers do",
     ("kernels/src/ganframe_kernels/bench/nvidia.py", "import_module"): "code of NVIDIA, where a benchmark is told to",
