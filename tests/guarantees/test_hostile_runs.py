@@ -77,7 +77,7 @@ snapshot: {count: 2}
 loggers: [{type: jsonl, every: 1}]
 """
 COMMANDS = ("report", "sample", "evaluate", "explain", "export", "train", "translate")
-SHARE, FOLDERS = 12, 2000
+SHARE, FOLDERS = 6, 2000
 """Numbers of folders for every day, and for the full counts."""
 
 
