@@ -34,7 +34,7 @@ MAX_ROUND_SIZE = 100
 
 @dataclass(frozen=True)
 class Measurement:
-    """What the metrics of a run measured.
+    """Results of the metrics of a run.
 
     Attributes:
         results: Each result by its name, `TYPE/RESULT`, as in `label-agreement/agreement`.

@@ -147,10 +147,10 @@ def test_shards_train(tmp_path):
 
 
 def test_names_of_members_are_only_names(tmp_path):
-    path = shard(tmp_path / "x.tar", {"../../up.png": png(1), "/tmp/root.png": png(2)})
+    path = shard(tmp_path / "x.tar", {"../../up.png": png(1), "/absolute/root.png": png(2)})
     data = WebDataset(path=path, resolution=6).build()
     assert levels(data.fetch([0, 1], SEED)) == [1, 2]
-    assert data.file_names() == ["x.tar/../../up", "x.tar//tmp/root"]
+    assert data.file_names() == ["x.tar/../../up", "x.tar//absolute/root"]
     assert [each.name for each in tmp_path.iterdir()] == ["x.tar"]
 
 

@@ -1,4 +1,4 @@
-"""What an encoder is: its name in results, its text in protocols, and what tells it from any other encoder."""
+"""The identity of an encoder: its name in results, its text in protocols, and the hash of all that decides features."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ NEGLIGIBLE = 1e-12
 
 @dataclass(frozen=True)
 class Counts:
-    """What lies in the balls around a set of centres.
+    """Counts of the points in balls around a set of centres.
 
     Attributes:
         balls: Number of balls that each point lies in, `(N,)`.

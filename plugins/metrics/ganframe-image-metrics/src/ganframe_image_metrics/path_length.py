@@ -23,7 +23,7 @@ TINY = 1e-10
 """Added to the length of a vector of activations before it is divided by it, as in the code of LPIPS."""
 
 ABOUT_PRECISION = re.compile("dtype|scalar type|float|double", re.IGNORECASE)
-"""What an error of PyTorch says when tensors of two precisions meet."""
+"""Words in the errors of PyTorch for tensors of two precisions."""
 
 
 class PathLengths:

@@ -38,7 +38,7 @@ class Subset:
 
 @dataclass(frozen=True)
 class Split:
-    """What a classifier may learn from, and what it is judged by.
+    """Examples to train a classifier on, and others to test it on.
 
     Attributes:
         training: The examples to train on.

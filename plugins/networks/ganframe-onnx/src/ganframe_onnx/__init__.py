@@ -41,10 +41,10 @@ class Onnx(EncoderConfig):
     max_value: Literal[1, 255] = 1
     """The value of a white pixel before `mean` and `std`; a black one is 0."""
     mean: tuple[float, ...] = Field(default=(0.5,), min_length=1)
-    """What is subtracted from the values: one number, or one for each channel. ImageNet: `[0.485, 0.456, 0.406]`."""
+    """Mean, subtracted from the values: one number, or one for each channel. ImageNet: `[0.485, 0.456, 0.406]`."""
     std: tuple[Deviation, ...] = Field(default=(0.5,), min_length=1)
-    """What the values are divided by after that: one number, or one for each channel; ImageNet: `[0.229, 0.224,
-    0.225]`. The defaults of `mean` and `std` give values in [-1, 1]."""
+    """Standard deviation, by which values are divided after that: one number, or one for each channel. ImageNet:
+    `[0.229, 0.224, 0.225]`. The defaults of `mean` and `std` give values in [-1, 1]."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of the channels that the network was trained with; `mean` and `std` are in the same order."""
 
